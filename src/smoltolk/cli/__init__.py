@@ -1,0 +1,40 @@
+"""The command line: thin verbs that parse, call and print; heavy imports happen inside the verb."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+
+from smoltolk.common.errors import SmolTolkError
+
+
+def main() -> None:
+    """Entry point of the ``smoltolk`` command."""
+    # Several processes share the machine: each library's own thread pool would only get in the way of the others'.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    from smoltolk.cli.app import app
+
+    try:
+        app()
+    except SmolTolkError as error:
+        _fail(str(error), error)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _fail(
+            f"there must be room on the disk\n  found: {error}\n  fix:   free some space and run the same command again;"
+            " what was finished is kept",
+            error,
+        )
+    except KeyboardInterrupt:
+        print("\nstopped; the same command continues", file=sys.stderr)
+        sys.exit(130)
+
+
+def _fail(message: str, error: Exception) -> None:
+    if os.environ.get("SMOLTOLK_DEBUG"):
+        raise error
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(1)

@@ -1,0 +1,39 @@
+"""All verbs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="smoltolk",
+    help="Turn a pretrained text language model into one that also hears and speaks.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    if version:
+        from smoltolk import __version__
+
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def quickstart(
+    out: Annotated[Path, typer.Option(help="Run directory; the same command continues there after an interruption.")] = Path("quickstart"),
+    scale: Annotated[str, typer.Option(help="tiny (two minutes), small (fifteen) or medium (hours; a GPU helps).")] = "small",
+    seed: Annotated[int, typer.Option(help="Of every random choice.")] = 0,
+    text_model: Annotated[str | None, typer.Option(help="Hub id or directory of a text model; by default a small one is trained.")] = None,
+) -> None:
+    """Build a talking model from nothing and measure what it learned."""
+    from smoltolk.quickstart import quickstart as run
+
+    run(out, scale=scale, seed=seed, text_model=text_model)

@@ -1,0 +1,69 @@
+"""Errors for people: each names the rule, what was found, and the fix."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+# One line per extra: the module whose absence is noticed -> the extra that brings it.
+_EXTRAS = {"espeakng_loader": "tts", "pocketsphinx": "judge"}
+
+
+class SmolTolkError(Exception):
+    """Base of every error that a user can mend.
+
+    Args:
+        rule: what must hold, as a sentence.
+        found: what was there instead.
+        fix: what the user can do.
+    """
+
+    def __init__(self, rule: str, found: str, fix: str):
+        self.rule, self.found, self.fix = rule, found, fix
+        super().__init__(f"{rule}\n  found: {found}\n  fix:   {fix}")
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        # The default pickles `args`, one joined string: errors must survive the way back from a worker.
+        return type(self), (self.rule, self.found, self.fix)
+
+
+class InputError(SmolTolkError, ValueError):
+    """A value, a file's content or a combination of options breaks a rule."""
+
+
+class NotFoundError(SmolTolkError, FileNotFoundError):
+    """Something that was named does not exist."""
+
+    __str__ = Exception.__str__  # OSError would print only the first argument's errno form
+
+
+class MissingExtraError(SmolTolkError, ImportError):
+    """An optional dependency is not installed."""
+
+    __str__ = Exception.__str__
+
+
+class WorkerError(SmolTolkError, RuntimeError):
+    """A worker process died without an answer."""
+
+
+def require(module: str, purpose: str) -> ModuleType:
+    """Import an optional dependency, or say which extra brings it.
+
+    Args:
+        module: import name, e.g. ``"pocketsphinx"``.
+        purpose: what it is needed for, e.g. ``"the offline judge"``.
+
+    Raises:
+        MissingExtraError: naming the pip line.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        raise MissingExtraError(
+            f"{purpose} needs the package {module!r}",
+            "it is not installed",
+            f"pip install 'smoltolk[{_EXTRAS[module]}]'",
+        ) from error

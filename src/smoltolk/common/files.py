@@ -1,0 +1,128 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from smoltolk.common.errors import InputError, NotFoundError
+
+
+@contextmanager
+def atomic_file(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; rename it over ``path`` if the block succeeds.
+
+    A kill, an exception or a full disk leaves the old file (or none), never half of the new one.
+    The temporary name keeps the suffix, because audio writers choose their format by it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_directory(path: Path | str) -> Iterator[Path]:
+    """Like :func:`atomic_file` for a directory; an existing ``path`` is replaced."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_leftovers(directory: Path | str) -> None:
+    """Delete what killed processes left in ``directory`` (not deeper) under a temporary name.
+
+    Files of other processes that still live are kept: two runs side by side do not disturb each other.
+    """
+    for path in Path(directory).glob(".tmp-*"):
+        pid = path.name.split("-")[1]
+        if pid.isdigit() and int(pid) != os.getpid() and _alive(int(pid)):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # alive, and of another user
+    return True
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write ``value`` as indented JSON, atomically."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path | str) -> Any:
+    """Read JSON.
+
+    Raises:
+        NotFoundError: no such file.
+        InputError: not JSON, with the line and column.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise NotFoundError(f"{path.name} must exist", f"no file {path}", "run the step that writes it first")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path} must be JSON", str(error), "delete the file and run its step again"
+        ) from error
+
+
+def write_jsonl(path: Path | str, rows: Iterable[Any]) -> int:
+    """Write one JSON object a line, atomically; return how many."""
+    count = 0
+    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            count += 1
+    return count
+
+
+def read_jsonl(path: Path | str) -> Iterator[Any]:
+    """Yield the objects of a JSON-lines file.
+
+    Raises:
+        NotFoundError: no such file.
+        InputError: a line that is not JSON, with its number.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise NotFoundError(f"{path.name} must exist", f"no file {path}", "run the step that writes it first")
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError as error:
+                raise InputError(
+                    f"every line of {path} must be JSON",
+                    f"line {number}: {error}",
+                    "delete the file, run its step again",
+                ) from error

@@ -1,0 +1,161 @@
+"""Progress bars on long work: live on a terminal, a plain line now and then elsewhere.
+
+A bar lives in the process that shows it. Work in other processes reports through its return values or through a
+:class:`ProgressFile`, so no queue has to outlive a killed worker.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+console = Console(stderr=True)
+_LINE_EVERY_SECONDS = 10.0
+
+
+class Bar(Protocol):
+    """What work tells of itself."""
+
+    def advance(self, count: float = 1) -> None:
+        """``count`` more units of work are done."""
+
+    def note(self, text: str) -> None:
+        """Show a short text (a loss, a rate) behind the bar."""
+
+
+class _LiveBar:
+    def __init__(self, progress: Progress, task_id: int):
+        self._progress, self._id = progress, task_id
+
+    def advance(self, count: float = 1) -> None:
+        self._progress.update(self._id, advance=count)  # type: ignore[arg-type]
+
+    def note(self, text: str) -> None:
+        self._progress.update(self._id, note=text)  # type: ignore[arg-type]
+
+
+class _LineBar:
+    def __init__(self, description: str, total: float, unit: str):
+        self._description, self._total, self._unit = description, total, unit
+        self._done, self._note = 0.0, ""
+        self._start = self._shown = time.monotonic()
+
+    def advance(self, count: float = 1) -> None:
+        self._done += count
+        if time.monotonic() - self._shown >= _LINE_EVERY_SECONDS:
+            self.show()
+
+    def note(self, text: str) -> None:
+        self._note = text
+
+    def show(self) -> None:
+        self._shown = time.monotonic()
+        seconds = self._shown - self._start
+        left = seconds / self._done * (self._total - self._done) if self._done else float("nan")
+        time_left = (
+            f", {left:.0f} s left" if self._done and self._done < self._total else f" in {seconds:.0f} s"
+        )
+        line = f"  {self._description}: {self._done:.0f}/{self._total:.0f} {self._unit}{time_left}"
+        print(f"{line}  {self._note}".rstrip(), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def bars(works: Mapping[str, tuple[str, float]], unit: str = "") -> Iterator[dict[str, Bar]]:
+    """Show the progress of several works side by side while the block runs.
+
+    On a terminal live bars with elapsed and remaining time; elsewhere (logs, CI) one line every ten seconds and one
+    at the end.
+
+    Args:
+        works: key -> (description, total).
+        unit: what is counted.
+    """
+    if console.is_terminal:
+        columns = (
+            TextColumn("  {task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn(unit),
+            TimeElapsedColumn(),
+            TextColumn("<"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        with Progress(*columns, console=console) as live:
+            yield {
+                key: _LiveBar(live, live.add_task(description, total=total, note=""))
+                for key, (description, total) in works.items()
+            }
+    else:
+        lines = {key: _LineBar(description, total, unit) for key, (description, total) in works.items()}
+        try:
+            yield dict(lines)
+        finally:
+            for line in lines.values():
+                line.show()
+
+
+@contextmanager
+def bar(description: str, total: float, unit: str = "") -> Iterator[Bar]:
+    """Show progress of ``total`` units of work while the block runs; see :func:`bars`."""
+    with bars({"": (description, total)}, unit) as shown:
+        yield shown[""]
+
+
+class ProgressFile:
+    """A number and a text in a small file: how a worker process tells its parent where it is."""
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+        self._written = 0.0
+
+    def report(self, done: float, text: str = "") -> None:
+        """Write at most four times a second; a torn or missing report only delays the bar."""
+        if time.monotonic() - self._written < 0.25:
+            return
+        self._written = time.monotonic()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text(f"{done} {text}", encoding="utf-8")
+
+    def read(self) -> tuple[float, str]:
+        """``(done, text)`` of the last report, ``(0, "")`` if there is none."""
+        try:
+            done, _, text = self.path.read_text(encoding="utf-8").partition(" ")
+            return float(done), text
+        except (FileNotFoundError, ValueError):
+            return 0.0, ""
+
+
+class ReportBar:
+    """A bar for work in another process: counts up and hands the total to a report function.
+
+    Args:
+        report: called with (done, text), e.g. ``ProgressFile.report``.
+        before: what was done before this work began.
+    """
+
+    def __init__(self, report: Callable[[float, str], None], before: float = 0.0):
+        self._report, self._done, self._text = report, before, ""
+
+    def advance(self, count: float = 1) -> None:
+        """``count`` more units of work are done."""
+        self._done += count
+        self._report(self._done, self._text)
+
+    def note(self, text: str) -> None:
+        """Show a short text with the next advance."""
+        self._text = text

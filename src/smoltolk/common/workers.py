@@ -1,0 +1,90 @@
+"""Work spread over processes: ordered results, and a clear word when a worker dies."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+from smoltolk.common.errors import WorkerError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def num_cpus() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def parallel_map(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    workers: int | None = None,
+    initializer: Callable[..., None] | None = None,
+    initargs: tuple[Any, ...] = (),
+) -> Iterator[Result]:
+    """Yield ``function(item)`` in the order of ``items``, computed by spawned processes.
+
+    Args:
+        function: importable (picklable) function of one item.
+        items: consumed lazily, a few ahead of the workers.
+        workers: number of processes; None means one per processor. 0 runs in this process.
+        initializer, initargs: run once in each process (also with ``workers=0``).
+
+    Raises:
+        WorkerError: a process died (killed, out of memory, crashed in native code).
+    """
+    workers = num_cpus() if workers is None else workers
+    if workers == 0:
+        if initializer is not None:
+            initializer(*initargs)
+        yield from map(function, items)
+        return
+    # Spawn, not fork: torch's thread pools and espeak's global state do not survive a fork.
+    pool = ProcessPoolExecutor(
+        workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start,
+        initargs=(initializer, initargs),
+    )
+    pending: deque[Future[Result]] = deque()
+    source = iter(items)
+    try:
+        for item in itertools.islice(source, 2 * workers):
+            pending.append(pool.submit(function, item))
+        while pending:
+            result = pending.popleft().result()
+            for item in itertools.islice(source, 1):
+                pending.append(pool.submit(function, item))
+            yield result
+    except BrokenProcessPool as error:
+        raise WorkerError(
+            "every worker process must live until its work is done",
+            "one was killed or crashed (often: out of memory)",
+            "run the same command again, it continues where it stopped; fewer workers need less memory",
+        ) from error
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _start(initializer: Callable[..., None] | None, initargs: tuple[Any, ...]) -> None:
+    """Runs first in every worker."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if initializer is not None:
+        initializer(*initargs)
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed cannot stop its workers; without this they would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

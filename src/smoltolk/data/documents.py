@@ -1,0 +1,163 @@
+"""Documents: sequences of ids in which text and speech take turns, and which of their ids are predicted.
+
+Every document begins with the end-of-sequence id of its first modality, which is given and never predicted:
+so the first real id has something to be predicted from, and the likelihood of a whole document is defined.
+
+The model reads the modality of the next id from the ids alone: it is that of the current id, and after a
+``<switch>`` the opposite of what came before it. Control ids are text. So the documents are::
+
+    text          <eos text> text <eos text>
+    speech        <eos speech> units <eos speech>
+    interleaved   <eos text> text <switch> units <switch> text ... <eos of the last modality>
+    recognition   <eos text> <begin prompt> <switch> units <switch> <end prompt> text <eos text>
+    synthesis     <eos text> <begin prompt> text <end prompt> <switch> units <eos speech>
+
+:class:`Document` keeps these rules, for training rows and for the prompts of evaluation alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from smoltolk.common.errors import InputError
+from smoltolk.model.ids import IdSpace
+
+IGNORED = -100  # the label that torch's cross entropy and transformers leave out
+
+
+class Document:
+    """Builds one document piece by piece; every method but the properties returns the document itself.
+
+    ``Document(space).text(tokens).switch().speech(units).end().input_ids``
+
+    Args:
+        space: the id space.
+        predict_switch: whether ``<switch>`` is something to predict.
+
+    Raises:
+        InputError: from any method, when a piece does not have the modality that the ids before it announce.
+    """
+
+    def __init__(self, space: IdSpace, *, predict_switch: bool = False):
+        self._space, self._predict_switch = space, predict_switch
+        self._ids: list[np.ndarray] = []
+        self._labels: list[np.ndarray] = []
+        self._speech: bool | None = None  # modality of the next id; None before the first
+        self._switched = False
+
+    @property
+    def input_ids(self) -> np.ndarray:
+        """int64 ``[length]``."""
+        return np.concatenate(self._ids) if self._ids else np.zeros(0, np.int64)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """int64 ``[length]``, aligned with ``input_ids`` (the model shifts); -100: not predicted."""
+        return np.concatenate(self._labels) if self._labels else np.zeros(0, np.int64)
+
+    @property
+    def next_is_speech(self) -> bool | None:
+        """Modality of the id that would come next; None while the document is empty."""
+        return self._speech
+
+    def __len__(self) -> int:
+        return sum(map(len, self._ids))
+
+    def text(self, tokens: Sequence[int] | np.ndarray, *, predict: bool = True) -> Document:
+        """Append text ids."""
+        self._enter(speech=False)
+        return self._append(np.asarray(tokens, np.int64), predict)
+
+    def speech(self, units: Sequence[int] | np.ndarray, *, predict: bool = True) -> Document:
+        """Append units, numbered from 0 as the codebook has them."""
+        self._enter(speech=True)
+        return self._append(np.asarray(units, np.int64) + self._space.speech_offset, predict)
+
+    def switch(self) -> Document:
+        """Change the modality; as the first id it leads from text to speech."""
+        if self._switched:
+            raise InputError(
+                "something must stand between two switches", "a second <switch>", "leave out empty runs"
+            )
+        if self._speech is None:
+            self._enter(speech=False)
+        self._append(np.array([self._space.switch]), self._predict_switch)
+        self._speech, self._switched = not self._speech, True
+        return self
+
+    def begin_prompt(self) -> Document:
+        """Append ``<begin prompt>``."""
+        return self._control(self._space.begin_prompt)
+
+    def end_prompt(self) -> Document:
+        """Append ``<end prompt>``."""
+        return self._control(self._space.end_prompt)
+
+    def end(self) -> Document:
+        """Append the end-of-sequence id of the current modality."""
+        if self._speech is None:
+            raise InputError(
+                "a document needs something before its end", "nothing", "add text or speech first"
+            )
+        return self._append(
+            np.array([self._space.eos_speech if self._speech else self._space.eos_text]), True
+        )
+
+    def _control(self, control_id: int) -> Document:
+        self._enter(speech=False)
+        return self._append(np.array([control_id]), False)
+
+    def _enter(self, speech: bool) -> None:
+        if self._speech is None:
+            self._speech = speech
+            self._append(np.array([self._space.eos_speech if speech else self._space.eos_text]), False)
+        elif self._speech != speech:
+            names = ("text", "speech")
+            raise InputError(
+                "a change of modality needs a <switch>",
+                f"{names[speech]} where {names[not speech]} was due",
+                "call switch() between them",
+            )
+
+    def _append(self, ids: np.ndarray, predict: bool) -> Document:
+        if len(ids):
+            self._ids.append(ids)
+            self._labels.append(ids if predict else np.full(len(ids), IGNORED))
+            self._switched = False
+        return self
+
+
+def recognition_prompt(
+    space: IdSpace, units: Sequence[int] | np.ndarray, *, predict: bool = True
+) -> Document:
+    """Everything of a recognition document before its text: what the model continues by writing."""
+    return Document(space).begin_prompt().switch().speech(units, predict=predict).switch().end_prompt()
+
+
+def synthesis_prompt(space: IdSpace, tokens: Sequence[int] | np.ndarray, *, predict: bool = True) -> Document:
+    """Everything of a synthesis document before its units: what the model continues by speaking."""
+    return Document(space).begin_prompt().text(tokens, predict=predict).end_prompt().switch()
+
+
+def next_is_speech(
+    input_ids: np.ndarray, space: IdSpace, document_ids: np.ndarray | None = None
+) -> np.ndarray:
+    """Which head each position uses: the modality of the id after it, told by the ids up to it.
+
+    Args:
+        input_ids: integer ``[..., T]``.
+        space: the id space.
+        document_ids: integer ``[..., T]`` or None (one document a row). A ``<switch>`` that begins a document
+            leads from text to speech.
+
+    Returns:
+        bool ``[..., T]``.
+    """
+    is_speech = input_ids >= space.speech_offset
+    before = np.zeros_like(is_speech)
+    before[..., 1:] = is_speech[..., :-1]
+    if document_ids is not None:
+        before[..., 1:] &= document_ids[..., 1:] == document_ids[..., :-1]
+    return np.where(input_ids == space.switch, ~before, is_speech)

@@ -1,0 +1,171 @@
+"""Which pieces of a corpus become documents, and which documents share a row.
+
+Both are decided once, at the start, from lengths alone. First every utterance that is longer than a row is
+cut into pieces that fit, at the ends of sentences where there are any; the pieces tile it. Then pieces that
+a seed has put in some order are laid into rows, each row taking pieces until less than a minimum of room is
+left. An epoch visits each row of the plan once, and so each piece.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from smoltolk.common.errors import InputError
+from smoltolk.common.seeds import generator
+from smoltolk.data.aligned import AlignedCorpus
+from smoltolk.data.interleave import SpanLengths
+from smoltolk.data.mixture import Piece, Task
+from smoltolk.data.packing import cut, fill_rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    """Ids of a document: for each unit, token and word, and the fixed ones (start, end, prompt marks)."""
+
+    unit: float
+    token: float
+    word: float
+    fixed: int
+    needs: str
+
+
+def _cost(task: Task, spans: SpanLengths) -> _Cost:
+    if task is Task.SPEECH:
+        return _Cost(1, 0, 0, 2, "units")
+    if task is Task.TEXT:
+        return _Cost(0, 1, 0, 2, "text")
+    if task is Task.INTERLEAVED:
+        # What is expected: a share of the words is spoken, and there is a switch after each run.
+        share, words_of_two_runs = spans.speech_share, (sum(spans.text) + sum(spans.speech)) / 2
+        return _Cost(share, 1 - share, 2 / words_of_two_runs, 2, "words")
+    return _Cost(1, 1, 0, 6 if task is Task.RECOGNITION else 5, "units and text")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Pieces, and the rows that own them.
+
+    Attributes:
+        utterance, start, stop: int64 ``[P]``, the pieces (see :class:`~smoltolk.data.mixture.Piece`).
+        lengths: int64 ``[P]`` ids of each piece's document; for interleaved ones, what is expected.
+        rows: int64 ``[R + 1]``; row r owns the pieces ``rows[r] .. rows[r + 1]``.
+        num_left_out: utterances of which the task uses nothing: without words, text or units, or longer
+            than a row where they cannot be cut.
+    """
+
+    utterance: np.ndarray
+    start: np.ndarray
+    stop: np.ndarray
+    lengths: np.ndarray
+    rows: np.ndarray
+    num_left_out: int
+
+    @property
+    def num_rows(self) -> int:
+        """R, the rows of one epoch."""
+        return len(self.rows) - 1
+
+    def piece(self, number: int) -> Piece:
+        """One piece."""
+        return Piece(int(self.utterance[number]), int(self.start[number]), int(self.stop[number]))
+
+    def row(self, number: int) -> list[Piece]:
+        """The pieces of one row."""
+        return [self.piece(place) for place in range(self.rows[number], self.rows[number + 1])]
+
+
+def plan_rows(
+    task: Task,
+    corpus: AlignedCorpus,
+    *,
+    row_length: int,
+    minimum: int,
+    spans: SpanLengths,
+    seed: int,
+) -> Plan:
+    """Lay a corpus out in rows.
+
+    Args:
+        task: what the documents are for.
+        corpus: whose utterances.
+        row_length: T ids.
+        minimum: a document is not begun where fewer ids are left.
+        spans: lengths of the runs of interleaved documents.
+        seed: of the order in which pieces share rows.
+
+    Raises:
+        InputError: the corpus has nothing for this task.
+    """
+    cost = _cost(task, spans)
+    usable = _usable(task, corpus)
+    num_words = np.diff(corpus.word_offsets)
+    whole = np.ceil(cost.unit * corpus.num_units + cost.token * corpus.num_tokens + cost.word * num_words)
+    fits = whole + cost.fixed <= row_length
+    short = np.flatnonzero(usable & fits)
+    stop = corpus.num_units if task is Task.SPEECH else num_words
+    tables = [np.stack([short, 0 * short, stop[short], whole[short].astype(np.int64) + cost.fixed], axis=1)]
+    tables += [
+        _cut_utterance(task, corpus, index, row_length, cost)
+        for index in np.flatnonzero(usable & ~fits).tolist()
+    ]
+    table = np.concatenate(tables)
+    if task in (Task.RECOGNITION, Task.SYNTHESIS):
+        # Cut off, they would lose the very side that is asked for.
+        table = table[table[:, 3] <= row_length]
+    if len(table) == 0:
+        raise InputError(
+            f"the task {task} needs utterances with {cost.needs} that fit a row of {row_length} ids",
+            f"none among {len(corpus)} utterances",
+            "give longer rows or another corpus, or leave out this task",
+        )
+    table = generator(seed, "pieces").permutation(table)
+    return Plan(
+        utterance=table[:, 0],
+        start=table[:, 1],
+        stop=table[:, 2],
+        lengths=table[:, 3],
+        rows=fill_rows(table[:, 3], row_length, minimum),
+        num_left_out=len(corpus) - len(np.unique(table[:, 0])),
+    )
+
+
+def _usable(task: Task, corpus: AlignedCorpus) -> np.ndarray:
+    usable = np.ones(len(corpus), bool)
+    if task in (Task.TEXT, Task.RECOGNITION, Task.SYNTHESIS):
+        usable &= corpus.num_tokens > 0
+    if task in (Task.SPEECH, Task.RECOGNITION, Task.SYNTHESIS):
+        usable &= corpus.num_units > 0
+    if task is Task.INTERLEAVED:
+        usable &= corpus.has_words & (corpus.num_tokens + corpus.num_units > 0)
+    return usable
+
+
+def _cut_utterance(
+    task: Task, corpus: AlignedCorpus, utterance: int, row_length: int, cost: _Cost
+) -> np.ndarray:
+    """The pieces of an utterance longer than a row: int64 [pieces, 4], (utterance, start, stop, length)."""
+    words = slice(corpus.word_offsets[utterance], corpus.word_offsets[utterance + 1])
+    closes, unit_stops = corpus.closes_sentence[words], corpus.unit_stops[words]
+    tokens = np.diff(corpus.token_stops[words], prepend=0)
+    units = np.diff(unit_stops, prepend=0)
+    if task is Task.SPEECH:
+        # Speech can be cut anywhere, also where words are not known.
+        good = np.zeros(corpus.num_units[utterance], bool)
+        good[unit_stops[closes & (unit_stops > 0)] - 1] = True
+        costs = np.ones(len(good))
+        spoken = written = costs
+    else:
+        good, costs = closes, cost.unit * units + cost.token * tokens + cost.word
+        spoken, written = units, tokens
+    borders = cut(costs, good, row_length - cost.fixed)
+    # A word without units or tokens that stands alone can leave a side of its piece empty.
+    has_units, has_tokens = (np.add.reduceat(side, borders[:-1]) > 0 for side in (spoken, written))
+    if task is Task.INTERLEAVED:
+        keep = has_units | has_tokens
+    else:
+        keep = (has_units | (cost.unit == 0)) & (has_tokens | (cost.token == 0))
+    lengths = np.ceil(np.add.reduceat(costs, borders[:-1])) + cost.fixed
+    table = np.stack([np.full(len(keep), utterance), borders[:-1], borders[1:], lengths], axis=1)
+    return table[keep].astype(np.int64)

@@ -1,0 +1,277 @@
+"""Two-way choices about stories and facts, in four directions: heard or read, answered by speaking or by
+writing.
+
+Both options follow the same prompt. A spoken prompt is always taken from the recording of the right option,
+so that nothing in it tells which option is meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from smoltolk.common.errors import InputError
+from smoltolk.common.files import read_jsonl, write_jsonl
+from smoltolk.common.progress import Bar
+from smoltolk.data.aligned import AlignedCorpus
+from smoltolk.data.documents import Document
+from smoltolk.data.shards import UnitCorpus
+from smoltolk.data.stories import Cloze
+from smoltolk.evaluation.intervals import choice_outcomes, cluster_bootstrap, paired_difference
+from smoltolk.evaluation.results import DIRECTIONS
+from smoltolk.evaluation.scoring import Rule, Scored, score
+from smoltolk.model.ids import IdSpace
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenCloze:
+    """A question with both of its options as text and as units.
+
+    Attributes:
+        id, kind, fact: of the :class:`smoltolk.data.stories.Cloze`; ``fact`` is the bootstrap's cluster.
+        prompt_text, right_text, wrong_text: as written.
+        prompt_tokens, right_tokens, wrong_tokens: int [n] text ids; prompt and option joined are the tokens
+            of the whole text.
+        prompt_units, right_units, wrong_units: int [n] units from 0. The pause before an option is part of
+            it.
+        prompt_seconds: where the prompt ends in the recording of the right option.
+    """
+
+    id: str
+    kind: str
+    fact: str
+    prompt_text: str
+    right_text: str
+    wrong_text: str
+    prompt_tokens: np.ndarray
+    right_tokens: np.ndarray
+    wrong_tokens: np.ndarray
+    prompt_units: np.ndarray
+    right_units: np.ndarray
+    wrong_units: np.ndarray
+    prompt_seconds: float
+
+
+def option_id(cloze_id: str, option: str) -> str:
+    """Utterance id of one option (``right`` or ``wrong``) of a question."""
+    return f"{cloze_id}-{option}"
+
+
+def option_texts(clozes: Iterable[Cloze]) -> list[tuple[str, str]]:
+    """``(utterance id, text)`` of every option with its prompt before it: what has to be spoken."""
+    return [
+        (option_id(cloze.id, option), " ".join((*cloze.prompt, ending)))
+        for cloze in clozes
+        for option, ending in (("right", cloze.right), ("wrong", cloze.wrong))
+    ]
+
+
+def spoken_clozes(clozes: Sequence[Cloze], utterances: UnitCorpus, tokenizer: Any) -> list[SpokenCloze]:
+    """Join questions with the utterances of their options, cut where the option begins.
+
+    Args:
+        clozes: the questions.
+        utterances: holds the utterances that :func:`option_texts` names, with their words.
+        tokenizer: fast transformers tokenizer of the text model.
+
+    Raises:
+        InputError: an utterance is missing, says something else, or has no unit on one side of the cut.
+    """
+    aligned = AlignedCorpus(utterances, tokenizer, utterances.metadata.frame_rate)
+    index = {utterances.id(i): i for i in range(len(utterances))}
+    return [_join(cloze, utterances, aligned, index) for cloze in clozes]
+
+
+def _join(cloze: Cloze, utterances: UnitCorpus, aligned: AlignedCorpus, index: dict[str, int]) -> SpokenCloze:
+    cut = sum(len(sentence.split()) for sentence in cloze.prompt)
+    cuts = {}
+    for option, (name, text) in zip(("right", "wrong"), option_texts([cloze]), strict=True):
+        found = aligned.text(index[name]) if name in index else "no such utterance"
+        if found.split() != text.split():
+            raise InputError(
+                f"utterance {name!r} must say {text!r}", repr(found), "speak and prepare the questions again"
+            )
+        i = index[name]
+        cuts[option] = {
+            "prompt_tokens": aligned.tokens(i, 0, cut),
+            "tokens": aligned.tokens(i, cut),
+            "prompt_units": aligned.units(i, 0, cut),
+            "units": aligned.units(i, cut),
+        }
+        empty = [part for part, items in cuts[option].items() if len(items) == 0]
+        if empty:
+            raise InputError(
+                f"utterance {name!r} must have something on both sides of word {cut}",
+                f"no {empty[0]}",
+                "check its word times",
+            )
+    right, wrong = cuts["right"], cuts["wrong"]
+    frames = utterances.durations(index[option_id(cloze.id, "right")])[: len(right["prompt_units"])]
+    return SpokenCloze(
+        id=cloze.id,
+        kind=cloze.kind,
+        fact=cloze.fact,
+        prompt_text=" ".join(cloze.prompt),
+        right_text=cloze.right,
+        wrong_text=cloze.wrong,
+        prompt_tokens=right["prompt_tokens"],
+        right_tokens=right["tokens"],
+        wrong_tokens=wrong["tokens"],
+        prompt_units=right["prompt_units"],
+        right_units=right["units"],
+        wrong_units=wrong["units"],
+        prompt_seconds=float(frames.sum() / utterances.metadata.frame_rate),
+    )
+
+
+def option_sequences(
+    item: SpokenCloze, direction: str, ids: IdSpace, *, end: bool = False
+) -> tuple[Scored, Scored]:
+    """The right and the wrong option as id sequences, e.g. for ``S->T``: ``<eos speech> units <switch> |
+    text``.
+
+    Args:
+        item: the question.
+        direction: modality of the prompt ``->`` modality of the option.
+        ids: the id space.
+        end: append the end-of-sequence id.
+    """
+    listens, speaks = direction[0] == "S", direction[-1] == "S"
+    options = []
+    for tokens, units in ((item.right_tokens, item.right_units), (item.wrong_tokens, item.wrong_units)):
+        document = Document(ids)
+        document = document.speech(item.prompt_units) if listens else document.text(item.prompt_tokens)
+        if listens != speaks:
+            document = document.switch()
+        start = len(document)
+        document = document.speech(units) if speaks else document.text(tokens)
+        options.append(Scored((document.end() if end else document).input_ids, start))
+    return options[0], options[1]
+
+
+@dataclass(frozen=True, slots=True)
+class ClozeResult:
+    """Accuracies and what they were made of.
+
+    Attributes:
+        cells: ``{kind: {direction: {"accuracy", "low", "high", "n"}}}`` as in results.json.
+        items: one record for each question and direction, as in the log.
+        rule: how options were scored.
+    """
+
+    cells: dict[str, dict[str, dict[str, float]]]
+    items: list[dict[str, Any]]
+    rule: Rule
+
+    def outcomes(self, kind: str, direction: str) -> tuple[np.ndarray, list[str], list[str]]:
+        """``(points [N], facts [N], ids [N])`` of one cell."""
+        rows = [row for row in self.items if (row["kind"], row["direction"]) == (kind, direction)]
+        return (
+            np.array([row["points"] for row in rows]),
+            [row["fact"] for row in rows],
+            [row["id"] for row in rows],
+        )
+
+
+def evaluate_clozes(
+    model: nn.Module,
+    items: Sequence[SpokenCloze],
+    ids: IdSpace,
+    *,
+    seed: int,
+    rule: Rule | None = None,
+    directions: Sequence[str] = DIRECTIONS,
+    batch_tokens: int = 4096,
+    autocast: bool = False,
+    progress: Bar | None = None,
+    log_path: Path | str | None = None,
+) -> ClozeResult:
+    """Accuracy for every kind of question and every direction, with 95% intervals over facts.
+
+    Args:
+        model: scored as :func:`smoltolk.evaluation.scoring.score` does.
+        items: questions of one or several kinds.
+        ids: the model's id space.
+        seed: of the bootstrap.
+        rule: default :class:`~smoltolk.evaluation.scoring.Rule`: mean NLL of the continuation, without its
+            end.
+        directions: which of the four.
+        batch_tokens, autocast: as for :func:`~smoltolk.evaluation.scoring.score`.
+        progress: advanced by ``2 * len(items) * len(directions)`` sequences in all.
+        log_path: JSON lines, one for each question and direction: both NLLs (nats), their counts, the points.
+    """
+    rule = rule or Rule()
+    pairs = [option_sequences(item, way, ids, end=rule.score_end) for way in directions for item in items]
+    scores = score(
+        model,
+        [option for pair in pairs for option in pair],
+        ids=ids,
+        rule=rule,
+        batch_tokens=batch_tokens,
+        autocast=autocast,
+        progress=progress,
+    )
+    values, nll, count = (array.reshape(-1, 2) for array in (scores.values(rule), scores.nll, scores.count))
+    points = choice_outcomes(values[:, 0], values[:, 1], rule.ties)
+    records = [
+        {
+            "id": item.id,
+            "kind": item.kind,
+            "fact": item.fact,
+            "direction": way,
+            "points": float(points[row]),
+            "nll_right": float(nll[row, 0]),
+            "nll_wrong": float(nll[row, 1]),
+            "count_right": int(count[row, 0]),
+            "count_wrong": int(count[row, 1]),
+        }
+        for row, (way, item) in enumerate((way, item) for way in directions for item in items)
+    ]
+    if log_path is not None:
+        write_jsonl(log_path, records)
+    return _result(records, rule, seed)
+
+
+def _result(records: list[dict[str, Any]], rule: Rule, seed: int) -> ClozeResult:
+    result = ClozeResult({}, records, rule)
+    for kind, way in dict.fromkeys((row["kind"], row["direction"]) for row in records):
+        cell, facts, _ = result.outcomes(kind, way)
+        result.cells.setdefault(kind, {})[way] = cluster_bootstrap(cell, facts, seed=seed).as_dict("accuracy")
+    return result
+
+
+def differences(
+    first: ClozeResult, second: ClozeResult, *, seed: int
+) -> dict[str, dict[str, dict[str, float]]]:
+    """``first - second`` in every cell, paired by question, with 95% intervals over facts.
+
+    Returns:
+        ``{kind: {direction: {"difference", "low", "high", "n"}}}``.
+
+    Raises:
+        InputError: the two were not measured on the same questions.
+    """
+    table: dict[str, dict[str, dict[str, float]]] = {}
+    for kind, ways in first.cells.items():
+        table[kind] = {}
+        for way in ways:
+            one, facts, names = first.outcomes(kind, way)
+            other, _, other_names = second.outcomes(kind, way)
+            if names != other_names:
+                raise InputError(
+                    "a paired difference needs the same questions in the same order",
+                    f"{len(names)} and {len(other_names)} questions of {kind} {way}, or other ones",
+                    "evaluate both systems on the same list",
+                )
+            table[kind][way] = paired_difference(one, other, facts, seed=seed).as_dict("difference")
+    return table
+
+
+def load_log(path: Path | str, *, seed: int, rule: Rule | None = None) -> ClozeResult:
+    """Read a log of :func:`evaluate_clozes` back, so that cells and differences can be worked out again."""
+    return _result(list(read_jsonl(path)), rule or Rule(), seed)

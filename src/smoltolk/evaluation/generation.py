@@ -1,0 +1,143 @@
+"""Batched continuation of prompts, and the way from generated ids to words and units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import torch
+
+from smoltolk.common.errors import InputError
+from smoltolk.common.progress import Bar
+from smoltolk.common.seeds import derive
+from smoltolk.evaluation.scoring import evaluating
+from smoltolk.model.ids import IdSpace
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next id is drawn; None in its place means the most likely one.
+
+    Attributes:
+        temperature: divides the logits, > 0.
+        top_k: only the k most likely ids can be drawn; 0 means all.
+    """
+
+    temperature: float = 0.8
+    top_k: int = 25
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0 or self.top_k < 0:
+            raise InputError(
+                "sampling needs temperature > 0 and top_k >= 0",
+                f"temperature = {self.temperature}, top_k = {self.top_k}",
+                "for the most likely id give no sampling at all",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One continuation.
+
+    Attributes:
+        ids: int64 [n], without prompt and end.
+        ended: whether the end came within the limit.
+    """
+
+    ids: np.ndarray
+    ended: bool
+
+
+def generate(
+    model: Any,
+    prompts: Sequence[Sequence[int] | np.ndarray],
+    *,
+    end_id: int,
+    pad_id: int,
+    max_new_tokens: int,
+    sampling: Sampling | None = None,
+    seed: int = 0,
+    batch_size: int = 64,
+    progress: Bar | None = None,
+) -> list[Generation]:
+    """Continue every prompt until its end or the limit.
+
+    Prompts are sorted by length and padded on the left, so a greedy continuation does not depend on its batch
+    (a sampled one does, by the order of random numbers; the global random state is left as it was).
+
+    Args:
+        model: with the ``generate`` of transformers.
+        prompts: unified ids, none of them empty.
+        end_id: the id that ends a continuation.
+        pad_id: fills up on the left, masked; a text id, so that it lengthens no speech span.
+        max_new_tokens: the limit.
+        sampling: None for the most likely id at every step.
+        seed: of the sampling.
+        batch_size: prompts at a time.
+        progress: advanced by the prompts done.
+
+    Returns:
+        One continuation for each prompt, in order.
+
+    Raises:
+        InputError: an empty prompt.
+    """
+    if any(len(prompt) == 0 for prompt in prompts):
+        raise InputError("every prompt must hold at least one id", "an empty prompt", "begin with an end id")
+    drawing = {"do_sample": False}
+    if sampling is not None:
+        drawing = {"do_sample": True, "temperature": sampling.temperature, "top_k": sampling.top_k}  # type: ignore[dict-item]
+    device = next(model.parameters()).device
+    order = sorted(range(len(prompts)), key=lambda index: (-len(prompts[index]), index))
+    results: dict[int, Generation] = {}
+    with evaluating(model), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        for begin in range(0, len(order), batch_size):
+            members = order[begin : begin + batch_size]
+            torch.manual_seed(derive(seed, "generate", begin) % 2**63)
+            input_ids, attention_mask = pad_left([prompts[i] for i in members], pad_id, device)
+            output = model.generate(
+                input_ids=input_ids,
+                attention_mask=attention_mask,
+                max_new_tokens=max_new_tokens,
+                eos_token_id=end_id,
+                pad_token_id=end_id,  # rows that are done are filled with their own end
+                **drawing,
+            )
+            for index, row in zip(members, output[:, input_ids.shape[1] :].cpu().numpy(), strict=True):
+                results[index] = _cut(row, end_id)
+            if progress is not None:
+                progress.advance(len(members))
+    return [results[index] for index in range(len(prompts))]
+
+
+def _cut(row: np.ndarray, end_id: int) -> Generation:
+    ends = np.flatnonzero(row == end_id)
+    return Generation(row[: ends[0]] if len(ends) else row, bool(len(ends)))
+
+
+def pad_left(
+    sequences: Sequence[Sequence[int] | np.ndarray], padding: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """``(input_ids, attention_mask)``, both int64 [B, longest]; the mask is 1 on real ids."""
+    longest = max(len(sequence) for sequence in sequences)
+    ids = np.full((len(sequences), longest), padding, np.int64)
+    mask = np.zeros((len(sequences), longest), np.int64)
+    for row, sequence in enumerate(sequences):
+        ids[row, longest - len(sequence) :] = sequence
+        mask[row, longest - len(sequence) :] = 1
+    return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
+
+
+def to_text(generation: Generation, tokenizer: Any) -> str:
+    """Words of a written continuation, spaces at both ends taken off."""
+    return tokenizer.decode(generation.ids.tolist(), skip_special_tokens=True).strip()
+
+
+def to_units(generation: Generation, ids: IdSpace) -> np.ndarray:
+    """Units (from 0) of a spoken continuation: int64 [n], other ids left out, no two neighbours equal."""
+    units = generation.ids - ids.speech_offset
+    units = units[(units >= 0) & (units < ids.num_units)]
+    return np.array([unit for unit, _ in groupby(units.tolist())], np.int64)

@@ -1,0 +1,134 @@
+"""Intervals for scores whose items come in clusters.
+
+Items about one fact are not independent: a model that knows the fact tends to get all of them right. So whole
+clusters are drawn again, not items. Percentiles are widened for few clusters (Hesterberg, "What teachers
+should know about the bootstrap", 2015, the expanded percentile interval): those of 20 clusters are otherwise
+some 10% too short.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from smoltolk.common.errors import InputError
+from smoltolk.common.seeds import generator
+
+RESAMPLES = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A mean with its interval.
+
+    Attributes:
+        value: mean over the items.
+        low, high: bounds of the interval.
+        n: items.
+        clusters: independent groups among them.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    clusters: int
+
+    def as_dict(self, name: str = "value") -> dict[str, float]:
+        """``{name, low, high, n}`` for results files."""
+        return {name: self.value, "low": self.low, "high": self.high, "n": self.n}
+
+
+def choice_outcomes(right: np.ndarray, wrong: np.ndarray, ties: str = "0.5") -> np.ndarray:
+    """Points of two-way choices by NLL.
+
+    Args:
+        right, wrong: float [N], NLL of the right and of the wrong option. Equal to twelve digits is a tie:
+            means over different numbers of ids are rounded differently.
+        ties: ``0.5`` or ``wrong``.
+
+    Returns:
+        float64 [N] of 0, 0.5 and 1.
+    """
+    right, wrong = np.asarray(right), np.asarray(wrong)
+    tied = np.isclose(right, wrong, rtol=1e-12, atol=0)
+    return np.where(tied, 0.5 if ties == "0.5" else 0.0, (right < wrong).astype(np.float64))
+
+
+def cluster_bootstrap(
+    values: np.ndarray,
+    clusters: Sequence[str] | np.ndarray,
+    *,
+    seed: int,
+    resamples: int = RESAMPLES,
+    level: float = 0.95,
+) -> Interval:
+    """Mean of ``values`` and its interval when whole clusters are resampled.
+
+    The resamples depend on the seed, the cluster names and the items in each, and on nothing else: two
+        systems
+    scored on the same items get the same ones.
+
+    Args:
+        values: float [N].
+        clusters: the cluster of each item [N].
+        seed: of the resamples.
+        resamples: how many.
+        level: of confidence.
+
+    Raises:
+        InputError: fewer than two clusters, or lengths that differ.
+    """
+    values = np.asarray(values, np.float64)
+    names, members = np.unique(np.asarray(clusters), return_inverse=True)
+    if len(values) != len(members) or len(names) < 2:
+        raise InputError(
+            "a bootstrap over clusters needs one cluster for each item and two clusters at least",
+            f"{len(values)} items, {len(members)} cluster names, {len(names)} distinct",
+            "evaluate items of more facts",
+        )
+    sums, counts = np.bincount(members, values), np.bincount(members)
+    # How often each cluster is drawn, [resamples, clusters]: one matrix product instead of a loop.
+    rng = generator(seed, "cluster bootstrap", len(names))
+    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples).astype(
+        np.float64
+    )
+    means = (drawn @ sums) / (drawn @ counts)
+    tail = _expanded_tail(level, len(names))
+    low, high = np.quantile(means, [tail, 1 - tail])
+    mean = float(values.mean())
+    # Rounding of the matrix product must not push a bound past the mean (all values equal).
+    return Interval(mean, min(float(low), mean), max(float(high), mean), len(values), len(names))
+
+
+def paired_difference(
+    first: np.ndarray,
+    second: np.ndarray,
+    clusters: Sequence[str] | np.ndarray,
+    *,
+    seed: int,
+    **options: float,
+) -> Interval:
+    """Interval of ``mean(first - second)`` over the same items, resampled together.
+
+    Args:
+        first, second: float [N], scores of two systems on the same items in the same order.
+        clusters, seed, options: as for :func:`cluster_bootstrap`.
+    """
+    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if first.shape != second.shape:
+        raise InputError(
+            "a paired difference needs the same items from both systems",
+            f"{len(first)} and {len(second)} items",
+            "evaluate both systems on the same list",
+        )
+    return cluster_bootstrap(first - second, clusters, seed=seed, **options)  # type: ignore[arg-type]
+
+
+def _expanded_tail(level: float, clusters: int) -> float:
+    """Share to cut at each end so that the interval of a mean is as long as Student's t."""
+    quantile = stats.t.ppf((1 - level) / 2, clusters - 1)
+    return float(stats.norm.cdf(quantile * np.sqrt(clusters / (clusters - 1))))

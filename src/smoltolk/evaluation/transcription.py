@@ -1,0 +1,196 @@
+"""Word error rates: what the model writes when it listens, and what a judge hears when the model speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from smoltolk.common.errors import InputError
+from smoltolk.common.files import write_jsonl
+from smoltolk.common.progress import Bar
+from smoltolk.data.documents import recognition_prompt, synthesis_prompt
+from smoltolk.evaluation.generation import Generation, Sampling, generate, to_text, to_units
+from smoltolk.model.ids import IdSpace
+from smoltolk.speech.audio import SAMPLE_RATE, resample
+from smoltolk.speech.recognition import ErrorRate, error_rate, transcribe_all
+
+_SILENCE_SECONDS = 0.2
+
+
+class Speaker(Protocol):
+    """What is needed of a vocoder."""
+
+    sample_rate: int
+
+    def synthesize_batch(
+        self, units: Sequence[np.ndarray], durations: Sequence[np.ndarray] | None = None, seed: int = 0
+    ) -> list[np.ndarray]:
+        """Units [n] each -> waveforms [samples] each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcribed:
+    """An error rate and what it was computed from.
+
+    Attributes:
+        error: WER with its interval, CER, counts.
+        failure_rate: share of generations that did not end within the limit (they are scored all the same).
+        references, hypotheses: texts, in order.
+        units: what the model said [n] each (synthesis only).
+        waveforms: the same at 16 kHz (synthesis only).
+    """
+
+    error: ErrorRate
+    failure_rate: float
+    references: list[str]
+    hypotheses: list[str]
+    units: list[np.ndarray] = field(default_factory=list)
+    waveforms: list[np.ndarray] = field(default_factory=list)
+
+    def as_dict(self, task: str) -> dict[str, float]:
+        """Figures for results.json, each key beginning with ``task`` (``recognition`` or ``synthesis``)."""
+        return {
+            f"{task}_wer": self.error.wer,
+            f"{task}_wer_low": self.error.low,
+            f"{task}_wer_high": self.error.high,
+            f"{task}_cer": self.error.cer,
+            f"{task}_failures": self.failure_rate,
+            f"{task}_utterances": self.error.num_utterances,
+        }
+
+
+def recognition(
+    model: Any,
+    utterances: Sequence[tuple[np.ndarray, str]],
+    tokenizer: Any,
+    ids: IdSpace,
+    *,
+    max_new_tokens: int | None = None,
+    batch_size: int = 64,
+    progress: Bar | None = None,
+    log_path: Path | str | None = None,
+) -> Transcribed:
+    """Write what is said (greedily) and count word errors.
+
+    Args:
+        model: with the ``generate`` of transformers.
+        utterances: ``(units [n] from 0, text)`` each.
+        tokenizer: of the text ids.
+        ids: the model's id space.
+        max_new_tokens: default: twice the longest text, and eight.
+        batch_size, progress: as for :func:`smoltolk.evaluation.generation.generate`.
+        log_path: JSON lines: reference, hypothesis, whether it ended.
+    """
+    references = [text for _, text in utterances]
+    _check(references)
+    made = generate(
+        model,
+        [recognition_prompt(ids, units).input_ids for units, _ in utterances],
+        end_id=ids.eos_text,
+        pad_id=ids.eos_text,
+        max_new_tokens=max_new_tokens or 2 * max(len(_encode(tokenizer, text)) for text in references) + 8,
+        batch_size=batch_size,
+        progress=progress,
+    )
+    hypotheses = [to_text(one, tokenizer) for one in made]
+    _log(log_path, references, hypotheses, made)
+    return Transcribed(error_rate(references, hypotheses), _failures(made), references, hypotheses)
+
+
+def synthesis(
+    model: Any,
+    texts: Sequence[str],
+    tokenizer: Any,
+    ids: IdSpace,
+    vocoder: Speaker,
+    *,
+    judge_texts: Sequence[str] | None = None,
+    sampling: Sampling | None = None,
+    seed: int = 0,
+    max_new_tokens: int | None = None,
+    batch_size: int = 64,
+    workers: int | None = None,
+    progress: Bar | None = None,
+    log_path: Path | str | None = None,
+) -> Transcribed:
+    """Say texts, have a judge write them down, and count word errors.
+
+    Args:
+        model: with the ``generate`` of transformers.
+        texts: what to say.
+        tokenizer: of the text ids.
+        ids: the model's id space.
+        vocoder: units to waveforms.
+        judge_texts: what the judge thinks may be said, for its vocabulary; default ``texts``.
+        sampling: None for the most likely unit at every step.
+        seed: of sampling and vocoder.
+        max_new_tokens: default: two units a character of the longest text, and 32.
+        batch_size, progress: as for :func:`smoltolk.evaluation.generation.generate`.
+        workers: processes of the judge.
+        log_path: JSON lines: reference, what the judge heard, number of units, whether it ended.
+    """
+    texts = list(texts)
+    _check(texts)
+    made = generate(
+        model,
+        [synthesis_prompt(ids, _encode(tokenizer, text)).input_ids for text in texts],
+        end_id=ids.eos_speech,
+        pad_id=ids.eos_text,
+        max_new_tokens=max_new_tokens or 2 * max(map(len, texts)) + 32,
+        sampling=sampling,
+        seed=seed,
+        batch_size=batch_size,
+        progress=progress,
+    )
+    units = [to_units(one, ids) for one in made]
+    waveforms = speak_units(units, vocoder, seed=seed)
+    hypotheses = transcribe_all(waveforms, texts if judge_texts is None else judge_texts, workers)
+    _log(log_path, texts, hypotheses, made)
+    return Transcribed(error_rate(texts, hypotheses), _failures(made), texts, hypotheses, units, waveforms)
+
+
+def speak_units(units: Sequence[np.ndarray], vocoder: Speaker, *, seed: int = 0) -> list[np.ndarray]:
+    """Waveforms at 16 kHz; no units at all become a short silence."""
+    voiced = [index for index, one in enumerate(units) if len(one)]
+    spoken = dict(
+        zip(
+            voiced,
+            vocoder.synthesize_batch([units[i] for i in voiced], seed=seed) if voiced else [],
+            strict=True,
+        )
+    )
+    silence = np.zeros(int(_SILENCE_SECONDS * SAMPLE_RATE), np.float32)
+    return [
+        resample(spoken[index], vocoder.sample_rate, SAMPLE_RATE) if index in spoken else silence
+        for index in range(len(units))
+    ]
+
+
+def _encode(tokenizer: Any, text: str) -> list[int]:
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def _check(texts: Sequence[str]) -> None:
+    if not texts:
+        raise InputError("an error rate needs at least one text", "an empty list", "hold out some texts")
+
+
+def _failures(made: Sequence[Generation]) -> float:
+    return 1 - sum(one.ended for one in made) / len(made)
+
+
+def _log(
+    path: Path | str | None, references: Sequence[str], hypotheses: Sequence[str], made: Sequence[Generation]
+) -> None:
+    if path is not None:
+        write_jsonl(
+            path,
+            (
+                {"reference": said, "hypothesis": heard, "ids": len(one.ids), "ended": one.ended}
+                for said, heard, one in zip(references, hypotheses, made, strict=True)
+            ),
+        )

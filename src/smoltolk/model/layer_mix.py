@@ -1,0 +1,75 @@
+"""Multi-level fission: speech may be read from every layer of the backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from transformers import initialization as init
+
+from smoltolk.model.configuration import LayerMixMode
+
+
+class Mixed(NamedTuple):
+    """What a mix gives: the state to express, and how it was chosen."""
+
+    state: Tensor  # [B, T, D]
+    weights: Tensor | None  # [B, T, L] of a dynamic mix, [L] of a static one
+    entropy: Tensor | None  # [B, T], nats, of a dynamic mix
+
+
+class LayerMix(nn.Module):
+    """Mix the backbone's layer outputs h^1..h^L into one state per position (arXiv 2503.06211, section 3).
+
+    - ``last``: h^L alone.
+    - ``static``: s_t = sum_l softmax(w)_l h^l_t, one weight a layer.
+    - ``dynamic``: the static mix asks, a_t = softmax(W s_t + b), and the answer is m_t = sum_l a_tl h^l_t.
+
+    Args:
+        mode: which of them.
+        num_layers: L.
+        hidden_size: D.
+    """
+
+    def __init__(self, mode: LayerMixMode, num_layers: int, hidden_size: int):
+        super().__init__()
+        self.mode: LayerMixMode = mode
+        if mode != "last":
+            self.static_logits = nn.Parameter(torch.empty(num_layers))
+        if mode == "dynamic":
+            self.selector = nn.Linear(hidden_size, num_layers)
+
+    def reset_parameters(self, std: float) -> None:
+        """w ~ 0.01 N(0, 1); the selector like a linear layer of the backbone."""
+        if self.mode != "last":
+            init.normal_(self.static_logits, std=0.01)
+        if self.mode == "dynamic":
+            init.normal_(self.selector.weight, std=std)
+            init.zeros_(self.selector.bias)
+
+    def forward(self, layers: Sequence[Tensor]) -> Mixed:
+        """Mix L tensors [B, T, D], the last of them after the final norm."""
+        if self.mode == "last":
+            return Mixed(layers[-1], None, None)
+        static_weights = self.static_logits.softmax(0)
+        state = _weighted_sum(static_weights, layers)
+        if self.mode == "static":
+            return Mixed(state, static_weights, None)
+        log_weights_BTL = self.selector(state).float().log_softmax(-1)
+        weights_BTL = log_weights_BTL.exp()
+        entropy_BT = -(weights_BTL * log_weights_BTL).sum(-1)
+        state = _weighted_sum(weights_BTL.to(state.dtype).unbind(-1), layers)
+        return Mixed(state, weights_BTL, entropy_BT)
+
+
+def _weighted_sum(weights: Tensor | Sequence[Tensor], layers: Sequence[Tensor]) -> Tensor:
+    """sum_l weights_l layers_l; the weights of a layer are a scalar or [B, T].
+
+    A loop, not a stack: the layer outputs are kept for backward anyway, a stacked copy would double them.
+    """
+    total = torch.zeros_like(layers[0])
+    for weight, layer in zip(weights, layers, strict=True):
+        total = total + (weight.unsqueeze(-1) if weight.ndim else weight.to(layer.dtype)) * layer
+    return total

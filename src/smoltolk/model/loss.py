@@ -1,0 +1,66 @@
+"""The loss of text and speech together, each head computed only where its modality is predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+IGNORE = -100
+
+
+class Loss(NamedTuple):
+    """Scalars, in nats."""
+
+    total: Tensor  # what is minimised
+    text: Tensor  # mean NLL of a predicted text id, 0 if there is none
+    speech: Tensor  # mean NLL of a predicted speech id, 0 if there is none
+
+
+def modality_loss(
+    text_states: Tensor,
+    speech_states: Tensor,
+    labels: Tensor,
+    *,
+    text_head: Callable[[Tensor], Tensor],
+    speech_head: Callable[[Tensor], Tensor],
+    speech_offset: int,
+    num_predicted: Tensor | int | None = None,
+) -> Loss:
+    """(sum of text NLL + sum of speech NLL) / number of predicted positions.
+
+    Args:
+        text_states: [B, T, D], the backbone's final states.
+        speech_states: [B, T, D], the output adapter's states.
+        labels: [B, T], aligned with the input ids (position t predicts label t + 1); -100 is not predicted.
+        text_head: [N, D] -> [N, V].
+        speech_head: [N, D] -> [N, U].
+        speech_offset: labels from here on are speech.
+        num_predicted: count to divide by; None counts these labels. Gradient accumulation gives the count of all
+            its micro-batches, so that each position weighs the same.
+    """
+    targets = labels[:, 1:].flatten()
+    text_rows = ((targets != IGNORE) & (targets < speech_offset)).nonzero().squeeze(1)
+    speech_rows = (targets >= speech_offset).nonzero().squeeze(1)
+
+    def summed(states: Tensor, rows: Tensor, head: Callable[[Tensor], Tensor], offset: int) -> Tensor:
+        flat = states[:, :-1].flatten(0, 1).index_select(0, rows)
+        if rows.numel() == 0:
+            return flat.sum().float()  # zero, and still a part of the graph: no parameter goes without gradient
+        return F.cross_entropy(head(flat).float(), targets[rows] - offset, reduction="sum")
+
+    text = summed(text_states, text_rows, text_head, 0)
+    speech = summed(speech_states, speech_rows, speech_head, speech_offset)
+    count = text_rows.numel() + speech_rows.numel() if num_predicted is None else num_predicted
+    total = (text + speech) / (count.clamp(min=1) if isinstance(count, Tensor) else max(count, 1))
+    return Loss(total, text.detach() / max(text_rows.numel(), 1), speech.detach() / max(speech_rows.numel(), 1))
+
+
+def mean_entropy(entropy: Tensor, real: Tensor | None) -> Tensor:
+    """Mean over the real positions of entropy [B, T]; ``real`` [B, T] bool, None means all."""
+    if real is None:
+        return entropy.mean()
+    return torch.where(real, entropy, 0.0).sum() / real.sum().clamp(min=1)

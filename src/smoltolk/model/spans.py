@@ -1,0 +1,162 @@
+"""Speech spans: the maximal runs of speech positions, laid side by side so that a layer sees each alone.
+
+The input adapter attends inside one span and sees nothing else. In training the spans of a whole batch are
+cut out of ``[B, T, D]`` into ``[num_spans, longest, D]``, right-padded: plain causal attention over that
+needs no mask, because what is padded lies to the right of everything real. In decoding the same rule is a
+mask over the time grid, made from :func:`span_ids`; that both agree is a test.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from smoltolk.common.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class SpanBatch:
+    """Where the speech spans of a batch lie.
+
+    Attributes:
+        index: int64 ``[num_spans, longest]``, positions in the flat ``B * T``; padding repeats the first of
+            its span.
+        mask: bool ``[num_spans, longest]``, False at padding.
+        slot: int64 ``[B, T]``, the inverse: where each position went in the flat ``num_spans * longest``, -1
+            on text.
+    """
+
+    index: Tensor
+    mask: Tensor
+    slot: Tensor
+
+    @property
+    def num_spans(self) -> int:
+        """Spans in the batch, all rows together."""
+        return self.index.shape[0]
+
+    @property
+    def longest(self) -> int:
+        """Positions of the longest span, 0 if there is none."""
+        return self.index.shape[1]
+
+    def to(self, device: torch.device | str | int, non_blocking: bool = False) -> SpanBatch:
+        """The same on another device."""
+        return SpanBatch(*(part.to(device, non_blocking=non_blocking) for part in self._parts()))
+
+    def pin_memory(self) -> SpanBatch:
+        """The same in page-locked memory (called by ``DataLoader(pin_memory=True)``)."""
+        return SpanBatch(*(part.pin_memory() for part in self._parts()))
+
+    def _parts(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.index, self.mask, self.slot
+
+
+def span_starts(is_speech: Tensor, document_ids: Tensor | None = None) -> Tensor:
+    """Mark the first position of each span.
+
+    Args:
+        is_speech: bool ``[B, T]``.
+        document_ids: integer ``[B, T]`` or None (each row is one document). A new document also ends a span.
+
+    Returns:
+        bool ``[B, T]``.
+    """
+    if is_speech.dim() != 2 or (document_ids is not None and document_ids.shape != is_speech.shape):
+        found = f"is_speech {tuple(is_speech.shape)}"
+        if document_ids is not None:
+            found += f", document_ids {tuple(document_ids.shape)}"
+        raise InputError(
+            "is_speech and document_ids must both be [B, T]", found, "give one flag and one id per position"
+        )
+    continued = torch.zeros_like(is_speech)
+    continued[:, 1:] = is_speech[:, :-1]
+    if document_ids is not None:
+        continued[:, 1:] &= document_ids[:, 1:] == document_ids[:, :-1]
+    return is_speech & ~continued
+
+
+def span_ids(is_speech: Tensor, document_ids: Tensor | None = None) -> Tensor:
+    """Number the spans of each position, over the whole batch in reading order.
+
+    Args:
+        is_speech: bool ``[B, T]``.
+        document_ids: integer ``[B, T]`` or None.
+
+    Returns:
+        int64 ``[B, T]``, from 0, -1 on text. Numbers grow along each row, and no two rows share one.
+    """
+    number = span_starts(is_speech, document_ids).flatten().cumsum(0).view(is_speech.shape) - 1
+    return number.masked_fill(~is_speech, -1)
+
+
+def find_spans(is_speech: Tensor, document_ids: Tensor | None = None) -> SpanBatch:
+    """Find the maximal runs of consecutive speech positions inside one document.
+
+    Args:
+        is_speech: bool ``[B, T]``.
+        document_ids: integer ``[B, T]`` or None (each row is one document).
+
+    Returns:
+        The spans in reading order; with no speech at all, ``num_spans`` and ``longest`` are 0.
+
+    The sizes depend on the values, so an accelerator would have to be waited for: call it on the CPU, in the
+    collator.
+    """
+    starts = span_starts(is_speech, document_ids)
+    first = starts.flatten().nonzero().squeeze(1)
+    number = span_ids(is_speech, document_ids)
+    lengths = torch.bincount(number[is_speech], minlength=len(first))
+    longest = int(lengths.max()) if len(first) else 0
+    offset = torch.arange(longest, device=is_speech.device)
+    mask = offset < lengths[:, None]
+    index = first[:, None] + offset * mask
+    slot = torch.full((is_speech.numel(),), -1, dtype=torch.int64, device=is_speech.device)
+    slot[index[mask]] = mask.flatten().nonzero().squeeze(1)
+    return SpanBatch(index, mask, slot.view(is_speech.shape))
+
+
+def gather(x: Tensor, spans: SpanBatch) -> Tensor:
+    """Cut the spans out of a batch.
+
+    Args:
+        x: ``[B, T, D]``.
+        spans: of the same ``[B, T]``.
+
+    Returns:
+        ``[num_spans, longest, D]``. Padding holds a copy of the span's first vector: finite, never read back.
+    """
+    _check_grid(x, spans)
+    # index_select rather than x[index]: four times faster on a CPU.
+    return x.flatten(0, 1).index_select(0, spans.index.flatten()).view(*spans.index.shape, x.shape[-1])
+
+
+def scatter(y: Tensor, spans: SpanBatch, into: Tensor) -> Tensor:
+    """Put the spans back over a batch.
+
+    Args:
+        y: ``[num_spans, longest, D]``.
+        spans: as given to :func:`gather`.
+        into: ``[B, T, D]``, kept where there is no speech. Not modified.
+
+    Returns:
+        ``[B, T, D]`` in the dtype of ``into``.
+    """
+    _check_grid(into, spans)
+    if spans.num_spans == 0:
+        return into
+    # Reading through the inverse, instead of writing through the mask, keeps the shapes free of the values:
+    # an accelerator is not waited for.
+    back = y.flatten(0, 1).index_select(0, spans.slot.clamp(min=0).flatten()).to(into.dtype).view(into.shape)
+    return torch.where((spans.slot >= 0)[..., None], back, into)
+
+
+def _check_grid(x: Tensor, spans: SpanBatch) -> None:
+    if x.shape[:2] != spans.slot.shape:
+        raise InputError(
+            "spans must be those of the batch they are used on",
+            f"a batch of {tuple(x.shape[:2])}, spans of {tuple(spans.slot.shape)}",
+            "call find_spans on the ids of this batch",
+        )

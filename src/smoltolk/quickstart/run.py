@@ -1,0 +1,185 @@
+"""A run directory: steps that are done once, side by side where they can be, and never taken for whole when they are not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from smoltolk.common.errors import InputError, WorkerError
+from smoltolk.common.files import read_json, write_json
+from smoltolk.common.progress import Bar, ProgressFile, bars, console
+from smoltolk.common.workers import num_cpus
+
+
+@dataclass(frozen=True)
+class Job:
+    """A step that may run in a process of its own.
+
+    Attributes:
+        name: names the step and its marker file.
+        title: for the progress bar.
+        total: what ``report`` counts up to.
+        function: importable; called as ``function(*arguments, report)``, returns figures for the record.
+        arguments: picklable.
+        after: names of jobs that must be done first.
+    """
+
+    name: str
+    title: str
+    total: int
+    function: Callable[..., dict[str, Any]]
+    arguments: tuple[Any, ...]
+    after: tuple[str, ...] = ()
+
+
+class RunDirectory:
+    """Where a run keeps its settings, its finished steps and their figures.
+
+    Raises:
+        InputError: the directory belongs to a run with other settings, or to something else.
+    """
+
+    def __init__(self, path: Path, settings: dict[str, Any]):
+        self.path = path
+        record = path / "run.json"
+        if record.is_file():
+            found = read_json(record)
+            different = [name for name in settings if found.get(name) != settings[name]]
+            if different:
+                raise InputError(
+                    "an output directory holds one run",
+                    f"{path} was started with " + ", ".join(f"{name} = {found.get(name)!r}" for name in different)
+                    + "; now " + ", ".join(f"{name} = {settings[name]!r}" for name in different),
+                    "choose another --out, or delete that directory to start anew",
+                )  # fmt: skip
+        elif path.is_dir() and any(path.iterdir()):
+            raise InputError(
+                "an output directory is new, empty, or holds the run that is to go on",
+                f"{path} holds {sorted(child.name for child in path.iterdir())[:3]} and no run.json",
+                "choose another --out",
+            )
+        else:
+            write_json(record, settings)
+        _remove_leftovers(path)
+
+    def done(self, name: str) -> bool:
+        """Whether a step was finished."""
+        return (self.path / "steps" / f"{name}.json").is_file()
+
+    def figures(self, name: str) -> dict[str, Any]:
+        """What a finished step measured."""
+        return read_json(self.path / "steps" / f"{name}.json")["figures"]
+
+    def seconds(self) -> dict[str, float]:
+        """Wall seconds of each finished step (side by side steps overlap)."""
+        return {file.stem: read_json(file)["seconds"] for file in sorted((self.path / "steps").glob("*.json"))}
+
+    def step(self, name: str, title: str, function: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
+        """Run a step in this process, unless it is done; return its figures."""
+        if self.done(name):
+            console.print(f"[dim]· {title}: kept[/dim]", highlight=False)
+        else:
+            console.print(f"[bold]▸ {title}[/bold]", highlight=False)
+            start = time.monotonic()
+            figures = function() or {}
+            self._finish(name, time.monotonic() - start, figures)
+        return self.figures(name)
+
+    def side_by_side(self, jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
+        """Run steps in processes of their own, as many at a time as there are processors.
+
+        Each works on one thread, so that its figures do not depend on what runs beside it.
+
+        Raises:
+            WorkerError: a process died. Finished steps are kept.
+        """
+        for job in jobs:
+            if self.done(job.name):
+                console.print(f"[dim]· {job.title}: kept[/dim]", highlight=False)
+        waiting = [job for job in jobs if not self.done(job.name)]
+        if waiting:
+            console.print(f"[bold]▸ {' | '.join(job.title for job in waiting)}[/bold]", highlight=False)
+            self._run_pool(waiting)
+        return {job.name: self.figures(job.name) for job in jobs}
+
+    def _run_pool(self, jobs: Sequence[Job]) -> None:
+        files = {job.name: ProgressFile(self.path / "steps" / f".{job.name}.progress") for job in jobs}
+        for file in files.values():
+            file.path.unlink(missing_ok=True)
+        workers = min(len(jobs), num_cpus())
+        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread)
+        with ExitStack() as stack:
+            stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+            shown_bars = stack.enter_context(bars({job.name: (job.title, job.total) for job in jobs}))
+            shown = dict.fromkeys(files, 0.0)
+            waiting, running = list(jobs), dict[Future[dict[str, Any]], Job]()
+            while waiting or running:
+                for job in [job for job in waiting if all(map(self.done, job.after))]:
+                    waiting.remove(job)
+                    running[pool.submit(_work, job, files[job.name].path)] = job
+                finished, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+                for name, file in files.items():
+                    done, text = file.read()
+                    if done > shown[name]:
+                        shown_bars[name].note(text)
+                        shown_bars[name].advance(done - shown[name])
+                        shown[name] = done
+                for future in finished:
+                    self._collect(running.pop(future), future, shown_bars, shown)
+        for file in files.values():
+            file.path.unlink(missing_ok=True)
+
+    def _collect(self, job: Job, future: Future, bars: dict[str, Bar], shown: dict[str, float]) -> None:
+        try:
+            outcome = future.result()
+        except BrokenProcessPool as error:
+            raise WorkerError(
+                "every process must live until its step is done",
+                f"one of the processes of {job.title!r} was killed or crashed (often: out of memory)",
+                "run the same command again, it continues where it stopped",
+            ) from error
+        bars[job.name].advance(job.total - shown[job.name])
+        shown[job.name] = job.total
+        self._finish(job.name, outcome["seconds"], outcome["figures"])
+
+    def _finish(self, name: str, seconds: float, figures: dict[str, Any]) -> None:
+        write_json(self.path / "steps" / f"{name}.json", {"seconds": round(seconds, 1), "figures": figures})
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _work(job: Job, progress: Path) -> dict[str, Any]:
+    start = time.monotonic()
+    figures = job.function(*job.arguments, ProgressFile(progress).report)
+    return {"seconds": time.monotonic() - start, "figures": figures}
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Temporary files of a killed run: their writers are gone."""
+    for leftover in path.rglob(".tmp-*"):
+        pid = leftover.name.split("-")[1]
+        if pid.isdigit() and not _alive(int(pid)):
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

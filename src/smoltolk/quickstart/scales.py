@@ -1,0 +1,149 @@
+"""How large a quick start is. What was measured at these settings stands in docs/log.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from smoltolk.common.errors import InputError
+from smoltolk.data.interleave import SpanLengths
+from smoltolk.training.backbone import BackboneSize
+from smoltolk.training.recipe import Recipe, Stage
+
+STAGE_2_MIXTURE = {"speech": 1.0, "text": 1.0, "interleaved": 1.0, "recognition": 0.5, "synthesis": 0.5}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """Sizes of every step.
+
+    Attributes:
+        num_facts: of the world; half of them are only read.
+        num_stories: spoken for training.
+        num_voices: that speak them.
+        num_encoder_stories: of these, with their phones, train the unit encoder.
+        encoder_steps, vocoder_steps: of their training.
+        num_vocoder_stories: spoken in one voice for the vocoder.
+        backbone: the small Llama; a text model of one's own has its own size.
+        text: recipe of the backbone's pretraining on the world's text.
+        num_input_layers, num_output_layers: of the adapters.
+        speech: recipe of all three systems.
+        num_story_clozes, num_fact_clozes: questions (facts: for heard and for only read ones each).
+        num_test_stories: held-out stories for likelihoods; a sentence of each is transcribed and spoken.
+        num_samples: continuations in the report.
+    """
+
+    num_facts: int
+    num_stories: int
+    num_voices: int
+    num_encoder_stories: int
+    encoder_steps: int
+    vocoder_steps: int
+    num_vocoder_stories: int
+    backbone: BackboneSize
+    text: Recipe
+    num_input_layers: int = 2
+    num_output_layers: int = 1
+    speech: Recipe
+    num_story_clozes: int
+    num_fact_clozes: int
+    num_test_stories: int
+    num_samples: int = 4
+
+
+def _text(num_steps: int, learning_rate: float = 3e-3) -> Recipe:
+    stage = Stage(
+        name="text",
+        num_steps=num_steps,
+        trainable="all",
+        learning_rate=learning_rate,
+        warmup_steps=num_steps // 10,
+        decay_steps=num_steps // 4,
+        mixture={"text": 1.0},
+    )
+    return Recipe(stages=(stage,), row_length=256, rows_per_step=16, save_steps=100)
+
+
+def _speech(first: int, second: int, rate: float) -> Recipe:
+    stage1 = Stage(
+        name="stage1",
+        num_steps=first,
+        trainable="speech",
+        learning_rate=rate,
+        warmup_steps=first // 10,
+        decay_steps=first // 5,
+    )
+    stage2 = Stage(
+        name="stage2",
+        num_steps=second,
+        trainable="all",
+        learning_rate=rate,
+        warmup_steps=second // 20,
+        decay_steps=second // 3,
+        mixture=STAGE_2_MIXTURE,
+    )
+    # Stories have about 30 words: runs must be short for the modality to change several times.
+    spans = SpanLengths(text=(2, 6), speech=(2, 6))
+    return Recipe(stages=(stage1, stage2), row_length=192, rows_per_step=5, spans=spans, save_steps=250)
+
+
+SCALES = {
+    "tiny": Scale(
+        num_facts=12,
+        num_stories=150,
+        num_voices=12,
+        num_encoder_stories=60,
+        encoder_steps=30,
+        vocoder_steps=30,
+        num_vocoder_stories=12,
+        backbone=BackboneSize(hidden_size=64, num_layers=2, num_heads=2, vocab_size=600),
+        text=_text(30),
+        speech=_speech(20, 60, 3e-3),
+        num_story_clozes=24,
+        num_fact_clozes=24,
+        num_test_stories=6,
+        num_samples=2,
+    ),
+    "small": Scale(
+        num_facts=48,
+        num_stories=4000,
+        num_voices=16,
+        num_encoder_stories=640,
+        encoder_steps=600,
+        vocoder_steps=500,
+        num_vocoder_stories=200,
+        backbone=BackboneSize(hidden_size=128, num_layers=4, num_heads=4, vocab_size=1024),
+        text=_text(200),
+        speech=_speech(300, 1700, 2.5e-3),
+        num_story_clozes=500,
+        num_fact_clozes=504,
+        num_test_stories=100,
+    ),
+    "medium": Scale(
+        num_facts=216,
+        num_stories=30_000,
+        num_voices=16,
+        num_encoder_stories=1600,
+        encoder_steps=1500,
+        vocoder_steps=2000,
+        num_vocoder_stories=800,
+        backbone=BackboneSize(hidden_size=256, num_layers=8, num_heads=8, vocab_size=2048),
+        text=_text(2000, 2e-3),
+        num_output_layers=2,
+        speech=replace(_speech(1000, 9000, 1.5e-3), rows_per_step=16, save_steps=500),
+        num_story_clozes=1000,
+        num_fact_clozes=2160,
+        num_test_stories=300,
+        num_samples=8,
+    ),
+}
+
+
+def scale_named(name: str) -> Scale:
+    """The scale of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in SCALES:
+        raise InputError(f"a scale is one of {', '.join(SCALES)}", repr(name), "choose one of them with --scale")
+    return SCALES[name]

@@ -1,0 +1,171 @@
+"""Steps before any language model: the world, its speech, units, vocoder, shards."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from smoltolk.common.files import write_json, write_jsonl
+from smoltolk.common.progress import ReportBar
+from smoltolk.data.corpora import Counts, Utterance, read_corpus
+from smoltolk.data.prepare import prepare
+from smoltolk.data.speak import speak
+from smoltolk.data.stories import Cloze
+from smoltolk.evaluation.cloze import option_texts
+from smoltolk.quickstart.settings import Settings
+from smoltolk.speech.audio import load
+from smoltolk.speech.phone_encoder import LabelledSpeech, fit_phone_units
+from smoltolk.speech.recognition import error_rate, transcribe_all
+from smoltolk.speech.synthesis import Voice, voices
+from smoltolk.speech.unit_quality import measure_units
+from smoltolk.speech.units import load_unit_tokenizer
+from smoltolk.speech.vocoder import Vocoder, fit_vocoder
+from smoltolk.training.trainer import Report
+
+_PARALLEL_SENTENCES = 10  # said in four seen and four unseen voices, to see how much units depend on the voice
+_PARALLEL_VOICES = 4
+
+
+def clozes(settings: Settings) -> list[Cloze]:
+    """All questions of the run."""
+    world, scale = settings.world, settings.scale
+    return [
+        *world.story_clozes(scale.num_story_clozes),
+        *world.fact_clozes(scale.num_fact_clozes, heard=True),
+        *world.fact_clozes(scale.num_fact_clozes, heard=False),
+    ]
+
+
+def test_sentences(settings: Settings) -> list[str]:
+    """One sentence of each held-out story; their places in the story take turns."""
+    stories = (settings.test_story(i) for i in range(settings.scale.num_test_stories))
+    return [story.sentences[i % len(story.sentences)] for i, story in enumerate(stories)]
+
+
+def judge_texts(settings: Settings) -> list[str]:
+    """What the judge's language model is made of: sentences of the world, but none of the test."""
+    stories = (settings.world.story(i, heard_only=False) for i in range(2000))
+    return [sentence for story in stories for sentence in story.sentences]
+
+
+def make_world(settings: Settings) -> dict[str, Any]:
+    """Write down the world: its facts, its questions and some of its stories."""
+    folder, world = settings.out / "world", settings.world
+    write_json(folder / "facts.json", [asdict(fact) for fact in world.facts])
+    write_jsonl(folder / "clozes.jsonl", (asdict(cloze) for cloze in clozes(settings)))
+    write_jsonl(folder / "stories.jsonl", (asdict(world.story(i, heard_only=False)) for i in range(1000)))
+    return {"facts": len(world.facts), "heard": len(world.facts_where(heard=True)), "words": len(world.vocabulary)}
+
+
+def make_speech(settings: Settings) -> dict[str, Any]:
+    """Speak all that will be heard: stories for training, for the vocoder, and for every question."""
+    scale, voice = settings.scale, settings.voice_of
+    stories = ((f"train-{i:06d}", settings.spoken_story(i).text, voice(i)) for i in range(scale.num_stories))
+    # The vocoder learns one voice; its stories come from beyond the training stories.
+    beyond = range(scale.num_stories, scale.num_stories + scale.num_vocoder_stories)
+    one_voice = ((f"vocoder-{i:06d}", settings.spoken_story(i).text, voice(0)) for i in beyond)
+    tests = ((f"test-{i:05d}", settings.test_story(i).text, voice(i)) for i in range(scale.num_test_stories))
+    # Both options of a question are spoken by one voice.
+    options = ((name, text, voice(k // 2)) for k, (name, text) in enumerate(option_texts(clozes(settings))))
+    sentences = ((f"{n:02d}-{k}", s, v) for n, s in enumerate(_parallel_sentences(settings)) for k, v in enumerate(_parallel(settings)))
+    counts = {
+        "train": speak(list(stories), settings.corpus("train"), source="stories"),
+        "vocoder": speak(list(one_voice), settings.corpus("vocoder"), source="stories"),
+        "cloze": speak(list(options), settings.corpus("cloze"), source="questions"),
+        "test": speak(list(tests), settings.corpus("test"), source="held-out stories"),
+        "voices": speak(list(sentences), settings.corpus("voices"), source="parallel sentences"),
+    }
+    hours = {f"{name}_hours": round(count.seconds / 3600, 2) for name, count in counts.items()}
+    return {**hours, "rejected": sum(count.num_rejected for count in counts.values())}
+
+
+def _parallel_sentences(settings: Settings) -> list[str]:
+    offset = settings.scale.num_test_stories
+    stories = [settings.test_story(offset + i) for i in range(_PARALLEL_SENTENCES)]
+    return [story.sentences[i % len(story.sentences)] for i, story in enumerate(stories)]
+
+
+def _parallel(settings: Settings) -> list[Voice]:
+    return settings.seen_voices[:_PARALLEL_VOICES] + voices(_PARALLEL_VOICES, settings.seed, "unseen")
+
+
+def _labelled(utterance: Utterance) -> LabelledSpeech:
+    return LabelledSpeech(_audio(utterance), utterance.phones)
+
+
+def _audio(utterance: Utterance) -> np.ndarray:
+    if utterance.audio is None:
+        raise FileNotFoundError(f"utterance {utterance.id} has no audio")
+    return load(utterance.audio)
+
+
+def fit_units(settings: Settings, report: Report) -> dict[str, Any]:
+    """Train the phone encoder on the first training stories and measure it on held-out speech."""
+    scale = settings.scale
+    training = [_labelled(u) for u in islice(read_corpus(settings.corpus("train")), scale.num_encoder_stories)]
+    tokenizer = fit_phone_units(training, steps=scale.encoder_steps, seed=settings.seed, progress=ReportBar(report))
+    tokenizer.save(settings.units)
+    held_out = [_labelled(utterance) for utterance in read_corpus(settings.corpus("test"))]
+    spoken = [_audio(utterance) for utterance in read_corpus(settings.corpus("voices"))]
+    each = 2 * _PARALLEL_VOICES
+    sentences = [spoken[i : i + each] for i in range(0, len(spoken), each)]
+    quality = measure_units(
+        tokenizer,
+        held_out,
+        seen=[voices[:_PARALLEL_VOICES] for voices in sentences],
+        unseen=[voices[_PARALLEL_VOICES:] for voices in sentences],
+    )
+    return quality.as_dict()
+
+
+def fit_the_vocoder(settings: Settings, report: Report) -> dict[str, Any]:
+    """Train the vocoder on one voice and let the judge hear natural, copied and spoken-from-units speech."""
+    scale = settings.scale
+    tokenizer = load_unit_tokenizer(settings.units)
+    waveforms = [_audio(utterance) for utterance in read_corpus(settings.corpus("vocoder"))]
+    units = tokenizer.encode(waveforms)
+    vocoder = fit_vocoder(
+        waveforms, units, tokenizer, steps=scale.vocoder_steps, seed=settings.seed, progress=ReportBar(report)
+    )
+    vocoder.save(settings.vocoder)
+    return judge_vocoder(settings, vocoder)
+
+
+def judge_vocoder(settings: Settings, vocoder: Vocoder) -> dict[str, Any]:
+    """Word error rates of held-out sentences: as spoken, through the vocoder's spectrogram, and from their units."""
+    tokenizer = load_unit_tokenizer(settings.units)
+    utterances = list(read_corpus(settings.corpus("test")))
+    cut = [cut_sentence(utterance, i) for i, utterance in enumerate(utterances)]
+    natural, texts = [waveform for waveform, _ in cut], [text for _, text in cut]
+    heard = {
+        "natural": natural,
+        "copy": [vocoder.copy_synthesis(waveform) for waveform in natural],
+        "units": vocoder.synthesize_batch([one.units for one in tokenizer.encode(natural)]),
+    }
+    figures = {}
+    for name, waveforms in heard.items():
+        error = error_rate(texts, transcribe_all(waveforms, judge_texts(settings), workers=0), settings.seed)
+        figures |= {f"wer_{name}": error.wer, f"wer_{name}_low": error.low, f"wer_{name}_high": error.high}
+    return {**figures, "judged_sentences": len(texts)}
+
+
+def cut_sentence(utterance: Utterance, index: int) -> tuple[np.ndarray, str]:
+    """The audio and text of one sentence of a spoken story; which one takes turns with ``index``."""
+    ends = [k + 1 for k, word in enumerate(utterance.words) if word.text.endswith((".", "!", "?"))]
+    which = index % len(ends)
+    words = utterance.words[ends[which - 1] if which else 0 : ends[which]]
+    rate, audio = 16_000, _audio(utterance)
+    margin = 0.08  # the pause around a sentence
+    start, stop = max(0.0, words[0].start - margin), words[-1].end + margin
+    return audio[int(start * rate) : int(stop * rate)], " ".join(word.text for word in words)
+
+
+def make_shards(settings: Settings) -> dict[str, Any]:
+    """Encode what was spoken."""
+    counts: dict[str, Counts] = {
+        name: prepare(settings.corpus(name), settings.units, settings.shards(name)) for name in ("train", "cloze", "test")
+    }
+    return {f"{name}_utterances": count.num_utterances for name, count in counts.items()}

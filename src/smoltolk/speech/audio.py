@@ -1,0 +1,134 @@
+"""Waveforms in and out of files, and the one place where time becomes samples or frames."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from smoltolk.common.errors import InputError, NotFoundError
+from smoltolk.common.files import atomic_file
+
+SAMPLE_RATE = 16_000
+_FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}
+# 0.29 s * 100 Hz = 28.999... stands for 29: what lies closer than this to a whole number is one.
+_SLACK = 1e-6
+
+
+def num_samples(seconds: float, sample_rate: int = SAMPLE_RATE) -> int:
+    """The sample nearest to a time (halves go up).
+
+    Args:
+        seconds: a time or a duration, >= 0.
+        sample_rate: samples per second.
+
+    Raises:
+        InputError: a time that is negative or not finite, or a rate that is not positive.
+    """
+    _check_time(seconds, sample_rate)
+    return math.floor(seconds * sample_rate + 0.5 + _SLACK)
+
+
+def num_frames(seconds: float, frame_rate: float) -> int:
+    """How many whole frames fit into a duration; a frame that is not full does not count.
+
+    Args:
+        seconds: a duration, >= 0.
+        frame_rate: frames per second (units: 25 or 50).
+
+    Raises:
+        InputError: a duration that is negative or not finite, or a rate that is not positive.
+    """
+    _check_time(seconds, frame_rate)
+    return math.floor(seconds * frame_rate + _SLACK)
+
+
+def resample(waveform: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
+    """Change the sample rate (soxr, high quality); times in seconds stay as they are.
+
+    Args:
+        waveform: float32 [samples] at ``from_rate``.
+
+    Returns:
+        float32 [samples at ``to_rate``], as many as the duration needs (rounded to the nearest sample);
+        the same array if the rates are equal.
+    """
+    if from_rate == to_rate:
+        return waveform
+    resampled = soxr.resample(waveform, from_rate, to_rate, quality="HQ").astype(np.float32, copy=False)
+    wanted = num_samples(len(waveform) / from_rate, to_rate)
+    return np.pad(resampled, (0, max(0, wanted - len(resampled))))[:wanted]
+
+
+def load(path: Path | str, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
+    """Read an audio file as mono (the mean of its channels); its loudness stays as it is.
+
+    Args:
+        path: any format that libsndfile reads (wav, flac, ogg, mp3, ...).
+        sample_rate: the rate to resample to.
+
+    Returns:
+        float32 [samples].
+
+    Raises:
+        NotFoundError: no such file.
+        InputError: not audio, no samples, or samples that are not finite.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise NotFoundError("an audio file must exist", f"no file {path}", "check the path")
+    try:
+        samples, file_rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except soundfile.SoundFileError as error:
+        raise InputError(
+            f"{path} must be audio that libsndfile reads", str(error), "convert it to wav or flac first"
+        ) from error
+    waveform = samples.mean(axis=1, dtype=np.float32)
+    _check_waveform(waveform, str(path))
+    return resample(waveform, file_rate, sample_rate)
+
+
+def save(path: Path | str, waveform: np.ndarray, sample_rate: int = SAMPLE_RATE) -> None:
+    """Write a mono waveform; the suffix (wav, flac, ogg or mp3) chooses the format.
+
+    The file appears whole or not at all. Samples beyond [-1, 1] are clipped by the integer formats.
+
+    Args:
+        waveform: float [samples], full scale at 1.
+
+    Raises:
+        InputError: another suffix, another shape, no samples, or samples that are not finite.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in _FORMATS:
+        raise InputError(
+            f"audio is written as {', '.join(_FORMATS)}",
+            f"{path.name}",
+            "give the file one of these suffixes",
+        )
+    _check_waveform(waveform, f"the waveform for {path.name}")
+    with atomic_file(path) as temporary:
+        soundfile.write(temporary, waveform, sample_rate, format=_FORMATS[path.suffix.lower()])
+
+
+def _check_waveform(waveform: np.ndarray, what: str) -> None:
+    fix = "record or convert it again"
+    if waveform.ndim != 1:
+        raise InputError(f"{what} must be mono [samples]", f"shape {waveform.shape}", "average its channels")
+    if waveform.size == 0:
+        raise InputError(f"{what} must have samples", "it is empty", fix)
+    if not np.isfinite(waveform).all():
+        bad = int((~np.isfinite(waveform)).sum())
+        raise InputError(f"{what} must be finite", f"{bad} samples are NaN or infinite", fix)
+
+
+def _check_time(seconds: float, rate: float) -> None:
+    if not (math.isfinite(seconds) and seconds >= 0 and rate > 0):
+        raise InputError(
+            "a time is finite and >= 0, a rate is > 0",
+            f"{seconds} s at {rate} per second",
+            "check the segment's times",
+        )

@@ -1,0 +1,141 @@
+"""Log-mel spectrograms and back: frames, filters, Griffin-Lim.
+
+Frame ``i`` is centred on the middle of its hop, sample ``160 i + 80``. So a frame of units, four hops of 10 ms,
+holds exactly the samples ``640 t .. 640 (t + 1)``, and no frame looks further than 22 ms beyond its own hop.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from smoltolk.speech.audio import SAMPLE_RATE
+
+HOP = 160  # samples: 10 ms
+HOP_RATE = SAMPLE_RATE / HOP  # 100 Hz
+WINDOW = 512  # samples: 32 ms
+NUM_MELS = 80
+FLOOR = 1e-5  # of the magnitude; 100 dB below a full-scale sine
+_SIDE = (WINDOW - HOP) // 2
+
+
+def hops_of(num_samples: int) -> int:
+    """Hops of 10 ms that cover ``num_samples`` samples; the last may be part empty."""
+    return -(-num_samples // HOP)
+
+
+def magnitudes(waveforms_BN: Tensor, num_hops: int | None = None) -> Tensor:
+    """Short-time magnitudes ``[batch, 257, hops]`` of waveforms ``[batch, samples]``, zeros beyond the ends."""
+    return _stft(waveforms_BN, num_hops).abs()
+
+
+def log_mel(waveforms_BN: Tensor, num_hops: int | None = None) -> Tensor:
+    """Natural log of mel magnitudes, ``[batch, 80, hops]``.
+
+    Args:
+        waveforms_BN: float32 ``[batch, samples]`` at 16 kHz.
+        num_hops: hops to return; default all that hold a sample.
+    """
+    mel = mel_filters().to(waveforms_BN.device) @ magnitudes(waveforms_BN, num_hops)
+    return mel.clamp(min=FLOOR).log()
+
+
+def normalise_mel(log_mel_BMT: Tensor, mask_BT: Tensor | None = None) -> Tensor:
+    """Take a recording's loudness and spectral colour out of its log-mel.
+
+    Everything more than 8 nats (70 dB) under the loudest value is cut to that floor, then each mel band is
+    centred over time and the whole is scaled to unit variance. Statistics cover the whole utterance.
+
+    Args:
+        log_mel_BMT: ``[batch, mels, hops]``.
+        mask_BT: ``[batch, hops]`` true where there is sound; default everywhere.
+    """
+    if mask_BT is None:
+        mask_BT = torch.ones_like(log_mel_BMT[:, 0], dtype=torch.bool)
+    mask_B1T = mask_BT[:, None].to(log_mel_BMT.dtype)
+    count_B11 = mask_B1T.sum(-1, keepdim=True).clamp(min=1)
+    peak_B11 = log_mel_BMT.masked_fill(mask_B1T == 0, -math.inf).amax((1, 2), keepdim=True)
+    mel = torch.maximum(log_mel_BMT, peak_B11 - 8.0) * mask_B1T
+    centred = (mel - mel.sum(-1, keepdim=True) / count_B11) * mask_B1T
+    variance_B11 = centred.square().sum((1, 2), keepdim=True) / (count_B11 * mel.shape[1])
+    # A silent file has no variance: it stays zero instead of turning into amplified noise.
+    return centred / variance_B11.sqrt().clamp(min=1e-2)
+
+
+@functools.cache
+def mel_filters() -> Tensor:
+    """Triangular filters ``[80, 257]`` from 0 to 8 kHz, each with area one in bins (Slaney's mel scale)."""
+    # Linear below 1 kHz, logarithmic above (M. Slaney, Auditory Toolbox, 1998): no filter falls between bins.
+    top = 15.0 + math.log(SAMPLE_RATE / 2 / 1000.0) / (math.log(6.4) / 27.0)
+    mels = np.linspace(0.0, top, NUM_MELS + 2)
+    edges = np.where(mels < 15.0, mels * 200.0 / 3.0, 1000.0 * np.exp((mels - 15.0) * math.log(6.4) / 27.0))
+    bins = np.linspace(0.0, SAMPLE_RATE / 2, WINDOW // 2 + 1)
+    rising = (bins[None] - edges[:-2, None]) / np.diff(edges)[:-1, None]
+    falling = (edges[2:, None] - bins[None]) / np.diff(edges)[1:, None]
+    filters = np.maximum(0.0, np.minimum(rising, falling))
+    return torch.from_numpy((filters / filters.sum(1, keepdims=True)).astype(np.float32))
+
+
+@functools.cache
+def _inverse_filters() -> Tensor:
+    return torch.linalg.pinv(mel_filters().double()).float()
+
+
+def griffin_lim(
+    log_mel_BMT: Tensor, *, iterations: int = 32, momentum: float = 0.99, seed: int = 0
+) -> Tensor:
+    """A waveform whose log-mel is close to ``log_mel_BMT``.
+
+    Griffin and Lim (1984) with the momentum of Perraudin, Balazs and Soendergaard (2013).
+
+    Args:
+        log_mel_BMT: ``[batch, 80, hops]``.
+        iterations: rounds of phase search.
+        momentum: 0 is the plain method.
+        seed: of the first phases; the same seed gives the same samples.
+
+    Returns:
+        float32 ``[batch, 160 * hops]``.
+    """
+    target = (_inverse_filters() @ log_mel_BMT.exp()).clamp(min=FLOOR / 10)
+    random = torch.Generator().manual_seed(seed)
+    # One row of phases serves all of a batch: a waveform does not depend on what it is made beside.
+    phase = torch.rand(target.shape[1:], generator=random)[None].expand_as(target) * (2 * math.pi)
+    estimate = torch.polar(torch.ones_like(target), phase)
+    previous = torch.zeros_like(estimate)
+    for _ in range(iterations):
+        rebuilt = _stft(_istft(target * estimate), target.shape[-1])
+        estimate = rebuilt - previous * (momentum / (1 + momentum))
+        estimate = estimate / estimate.abs().clamp(min=1e-16)
+        previous = rebuilt
+    return _istft(target * estimate)
+
+
+@functools.cache
+def _window() -> Tensor:
+    return torch.hann_window(WINDOW)
+
+
+def _stft(waveforms_BN: Tensor, num_hops: int | None = None) -> Tensor:
+    num_hops = hops_of(waveforms_BN.shape[-1]) if num_hops is None else num_hops
+    missing = num_hops * HOP - waveforms_BN.shape[-1]
+    padded = torch.nn.functional.pad(waveforms_BN, (_SIDE, _SIDE + missing))
+    window = _window().to(waveforms_BN.device)
+    return torch.stft(padded, WINDOW, HOP, window=window, center=False, return_complex=True)
+
+
+def _istft(spectrum_BFT: Tensor) -> Tensor:
+    """Inverse of :func:`_stft`, least squares by overlap and add."""
+    frames = torch.fft.irfft(spectrum_BFT, n=WINDOW, dim=1) * _window()[:, None]
+    length = (frames.shape[-1] - 1) * HOP + WINDOW
+    summed = _overlap_add(frames, length)
+    weight = _overlap_add(_window().square()[None, :, None].expand(1, WINDOW, frames.shape[-1]), length)
+    return (summed / weight.clamp(min=1e-4))[:, _SIDE : length - _SIDE]
+
+
+def _overlap_add(frames_BWT: Tensor, length: int) -> Tensor:
+    return torch.nn.functional.fold(frames_BWT, (1, length), (1, WINDOW), stride=(1, HOP))[:, 0, 0]

@@ -1,0 +1,147 @@
+"""How the small networks of this room are trained and kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from smoltolk.common.errors import InputError, NotFoundError
+from smoltolk.common.files import atomic_directory, read_json, write_json
+from smoltolk.common.progress import Bar
+
+_WARMUP = 0.15  # of the steps
+
+
+def fit(
+    network: nn.Module,
+    loss: Callable[[], Tensor],
+    *,
+    steps: int,
+    learning_rate: float,
+    progress: Bar | None = None,
+) -> None:
+    """Minimise ``loss()`` over the parameters of ``network``; leaves it in evaluation mode.
+
+    AdamW, gradients clipped to norm one, a linear warm-up over 15% of the steps and a cosine down to nothing.
+
+    Args:
+        network: trained in place.
+        loss: draws a batch and returns its loss; called under bfloat16 autocast where that is fast.
+        steps: optimizer steps, at least 1.
+        learning_rate: its peak.
+        progress: advanced by one per step, notes the loss.
+
+    Raises:
+        InputError: ``steps`` below 1, or a loss that is not finite.
+    """
+    if steps < 1:
+        raise InputError("training takes at least one step", f"steps = {steps}", "give a positive number")
+    network.train()
+    optimizer = torch.optim.AdamW(network.parameters(), learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share_of_peak(step, steps))
+    for step in range(steps):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16_is_fast()):
+            value = loss()
+        optimizer.zero_grad()
+        value.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        if step % 20 == 0 or step == steps - 1:
+            shown = value.item()
+            if not math.isfinite(shown):
+                raise InputError(
+                    "the loss must stay finite", f"{shown} at step {step}", "lower the learning rate"
+                )
+            if progress is not None:
+                progress.note(f"loss {shown:.2f}")
+        if progress is not None:
+            progress.advance()
+    network.eval().requires_grad_(False)
+
+
+def bf16_is_fast() -> bool:
+    """Whether this processor multiplies bfloat16 natively (elsewhere it is slower than float32)."""
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def save_network(directory: Path | str, config: Mapping[str, Any], network: nn.Module) -> None:
+    """Write ``config.json`` and ``model.safetensors``; the directory appears whole or not at all."""
+    with atomic_directory(directory) as temporary:
+        write_json(temporary / "config.json", dict(config))
+        weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+        save_file(weights, temporary / "model.safetensors")
+
+
+def load_config(directory: Path | str, kinds: tuple[str, ...], what: str) -> dict[str, Any]:
+    """Read ``config.json`` and check its ``kind``.
+
+    Args:
+        directory: as written by :func:`save_network`.
+        kinds: those that are understood.
+        what: for the message, e.g. ``"a vocoder"``.
+
+    Raises:
+        NotFoundError: no such file.
+        InputError: not JSON, or another kind.
+    """
+    config = read_json(Path(directory) / "config.json")
+    kind = config.get("kind") if isinstance(config, dict) else None
+    if kind not in kinds:
+        raise InputError(
+            f"config.json of {what} must have a kind of {', '.join(kinds)}",
+            f"kind {kind!r} in {directory}",
+            f"point to a directory that holds {what}",
+        )
+    return config
+
+
+def load_weights(directory: Path | str, network: nn.Module) -> None:
+    """Fill ``network`` from ``model.safetensors``.
+
+    Raises:
+        NotFoundError: no such file.
+        InputError: damaged, or other names or shapes than config.json says.
+    """
+    path = Path(directory) / "model.safetensors"
+    if not path.is_file():
+        raise NotFoundError(
+            "weights must lie beside config.json", f"no file {path}", "fit or copy it again, whole"
+        )
+    try:
+        network.load_state_dict(load_file(path))
+    except (SafetensorError, RuntimeError) as error:
+        raise InputError(
+            "model.safetensors must hold what config.json says",
+            f"{path}: {error}",
+            "fit or copy it again, whole",
+        ) from error
+
+
+def check_same(what: str, stored: str, computed: str) -> None:
+    """Compare fingerprints of files that belong together.
+
+    Raises:
+        InputError: they differ.
+    """
+    if stored != computed:
+        raise InputError(
+            f"config.json and model.safetensors of {what} must belong together",
+            f"the weights give fingerprint {computed[:16]}, config.json says {stored[:16]}",
+            "fit or copy it again, whole",
+        )
+
+
+def _share_of_peak(step: int, steps: int) -> float:
+    warmup = max(1.0, _WARMUP * steps)
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1.0, steps - warmup)))

@@ -1,0 +1,163 @@
+"""A small text language model of one's own: tokenizer, Llama, and its pretraining on running text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch import Tensor
+from torch.utils.data import Dataset
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase as TokenizerBase
+
+from smoltolk.common.errors import InputError
+from smoltolk.common.files import atomic_directory
+from smoltolk.data.documents import IGNORED
+from smoltolk.training.recipe import Recipe
+from smoltolk.training.trainer import Report, run_stage
+
+EOS = "<|endoftext|>"
+
+
+@dataclass(frozen=True, slots=True)
+class BackboneSize:
+    """A Llama in four numbers."""
+
+    hidden_size: int = 128
+    num_layers: int = 4
+    num_heads: int = 4
+    vocab_size: int = 1024
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE: every string has ids, frequent words have one."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[EOS],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=EOS, bos_token=EOS)
+
+
+def load_tokenizer(name_or_path: str | Path) -> TokenizerBase:
+    """The fast tokenizer of a text model.
+
+    Raises:
+        InputError: there is none, it is not a fast one, or it has no end-of-sequence token.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(name_or_path))
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            "a text model must come with its tokenizer",
+            f"none at {str(name_or_path)!r}: {str(error).splitlines()[0]}",
+            "save it beside the model: tokenizer.save_pretrained(DIRECTORY)",
+        ) from error
+    if not tokenizer.is_fast or len(tokenizer) < 2:
+        raise InputError(
+            "interleaving needs a fast tokenizer, which knows where its tokens lie in the text",
+            f"{type(tokenizer).__name__} with {len(tokenizer)} ids at {str(name_or_path)!r}",
+            "convert it once: AutoTokenizer.from_pretrained(..., use_fast=True).save_pretrained(DIRECTORY)",
+        )
+    if tokenizer.eos_token_id is None:
+        raise InputError(
+            "the tokenizer must have an end-of-sequence token",
+            f"{str(name_or_path)!r} names none",
+            "set tokenizer.eos_token and save it again",
+        )
+    return tokenizer
+
+
+def new_backbone(tokenizer: TokenizerBase, size: BackboneSize, seed: int) -> LlamaForCausalLM:
+    """A freshly initialised small Llama for this tokenizer."""
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=size.hidden_size,
+        intermediate_size=8 * size.hidden_size // 3 // 32 * 32,
+        num_hidden_layers=size.num_layers,
+        num_attention_heads=size.num_heads,
+        num_key_value_heads=size.num_heads,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return LlamaForCausalLM(config)
+
+
+class TextRows(Dataset):
+    """Row i of running text: stories from ``text(k)``, each behind an end of sequence, cut at T ids.
+
+    Row i begins a story of its own and takes the next ones from numbers that no other row uses, so it is a
+    function of i alone.
+
+    Args:
+        text: story number -> text.
+        tokenizer: of the text model.
+        row_length: T.
+        num_rows: length of the data set.
+        stories_per_row: numbers set aside for each row; a row that still is not full repeats nothing, it is padded.
+    """
+
+    def __init__(
+        self, text: Callable[[int], str], tokenizer: TokenizerBase, row_length: int, num_rows: int, stories_per_row: int
+    ):
+        self.text, self.tokenizer = text, tokenizer
+        self.row_length, self.num_rows, self.stories_per_row = row_length, num_rows, stories_per_row
+
+    def __len__(self) -> int:
+        return self.num_rows
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        eos, length = self.tokenizer.eos_token_id, self.row_length
+        ids, labels, positions = [], [], []
+        for k in range(self.stories_per_row):
+            story = self.tokenizer(self.text(index * self.stories_per_row + k), add_special_tokens=False)["input_ids"]
+            ids += [eos, *story]
+            labels += [IGNORED, *story]
+            positions += range(len(story) + 1)
+            if len(ids) >= length:
+                break
+        missing = max(0, length - len(ids))
+        ids, labels, positions = ids + [eos] * missing, labels + [IGNORED] * missing, positions + [0] * missing
+        row = {"input_ids": ids, "labels": labels, "position_ids": positions}
+        return {name: torch.tensor(values[:length]) for name, values in row.items()}
+
+
+def collate_text(rows: Sequence[dict[str, Tensor]]) -> dict[str, Tensor | bool]:
+    """Stack rows; positions that restart keep the packed stories apart."""
+    batch: dict[str, Tensor | bool] = {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+    return {**batch, "use_cache": False}
+
+
+def pretrain(
+    model: PreTrainedModel,
+    tokenizer: TokenizerBase,
+    text: Callable[[int], str],
+    recipe: Recipe,
+    work_dir: Path,
+    out_dir: Path,
+    *,
+    stories_per_row: int = 8,
+    seed: int = 0,
+    report: Report | None = None,
+) -> list[dict]:
+    """Train on running text and save an ordinary Hugging Face directory with its tokenizer."""
+    (stage,) = recipe.stages
+    num_rows = stage.num_steps * recipe.rows_per_step
+    rows = TextRows(text, tokenizer, recipe.row_length, num_rows, stories_per_row)
+    history = run_stage(model, recipe, stage, rows, collate_text, work_dir, seed=seed, report=report)
+    with atomic_directory(out_dir) as temporary:
+        model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+    return history

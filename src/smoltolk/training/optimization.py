@@ -1,0 +1,37 @@
+"""What trains, how fast, and what decays."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import torch
+from torch import nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+
+from smoltolk.training.recipe import Recipe, Stage
+
+
+def set_trainable(model: nn.Module, stage: Stage, speech_names: Collection[str]) -> list[str]:
+    """Freeze all that the stage does not train; return the names of what it trains."""
+    names = []
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(stage.trainable == "all" or name in speech_names)
+        if parameter.requires_grad:
+            names.append(name)
+    return names
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
+    """Two groups of what trains: matrices decay; biases, gains and mixing weights do not."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    matrices = [parameter for parameter in trained if parameter.ndim >= 2]
+    others = [parameter for parameter in trained if parameter.ndim < 2]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def build_optimizer(model: nn.Module, recipe: Recipe, stage: Stage) -> tuple[torch.optim.Optimizer, LambdaLR]:
+    """A fresh AdamW with the stage's schedule."""
+    groups = parameter_groups(model, recipe.weight_decay)
+    optimizer = AdamW(groups, lr=stage.learning_rate, betas=recipe.betas, fused=True)
+    return optimizer, LambdaLR(optimizer, stage.rate_at)

@@ -1,0 +1,78 @@
+"""A training run as data: stages, and what each of them trains on what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from smoltolk.common.errors import InputError
+from smoltolk.data.interleave import SpanLengths
+
+Trainable = Literal["speech", "all"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One stage of training with an optimizer of its own.
+
+    Attributes:
+        name: names its directory.
+        num_steps: optimizer steps.
+        trainable: ``speech``: only what the text model did not bring (stage 1 of the paper); ``all``: everything.
+        learning_rate: peak rate.
+        warmup_steps: linear rise to it.
+        decay_steps: linear fall to 0 over the last steps; 0 keeps the rate constant.
+        mixture: weight of each task (speech, text, interleaved, recognition, synthesis).
+    """
+
+    name: str
+    num_steps: int
+    trainable: Trainable
+    learning_rate: float
+    warmup_steps: int = 100
+    decay_steps: int = 0
+    mixture: dict[str, float] = field(default_factory=lambda: {"interleaved": 1.0})
+
+    def __post_init__(self) -> None:
+        if self.num_steps < 1 or self.warmup_steps + self.decay_steps > self.num_steps:
+            raise InputError(
+                "a stage's warm-up and decay must fit into its steps",
+                f"{self.name}: {self.warmup_steps} + {self.decay_steps} of {self.num_steps} steps",
+                "give it more steps or a shorter warm-up",
+            )
+
+    def rate_at(self, step: int) -> float:
+        """Factor of the peak rate at an optimizer step counted from 0."""
+        rise = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
+        fall = min(1.0, (self.num_steps - step) / self.decay_steps) if self.decay_steps else 1.0
+        return max(0.0, min(rise, fall))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Stages, and what they share.
+
+    Attributes:
+        stages: in order.
+        row_length: T, ids a row.
+        rows_per_step: rows an optimizer step, all devices together.
+        betas, weight_decay, max_grad_norm: of AdamW; decay acts on matrices only.
+        bf16: autocast to bfloat16 over float32 weights.
+        spans: words in the runs of interleaved documents.
+        save_steps: optimizer steps between checkpoints.
+    """
+
+    stages: tuple[Stage, ...]
+    row_length: int = 2048
+    rows_per_step: int = 512
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = 0.1
+    max_grad_norm: float = 1.0
+    bf16: bool = True
+    spans: SpanLengths = field(default_factory=SpanLengths)
+    save_steps: int = 500
+
+    @property
+    def num_ids(self) -> int:
+        """Ids seen over all stages, padding included."""
+        return sum(stage.num_steps for stage in self.stages) * self.rows_per_step * self.row_length

@@ -1,0 +1,67 @@
+"""The three systems that the comparison needs: late fusion, early fusion, and early fusion with equal parameters."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from transformers import PreTrainedModel
+
+from smoltolk.common.errors import InputError
+from smoltolk.model.assembly import append_layers
+from smoltolk.model.modeling import SmolTolkForCausalLM
+
+System = Literal["late", "early", "early_plus"]
+SYSTEMS: tuple[System, ...] = ("late", "early", "early_plus")
+# Vocabulary expansion is the same model with nothing between the tables and the backbone.
+EARLY_FUSION: dict[str, Any] = {
+    "num_input_layers": 0,
+    "num_output_layers": 0,
+    "layer_mix": "last",
+    "speech_residual": False,
+}
+
+
+def build_system(
+    name: System,
+    text_model: PreTrainedModel,
+    *,
+    num_units: int,
+    eos_text_id: int,
+    num_input_layers: int = 2,
+    num_output_layers: int = 2,
+    seed: int = 0,
+) -> tuple[SmolTolkForCausalLM, set[str]]:
+    """Build one system on a text model.
+
+    Args:
+        name: ``late``: input adapter, dynamic selector with residual, output adapter. ``early``: unit tables alone.
+            ``early_plus``: as many layers appended to the backbone as the adapters of ``late`` have.
+        text_model: the backbone; left as it is.
+        num_units: K.
+        eos_text_id: end of sequence in text.
+        num_input_layers, num_output_layers: of ``late``'s adapters.
+        seed: of the new parameters.
+
+    Returns:
+        The model, and the names of the parameters that stage 1 trains.
+
+    Raises:
+        InputError: an unknown system.
+    """
+    if name not in SYSTEMS:
+        raise InputError(f"a system is one of {', '.join(SYSTEMS)}", repr(name), "choose one of them")
+    common: dict[str, Any] = {"num_units": num_units, "eos_text_id": eos_text_id, "seed": seed}
+    if name == "late":
+        adapters = {"num_input_layers": num_input_layers, "num_output_layers": num_output_layers}
+        model = SmolTolkForCausalLM.from_text_model(text_model, **common, **adapters)
+        return model, model.speech_parameter_names()
+    appended: list[str] = []
+    if name == "early_plus":
+        text_model, appended = append_layers(text_model, num_input_layers + num_output_layers, seed)
+    model = SmolTolkForCausalLM.from_text_model(text_model, **common, **EARLY_FUSION)
+    return model, model.speech_parameter_names() | {f"backbone.{name}" for name in appended}
+
+
+def num_parameters(model: PreTrainedModel) -> int:
+    """Parameters, shared ones once."""
+    return sum(parameter.numel() for parameter in model.parameters())

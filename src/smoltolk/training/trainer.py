@@ -1,0 +1,176 @@
+"""The Hugging Face Trainer with rows in their own order, a loss per modality, and checkpoints that are whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset, Sampler, SequentialSampler
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+from smoltolk.common.files import atomic_directory, read_json, write_json
+from smoltolk.training.optimization import build_optimizer, set_trainable
+from smoltolk.training.recipe import Recipe, Stage
+
+_WHOLE = "whole.json"  # written last into a checkpoint: without it a kill cut the writing short
+_PARTS = ("text_loss", "speech_loss", "selector_entropy")
+Report = Callable[[int, str], None]  # (optimizer steps done, a short text)
+
+
+class SmolTolkTrainer(Trainer):
+    """Rows are a function of their number, so they are read in order: resuming is a number, not a replay."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self._sums: dict[str, torch.Tensor] = {}
+        self._batches = 0
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
+        return SequentialSampler(self.train_dataset if train_dataset is None else train_dataset)  # type: ignore[arg-type]
+
+    def compute_loss(
+        self, model: torch.nn.Module, inputs: dict, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The model's own loss; its parts are summed for the log."""
+        loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
+        for name in _PARTS:
+            value = outputs.get(name)
+            if value is not None:
+                self._sums[name] = self._sums.get(name, torch.zeros((), device=value.device)) + value.detach()
+        self._batches += 1
+        return (loss, outputs) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Add the mean of each part of the loss since the last log."""
+        if "loss" in logs and self._batches:
+            logs |= {name: float(total) / self._batches for name, total in self._sums.items()}
+            self._sums, self._batches = {}, 0
+        super().log(logs, *args, **kwargs)
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        super()._save_checkpoint(*args, **kwargs)
+        folder = Path(self.args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        write_json(folder / _WHOLE, {"step": self.state.global_step})
+
+
+class _Reporter(TrainerCallback):
+    def __init__(self, report: Report):
+        self._report, self._note = report, ""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict | None = None, **kwargs: Any) -> None:
+        if logs and "loss" in logs:
+            self._note = f"loss {logs['loss']:.3f}"
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._report(state.global_step, self._note)
+
+
+def last_whole_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that was written to its end."""
+    found = [path for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*") if (path / _WHOLE).is_file()]
+    return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def run_stage(
+    model: PreTrainedModel,
+    recipe: Recipe,
+    stage: Stage,
+    dataset: Dataset,
+    collate: Callable[[Iterable[Any]], dict],
+    out_dir: Path,
+    *,
+    speech_names: Collection[str] = (),
+    seed: int = 0,
+    report: Report | None = None,
+    device_rows: int | None = None,
+) -> list[dict]:
+    """Train one stage, from its last whole checkpoint if it was interrupted.
+
+    Args:
+        model: trained in place.
+        recipe, stage: what to do.
+        dataset: row i at place i, at least ``num_steps * rows_per_step`` of them.
+        collate: rows to a batch.
+        out_dir: for checkpoints; ``history.json`` is written there at the end.
+        speech_names: parameters that a ``speech`` stage trains.
+        seed: of the Trainer.
+        report: called after every step.
+        device_rows: rows a forward pass on each device; gradients are accumulated up to ``rows_per_step``.
+
+    Returns:
+        The log: one dict per logged step.
+    """
+    set_trainable(model, stage, speech_names)
+    world = max(1, int(torch.distributed.get_world_size()) if torch.distributed.is_initialized() else 1)
+    rows = min(device_rows or recipe.rows_per_step, recipe.rows_per_step // world)
+    cuda = torch.cuda.is_available()
+    arguments = TrainingArguments(
+        output_dir=str(out_dir),
+        max_steps=stage.num_steps,
+        per_device_train_batch_size=rows,
+        gradient_accumulation_steps=max(1, recipe.rows_per_step // (rows * world)),
+        max_grad_norm=recipe.max_grad_norm,
+        bf16=recipe.bf16,
+        use_cpu=not cuda,
+        logging_steps=max(1, stage.num_steps // 100),
+        save_steps=recipe.save_steps,
+        save_total_limit=1,
+        disable_tqdm=True,
+        report_to=[],
+        seed=seed,
+        data_seed=seed,
+        dataloader_pin_memory=cuda,
+        remove_unused_columns=False,
+        # Trainer's own clean-up of logs: our report shows them.
+        log_level="error",
+    )
+    trainer = SmolTolkTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=dataset,
+        data_collator=collate,
+        optimizers=build_optimizer(model, recipe, stage),
+        callbacks=[_Reporter(report)] if report else None,
+    )
+    trainer.remove_callback(_printer())
+    checkpoint = last_whole_checkpoint(out_dir)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    history = [entry for entry in trainer.state.log_history if "loss" in entry]
+    write_json(out_dir / "history.json", history)
+    return history
+
+
+def _printer() -> type[TrainerCallback]:
+    from transformers.trainer_callback import PrinterCallback
+
+    return PrinterCallback
+
+
+def save_model(
+    model: PreTrainedModel,
+    folder: Path,
+    extra: dict[str, Any] | None = None,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+) -> None:
+    """Write a model directory that appears whole or not at all.
+
+    Args:
+        model: in transformers' own format.
+        folder: replaced if it exists.
+        extra: what else is known about it, as ``training.json``.
+        tokenizer: of its text side.
+    """
+    with atomic_directory(folder) as temporary:
+        model.save_pretrained(temporary)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(temporary)
+        if extra is not None:
+            write_json(temporary / "training.json", extra)
+
+
+def load_history(folder: Path) -> list[dict]:
+    """The log that :func:`run_stage` left in a stage's directory."""
+    return read_json(folder / "history.json")

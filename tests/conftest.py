@@ -1,0 +1,69 @@
+"""Real speech and real units, made once, for the tests of every room that needs them."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from smoltolk.data.corpora import read_corpus
+from smoltolk.data.prepare import prepare
+from smoltolk.data.shards import UnitCorpus, read_shards
+from smoltolk.data.speak import speak
+from smoltolk.data.stories import World
+from smoltolk.speech.audio import load
+from smoltolk.speech.phone_encoder import LabelledSpeech, fit_phone_units
+from smoltolk.speech.synthesis import Voice, espeak_available, voices
+
+NUM_STORIES, PER_PART = 8, 3
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Tests compute little: more threads would only wait for each other."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def world() -> World:
+    return World(seed=0, num_facts=12)
+
+
+@pytest.fixture(scope="session")
+def spoken_texts(world: World) -> list[tuple[str, str, Voice]]:
+    speakers = voices(4, seed=0, split="seen")
+    stories = world.stories(NUM_STORIES, heard_only=True)
+    return [(story.id, story.text, speakers[i % 4]) for i, story in enumerate(stories)]
+
+
+@pytest.fixture(scope="session")
+def spoken_corpus(
+    spoken_texts: list[tuple[str, str, Voice]], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Eight spoken stories in three parts. Read only."""
+    if not espeak_available():
+        pytest.skip("needs the extra 'tts'")
+    directory = tmp_path_factory.mktemp("spoken") / "corpus"
+    speak(spoken_texts, directory, source="stories", workers=0, utterances_per_part=PER_PART)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def phone_units_dir(spoken_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A phone encoder after a few steps: real units, not yet good ones. Read only."""
+    directory = tmp_path_factory.mktemp("units") / "tokenizer"
+    speech = [LabelledSpeech(load(u.audio), u.phones) for u in read_corpus(spoken_corpus) if u.audio]
+    fit_phone_units(speech, steps=3, seed=0).save(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def shards_dir(spoken_corpus: Path, phone_units_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three shards of the spoken stories. Read only."""
+    directory = tmp_path_factory.mktemp("prepared") / "shards"
+    prepare(spoken_corpus, phone_units_dir, directory, workers=0)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def unit_corpus(shards_dir: Path) -> UnitCorpus:
+    return read_shards(shards_dir)

@@ -1,0 +1,108 @@
+"""A model double with known probabilities: what it must score can be worked out by hand."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch import nn
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from smoltolk.data.stories import World
+from smoltolk.model.ids import IdSpace
+from smoltolk.model.modeling import SmolTolkForCausalLM
+
+
+class BigramDouble(nn.Module):
+    """Predicts the next id from the present id alone, by a table of logits.
+
+    The modality rule of the real model holds: the next id has the modality of the present one, and after
+        ``<switch>``
+    the other one than before it; the other modality's logits are the dtype's minimum. Padding that leaked
+    into a score would show itself, because positions with a zero attention mask give NaN.
+    """
+
+    def __init__(self, ids: IdSpace, table: torch.Tensor):
+        super().__init__()
+        self.ids = ids
+        self.table = nn.Parameter(table)
+        self.calls: list[tuple[int, int]] = []
+        self.config = SimpleNamespace(id_space=ids)
+
+    def forward(self, input_ids, attention_mask=None, use_cache=None, logits_to_keep=0):
+        self.calls.append(tuple(input_ids.shape))
+        logits = self.table[input_ids]
+        speech = input_ids >= self.ids.speech_offset
+        before = torch.nn.functional.pad(speech, (1, 0))[:, :-1]
+        next_is_speech = torch.where(input_ids == self.ids.switch, ~before, speech)
+        is_speech = torch.arange(self.ids.size) >= self.ids.speech_offset
+        logits = logits.masked_fill(is_speech != next_is_speech[..., None], torch.finfo(logits.dtype).min)
+        if attention_mask is not None:
+            logits = logits.masked_fill(attention_mask[..., None] == 0, float("nan"))
+        return SimpleNamespace(logits=logits[:, -logits_to_keep:] if logits_to_keep else logits)
+
+
+@pytest.fixture(scope="session")
+def double() -> type[BigramDouble]:
+    """``double(ids, table [ids, ids])``."""
+    return BigramDouble
+
+
+@pytest.fixture
+def ids() -> IdSpace:
+    """20 text ids (16 the end, 17-19 control), 8 units."""
+    return IdSpace(speech_offset=20, num_units=8, begin_prompt=17, end_prompt=18, switch=19, eos_text=16)
+
+
+@pytest.fixture
+def uniform(ids: IdSpace) -> BigramDouble:
+    """Every id of a modality is as likely as any other: log 20 a token, log 10 a unit."""
+    return BigramDouble(ids, torch.zeros(ids.size, ids.size))
+
+
+@pytest.fixture
+def bigram(ids: IdSpace) -> BigramDouble:
+    """Fixed random bigram probabilities."""
+    return BigramDouble(ids, torch.randn(ids.size, ids.size, generator=torch.Generator().manual_seed(5)))
+
+
+@pytest.fixture(scope="session")
+def words() -> list[str]:
+    """What the tokenizer has seen."""
+    stories = World(seed=0, num_facts=12).stories(60, heard_only=False)
+    return [story.text for story in stories]
+
+
+@pytest.fixture(scope="session")
+def tokenizer(words: list[str]) -> PreTrainedTokenizerFast:
+    """A byte-level BPE of 400 ids."""
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=["<eos>"], initial_alphabet=alphabet, show_progress=False
+    )
+    core.train_from_iterator(words, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<eos>")
+
+
+@pytest.fixture(scope="session")
+def model(tokenizer: PreTrainedTokenizerFast) -> SmolTolkForCausalLM:
+    """A real model with random weights over the tokenizer's ids and 12 units."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    made = SmolTolkForCausalLM.from_text_model(
+        LlamaForCausalLM(config), num_units=12, eos_text_id=0, num_input_layers=1, num_output_layers=1
+    )
+    return made.eval()
