@@ -36,9 +36,7 @@ def spoken_texts(world: World) -> list[tuple[str, str, Voice]]:
 
 
 @pytest.fixture(scope="session")
-def spoken_corpus(
-    spoken_texts: list[tuple[str, str, Voice]], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def spoken_corpus(spoken_texts: list[tuple[str, str, Voice]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight spoken stories in three parts. Read only."""
     if not espeak_available():
         pytest.skip("needs the extra 'tts'")

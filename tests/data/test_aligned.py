@@ -34,9 +34,7 @@ def test_runs_of_units_join_to_the_whole(stories):
         assert len(stories.units(utterance)) == stories.num_units[utterance]
 
 
-@given(
-    st.lists(st.sampled_from(["a", "cat.", "dog's", "  café", "\n21", "\U0001f600!"]), min_size=1, max_size=9)
-)
+@given(st.lists(st.sampled_from(["a", "cat.", "dog's", "  café", "\n21", "\U0001f600!"]), min_size=1, max_size=9))
 @settings(max_examples=100, deadline=None)
 def test_any_text_is_tiled(make_corpus, tokenizer, parts):
     text = " ".join(parts) + " "
@@ -93,9 +91,7 @@ def test_a_tokenizer_without_offsets_is_refused():
 @pytest.mark.parametrize("kind", ["bytes", "bytes_trimmed", "metaspace", "words"])
 def test_every_kind_of_tokenizer_gives_each_word_its_own_tokens(kind):
     text = "The cat's  kite: twenty-one caf\u00e9s, really?  Yes."
-    core = Tokenizer(
-        models.WordLevel(unk_token="<unk>") if kind == "words" else models.BPE(unk_token="<unk>")
-    )
+    core = Tokenizer(models.WordLevel(unk_token="<unk>") if kind == "words" else models.BPE(unk_token="<unk>"))
     core.pre_tokenizer = {
         "words": pre_tokenizers.Whitespace(),
         "metaspace": pre_tokenizers.Metaspace(prepend_scheme="always"),

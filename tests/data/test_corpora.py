@@ -9,17 +9,16 @@ import pytest
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.data.corpora import (
     CorpusInfo,
-    Utterance,
     check_complete,
     claim,
     digest_of,
     part_path,
-    problem_with,
     read_corpus,
     read_info,
     validate_corpus,
     write_part,
 )
+from smoltolk.data.utterances import Utterance, problem_with
 from smoltolk.speech.audio import save
 from smoltolk.speech.segments import Segment
 
@@ -134,7 +133,5 @@ def test_no_corpus_and_other_versions_are_named(tmp_path: Path) -> None:
 
 def test_a_digest_depends_on_values_order_and_borders() -> None:
     rows = [("a", 1), ("b", 2)]
-    digests = {
-        digest_of(r) for r in (rows, rows[::-1], rows[:1], [("a", 1, "b", 2)], [("a", "1"), ("b", 2)], [])
-    }
+    digests = {digest_of(r) for r in (rows, rows[::-1], rows[:1], [("a", 1, "b", 2)], [("a", "1"), ("b", 2)], [])}
     assert len(digests) == 6 and digest_of(rows) == digest_of(iter([["a", 1], ["b", 2]]))

@@ -101,9 +101,7 @@ def test_labels_have_the_modality_that_the_ids_announce(stories, space, task):
 
 def test_a_given_prompt_can_stay_unpredicted(stories, space):
     where, rng = pieces_of(stories, Task.RECOGNITION, 0), np.random.default_rng(0)
-    document = build_document(
-        Task.RECOGNITION, stories, where, space, rng, spans=SpanLengths(), predict_prompt=False
-    )
+    document = build_document(Task.RECOGNITION, stories, where, space, rng, spans=SpanLengths(), predict_prompt=False)
     assert not (document.labels >= space.speech_offset).any()
 
 

@@ -43,9 +43,7 @@ def tree(directory: Path) -> dict[str, bytes]:
     return {str(p.relative_to(directory)): p.read_bytes() for p in directory.rglob("*") if p.is_file()}
 
 
-def test_units_are_those_of_the_tokenizer(
-    spoken_corpus: Path, phone_units_dir: Path, shards_dir: Path
-) -> None:
+def test_units_are_those_of_the_tokenizer(spoken_corpus: Path, phone_units_dir: Path, shards_dir: Path) -> None:
     tokenizer = load_unit_tokenizer(phone_units_dir)
     corpus = read_shards(shards_dir, fingerprint=tokenizer.fingerprint)
     utterances = list(read_corpus(spoken_corpus))
@@ -99,18 +97,14 @@ def test_what_cannot_be_read_is_listed(corpus: Path, phone_units_dir: Path, tmp_
     assert prepare(corpus, phone_units_dir, tmp_path / "shards", workers=0) == counts
 
 
-def test_a_corpus_without_a_usable_recording_is_an_error(
-    corpus: Path, phone_units_dir: Path, tmp_path: Path
-) -> None:
+def test_a_corpus_without_a_usable_recording_is_an_error(corpus: Path, phone_units_dir: Path, tmp_path: Path) -> None:
     for path in corpus.rglob("*.flac"):
         path.unlink()
     with pytest.raises(InputError, match="all 8 were rejected, the first because"):
         prepare(corpus, phone_units_dir, tmp_path / "shards", workers=0)
 
 
-def test_other_units_are_refused(
-    spoken_corpus: Path, phone_units_dir: Path, shards_dir: Path, tmp_path: Path
-) -> None:
+def test_other_units_are_refused(spoken_corpus: Path, phone_units_dir: Path, shards_dir: Path, tmp_path: Path) -> None:
     tokenizer = load_unit_tokenizer(phone_units_dir)
     network = tokenizer.network  # type: ignore[attr-defined]
     with torch.no_grad():

@@ -48,11 +48,7 @@ def write(path: Path, utterances: list[UnitUtterance], metadata: ShardMetadata =
 def same(one: UnitUtterance, two: UnitUtterance) -> bool:
     plain = ("id", "text", "speaker", "language", "source", "seconds")
     words = [
-        (
-            a.text == b.text
-            and np.float32(a.start) == np.float32(b.start)
-            and np.float32(a.end) == np.float32(b.end)
-        )
+        (a.text == b.text and np.float32(a.start) == np.float32(b.start) and np.float32(a.end) == np.float32(b.end))
         for a, b in zip(one.words, two.words, strict=True)
     ]
     return (

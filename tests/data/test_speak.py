@@ -54,14 +54,10 @@ def test_words_lie_in_the_recording(spoken_texts: Texts, spoken_corpus: Path) ->
         assert min(loud) > 0.005, "a word without sound"
 
 
-def test_a_kill_and_other_workers_change_no_byte(
-    spoken_texts: Texts, spoken_corpus: Path, tmp_path: Path
-) -> None:
+def test_a_kill_and_other_workers_change_no_byte(spoken_texts: Texts, spoken_corpus: Path, tmp_path: Path) -> None:
     out = tmp_path / "corpus"
     texts = json.dumps([(n, t, (v.accent, v.variant, v.rate, v.pitch)) for n, t, v in spoken_texts])
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, str(out)], input=texts, text=True, stderr=subprocess.PIPE
-    )
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(out)], input=texts, text=True, stderr=subprocess.PIPE)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert [path.name for path in (out / "parts").glob("[!.]*")] == ["00000"]
     assert len(list((out / "parts").glob(".tmp-*"))) == 1
@@ -72,9 +68,7 @@ def test_a_kill_and_other_workers_change_no_byte(
     assert tree(out) == tree(spoken_corpus)
 
 
-def test_a_second_run_speaks_nothing(
-    spoken_texts: Texts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_second_run_speaks_nothing(spoken_texts: Texts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = speak(spoken_texts[:3], tmp_path, source="stories", workers=0)
     monkeypatch.setattr(module, "_speak_part", None)
     assert speak(spoken_texts[:3], tmp_path, source="stories", workers=0) == first
@@ -113,9 +107,7 @@ def test_texts_that_cannot_be_spoken_are_listed(tmp_path: Path) -> None:
     assert [one.id for one in read_corpus(tmp_path)] == ["a", "c"]
 
 
-@pytest.mark.parametrize(
-    ("name", "message"), [("a/b", "file name"), ("..", "twice|file name"), ("", "file name")]
-)
+@pytest.mark.parametrize(("name", "message"), [("a/b", "file name"), ("..", "twice|file name"), ("", "file name")])
 def test_ids_are_file_names(name: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message):
         speak([(name, "Ben naps.", Voice("en-us", "f2", 170, 50))], tmp_path, source="s", workers=0)

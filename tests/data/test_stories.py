@@ -24,9 +24,7 @@ def ties(world: World, story: Story) -> set[str]:
     """Facts whose subject and answer are in one story and whose kind is the story's."""
     told = words(story.text)
     kind = world.fact(story.fact).kind
-    return {
-        f.id for f in world.facts if f.kind == kind and words(f.subject) <= told and words(f.answer) <= told
-    }
+    return {f.id for f in world.facts if f.kind == kind and words(f.subject) <= told and words(f.answer) <= told}
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +39,7 @@ def read() -> list[Story]:
 
 @given(st.integers(0, 2**63), st.integers(0, 10**9), st.booleans(), st.sampled_from([12, 48, 216]))
 @settings(max_examples=40, deadline=None)
-def test_a_story_is_a_function_of_seed_and_number(
-    seed: int, i: int, heard_only: bool, num_facts: int
-) -> None:
+def test_a_story_is_a_function_of_seed_and_number(seed: int, i: int, heard_only: bool, num_facts: int) -> None:
     first, second = World(seed, num_facts), World(seed, num_facts)
     first.story(i + 1, heard_only)
     assert first.story(i, heard_only) == second.story(i, heard_only)
@@ -52,10 +48,7 @@ def test_a_story_is_a_function_of_seed_and_number(
 
 
 def test_another_process_tells_the_same() -> None:
-    code = (
-        "from smoltolk.data.stories import World; w = World(5); "
-        "print(w.story(7, True).text, w.story_clozes(2))"
-    )
+    code = "from smoltolk.data.stories import World; w = World(5); print(w.story(7, True).text, w.story_clozes(2))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     world = World(5)
     assert told.strip() == f"{world.story(7, True).text} {world.story_clozes(2)}"
@@ -110,9 +103,7 @@ def test_other_sizes_keep_the_ties_apart(num_facts: int) -> None:
     for story in world.stories(500, heard_only=True):
         fact = world.fact(story.fact)
         assert fact.heard
-        sentence = [
-            s for s in story.sentences if f"The {fact.subject} " in s and s.endswith(f" {fact.answer}.")
-        ]
+        sentence = [s for s in story.sentences if f"The {fact.subject} " in s and s.endswith(f" {fact.answer}.")]
         assert sentence, story.text
 
 
@@ -164,9 +155,7 @@ def test_vocabulary_is_what_stories_use(heard: list[Story], read: list[Story]) -
     assert 150 <= len(WORLD.vocabulary) <= 400
 
 
-@pytest.mark.parametrize(
-    ("kind", "heard_facts"), [("story", True), ("fact_heard", True), ("fact_read", False)]
-)
+@pytest.mark.parametrize(("kind", "heard_facts"), [("story", True), ("fact_heard", True), ("fact_read", False)])
 @pytest.mark.parametrize("n", [0, 7, 48, 500])
 def test_clozes_are_balanced(kind: str, heard_facts: bool, n: int) -> None:
     clozes = WORLD.story_clozes(n) if kind == "story" else WORLD.fact_clozes(n, heard_facts)
@@ -205,9 +194,7 @@ def test_fact_questions_ask_for_the_fact() -> None:
         for cloze in WORLD.fact_clozes(200, heard_facts):
             fact = WORLD.fact(cloze.fact)
             assert cloze.right.endswith(f" {fact.answer}.") and fact.subject in cloze.right
-            assert cloze.right.rsplit(" ", 1)[0] == cloze.wrong.rsplit(" ", 1)[0], (
-                "more than the answer differs"
-            )
+            assert cloze.right.rsplit(" ", 1)[0] == cloze.wrong.rsplit(" ", 1)[0], "more than the answer differs"
             prompt = words(" ".join(cloze.prompt))
             assert words(fact.subject) <= prompt and not prompt & set(KINDS[fact.kind].answers)
 

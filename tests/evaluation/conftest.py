@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from smoltolk.data.stories import World
+from smoltolk.evaluation.results import BASELINES, DIRECTIONS, KINDS, SYSTEMS, difference_key
 from smoltolk.model.ids import IdSpace
 from smoltolk.model.modeling import SmolTolkForCausalLM
 
@@ -106,3 +109,65 @@ def model(tokenizer: PreTrainedTokenizerFast) -> SmolTolkForCausalLM:
         LlamaForCausalLM(config), num_units=12, eos_text_id=0, num_input_layers=1, num_output_layers=1
     )
     return made.eval()
+
+
+def _cell(accuracy: float, width: float = 0.04) -> dict[str, float]:
+    """A cell with an interval of that width to both sides."""
+    return {
+        "accuracy": accuracy,
+        "low": max(0.0, accuracy - width),
+        "high": min(1.0, accuracy + width),
+        "n": 500,
+    }
+
+
+def _difference(first: dict[str, float], second: dict[str, float]) -> dict[str, float]:
+    gap = first["accuracy"] - second["accuracy"]
+    return {"difference": gap, "low": gap - 0.03, "high": gap + 0.03, "n": 500}
+
+
+def _made_results(**accuracies: dict[tuple[str, str], float]) -> dict[str, Any]:
+    """Results in which every cell is 0.7 but those given, e.g. ``late={("fact_read", "S->S"): 0.5}``."""
+    models = {}
+    for number, system in enumerate(SYSTEMS):
+        given = accuracies.get(system, {})
+        models[system] = {kind: {way: _cell(given.get((kind, way), 0.7)) for way in DIRECTIONS} for kind in KINDS}
+        models[system] |= {
+            "speech_nll": 1.5 + number / 10,
+            "text_nll_before": 0.9,
+            "text_nll_after": 0.95,
+            "recognition_wer": 0.1,
+            "recognition_wer_low": 0.08,
+            "recognition_wer_high": 0.13,
+            "synthesis_wer": 1.2,
+            "parameters": 1_410_000,
+            "train_tokens_per_second": 9876.5,
+        }
+    return {
+        "seed": 0,
+        "scale": "small",
+        "seconds": {"world": 0.4, "speech": 58.0, "train-late": 151.0, "total": 210.0},
+        "tokens": {"training_each": 1_500_000},
+        "units": {
+            "pnmi": 0.81,
+            "purity": 0.88,
+            "cross_voice_seen": 0.13,
+            "cross_voice_unseen": 0.47,
+            "units_per_second": 12.4,
+        },
+        "vocoder": {"wer_natural": 0.05, "wer_copy": 0.06, "wer_units": 0.07},
+        "models": models,
+        "differences": {
+            difference_key(baseline): {
+                kind: {way: _difference(models["late"][kind][way], models[baseline][kind][way]) for way in DIRECTIONS}
+                for kind in KINDS
+            }
+            for baseline in BASELINES
+        },
+    }
+
+
+@pytest.fixture(scope="session")
+def make_results() -> Callable[..., dict[str, Any]]:
+    """``make_results(late={("fact_read", "S->S"): 0.5}, ...)``: results with invented numbers."""
+    return _made_results

@@ -12,6 +12,7 @@ from smoltolk.data.stories import World
 from smoltolk.evaluation.cloze import (
     differences,
     evaluate_clozes,
+    find_rivals,
     load_log,
     option_sequences,
     option_texts,
@@ -101,6 +102,14 @@ def test_both_options_follow_the_prompt_of_the_right_recording(items, space):
     assert set(wrong.ids[wrong.start :] - offset) == {2, 3}
 
 
+def test_rivals_are_found_by_mirror_images(clozes):
+    rivals = find_rivals(clozes)
+    assert all(rival != cloze.fact for rival, cloze in zip(rivals, clozes, strict=True))
+    assert rivals[0::2] == [cloze.fact for cloze in clozes[1::2]]
+    assert find_rivals(clozes[:3]) == [*rivals[:2], clozes[2].fact]
+    assert find_rivals(clozes[1:4]) == [clozes[1].fact, *rivals[2:4]]
+
+
 def test_four_directions(items, space):
     item = items[0]
     units = space.speech_offset + item.right_units.astype(np.int64)
@@ -140,10 +149,10 @@ def test_model_that_likes_the_right_units(double, items, space, tmp_path):
 def test_sum_prefers_the_shorter_option_and_ties_can_be_wrong(double, items, space):
     uniform = double(space, torch.zeros(space.size, space.size))
     summed = evaluate_clozes(uniform, items, space, seed=0, rule=Rule(normalisation="sum"))
-    points, _, names = summed.outcomes("fact_read", "T->T")
+    rows = summed.cell("fact_read", "T->T")
     by_name = {item.id: item for item in items}
-    lengths = [(len(by_name[name].right_tokens), len(by_name[name].wrong_tokens)) for name in names]
-    assert points.tolist() == [0.5 if r == w else float(r < w) for r, w in lengths]
+    lengths = [[len(t) for t in (by_name[r["id"]].right_tokens, by_name[r["id"]].wrong_tokens)] for r in rows]
+    assert [row["points"] for row in rows] == [0.5 if r == w else float(r < w) for r, w in lengths]
     strict = evaluate_clozes(uniform, items, space, seed=0, rule=Rule(ties="wrong"))
     assert strict.cells["story"]["S->S"]["accuracy"] == 0
 
@@ -151,9 +160,7 @@ def test_sum_prefers_the_shorter_option_and_ties_can_be_wrong(double, items, spa
 def test_real_model_one_by_one_and_together(model, items):
     """Scores of a real model do not depend on padding; each equals what its own logits say."""
     ids = model.config.id_space
-    pairs = [
-        option for item in items[::9] for way in DIRECTIONS for option in option_sequences(item, way, ids)
-    ]
+    pairs = [option for item in items[::9] for way in DIRECTIONS for option in option_sequences(item, way, ids)]
     together = score(model, pairs, ids=ids, batch_tokens=2000)
     for index, option in enumerate(pairs):
         alone = score(model, [option], ids=ids)

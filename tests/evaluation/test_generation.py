@@ -12,8 +12,8 @@ from smoltolk.evaluation.generation import Generation, Sampling, generate, pad_l
 @pytest.fixture(scope="module")
 def prompts(model, tokenizer):
     ids, rng = model.config.id_space, np.random.default_rng(0)
-    made = [recognition_prompt(ids, rng.integers(0, 12, n)).input_ids for n in (3, 9, 5)]
-    return made + [synthesis_prompt(ids, tokenizer("Mia has a fox.")["input_ids"]).input_ids]
+    spoken = [recognition_prompt(ids, rng.integers(0, 12, n)).input_ids for n in (3, 9, 5)]
+    return [*spoken, synthesis_prompt(ids, tokenizer("Mia has a fox.")["input_ids"]).input_ids]
 
 
 def test_greedy_does_not_depend_on_the_batch(model, prompts):

@@ -49,6 +49,43 @@ def test_coverage_is_near_95_percent(num_clusters):
     assert 0.92 <= covered / trials <= 0.98
 
 
+def mirrored(rng, num_facts, likings):
+    """Points of 250 pairs of mirrored questions; ``likings``: how much options matter beside knowledge."""
+    first = rng.integers(0, num_facts, 250)
+    second = (first + rng.integers(1, num_facts, 250)) % num_facts
+    known, liked = 0.3 + 0.5 * rng.standard_normal(num_facts), likings * rng.standard_normal(num_facts)
+    lead = np.concatenate([liked[first] - liked[second], liked[second] - liked[first]])
+    facts, rivals = np.concatenate([first, second]), np.concatenate([second, first])
+    points = (known[facts] + lead + 0.5 * rng.standard_normal(500) > 0).astype(float)
+    return points, facts, rivals
+
+
+def test_likings_cancel_between_mirror_images():
+    points, facts, rivals = mirrored(np.random.default_rng(4), 24, likings=2)
+    alone = cluster_bootstrap(points, facts, seed=0)
+    opposed = cluster_bootstrap(points, facts, seed=0, rivals=rivals)
+    assert opposed.value == alone.value
+    assert opposed.high - opposed.low < 0.6 * (alone.high - alone.low)
+
+
+@pytest.mark.parametrize("likings", [0, 2])
+def test_coverage_with_rivals(likings):
+    rng = np.random.default_rng(5)
+    truth = np.mean([mirrored(rng, 24, likings)[0].mean() for _ in range(1500)])
+    covered = 0
+    for trial in range(200):
+        points, facts, rivals = mirrored(rng, 24, likings)
+        interval = cluster_bootstrap(points, facts, seed=trial, rivals=rivals, resamples=400)
+        covered += interval.low <= truth <= interval.high
+    assert covered / 200 >= 0.92
+
+
+def test_own_fact_as_rival_changes_nothing():
+    rng = np.random.default_rng(6)
+    values, clusters = rng.integers(0, 2, 60).astype(float), rng.integers(0, 6, 60)
+    assert cluster_bootstrap(values, clusters, seed=0, rivals=clusters) == cluster_bootstrap(values, clusters, seed=0)
+
+
 def test_equal_values_have_no_width():
     interval = cluster_bootstrap(np.ones(9), np.arange(9), seed=0)
     assert (interval.value, interval.low, interval.high) == (1, 1, 1)
@@ -72,7 +109,7 @@ def test_paired_difference_is_tighter_than_two_intervals():
 def test_errors():
     with pytest.raises(InputError, match="two clusters at least"):
         cluster_bootstrap(np.ones(3), ["a", "a", "a"], seed=0)
-    with pytest.raises(InputError, match="one cluster for each item"):
+    with pytest.raises(InputError, match=r"one cluster \(and rival\) for each item"):
         cluster_bootstrap(np.ones(3), ["a", "b"], seed=0)
     with pytest.raises(InputError, match="same items from both systems"):
         paired_difference(np.ones(3), np.ones(2), ["a", "b", "c"], seed=0)

@@ -8,6 +8,7 @@ import torch
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_jsonl
+from smoltolk.data.documents import recognition_prompt, synthesis_prompt
 from smoltolk.evaluation.cloze import SpokenCloze
 from smoltolk.evaluation.samples import make_samples
 from smoltolk.evaluation.transcription import recognition, speak_units, synthesis
@@ -59,7 +60,7 @@ class SpeakerDouble:
 def speaker():
     if not espeak_available():
         pytest.skip("needs the extra 'tts'")
-    voice = voices(1, seed=0, split="seen")[0]
+    voice = voices(8, seed=0, split="seen")[7]
     return SpeakerDouble([EspeakSynthesizer().speak(text, voice).waveform for text in TEXTS])
 
 
@@ -72,10 +73,9 @@ def test_recognition_of_what_was_said_and_of_one_wrong_word(model, tokenizer, tm
     heard = [TEXTS[0], "Mia has a blue kite.", TEXTS[2]]
     utterances = [(np.array([k, k + 1]), text) for k, text in enumerate(TEXTS)]
     answers = {
-        (ids.eos_text, ids.begin_prompt, ids.switch, ids.speech_offset + k, ids.speech_offset + k + 1, ids.switch,
-         ids.end_prompt): tokenizer(text)["input_ids"]
-        for k, text in enumerate(heard)
-    }  # fmt: skip
+        tuple(recognition_prompt(ids, units).input_ids.tolist()): tokenizer(text)["input_ids"]
+        for (units, _), text in zip(utterances, heard, strict=True)
+    }
     result = recognition(Parrot(answers), utterances, tokenizer, ids, log_path=tmp_path / "log.jsonl")
     assert result.error.wer == pytest.approx(1 / 18)
     assert result.failure_rate == 0
@@ -87,20 +87,19 @@ def test_recognition_of_what_was_said_and_of_one_wrong_word(model, tokenizer, tm
 
 
 def synthesis_answers(tokenizer, ids, answer):
-    return {
-        (ids.eos_text, ids.begin_prompt, *tokenizer(text)["input_ids"], ids.end_prompt, ids.switch): answer(k)
-        for k, text in enumerate(TEXTS)
-    }
+    prompts = [synthesis_prompt(ids, tokenizer(text)["input_ids"]).input_ids for text in TEXTS]
+    return {tuple(prompt.tolist()): answer(k) for k, prompt in enumerate(prompts)}
 
 
 def test_synthesis_is_judged_by_ear(model, tokenizer, speaker, tmp_path):
     pytest.importorskip("pocketsphinx")
     ids = space_of(model)
     said = synthesis_answers(tokenizer, ids, lambda k: [ids.speech_offset + k, ids.speech_offset + k + 1])
-    good = synthesis(Parrot(said), TEXTS, tokenizer, ids, speaker, workers=0, log_path=tmp_path / "log.jsonl")
+    log = tmp_path / "log.jsonl"
+    good = synthesis(Parrot(said), TEXTS, tokenizer, ids, speaker, workers=0, log_path=log)
     assert good.error.wer < 0.2
     assert [one.tolist() for one in good.units] == [[0, 1], [1, 2], [2, 3]]
-    assert len(list(read_jsonl(tmp_path / "log.jsonl"))) == 3
+    assert len(list(read_jsonl(log))) == 3
     # The same words in the wrong places: the judge must not follow the reference.
     swapped = synthesis_answers(tokenizer, ids, lambda k: [ids.speech_offset + (k + 1) % 3])
     bad = synthesis(Parrot(swapped, end=False), TEXTS, tokenizer, ids, speaker, workers=0)
@@ -125,21 +124,40 @@ def test_samples_of_a_real_model(model, tokenizer, speaker, tmp_path):
     tokens = tokenizer(TEXTS[0] + " " + TEXTS[1])["input_ids"]
     cut = len(tokenizer(TEXTS[0])["input_ids"])
     item = SpokenCloze(
-        id="story-00000", kind="story", fact="f", prompt_text=TEXTS[0], right_text=TEXTS[1], wrong_text=TEXTS[2],
-        prompt_tokens=np.array(tokens[:cut]), right_tokens=np.array(tokens[cut:]), wrong_tokens=np.array(tokens[:3]),
-        prompt_units=np.array([0, 1, 2]), right_units=np.array([1, 2]), wrong_units=np.array([2, 0]),
+        id="story-00000",
+        kind="story",
+        fact="fact",
+        rival="fact",
+        prompt_text=TEXTS[0],
+        right_text=TEXTS[1],
+        wrong_text=TEXTS[2],
+        prompt_tokens=np.array(tokens[:cut]),
+        right_tokens=np.array(tokens[cut:]),
+        wrong_tokens=np.array(tokens[:3]),
+        prompt_units=np.array([0, 1, 2]),
+        right_units=np.array([1, 2]),
+        wrong_units=np.array([2, 0]),
         prompt_seconds=0.5,
-    )  # fmt: skip
+    )
 
     class First(SpeakerDouble):
         def synthesize_batch(self, units, durations=None, seed=0):
             return [self.waveforms[0] for _ in units]
 
     records = make_samples(
-        model, [item], tokenizer, space_of(model), First(speaker.waveforms), out_dir=tmp_path / "samples", seed=0,
-        recordings={item.id: speaker.waveforms[0]}, judge_texts=TEXTS, max_units=5, max_tokens=5,
+        model,
+        [item],
+        tokenizer,
+        space_of(model),
+        First(speaker.waveforms),
+        out_dir=tmp_path / "samples",
+        seed=0,
+        recordings={item.id: speaker.waveforms[0]},
+        judge_texts=TEXTS,
         directions=("S->S", "T->S", "S->T", "T->T"),
-    )  # fmt: skip
+        max_units=5,
+        max_tokens=5,
+    )
     assert [record["direction"] for record in records] == ["S->S", "T->S", "S->T", "T->T"]
     for record in records:
         listens, speaks = record["direction"][0] == "S", record["direction"][-1] == "S"

@@ -14,6 +14,8 @@ def main() -> None:
     # Several processes share the machine: each library's own thread pool would only get in the way of the others'.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    from safetensors import SafetensorError
+
     from smoltolk.cli.app import app
 
     try:
@@ -23,14 +25,19 @@ def main() -> None:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        _fail(
-            f"there must be room on the disk\n  found: {error}\n  fix:   free some space and run the same command again;"
-            " what was finished is kept",
-            error,
-        )
+        _disk_full(error)
+    except SafetensorError as error:
+        if f"os error {errno.ENOSPC}" not in str(error):
+            raise
+        _disk_full(error)
     except KeyboardInterrupt:
         print("\nstopped; the same command continues", file=sys.stderr)
         sys.exit(130)
+
+
+def _disk_full(error: Exception) -> None:
+    fix = "free some space and run the same command again; what was finished is kept"
+    _fail(f"there must be room on the disk\n  found: {error}\n  fix:   {fix}", error)
 
 
 def _fail(message: str, error: Exception) -> None:

@@ -28,12 +28,18 @@ def _version(
 
 @app.command()
 def quickstart(
-    out: Annotated[Path, typer.Option(help="Run directory; the same command continues there after an interruption.")] = Path("quickstart"),
-    scale: Annotated[str, typer.Option(help="tiny (two minutes), small (fifteen) or medium (hours; a GPU helps).")] = "small",
+    out: Annotated[
+        Path, typer.Option(help="Run directory; the same command continues there after an interruption.")
+    ] = Path("quickstart"),
+    scale: Annotated[
+        str, typer.Option(help="tiny (two minutes), small (fifteen) or medium (hours; a GPU helps).")
+    ] = "small",
     seed: Annotated[int, typer.Option(help="Of every random choice.")] = 0,
-    text_model: Annotated[str | None, typer.Option(help="Hub id or directory of a text model; by default a small one is trained.")] = None,
+    text_model: Annotated[
+        str | None, typer.Option(help="Hub id or directory of a text model; by default a small one is trained.")
+    ] = None,
 ) -> None:
     """Build a talking model from nothing and measure what it learned."""
-    from smoltolk.quickstart import quickstart as run
+    from smoltolk.quickstart.story import quickstart as run
 
     run(out, scale=scale, seed=seed, text_model=text_model)

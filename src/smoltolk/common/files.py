@@ -25,7 +25,7 @@ def atomic_file(path: Path | str) -> Iterator[Path]:
     temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
     try:
         yield temporary
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -42,7 +42,7 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
         yield temporary
         if path.exists():
             shutil.rmtree(path)
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -91,9 +91,7 @@ def read_json(path: Path | str) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
-        raise InputError(
-            f"{path} must be JSON", str(error), "delete the file and run its step again"
-        ) from error
+        raise InputError(f"{path} must be JSON", str(error), "delete the file and run its step again") from error
 
 
 def write_jsonl(path: Path | str, rows: Iterable[Any]) -> int:

@@ -66,9 +66,7 @@ class _LineBar:
         self._shown = time.monotonic()
         seconds = self._shown - self._start
         left = seconds / self._done * (self._total - self._done) if self._done else float("nan")
-        time_left = (
-            f", {left:.0f} s left" if self._done and self._done < self._total else f" in {seconds:.0f} s"
-        )
+        time_left = f", {left:.0f} s left" if self._done and self._done < self._total else f" in {seconds:.0f} s"
         line = f"  {self._description}: {self._done:.0f}/{self._total:.0f} {self._unit}{time_left}"
         print(f"{line}  {self._note}".rstrip(), file=sys.stderr, flush=True)
 

@@ -93,9 +93,7 @@ class AlignedCorpus:
         for start in range(0, len(utterances), _BATCH):
             batch = range(start, min(start + _BATCH, len(utterances)))
             located = [self._locate(index) for index in batch]
-            encoded = tokenizer(
-                [text for text, _ in located], add_special_tokens=False, return_offsets_mapping=True
-            )
+            encoded = tokenizer([text for text, _ in located], add_special_tokens=False, return_offsets_mapping=True)
             for index, (_, word_stops), ids, spans in zip(
                 batch, located, encoded["input_ids"], encoded["offset_mapping"], strict=True
             ):

@@ -78,9 +78,7 @@ class Document:
     def switch(self) -> Document:
         """Change the modality; as the first id it leads from text to speech."""
         if self._switched:
-            raise InputError(
-                "something must stand between two switches", "a second <switch>", "leave out empty runs"
-            )
+            raise InputError("something must stand between two switches", "a second <switch>", "leave out empty runs")
         if self._speech is None:
             self._enter(speech=False)
         self._append(np.array([self._space.switch]), self._predict_switch)
@@ -98,12 +96,8 @@ class Document:
     def end(self) -> Document:
         """Append the end-of-sequence id of the current modality."""
         if self._speech is None:
-            raise InputError(
-                "a document needs something before its end", "nothing", "add text or speech first"
-            )
-        return self._append(
-            np.array([self._space.eos_speech if self._speech else self._space.eos_text]), True
-        )
+            raise InputError("a document needs something before its end", "nothing", "add text or speech first")
+        return self._append(np.array([self._space.eos_speech if self._speech else self._space.eos_text]), True)
 
     def _control(self, control_id: int) -> Document:
         self._enter(speech=False)
@@ -129,9 +123,7 @@ class Document:
         return self
 
 
-def recognition_prompt(
-    space: IdSpace, units: Sequence[int] | np.ndarray, *, predict: bool = True
-) -> Document:
+def recognition_prompt(space: IdSpace, units: Sequence[int] | np.ndarray, *, predict: bool = True) -> Document:
     """Everything of a recognition document before its text: what the model continues by writing."""
     return Document(space).begin_prompt().switch().speech(units, predict=predict).switch().end_prompt()
 
@@ -141,9 +133,7 @@ def synthesis_prompt(space: IdSpace, tokens: Sequence[int] | np.ndarray, *, pred
     return Document(space).begin_prompt().text(tokens, predict=predict).end_prompt().switch()
 
 
-def next_is_speech(
-    input_ids: np.ndarray, space: IdSpace, document_ids: np.ndarray | None = None
-) -> np.ndarray:
+def next_is_speech(input_ids: np.ndarray, space: IdSpace, document_ids: np.ndarray | None = None) -> np.ndarray:
     """Which head each position uses: the modality of the id after it, told by the ids up to it.
 
     Args:

@@ -14,9 +14,7 @@ def _words(line: str) -> tuple[str, ...]:
     return tuple(line.split())
 
 
-NAMES = _words(
-    "Alice Ben Clara David Emma Frank Grace Henry Julia Kevin Martin Nora Oscar Peter Sophie Victor"
-)
+NAMES = _words("Alice Ben Clara David Emma Frank Grace Henry Julia Kevin Martin Nora Oscar Peter Sophie Victor")
 TOWNS = _words("Boston Chicago Dublin Havana Madrid Miami Moscow Oslo Paris Texas Tokyo Vienna")
 
 # Cause -> consequence: a story that opens on a rainy day ends wet.

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, Sampler
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows import RowSource
 from smoltolk.model.ids import IdSpace
-from smoltolk.model.spans import find_spans
+from smoltolk.model.spans import find_spans, group_spans, round_up
 
 
 class RowDataset(Dataset[dict[str, Tensor]]):
@@ -80,8 +80,9 @@ class RowCollator:
         self._speech_offset = space.speech_offset
 
     def __call__(self, rows: Iterable[dict[str, Tensor]]) -> dict[str, Any]:
-        """``input_ids``, ``labels``, ``document_ids``, each int64 ``[B, T]``, and ``spans``, a SpanBatch."""
+        """``input_ids``, ``labels``, ``document_ids``, each int64 ``[B, T]``, and ``spans``, a tuple of SpanBatch."""
         rows = list(rows)
         batch: dict[str, Any] = {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
-        batch["spans"] = find_spans(batch["input_ids"] >= self._speech_offset, batch["document_ids"])
+        spans = find_spans(batch["input_ids"] >= self._speech_offset, batch["document_ids"])
+        batch["spans"] = tuple(round_up(group) for group in group_spans(spans))
         return batch

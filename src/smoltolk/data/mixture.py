@@ -42,9 +42,7 @@ class TextSource:
 
     def tokens(self, numbers: Sequence[int]) -> list[list[int]]:
         """Token ids of each numbered text."""
-        return self._tokenizer([self._text(number) for number in numbers], add_special_tokens=False)[
-            "input_ids"
-        ]
+        return self._tokenizer([self._text(number) for number in numbers], add_special_tokens=False)["input_ids"]
 
 
 @dataclass(frozen=True)
@@ -179,7 +177,5 @@ class Schedule:
         streams = np.repeat(np.arange(len(self.counts)), self.counts)
         streams = generator(self._seed, "block", block).permutation(streams)
         ranks = np.empty(BLOCK, np.int64)
-        ranks[np.argsort(streams, kind="stable")] = np.concatenate(
-            [np.arange(count) for count in self.counts]
-        )
+        ranks[np.argsort(streams, kind="stable")] = np.concatenate([np.arange(count) for count in self.counts])
         return streams, ranks

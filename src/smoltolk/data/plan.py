@@ -84,6 +84,7 @@ def plan_rows(
     minimum: int,
     spans: SpanLengths,
     seed: int,
+    prompted_length: int | None = None,
 ) -> Plan:
     """Lay a corpus out in rows.
 
@@ -94,6 +95,7 @@ def plan_rows(
         minimum: a document is not begun where fewer ids are left.
         spans: lengths of the runs of interleaved documents.
         seed: of the order in which pieces share rows.
+        prompted_length: most ids of a recognition or synthesis document; None: ``row_length``.
 
     Raises:
         InputError: the corpus has nothing for this task.
@@ -102,14 +104,14 @@ def plan_rows(
     usable = _usable(task, corpus)
     num_words = np.diff(corpus.word_offsets)
     whole = np.ceil(cost.unit * corpus.num_units + cost.token * corpus.num_tokens + cost.word * num_words)
-    fits = whole + cost.fixed <= row_length
+    longest = row_length
+    if prompted_length is not None and task in (Task.RECOGNITION, Task.SYNTHESIS):
+        longest = min(prompted_length, row_length)
+    fits = whole + cost.fixed <= longest
     short = np.flatnonzero(usable & fits)
     stop = corpus.num_units if task is Task.SPEECH else num_words
     tables = [np.stack([short, 0 * short, stop[short], whole[short].astype(np.int64) + cost.fixed], axis=1)]
-    tables += [
-        _cut_utterance(task, corpus, index, row_length, cost)
-        for index in np.flatnonzero(usable & ~fits).tolist()
-    ]
+    tables += [_cut_utterance(task, corpus, index, longest, cost) for index in np.flatnonzero(usable & ~fits).tolist()]
     table = np.concatenate(tables)
     if task in (Task.RECOGNITION, Task.SYNTHESIS):
         # Cut off, they would lose the very side that is asked for.
@@ -142,9 +144,7 @@ def _usable(task: Task, corpus: AlignedCorpus) -> np.ndarray:
     return usable
 
 
-def _cut_utterance(
-    task: Task, corpus: AlignedCorpus, utterance: int, row_length: int, cost: _Cost
-) -> np.ndarray:
+def _cut_utterance(task: Task, corpus: AlignedCorpus, utterance: int, row_length: int, cost: _Cost) -> np.ndarray:
     """The pieces of an utterance longer than a row: int64 [pieces, 4], (utterance, start, stop, length)."""
     words = slice(corpus.word_offsets[utterance], corpus.word_offsets[utterance + 1])
     closes, unit_stops = corpus.closes_sentence[words], corpus.unit_stops[words]

@@ -15,8 +15,9 @@ from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import read_json, read_jsonl, remove_leftovers, write_json, write_jsonl
 from smoltolk.common.progress import bar
 from smoltolk.common.workers import parallel_map
-from smoltolk.data.corpora import Counts, Utterance, check_complete, read_counts, read_part
+from smoltolk.data.corpora import Counts, check_complete, read_counts, read_part
 from smoltolk.data.shards import ShardMetadata, ShardWriter, UnitUtterance, read_shard_metadata
+from smoltolk.data.utterances import Utterance
 from smoltolk.speech.audio import load
 from smoltolk.speech.units import Units, UnitTokenizer, load_unit_tokenizer
 

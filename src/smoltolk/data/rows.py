@@ -44,6 +44,8 @@ class RowSettings:
         separate: documents of a row cannot see each other; False: the row is one stream without borders.
         predict_switch: train the ``<switch>`` of interleaved documents.
         predict_prompt: train the given side of recognition and synthesis too.
+        prompted_length: most ids of a recognition or synthesis document; None: as many as a row. Whoever asks for
+            single sentences later should not train on whole recordings only.
         minimum: a document is not begun where fewer ids are left; the rest of the row is padding.
     """
 
@@ -52,6 +54,7 @@ class RowSettings:
     separate: bool = True
     predict_switch: bool = False
     predict_prompt: bool = True
+    prompted_length: int | None = None
     minimum: int = 16
 
     def __post_init__(self) -> None:
@@ -102,9 +105,7 @@ class RowSource:
         InputError: a stream has nothing for its task.
     """
 
-    def __init__(
-        self, streams: Sequence[Stream], space: IdSpace, *, seed: int, settings: RowSettings | None = None
-    ):
+    def __init__(self, streams: Sequence[Stream], space: IdSpace, *, seed: int, settings: RowSettings | None = None):
         self.streams, self.space, self.seed = tuple(streams), space, seed
         self.settings = RowSettings() if settings is None else settings
         self._schedule = Schedule([stream.weight for stream in self.streams], derive(seed, "schedule"))
@@ -115,6 +116,7 @@ class RowSource:
                 stream.task,
                 stream.source,
                 row_length=self.settings.length,
+                prompted_length=self.settings.prompted_length,
                 minimum=self.settings.minimum,
                 spans=self.settings.spans,
                 seed=derive(seed, "plan", number),

@@ -96,9 +96,7 @@ class ShardWriter(AbstractContextManager["ShardWriter"]):
     def __enter__(self) -> ShardWriter:
         self._atomic = atomic_file(self.path)
         schema = SCHEMA.with_metadata({_METADATA_KEY: json.dumps(asdict(self.metadata)).encode()})
-        self._file = pq.ParquetWriter(
-            self._atomic.__enter__(), schema, compression="zstd", write_page_checksum=True
-        )
+        self._file = pq.ParquetWriter(self._atomic.__enter__(), schema, compression="zstd", write_page_checksum=True)
         return self
 
     def add(self, utterance: UnitUtterance) -> None:

@@ -15,7 +15,6 @@ from smoltolk.common.workers import parallel_map
 from smoltolk.data.corpora import (
     CorpusInfo,
     Counts,
-    Utterance,
     claim,
     digest_of,
     finished,
@@ -24,6 +23,7 @@ from smoltolk.data.corpora import (
     read_rejected,
     write_part,
 )
+from smoltolk.data.utterances import Utterance
 from smoltolk.speech.audio import save
 from smoltolk.speech.synthesis import EspeakSynthesizer, Voice
 
@@ -85,9 +85,7 @@ def speak(
 
 def gather_rejected(corpus: Path, num_parts: int) -> Counts:
     """Write ``rejected.jsonl`` of a finished corpus from its parts, and add up their counts."""
-    write_jsonl(
-        corpus / "rejected.jsonl", itertools.chain(*(read_rejected(corpus, k) for k in range(num_parts)))
-    )
+    write_jsonl(corpus / "rejected.jsonl", itertools.chain(*(read_rejected(corpus, k) for k in range(num_parts))))
     return sum((read_counts(corpus, k) for k in range(num_parts)), Counts())
 
 

@@ -198,8 +198,7 @@ class World:
             seen |= told
             clozes += pair
         return [
-            Cloze(f"{c.kind}-{i:05d}", c.kind, c.prompt, c.right, c.wrong, c.fact)
-            for i, c in enumerate(clozes[:n])
+            Cloze(f"{c.kind}-{i:05d}", c.kind, c.prompt, c.right, c.wrong, c.fact) for i, c in enumerate(clozes[:n])
         ]
 
     def _pairs(self, kind: str, heard: bool) -> Iterator[tuple[Fact, Fact]]:
@@ -253,6 +252,4 @@ def _tell(fact: Fact, draw: _Draw) -> tuple[str, ...]:
         "cameo": draw.cameo,
     }
     slots = (kind.openings, kind.needs, kind.facts, kind.consequences[draw.cameo_kind], kind.closes)
-    return tuple(
-        forms[number % len(forms)].format_map(words) for forms, number in zip(slots, draw.forms, strict=True)
-    )
+    return tuple(forms[number % len(forms)].format_map(words) for forms, number in zip(slots, draw.forms, strict=True))

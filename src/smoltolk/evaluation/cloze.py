@@ -33,7 +33,9 @@ class SpokenCloze:
     """A question with both of its options as text and as units.
 
     Attributes:
-        id, kind, fact: of the :class:`smoltolk.data.stories.Cloze`; ``fact`` is the bootstrap's cluster.
+        id, kind, fact: of the :class:`smoltolk.data.stories.Cloze`.
+        rival: the fact that the wrong option belongs to, if the mirror image of the question is asked too;
+            otherwise ``fact`` again. Both are clusters of the bootstrap.
         prompt_text, right_text, wrong_text: as written.
         prompt_tokens, right_tokens, wrong_tokens: int [n] text ids; prompt and option joined are the tokens
             of the whole text.
@@ -45,6 +47,7 @@ class SpokenCloze:
     id: str
     kind: str
     fact: str
+    rival: str
     prompt_text: str
     right_text: str
     wrong_text: str
@@ -84,10 +87,38 @@ def spoken_clozes(clozes: Sequence[Cloze], utterances: UnitCorpus, tokenizer: An
     """
     aligned = AlignedCorpus(utterances, tokenizer, utterances.metadata.frame_rate)
     index = {utterances.id(i): i for i in range(len(utterances))}
-    return [_join(cloze, utterances, aligned, index) for cloze in clozes]
+    return [
+        _join(cloze, rival, utterances, aligned, index)
+        for cloze, rival in zip(clozes, find_rivals(clozes), strict=True)
+    ]
 
 
-def _join(cloze: Cloze, utterances: UnitCorpus, aligned: AlignedCorpus, index: dict[str, int]) -> SpokenCloze:
+def find_rivals(clozes: Sequence[Cloze]) -> list[str]:
+    """The rival fact of each question: that of its mirror image beside it; its own if there is none.
+
+    Two neighbours mirror each other if what the first one's wrong option has in place of its right one is
+    what the second one's right option has in place of its wrong one, and the other way round.
+    """
+    rivals = [cloze.fact for cloze in clozes]
+    position = 0
+    while position + 1 < len(clozes):
+        first, second = clozes[position], clozes[position + 1]
+        if first.kind == second.kind and _swapped(first) == _swapped(second)[::-1]:
+            rivals[position : position + 2] = second.fact, first.fact
+            position += 1
+        position += 1
+    return rivals
+
+
+def _swapped(cloze: Cloze) -> tuple[frozenset[str], frozenset[str]]:
+    """Words of the right option alone, and of the wrong option alone."""
+    right, wrong = frozenset(cloze.right.split()), frozenset(cloze.wrong.split())
+    return right - wrong, wrong - right
+
+
+def _join(
+    cloze: Cloze, rival: str, utterances: UnitCorpus, aligned: AlignedCorpus, index: dict[str, int]
+) -> SpokenCloze:
     cut = sum(len(sentence.split()) for sentence in cloze.prompt)
     cuts = {}
     for option, (name, text) in zip(("right", "wrong"), option_texts([cloze]), strict=True):
@@ -116,6 +147,7 @@ def _join(cloze: Cloze, utterances: UnitCorpus, aligned: AlignedCorpus, index: d
         id=cloze.id,
         kind=cloze.kind,
         fact=cloze.fact,
+        rival=rival,
         prompt_text=" ".join(cloze.prompt),
         right_text=cloze.right,
         wrong_text=cloze.wrong,
@@ -129,9 +161,7 @@ def _join(cloze: Cloze, utterances: UnitCorpus, aligned: AlignedCorpus, index: d
     )
 
 
-def option_sequences(
-    item: SpokenCloze, direction: str, ids: IdSpace, *, end: bool = False
-) -> tuple[Scored, Scored]:
+def option_sequences(item: SpokenCloze, direction: str, ids: IdSpace, *, end: bool = False) -> tuple[Scored, Scored]:
     """The right and the wrong option as id sequences, e.g. for ``S->T``: ``<eos speech> units <switch> |
     text``.
 
@@ -168,14 +198,9 @@ class ClozeResult:
     items: list[dict[str, Any]]
     rule: Rule
 
-    def outcomes(self, kind: str, direction: str) -> tuple[np.ndarray, list[str], list[str]]:
-        """``(points [N], facts [N], ids [N])`` of one cell."""
-        rows = [row for row in self.items if (row["kind"], row["direction"]) == (kind, direction)]
-        return (
-            np.array([row["points"] for row in rows]),
-            [row["fact"] for row in rows],
-            [row["id"] for row in rows],
-        )
+    def cell(self, kind: str, direction: str) -> list[dict[str, Any]]:
+        """The records of one cell."""
+        return [row for row in self.items if (row["kind"], row["direction"]) == (kind, direction)]
 
 
 def evaluate_clozes(
@@ -223,6 +248,7 @@ def evaluate_clozes(
             "id": item.id,
             "kind": item.kind,
             "fact": item.fact,
+            "rival": item.rival,
             "direction": way,
             "points": float(points[row]),
             "nll_right": float(nll[row, 0]),
@@ -240,14 +266,19 @@ def evaluate_clozes(
 def _result(records: list[dict[str, Any]], rule: Rule, seed: int) -> ClozeResult:
     result = ClozeResult({}, records, rule)
     for kind, way in dict.fromkeys((row["kind"], row["direction"]) for row in records):
-        cell, facts, _ = result.outcomes(kind, way)
-        result.cells.setdefault(kind, {})[way] = cluster_bootstrap(cell, facts, seed=seed).as_dict("accuracy")
+        rows = result.cell(kind, way)
+        interval = cluster_bootstrap(
+            _column(rows, "points"), _column(rows, "fact"), seed=seed, rivals=_column(rows, "rival")
+        )
+        result.cells.setdefault(kind, {})[way] = interval.as_dict("accuracy")
     return result
 
 
-def differences(
-    first: ClozeResult, second: ClozeResult, *, seed: int
-) -> dict[str, dict[str, dict[str, float]]]:
+def _column(rows: list[dict[str, Any]], name: str) -> np.ndarray:
+    return np.array([row[name] for row in rows])
+
+
+def differences(first: ClozeResult, second: ClozeResult, *, seed: int) -> dict[str, dict[str, dict[str, float]]]:
     """``first - second`` in every cell, paired by question, with 95% intervals over facts.
 
     Returns:
@@ -260,15 +291,21 @@ def differences(
     for kind, ways in first.cells.items():
         table[kind] = {}
         for way in ways:
-            one, facts, names = first.outcomes(kind, way)
-            other, _, other_names = second.outcomes(kind, way)
-            if names != other_names:
+            one, other = first.cell(kind, way), second.cell(kind, way)
+            if [row["id"] for row in one] != [row["id"] for row in other]:
                 raise InputError(
                     "a paired difference needs the same questions in the same order",
-                    f"{len(names)} and {len(other_names)} questions of {kind} {way}, or other ones",
+                    f"{len(one)} and {len(other)} questions of {kind} {way}, or other ones",
                     "evaluate both systems on the same list",
                 )
-            table[kind][way] = paired_difference(one, other, facts, seed=seed).as_dict("difference")
+            interval = paired_difference(
+                _column(one, "points"),
+                _column(other, "points"),
+                _column(one, "fact"),
+                seed=seed,
+                rivals=_column(one, "rival"),
+            )
+            table[kind][way] = interval.as_dict("difference")
     return table
 
 

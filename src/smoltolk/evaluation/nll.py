@@ -59,9 +59,7 @@ def held_out_nll(
         InputError: no documents, or ids of the other modality in them.
     """
     if not documents:
-        raise InputError(
-            "held-out likelihood needs at least one document", "an empty list", "hold out some documents"
-        )
+        raise InputError("held-out likelihood needs at least one document", "an empty list", "hold out some documents")
     if ids is not None:
         for index, document in enumerate(documents):
             speech = np.asarray(document) >= ids.speech_offset

@@ -26,7 +26,7 @@ _COLOURS = {
 }
 _MARKERS = {"late": "o", "early": "s", "early_plus": "D"}
 _LINES: dict[str, Any] = {"late": "-", "early": (0, (5, 1.5)), "early_plus": (0, (2, 1))}
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: it can be searched and takes the page's font
     "font.size": 11,
     "font.family": "sans-serif",
@@ -115,7 +115,7 @@ def selector_figure(selector: Mapping[str, Sequence[Any]]) -> str:
     """Mean weight that late fusion's selector gives to each backbone layer at speech positions."""
     labels, weights = [str(label) for label in selector["layers"]], [float(w) for w in selector["weights"]]
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(5, 0.9 + 0.34 * len(labels)), layout="constrained")
+        figure = Figure(figsize=(5, max(1.9, 0.9 + 0.34 * len(labels))), layout="constrained")
         axes = figure.subplots()
         # The last layer on top, as networks are drawn.
         axes.barh(labels, weights, color=_COLOURS["late"], height=0.62)

@@ -93,9 +93,7 @@ def _environment(audio_root: Path) -> jinja2.Environment:
 def _context(results: Mapping[str, Any]) -> dict[str, Any]:
     verdict = judge(results)
     models = results["models"]
-    deciding = [
-        [item for item in verdict.comparisons if (item.kind, item.direction) == cell] for cell in DECIDING
-    ]
+    deciding = [[item for item in verdict.comparisons if (item.kind, item.direction) == cell] for cell in DECIDING]
     seconds = {name: value for name, value in results["seconds"].items() if name != "total"}
     return {
         "results": results,
@@ -135,9 +133,7 @@ def _measures(models: Mapping[str, Any]) -> list[dict[str, Any]]:
             for system in SYSTEMS:
                 model = models[system]
                 bounds = [model.get(f"{interval}_{side}") for side in ("low", "high")]
-                cells.append(
-                    {"value": model[key], "bounds": None if interval is None or None in bounds else bounds}
-                )
+                cells.append({"value": model[key], "bounds": None if interval is None or None in bounds else bounds})
             rows.append({"title": title, "kind": kind, "cells": cells})
     return rows
 

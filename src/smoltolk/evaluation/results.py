@@ -30,9 +30,7 @@ Check = Callable[[Any, str], None]
 
 
 def _fail(path: str, rule: str, found: Any) -> InputError:
-    return InputError(
-        f"results: {path} must be {rule}", f"{found!r}", "run the evaluation again, or correct the file"
-    )
+    return InputError(f"results: {path} must be {rule}", f"{found!r}", "run the evaluation again, or correct the file")
 
 
 def _number(low: float = -math.inf, high: float = math.inf, whole: bool = False) -> Check:

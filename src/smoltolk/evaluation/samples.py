@@ -93,9 +93,7 @@ def make_samples(
                     "direction": direction,
                     "prompt_text": item.prompt_text,
                     "right_text": item.right_text,
-                    "prompt_audio": _name(_prompt_audio(item, recordings, vocoder, out_dir))
-                    if listens
-                    else None,
+                    "prompt_audio": _name(_prompt_audio(item, recordings, vocoder, out_dir)) if listens else None,
                     "audio": _name(audio) if audio else None,
                     "text": texts[number],
                     "transcribed": speaks,

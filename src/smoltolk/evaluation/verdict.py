@@ -68,9 +68,7 @@ def compare(results: Mapping[str, Any], kind: str, direction: str, against: str)
     """
     late = results["models"]["late"][kind][direction]
     if against == "chance":
-        return Comparison(
-            kind, direction, against, *(late[key] - CHANCE for key in ("accuracy", "low", "high"))
-        )
+        return Comparison(kind, direction, against, *(late[key] - CHANCE for key in ("accuracy", "low", "high")))
     paired = results.get("differences", {}).get(difference_key(against))
     if paired is not None:
         cell = paired[kind][direction]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from torch import Tensor, nn
 from transformers import AutoModel, Cache, PreTrainedConfig
@@ -15,9 +16,21 @@ _NO_WINDOW = 1 << 30
 _LAYER_WISE = ("layer_types", "mlp_layer_types", "no_rope_layers")
 
 
-def adapter_config(text_config: PreTrainedConfig, num_layers: int) -> PreTrainedConfig:
-    """The backbone's configuration with ``num_layers`` layers of full attention and no vocabulary."""
+def adapter_config(
+    text_config: PreTrainedConfig, num_layers: int, size: Mapping[str, Any] | None = None
+) -> PreTrainedConfig:
+    """The backbone's configuration with ``num_layers`` layers of full attention and no vocabulary.
+
+    Args:
+        text_config: the backbone's.
+        num_layers: how many blocks.
+        size: settings that differ from the backbone's, by their names there.
+
+    Raises:
+        InputError: a setting that the architecture does not have, or heads that do not divide the width.
+    """
     config = copy.deepcopy(text_config)
+    _resize(config, dict(size or {}))
     config.num_hidden_layers = num_layers
     for name in _LAYER_WISE:  # settings with one entry per layer, where an architecture has them
         values = getattr(config, name, None)
@@ -27,6 +40,8 @@ def adapter_config(text_config: PreTrainedConfig, num_layers: int) -> PreTrained
             setattr(config, name, full)
     if getattr(config, "sliding_window", None) is not None:
         config.sliding_window = _NO_WINDOW  # some architectures demand a number even where no layer slides
+    if getattr(config, "embedding_multiplier", None) is not None:
+        config.embedding_multiplier = 1.0  # it belongs to a text table; an adapter reads and writes states
     config.vocab_size, config.pad_token_id = 1, None
     config.bos_token_id = config.eos_token_id = None
     return config
@@ -41,20 +56,26 @@ class SpeechAdapter(nn.Module):
     Args:
         text_config: the backbone's configuration.
         num_layers: how many blocks, at least one.
+        size: settings that differ from the backbone's (see :func:`adapter_config`).
     """
 
-    def __init__(self, text_config: PreTrainedConfig, num_layers: int):
+    def __init__(self, text_config: PreTrainedConfig, num_layers: int, size: Mapping[str, Any] | None = None):
         super().__init__()
-        self.model = AutoModel.from_config(adapter_config(text_config, num_layers))
+        self.model = AutoModel.from_config(adapter_config(text_config, num_layers, size))
         self.model.set_input_embeddings(nn.Identity())
         _drop_final_norm(self.model)
+
+    @property
+    def blocks(self) -> nn.ModuleList:
+        """The blocks, in order."""
+        return _block_list(self.model)[1]
 
     @property
     def config(self) -> PreTrainedConfig:
         """Configuration of the headless model."""
         return self.model.config
 
-    def mask(self, states: Tensor, visible: Callable[..., Tensor], past_key_values: Cache) -> Tensor:
+    def mask(self, states: Tensor, visible: Callable[..., Tensor], past_key_values: Cache | None = None) -> Tensor:
         """A ready mask for ``forward``: causal, and only where ``visible(batch, head, query, key)`` holds."""
         return create_causal_mask(
             config=self.config,
@@ -70,7 +91,8 @@ class SpeechAdapter(nn.Module):
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
         past_key_values: Cache | None = None,
-    ) -> Tensor:
+        all_layers: bool = False,
+    ) -> tuple[Tensor, ...]:
         """Run the blocks over states [B, T, D], causally.
 
         Args:
@@ -78,6 +100,10 @@ class SpeechAdapter(nn.Module):
             attention_mask: None, [B, S] (1 = a real position) or a ready 4-D mask.
             position_ids: [B, T]; positions that jump back separate packed documents.
             past_key_values: the adapter's own view of the cache; None computes without one.
+            all_layers: give the states behind each block; otherwise only those behind the last.
+
+        Returns:
+            Tensors [B, T, D]; the last of them is what the adapter makes of the states.
         """
         output = self.model(
             inputs_embeds=states,
@@ -85,8 +111,46 @@ class SpeechAdapter(nn.Module):
             position_ids=position_ids,
             past_key_values=past_key_values,
             use_cache=past_key_values is not None,
+            output_hidden_states=all_layers,
         )
-        return output.last_hidden_state
+        return output.hidden_states[1:] if all_layers else (output.last_hidden_state,)
+
+
+def _resize(config: PreTrainedConfig, size: dict[str, Any]) -> None:
+    unknown = [name for name in size if not hasattr(config, name)]
+    if unknown:
+        raise InputError(
+            "an adapter's size is given in settings of the text configuration",
+            f"{', '.join(unknown)} in {type(config).__name__}",
+            "use its own names, e.g. hidden_size, num_attention_heads",
+        )
+    for name, value in size.items():
+        setattr(config, name, value)
+    width, heads = config.hidden_size, config.num_attention_heads
+    key_heads = getattr(config, "num_key_value_heads", None) or heads
+    if not size or "head_dim" in size:
+        return
+    if width % heads or heads % key_heads:
+        raise InputError(
+            "heads must divide the adapter's width, and key-value heads the heads",
+            f"hidden_size {width}, num_attention_heads {heads}, num_key_value_heads {key_heads}",
+            "choose numbers that divide, or give head_dim",
+        )
+    if getattr(config, "head_dim", None) is not None:
+        config.head_dim = width // heads
+
+
+def _block_list(model: nn.Module) -> tuple[nn.Module, nn.ModuleList]:
+    """The list of blocks and the module that holds it."""
+    for parent in model.modules():
+        for child in parent.children():
+            if isinstance(child, nn.ModuleList):
+                return parent, child
+    raise InputError(
+        "an adapter is built from the backbone's block type, so the backbone must have a list of blocks",
+        f"{type(model).__name__} has none",
+        "use a decoder-only text model",
+    )
 
 
 def _drop_final_norm(model: nn.Module) -> None:
@@ -95,15 +159,7 @@ def _drop_final_norm(model: nn.Module) -> None:
     Its name differs per architecture (``norm``, ``ln_f``, ``final_layer_norm``); its place does not: the last norm
     that stands beside the list of blocks.
     """
-    for parent in model.modules():
-        children = dict(parent.named_children())
-        if any(isinstance(child, nn.ModuleList) for child in children.values()):
-            norms = [name for name, child in children.items() if type(child).__name__.endswith("Norm")]
-            if norms:
-                setattr(parent, norms[-1], nn.Identity())
-            return
-    raise InputError(
-        "an adapter is built from the backbone's block type, so the backbone must have a list of blocks",
-        f"{type(model).__name__} has none",
-        "use a decoder-only text model",
-    )
+    parent, _ = _block_list(model)
+    norms = [name for name, child in parent.named_children() if type(child).__name__.endswith("Norm")]
+    if norms:
+        setattr(parent, norms[-1], nn.Identity())

@@ -82,11 +82,35 @@ def append_layers(text_model: PreTrainedModel, num_layers: int, seed: int = 0) -
     return deeper, missing
 
 
+@torch.no_grad()
+def packs_documents(text_model: PreTrainedModel) -> bool:
+    """Whether the model keeps packed documents apart by positions that restart: tried, since no setting tells.
+
+    The second of two documents must come out the same, to the bit, whatever the first one is.
+    """
+    table, length = text_model.get_input_embeddings().weight, 4
+    generator = torch.Generator().manual_seed(0)
+    first, other, second = torch.randn(3, 1, length, table.shape[1], generator=generator).to(table)
+    position_ids = torch.arange(length, device=table.device).repeat(2)[None]
+    was_training = text_model.training
+    text_model.eval()
+    behind = [
+        text_model.base_model(
+            inputs_embeds=torch.cat([before, second], dim=1), position_ids=position_ids, use_cache=False
+        ).last_hidden_state[:, length:]
+        for before in (first, other)
+    ]
+    text_model.train(was_training)
+    return torch.equal(*behind)
+
+
 def _layer_number(name: str) -> int:
     return max((int(part) for part in name.split(".") if part.isdigit()), default=-1)
 
 
-def smoltolk_config(text_model: PreTrainedModel, num_units: int, eos_text_id: int | None, **settings: Any) -> SmolTolkConfig:
+def smoltolk_config(
+    text_model: PreTrainedModel, num_units: int, eos_text_id: int | None, **settings: Any
+) -> SmolTolkConfig:
     """The configuration around a text model whose last rows are the control ids."""
     table = text_model.get_input_embeddings().weight.shape[0]
     if eos_text_id is None:
@@ -100,6 +124,7 @@ def smoltolk_config(text_model: PreTrainedModel, num_units: int, eos_text_id: in
         )
     text_config = copy.deepcopy(text_model.config)
     text_config.vocab_size = table
+    settings.setdefault("packs_documents", packs_documents(text_model))
     begin = table - NUM_CONTROL_IDS
     ids = {"begin_prompt_id": begin, "end_prompt_id": begin + 1, "switch_id": begin + 2, "eos_text_id": eos_text_id}
     return SmolTolkConfig(text_config=text_config, num_units=num_units, speech_offset=table, **ids, **settings)

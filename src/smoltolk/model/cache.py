@@ -1,13 +1,14 @@
 """One flat cache for backbone, adapters and the history of modalities.
 
-Layout: ``[backbone 0..L-1 | input adapter | output adapter | history]``, plain layers of transformers' ``Cache``, so that
-beam search, cropping, static caches and offloading treat them alike. Each sub-model gets a view of its own layers.
+Layout: ``[backbone 0..L-1 | input adapter | output adapter | history]``, plain layers of transformers' ``Cache``, so
+that beam search, cropping, static caches and offloading treat them alike. Each sub-model gets a view of its own layers.
 All of them keep one entry per position of the sequence, the input adapter too (text positions see only themselves).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -38,7 +39,7 @@ class CacheViews:
             while len(cache.layers) < total:
                 cache.layers.append(DynamicLayer() if length is None else StaticLayer(max_cache_len=length))
         borders = (0, num_backbone, num_backbone + num_input, num_backbone + num_input + num_output, total)
-        views = [Cache(layers=cache.layers[a:b]) for a, b in zip(borders, borders[1:], strict=False)]
+        views = [Cache(layers=cache.layers[a:b]) for a, b in pairwise(borders)]
         return cls(*views)
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, ClassVar, Literal
 
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
+from transformers.cache_utils import get_layer_types_and_kwargs
 from transformers.configuration_utils import SubConfigSpec
 
 from smoltolk.common.errors import InputError
 from smoltolk.model.ids import IdSpace
 
 LayerMixMode = Literal["last", "static", "dynamic"]
+LayerMixPool = Literal["backbone", "all"]
 
 
 @strict
@@ -31,11 +34,21 @@ class SmolTolkConfig(PreTrainedConfig):
         num_output_layers: layers of the output adapter (late fission).
         layer_mix: what the output adapter reads: the backbone's ``last`` layer, a ``static`` mix of all layers or
             a ``dynamic`` one, selected anew at each position (multi-level fission).
+        layer_mix_pool: mix the layers of the ``backbone``, or ``all``, the input adapter's before them.
+        layer_mix_norm: bring every layer to root mean square 1 before the mix.
+        input_adapter_size, output_adapter_size: what the adapter's blocks have otherwise than the backbone's, by the
+            text configuration's own names, e.g. ``{"hidden_size": 384, "intermediate_size": 1024,
+            "num_attention_heads": 6, "num_key_value_heads": 2}``. Another width brings projections from and to
+            the backbone's, and speech tables of the adapters' widths.
         speech_residual: add the raw embedding (before the input adapter) to the mix.
         tie_speech_embeddings: the unit head shares the unit embedding's matrix.
         entropy_weight: lambda, weight of the selector's entropy in the loss.
         predict_switch: train and generate ``<switch>``, so that the model can choose its modality.
-        initializer_range: standard deviation of the speech tables.
+        initializer_range: standard deviation of the speech tables, the selector and the projections.
+        packs_documents: the text model keeps packed documents apart by their positions. Where it does not
+            (``from_text_model`` tries it), they are computed side by side.
+        published_spans: mask spans as the code of ``vozlms/smoltolk_base`` does, where no cache is used (see
+            :mod:`smoltolk.model.published`); for checkpoints trained with it.
     """
 
     model_type = "smoltolk"
@@ -56,11 +69,17 @@ class SmolTolkConfig(PreTrainedConfig):
     num_input_layers: int = 2
     num_output_layers: int = 2
     layer_mix: LayerMixMode = "dynamic"
+    layer_mix_pool: LayerMixPool = "backbone"
+    layer_mix_norm: bool = False
+    input_adapter_size: dict[str, Any] | None = None
+    output_adapter_size: dict[str, Any] | None = None
     speech_residual: bool = True
     tie_speech_embeddings: bool = True
     entropy_weight: float = 0.01
     predict_switch: bool = False
     initializer_range: float = 0.02
+    packs_documents: bool = True
+    published_spans: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:
         # Tying belongs to the text model, which does it by itself; the speech head is tied functionally.
@@ -70,9 +89,11 @@ class SmolTolkConfig(PreTrainedConfig):
         for name in ("num_input_layers", "num_output_layers", "num_units"):
             if getattr(self, name) < (1 if name == "num_units" else 0):
                 raise InputError(
-                    f"{name} must count something", f"{name} = {getattr(self, name)}", "use 0 or more layers, 1 or more units"
+                    f"{name} must count something",
+                    f"{name} = {getattr(self, name)}",
+                    "use 0 or more layers, 1 or more units",
                 )
-        table = self.text_config.vocab_size
+        table = self._text.vocab_size
         if self.speech_offset < table:
             raise InputError(
                 "speech ids must begin behind the text table: speech_offset >= text_config.vocab_size",
@@ -80,6 +101,19 @@ class SmolTolkConfig(PreTrainedConfig):
                 "set speech_offset to the table's size, or use SmolTolkForCausalLM.from_text_model",
             )
         _ = self.id_space  # checks the control ids
+        widths = f"backbone {self.hidden_size}, input adapter {self.input_width}, output adapter {self.output_width}"
+        if self.speech_residual and self.input_width != self.hidden_size:
+            raise InputError(
+                "the residual adds the raw speech embedding to the backbone's states: both must have one width",
+                widths,
+                "set speech_residual=False, or give the input adapter the backbone's hidden_size",
+            )
+        if self.tie_speech_embeddings and self.input_width != self.output_width:
+            raise InputError(
+                "tied speech tables need input and output adapters of one width",
+                widths,
+                "set tie_speech_embeddings=False, or give both adapters the same hidden_size",
+            )
 
     @property
     def id_space(self) -> IdSpace:
@@ -101,4 +135,44 @@ class SmolTolkConfig(PreTrainedConfig):
     @property
     def hidden_size(self) -> int:
         """D, the backbone's."""
-        return self.text_config.hidden_size
+        return self._text.hidden_size
+
+    @property
+    def num_layers(self) -> int:
+        """L, the backbone's."""
+        return self._text.num_hidden_layers
+
+    @property
+    def input_width(self) -> int:
+        """Width of the input adapter and of the speech embedding."""
+        return (self.input_adapter_size or {}).get("hidden_size", self.hidden_size)
+
+    @property
+    def output_width(self) -> int:
+        """Width of the output adapter and of what the speech head reads."""
+        return (self.output_adapter_size or {}).get("hidden_size", self.hidden_size)
+
+    @property
+    def num_mixed_layers(self) -> int:
+        """L of the layer mix."""
+        return self.num_layers + (self.num_input_layers if self.layer_mix_pool == "all" else 0)
+
+    def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> PreTrainedConfig:
+        """The backbone's configuration; with ``decoder=True``, by which transformers makes caches, the flat cache's.
+
+        That is the backbone's layers and behind them full ones for the adapters and the history of modalities
+        (see :mod:`smoltolk.model.cache`).
+        """
+        config = super().get_text_config(decoder=decoder, encoder=encoder)
+        if not decoder or config is self:
+            return config
+        flat = copy.deepcopy(config)
+        layer_types, _ = get_layer_types_and_kwargs(config)
+        num_more = self.num_input_layers + self.num_output_layers + 1
+        flat.num_hidden_layers = config.num_hidden_layers + num_more
+        flat.layer_types = [*layer_types, *["full_attention"] * num_more]
+        return flat
+
+    @property
+    def _text(self) -> Any:
+        return self.text_config

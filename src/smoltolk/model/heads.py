@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutputWithPast
+from transformers.modeling_outputs import MoeModelOutputWithPast
+
+
+@dataclass
+class _States(MoeModelOutputWithPast):
+    """Final states, and every other field that some architecture's head looks for."""
+
+    cross_attentions: tuple[Tensor, ...] | None = None
 
 
 class _Passthrough(nn.Module):
@@ -17,8 +25,9 @@ class _Passthrough(nn.Module):
     def decoder(self) -> _Passthrough:  # OPT's head asks for `model.decoder`
         return self
 
-    def forward(self, inputs_embeds: Tensor, **kwargs: object) -> BaseModelOutputWithPast:
-        return BaseModelOutputWithPast(last_hidden_state=inputs_embeds)
+    def forward(self, *args: object, inputs_embeds: Tensor, **kwargs: object) -> _States:
+        # Some architectures pass their (absent) ids by position.
+        return _States(last_hidden_state=inputs_embeds)
 
 
 def text_logits(backbone: PreTrainedModel, states: Tensor) -> Tensor:

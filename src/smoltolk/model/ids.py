@@ -13,8 +13,8 @@ class IdSpace:
 
     ::
 
-        0 .. text ids .. | begin_prompt, end_prompt, switch | .. padding rows .. | units 0..K-1 | eos_speech | pad_speech
-                                                             speech_offset ^
+        0 .. text ids .. | begin_prompt, end_prompt, switch | padding rows | units 0..K-1 | eos_speech | pad_speech
+                                                       speech_offset ^
 
     ``speech_offset`` is stored, never derived, so that a resized text table cannot move unit ids.
 

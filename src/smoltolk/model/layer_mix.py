@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import initialization as init
 
 from smoltolk.model.configuration import LayerMixMode
+
+_EPS = 1e-6
 
 
 class Mixed(NamedTuple):
@@ -31,11 +34,13 @@ class LayerMix(nn.Module):
         mode: which of them.
         num_layers: L.
         hidden_size: D.
+        norm: bring every layer to root mean square 1 first (no parameters; LF2AR's option).
     """
 
-    def __init__(self, mode: LayerMixMode, num_layers: int, hidden_size: int):
+    def __init__(self, mode: LayerMixMode, num_layers: int, hidden_size: int, norm: bool = False):
         super().__init__()
         self.mode: LayerMixMode = mode
+        self.norm = norm
         if mode != "last":
             self.static_logits = nn.Parameter(torch.empty(num_layers))
         if mode == "dynamic":
@@ -50,9 +55,11 @@ class LayerMix(nn.Module):
             init.zeros_(self.selector.bias)
 
     def forward(self, layers: Sequence[Tensor]) -> Mixed:
-        """Mix L tensors [B, T, D], the last of them after the final norm."""
+        """Mix L tensors [B, T, D]; the last of them is the backbone's, after its final norm."""
         if self.mode == "last":
             return Mixed(layers[-1], None, None)
+        if self.norm:
+            layers = [F.rms_norm(layer.float(), layer.shape[-1:], eps=_EPS).to(layer.dtype) for layer in layers]
         static_weights = self.static_logits.softmax(0)
         state = _weighted_sum(static_weights, layers)
         if self.mode == "static":

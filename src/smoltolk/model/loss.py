@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 IGNORE = -100
+_ROWS_MULTIPLE = 64
 
 
 class Loss(NamedTuple):
@@ -47,10 +48,14 @@ def modality_loss(
     speech_rows = (targets >= speech_offset).nonzero().squeeze(1)
 
     def summed(states: Tensor, rows: Tensor, head: Callable[[Tensor], Tensor], offset: int) -> Tensor:
-        flat = states[:, :-1].flatten(0, 1).index_select(0, rows)
         if rows.numel() == 0:
-            return flat.sum().float()  # zero, and still a part of the graph: no parameter goes without gradient
-        return F.cross_entropy(head(flat).float(), targets[rows] - offset, reduction="sum")
+            # Zero, and still a part of the graph: no parameter goes without gradient.
+            return states[:, :-1].flatten(0, 1).index_select(0, rows).sum().float()
+        # Rounded up, so that a run meets few shapes: matrix libraries prepare code for each new one.
+        missing = -rows.numel() % _ROWS_MULTIPLE
+        logits = head(states[:, :-1].flatten(0, 1).index_select(0, F.pad(rows, (0, missing)))).float()
+        wanted = F.pad(targets[rows] - offset, (0, missing), value=IGNORE)
+        return F.cross_entropy(logits, wanted, reduction="sum", ignore_index=IGNORE)
 
     text = summed(text_states, text_rows, text_head, 0)
     speech = summed(speech_states, speech_rows, speech_head, speech_offset)

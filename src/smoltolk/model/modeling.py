@@ -6,6 +6,7 @@ arXiv 2503.06211. Shapes: B rows, T positions, D hidden size, L backbone layers,
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +25,12 @@ from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.heads import text_logits
 from smoltolk.model.layer_mix import LayerMix
 from smoltolk.model.loss import mean_entropy, modality_loss
-from smoltolk.model.modality import document_positions, next_is_speech
-from smoltolk.model.spans import SpanBatch, find_spans, gather, scatter
+from smoltolk.model.modality import document_positions, document_starts, next_is_speech
+from smoltolk.model.packing import side_by_side
+from smoltolk.model.published import published_visibility
+from smoltolk.model.spans import SpanBatch, find_spans, gather, group_spans, scatter
+
+_OWN_MATRICES = ("speech_embed", "speech_unembed", "input_projection", "pool_projection", "output_projection")
 
 
 @dataclass
@@ -65,11 +70,13 @@ class SmolTolkPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """Speech tables N(0, 0.02); adapters and backbone initialise themselves as their architecture does."""
+        """Speech tables and projections N(0, 0.02); adapters and backbone initialise themselves as they always do."""
         if isinstance(module, LayerMix):
             module.reset_parameters(self.config.initializer_range)
-        elif module in (getattr(self, "speech_embed", None), getattr(self, "speech_unembed", None)):
+        elif module in [getattr(self, name, None) for name in _OWN_MATRICES] and hasattr(module, "weight"):
             init.normal_(module.weight, std=self.config.initializer_range)
+            if getattr(module, "bias", None) is not None:
+                init.zeros_(module.bias)
 
 
 class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
@@ -82,19 +89,31 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
         super().__init__(config)
         text_config, num_speech_ids = config.text_config, config.id_space.num_speech_ids
         self.backbone = AutoModelForCausalLM.from_config(text_config)
-        self.speech_embed = nn.Embedding(num_speech_ids, config.hidden_size)
+        D, E_in, E_out = config.hidden_size, config.input_width, config.output_width
+        self.speech_embed = nn.Embedding(num_speech_ids, E_in)
         if not config.tie_speech_embeddings:
-            self.speech_unembed = nn.Linear(config.hidden_size, num_speech_ids, bias=False)
+            self.speech_unembed = nn.Linear(E_out, num_speech_ids, bias=False)
         if config.num_input_layers:
-            self.input_adapter = SpeechAdapter(text_config, config.num_input_layers)
-        self.layer_mix = LayerMix(config.layer_mix, text_config.num_hidden_layers, config.hidden_size)
+            self.input_adapter = SpeechAdapter(text_config, config.num_input_layers, config.input_adapter_size)
+        self.layer_mix = LayerMix(config.layer_mix, config.num_mixed_layers, D, config.layer_mix_norm)
         if config.num_output_layers:
-            self.output_adapter = SpeechAdapter(text_config, config.num_output_layers)
+            self.output_adapter = SpeechAdapter(text_config, config.num_output_layers, config.output_adapter_size)
+        # Adapters as wide as the backbone, the paper's, need no projections.
+        self.input_projection = nn.Identity() if E_in == D else nn.Linear(E_in, D)
+        mixes_inputs = config.num_mixed_layers > config.num_layers
+        self.pool_projection = nn.Linear(E_in, D) if mixes_inputs and E_in != D else nn.Identity()
+        self.output_projection = nn.Identity() if E_out == D else nn.Linear(D, E_out, bias=False)
         self.post_init()
 
     @classmethod
     def from_text_model(
-        cls, text_model: str | PreTrainedModel, *, num_units: int, eos_text_id: int | None = None, seed: int = 0, **settings: Any
+        cls,
+        text_model: str | PreTrainedModel,
+        *,
+        num_units: int,
+        eos_text_id: int | None = None,
+        seed: int = 0,
+        **settings: Any,
     ) -> SmolTolkForCausalLM:
         """Give a pretrained text language model ears and a mouth.
 
@@ -132,7 +151,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
         document_ids: Tensor | None = None,
-        spans: SpanBatch | None = None,
+        spans: Sequence[SpanBatch] | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | Tensor = 0,
         output_hidden_states: bool = False,
@@ -149,7 +168,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
             inputs_embeds: not accepted (the modality is in the ids); here because adapters of PEFT name it.
             labels: [B, T], aligned with ``input_ids``; -100 where nothing is predicted.
             document_ids: [B, T], which packed document a position belongs to; documents do not see each other.
-            spans: the speech spans of this batch, as the collator found them; found here if None.
+            spans: the speech spans of this batch, as the collator found and grouped them; found here if None.
             use_cache: keep the states for the next call; on by default only if a cache is given.
             logits_to_keep: number of last positions to compute logits for (0: all), or their indices.
             output_hidden_states, output_selector_weights: also return them.
@@ -160,7 +179,19 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
         """
         config = self.config
         input_ids = self._check_inputs(input_ids, inputs_embeds, document_ids, past_key_values)
-        B, T = input_ids.shape
+        if document_ids is not None and not config.packs_documents:
+            return side_by_side(
+                self,
+                input_ids,
+                document_ids,
+                attention_mask,
+                labels,
+                logits_to_keep=logits_to_keep,
+                output_hidden_states=output_hidden_states,
+                output_selector_weights=output_selector_weights,
+                **kwargs,
+            )
+        T = input_ids.shape[1]
         if use_cache and past_key_values is None:
             past_key_values = DynamicCache(config=config.get_text_config(decoder=True))
 
@@ -171,14 +202,18 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
         if past_key_values is not None:
             views = self._views(past_key_values)
             history = History.extend(views.history, is_speech_BT)
-        if position_ids is None and document_ids is not None:
-            position_ids = document_positions(document_ids)
+        real_BT = None if attention_mask is None else attention_mask[:, -T:].bool()
+        if document_ids is not None:  # told apart by their positions, which a mask would hide
+            if real_BT is not None:
+                document_ids, attention_mask = document_ids.masked_fill(~real_BT, -1), None  # padding: one more
+            position_ids = document_positions(document_ids) if position_ids is None else position_ids
+            labels = None if labels is None else labels.masked_fill(document_starts(document_ids), -100)
         if position_ids is None and attention_mask is not None:
             position_ids = (attention_mask.long().cumsum(-1) - 1).clamp(min=0)[:, -T:]
 
         # 1-2. Embed; late fusion composes the units of each span before the backbone sees them.
-        embeds_BTD = self._embed(input_ids)
-        fused_BTD = self._fuse(embeds_BTD, is_speech_BT, document_ids, spans, views, history)
+        text_BTD, units_BTE = self._embed(input_ids)
+        fused_BTD, heard = self._fuse(text_BTD, units_BTE, is_speech_BT, document_ids, spans, views, history)
 
         # 3. The backbone over the mixed sequence. Its last hidden state is taken after the final norm.
         backbone = self.backbone.base_model(
@@ -190,14 +225,17 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
             output_hidden_states=True,
         )
         layers = (*backbone.hidden_states[1:-1], backbone.last_hidden_state)
+        final_BTD = layers[-1]
 
         # 4-6. Multi-level fission selects among the layers, the residual adds the raw unit, late fission decomposes.
-        mixed = self.layer_mix(layers)
-        speech_BTD = mixed.state + embeds_BTD if config.speech_residual else mixed.state
+        mixed = self.layer_mix((*heard, *layers))
+        speech_BTD = mixed.state
+        if config.speech_residual:
+            speech_BTD = speech_BTD + torch.where(is_speech_BT[..., None], units_BTE, text_BTD)
+        speech_BTE = self.output_projection(speech_BTD)
         if config.num_output_layers:
-            speech_BTD = self.output_adapter(
-                speech_BTD, attention_mask, position_ids, views.output_adapter if views else None
-            )
+            cache = views.output_adapter if views else None
+            (speech_BTE,) = self.output_adapter(speech_BTE, attention_mask, position_ids, cache)
 
         # 7-9. Two heads, one id space.
         output = SmolTolkOutput(
@@ -205,49 +243,72 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
             hidden_states=(backbone.hidden_states[0], *layers) if output_hidden_states else None,
             selector_weights=mixed.weights if output_selector_weights else None,
         )
-        real_BT = None if attention_mask is None else attention_mask[:, -T:].bool()
         if mixed.entropy is not None:
             output.selector_entropy = mean_entropy(mixed.entropy, real_BT)
         if labels is not None:
-            self._add_loss(output, layers[-1], speech_BTD, labels, kwargs.get("num_items_in_batch"))
+            self._add_loss(output, final_BTD, speech_BTE, labels, kwargs.get("num_items_in_batch"))
         if labels is None or not self.training:
             next_BT = next_is_speech(input_ids, config.switch_id, is_speech_BT, history, document_ids)
             keep = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
-            output.logits = self._logits(layers[-1][:, keep], speech_BTD[:, keep], next_BT[:, keep])
+            output.logits = self._logits(final_BTD[:, keep], speech_BTE[:, keep], next_BT[:, keep])
         return output
 
     # ------------------------------------------------------------------ the steps
 
-    def _embed(self, input_ids: Tensor) -> Tensor:
-        """Text and unit embeddings in their places: [B, T] -> [B, T, D]."""
-        offset = self.config.speech_offset
-        is_speech = input_ids >= offset
+    def _embed(self, input_ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Text embeddings [B, T, D] and unit embeddings [B, T, E], each with a filler where the other belongs."""
+        space = self.config.id_space
+        is_speech = input_ids >= space.speech_offset
         text = self.backbone.get_input_embeddings()(torch.where(is_speech, 0, input_ids))
-        speech = self.speech_embed(torch.where(is_speech, input_ids - offset, 0)).to(text.dtype)
-        return torch.where(is_speech[..., None], speech, text)
+        units = self.speech_embed(torch.where(is_speech, input_ids, space.pad_speech) - space.speech_offset)
+        return text, units.to(text.dtype)
 
     def _fuse(
         self,
-        embeds: Tensor,
+        text: Tensor,
+        units: Tensor,
         is_speech: Tensor,
         document_ids: Tensor | None,
-        spans: SpanBatch | None,
+        spans: Sequence[SpanBatch] | None,
         views: CacheViews | None,
         history: History | None,
-    ) -> Tensor:
-        """The input adapter over each speech span alone; text passes by unchanged."""
-        if not self.config.num_input_layers:
-            return embeds
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The input adapter over each speech span alone; text passes by unchanged.
+
+        Returns:
+            What the backbone reads, [B, T, D], and, where the layer mix wants them, the outputs of the adapter's
+            layers; at text positions they hold what it makes of a lone padding unit.
+        """
+        config, mixes_inputs = self.config, self.config.num_mixed_layers > self.config.num_layers
+        if not config.num_input_layers:
+            return torch.where(is_speech[..., None], self.input_projection(units), text), ()
         if views is not None and history is not None:  # decoding: on the time grid, so that the cache has one clock
-            T = embeds.shape[1]
-            mask = self.input_adapter.mask(embeds, history.same_span, views.input_adapter)
-            states = self.input_adapter(embeds, mask, history.positions_in_span(T), views.input_adapter)
-            return torch.where(is_speech[..., None], states.to(embeds.dtype), embeds)
-        spans = find_spans(is_speech, document_ids) if spans is None else spans.to(embeds.device)
-        if spans.num_spans == 0:
-            return embeds
-        # Side by side and right-padded, the spans need no mask: what is padded lies in the future of what is real.
-        return scatter(self.input_adapter(gather(embeds, spans)), spans, embeds)
+            mask = self.input_adapter.mask(units, history.same_span, views.input_adapter)
+            positions = history.positions_in_span(units.shape[1])
+            layers = self.input_adapter(units, mask, positions, views.input_adapter, all_layers=mixes_inputs)
+            fused = torch.where(is_speech[..., None], self.input_projection(layers[-1]).to(text.dtype), text)
+            return fused, tuple(self.pool_projection(layer) for layer in layers) if mixes_inputs else ()
+        if config.published_spans:
+            grid = torch.where(is_speech[..., None], units, text)
+            mask = self.input_adapter.mask(grid, published_visibility(is_speech))
+            return torch.where(is_speech[..., None], self.input_adapter(grid, mask)[-1], text), ()
+        fused = text
+        heard: tuple[Tensor, ...] = ()
+        if mixes_inputs:
+            padding = self.speech_embed.weight[config.id_space.pad_speech - config.speech_offset]
+            lone = self.input_adapter(padding[None, None].to(text.dtype), all_layers=True)
+            heard = tuple(self.pool_projection(layer).to(text.dtype).expand_as(text) for layer in lone)
+        for group in group_spans(find_spans(is_speech, document_ids)) if spans is None else spans:
+            group = group.to(text.device)
+            if group.num_spans:
+                # Side by side and right-padded, spans need no mask: what is padded lies in the future of what is real.
+                layers = self.input_adapter(gather(units, group), all_layers=mixes_inputs)
+                fused = scatter(self.input_projection(layers[-1]), group, fused)
+                heard = tuple(
+                    scatter(self.pool_projection(layer), group, held)
+                    for layer, held in zip(layers, heard, strict=False)
+                )
+        return fused, heard
 
     def _speech_head(self, states: Tensor) -> Tensor:
         """[..., D] -> [..., U]. Tied by using the matrix, not by sharing a parameter: PEFT would silently part them."""
@@ -299,8 +360,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
 
     def _views(self, cache: Cache) -> CacheViews:
         config = self.config
-        num_layers = config.text_config.num_hidden_layers
-        return CacheViews.of(cache, num_layers, config.num_input_layers, config.num_output_layers)
+        return CacheViews.of(cache, config.num_layers, config.num_input_layers, config.num_output_layers)
 
     def _check_inputs(
         self, input_ids: Tensor | None, inputs_embeds: Tensor | None, document_ids: Tensor | None, cache: Cache | None

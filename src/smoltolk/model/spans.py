@@ -118,6 +118,63 @@ def find_spans(is_speech: Tensor, document_ids: Tensor | None = None) -> SpanBat
     return SpanBatch(index, mask, slot.view(is_speech.shape))
 
 
+def group_spans(spans: SpanBatch, *, saving: float = 0.25) -> tuple[SpanBatch, ...]:
+    """Part long spans from short ones where that saves padding.
+
+    One batch of spans is as wide as its longest. A batch of whole recordings and of single words would be padding for
+    the most part; in two batches it is not.
+
+    Args:
+        spans: as :func:`find_spans` gives them.
+        saving: part them only if that saves at least this share of the positions, padding included.
+
+    Returns:
+        Batches over the same ``[B, T]`` that have every span once; just ``spans`` if nothing is to be saved.
+    """
+    if spans.num_spans < 2:
+        return (spans,)
+    lengths, order = spans.mask.sum(1).sort(descending=True)
+    number = torch.arange(1, spans.num_spans, device=lengths.device)
+    areas = number * lengths[0] + (spans.num_spans - number) * lengths[1:]
+    best = int(areas.argmin())
+    if int(areas[best]) > (1 - saving) * spans.num_spans * spans.longest:
+        return (spans,)
+    parts = (_select(spans, order[: best + 1]), _select(spans, order[best + 1 :]))
+    return tuple(group for part in parts for group in group_spans(part, saving=saving))
+
+
+def round_up(spans: SpanBatch, *, num_spans: int = 4, length: int = 16) -> SpanBatch:
+    """Pad to multiples, so that a training run meets few shapes.
+
+    Matrix libraries prepare code for each new shape, compilers a graph: with spans as they come, nearly every step
+    would have a shape of its own. Spans added for this are all padding.
+
+    Args:
+        spans: with at least one span, or they are returned as they are.
+        num_spans, length: the multiples.
+    """
+    if spans.num_spans == 0:
+        return spans
+    rows, columns = -spans.num_spans % num_spans, -spans.longest % length
+    index = torch.cat([spans.index, spans.index[:, :1].expand(-1, columns)], dim=1)
+    index = torch.cat([index, index[:1].expand(rows, -1)])
+    mask = torch.nn.functional.pad(spans.mask, (0, columns, 0, rows))
+    # The inverse points into the flat [num_spans, longest], whose rows have become longer.
+    row, column = spans.slot // spans.longest, spans.slot % spans.longest
+    slot = torch.where(spans.slot >= 0, row * (spans.longest + columns) + column, -1)
+    return SpanBatch(index, mask, slot)
+
+
+def _select(spans: SpanBatch, numbers: Tensor) -> SpanBatch:
+    """Some of the spans, as narrow as they allow."""
+    mask = spans.mask[numbers]
+    longest = int(mask.sum(1).max())
+    index, mask = spans.index[numbers, :longest], mask[:, :longest]
+    slot = torch.full((spans.slot.numel(),), -1, dtype=torch.int64, device=index.device)
+    slot[index[mask]] = mask.flatten().nonzero().squeeze(1)
+    return SpanBatch(index, mask, slot.view(spans.slot.shape))
+
+
 def gather(x: Tensor, spans: SpanBatch) -> Tensor:
     """Cut the spans out of a batch.
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from smoltolk.common.progress import ReportBar
@@ -27,6 +28,7 @@ from smoltolk.quickstart.speech_steps import clozes, judge_texts, test_sentences
 from smoltolk.speech.audio import load
 from smoltolk.speech.units import load_unit_tokenizer
 from smoltolk.speech.vocoder import Vocoder
+from smoltolk.training.attention import use_cpu_attention
 from smoltolk.training.backbone import load_tokenizer, new_backbone, pretrain, train_tokenizer
 from smoltolk.training.recipe import Recipe
 from smoltolk.training.run import train_system
@@ -49,6 +51,8 @@ def train_backbone(settings: Settings, report: Report) -> dict[str, Any]:
         tokenizer = train_tokenizer((settings.text(i) for i in range(2000)), scale.backbone.vocab_size)
         model: PreTrainedModel = new_backbone(tokenizer, scale.backbone, settings.seed)
         recipe = scale.text
+        if not torch.cuda.is_available():
+            use_cpu_attention(model)
     else:
         tokenizer = load_tokenizer(settings.text_model)
         model = load_text_model(settings.text_model)
@@ -88,6 +92,8 @@ def train_one(settings: Settings, system: System, report: Report) -> dict[str, A
         num_output_layers=scale.num_output_layers,
         seed=settings.seed,
     )
+    if settings.text_model is None and not torch.cuda.is_available():
+        use_cpu_attention(model)
     recipe = scale.speech if settings.text_model is None else _for_pretrained(scale.speech)
     trained = train_system(
         model,
@@ -117,15 +123,15 @@ def evaluate_one(settings: Settings, system: System, report: Report) -> dict[str
     ids = model.config.id_space
     units = load_unit_tokenizer(settings.units)
     vocoder = Vocoder.load(settings.vocoder, units.fingerprint)
-    items = spoken_clozes(clozes(settings), read_shards(settings.shards("cloze"), fingerprint=units.fingerprint), tokenizer)
+    items = spoken_clozes(
+        clozes(settings), read_shards(settings.shards("cloze"), fingerprint=units.fingerprint), tokenizer
+    )
     result = evaluate_clozes(
         model, items, ids, seed=settings.seed, progress=ReportBar(report), log_path=folder / "clozes.jsonl"
     )
     test = read_shards(settings.shards("test"), fingerprint=units.fingerprint)
     spoken = [Document(ids).speech(test.units(i)).input_ids for i in range(len(test))]
-    heard = recognition(
-        model, spoken_sentences(test, tokenizer), tokenizer, ids, log_path=folder / "recognition.jsonl"
-    )
+    heard = recognition(model, spoken_sentences(test, tokenizer), tokenizer, ids, log_path=folder / "recognition.jsonl")
     said = synthesis(
         model,
         test_sentences(settings),
@@ -181,5 +187,3 @@ def _recordings(settings: Settings, cloze_ids: Sequence[str]) -> dict[str, np.nd
         for utterance in read_corpus(settings.corpus("cloze"))
         if utterance.id in wanted and utterance.audio is not None
     }
-
-

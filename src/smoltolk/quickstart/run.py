@@ -1,9 +1,7 @@
-"""A run directory: steps that are done once, side by side where they can be, and never taken for whole when they are not."""
+"""A run directory: steps done once, side by side where they can be, and never taken for whole when they are not."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -15,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from smoltolk.common.errors import InputError, WorkerError
-from smoltolk.common.files import read_json, write_json
+from smoltolk.common.files import read_json, remove_leftovers, write_json
 from smoltolk.common.progress import Bar, ProgressFile, bars, console
 from smoltolk.common.workers import num_cpus
 
@@ -69,7 +67,8 @@ class RunDirectory:
             )
         else:
             write_json(record, settings)
-        _remove_leftovers(path)
+        for folder in (path, *filter(Path.is_dir, path.rglob("*"))):
+            remove_leftovers(folder)
 
     def done(self, name: str) -> bool:
         """Whether a step was finished."""
@@ -80,8 +79,9 @@ class RunDirectory:
         return read_json(self.path / "steps" / f"{name}.json")["figures"]
 
     def seconds(self) -> dict[str, float]:
-        """Wall seconds of each finished step (side by side steps overlap)."""
-        return {file.stem: read_json(file)["seconds"] for file in sorted((self.path / "steps").glob("*.json"))}
+        """Wall seconds of each finished step, in the order they ended (side by side steps overlap)."""
+        files = sorted((self.path / "steps").glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
+        return {file.stem: read_json(file)["seconds"] for file in files}
 
     def step(self, name: str, title: str, function: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
         """Run a step in this process, unless it is done; return its figures."""
@@ -165,21 +165,3 @@ def _work(job: Job, progress: Path) -> dict[str, Any]:
     start = time.monotonic()
     figures = job.function(*job.arguments, ProgressFile(progress).report)
     return {"seconds": time.monotonic() - start, "figures": figures}
-
-
-def _remove_leftovers(path: Path) -> None:
-    """Temporary files of a killed run: their writers are gone."""
-    for leftover in path.rglob(".tmp-*"):
-        pid = leftover.name.split("-")[1]
-        if pid.isdigit() and not _alive(int(pid)):
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -9,7 +9,7 @@ from smoltolk.data.interleave import SpanLengths
 from smoltolk.training.backbone import BackboneSize
 from smoltolk.training.recipe import Recipe, Stage
 
-STAGE_2_MIXTURE = {"speech": 1.0, "text": 1.0, "interleaved": 1.0, "recognition": 0.5, "synthesis": 0.5}
+STAGE_2_MIXTURE = {"speech": 1.0, "text": 0.75, "interleaved": 1.25, "recognition": 1.5, "synthesis": 1.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,14 @@ def _speech(first: int, second: int, rate: float) -> Recipe:
     )
     # Stories have about 30 words: runs must be short for the modality to change several times.
     spans = SpanLengths(text=(2, 6), speech=(2, 6))
-    return Recipe(stages=(stage1, stage2), row_length=192, rows_per_step=5, spans=spans, save_steps=250)
+    return Recipe(
+        stages=(stage1, stage2),
+        row_length=192,
+        rows_per_step=5,
+        spans=spans,
+        prompted_length=48,  # single sentences: that is what the evaluation asks for
+        save_steps=250,
+    )
 
 
 SCALES = {
@@ -105,15 +112,15 @@ SCALES = {
     ),
     "small": Scale(
         num_facts=48,
-        num_stories=4000,
+        num_stories=3200,
         num_voices=16,
-        num_encoder_stories=640,
-        encoder_steps=600,
-        vocoder_steps=500,
-        num_vocoder_stories=200,
+        num_encoder_stories=480,
+        encoder_steps=300,
+        vocoder_steps=250,
+        num_vocoder_stories=150,
         backbone=BackboneSize(hidden_size=128, num_layers=4, num_heads=4, vocab_size=1024),
-        text=_text(200),
-        speech=_speech(300, 1700, 2.5e-3),
+        text=_text(450),
+        speech=_speech(200, 1300, 3e-3),
         num_story_clozes=500,
         num_fact_clozes=504,
         num_test_stories=100,

@@ -39,8 +39,13 @@ class Settings:
 
     @cached_property
     def seen_voices(self) -> list[Voice]:
-        """Voices of the training stories; the vocoder speaks in the first."""
+        """Voices of the training stories."""
         return voices(self.scale.num_voices, self.seed, "seen")
+
+    @property
+    def vocoder_voice(self) -> Voice:
+        """What the model sounds like: the judge understands this voice best, so that its errors are the vocoder's."""
+        return Voice("en-us", "m3", rate=160, pitch=45)
 
     def voice_of(self, index: int) -> Voice:
         """Voices take turns."""
@@ -59,7 +64,7 @@ class Settings:
         return self.world.story(index, heard_only=False).text
 
     def corpus(self, name: str) -> Path:
-        """Recordings: ``train``, ``vocoder``, ``voices``, ``cloze`` or ``test``."""
+        """Recordings: ``train``, ``vocoder``, ``judged``, ``voices``, ``cloze`` or ``test``."""
         return self.out / "speech" / name
 
     def shards(self, name: str) -> Path:

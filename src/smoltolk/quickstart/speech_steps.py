@@ -66,16 +66,23 @@ def make_speech(settings: Settings) -> dict[str, Any]:
     stories = ((f"train-{i:06d}", settings.spoken_story(i).text, voice(i)) for i in range(scale.num_stories))
     # The vocoder learns one voice; its stories come from beyond the training stories.
     beyond = range(scale.num_stories, scale.num_stories + scale.num_vocoder_stories)
-    one_voice = ((f"vocoder-{i:06d}", settings.spoken_story(i).text, voice(0)) for i in beyond)
+    clear = settings.vocoder_voice
+    one_voice = ((f"vocoder-{i:06d}", settings.spoken_story(i).text, clear) for i in beyond)
+    judged = ((f"judged-{i:05d}", sentence, clear) for i, sentence in enumerate(test_sentences(settings)))
     tests = ((f"test-{i:05d}", settings.test_story(i).text, voice(i)) for i in range(scale.num_test_stories))
     # Both options of a question are spoken by one voice.
     options = ((name, text, voice(k // 2)) for k, (name, text) in enumerate(option_texts(clozes(settings))))
-    sentences = ((f"{n:02d}-{k}", s, v) for n, s in enumerate(_parallel_sentences(settings)) for k, v in enumerate(_parallel(settings)))
+    sentences = (
+        (f"{n:02d}-{k}", sentence, each)
+        for n, sentence in enumerate(_parallel_sentences(settings))
+        for k, each in enumerate(_parallel(settings))
+    )
     counts = {
         "train": speak(list(stories), settings.corpus("train"), source="stories"),
         "vocoder": speak(list(one_voice), settings.corpus("vocoder"), source="stories"),
         "cloze": speak(list(options), settings.corpus("cloze"), source="questions"),
         "test": speak(list(tests), settings.corpus("test"), source="held-out stories"),
+        "judged": speak(list(judged), settings.corpus("judged"), source="held-out sentences"),
         "voices": speak(list(sentences), settings.corpus("voices"), source="parallel sentences"),
     }
     hours = {f"{name}_hours": round(count.seconds / 3600, 2) for name, count in counts.items()}
@@ -135,37 +142,29 @@ def fit_the_vocoder(settings: Settings, report: Report) -> dict[str, Any]:
 
 
 def judge_vocoder(settings: Settings, vocoder: Vocoder) -> dict[str, Any]:
-    """Word error rates of held-out sentences: as spoken, through the vocoder's spectrogram, and from their units."""
+    """Word error rates of held-out sentences: as spoken, through the vocoder's spectrogram, and from their units.
+
+    All in the vocoder's own voice, so that nothing but the way through it differs.
+    """
     tokenizer = load_unit_tokenizer(settings.units)
-    utterances = list(read_corpus(settings.corpus("test")))
-    cut = [cut_sentence(utterance, i) for i, utterance in enumerate(utterances)]
-    natural, texts = [waveform for waveform, _ in cut], [text for _, text in cut]
+    utterances = list(read_corpus(settings.corpus("judged")))
+    natural, texts = [_audio(utterance) for utterance in utterances], [utterance.text for utterance in utterances]
     heard = {
         "natural": natural,
         "copy": [vocoder.copy_synthesis(waveform) for waveform in natural],
         "units": vocoder.synthesize_batch([one.units for one in tokenizer.encode(natural)]),
     }
-    figures = {}
+    figures: dict[str, Any] = {}
     for name, waveforms in heard.items():
         error = error_rate(texts, transcribe_all(waveforms, judge_texts(settings), workers=0), settings.seed)
         figures |= {f"wer_{name}": error.wer, f"wer_{name}_low": error.low, f"wer_{name}_high": error.high}
     return {**figures, "judged_sentences": len(texts)}
 
 
-def cut_sentence(utterance: Utterance, index: int) -> tuple[np.ndarray, str]:
-    """The audio and text of one sentence of a spoken story; which one takes turns with ``index``."""
-    ends = [k + 1 for k, word in enumerate(utterance.words) if word.text.endswith((".", "!", "?"))]
-    which = index % len(ends)
-    words = utterance.words[ends[which - 1] if which else 0 : ends[which]]
-    rate, audio = 16_000, _audio(utterance)
-    margin = 0.08  # the pause around a sentence
-    start, stop = max(0.0, words[0].start - margin), words[-1].end + margin
-    return audio[int(start * rate) : int(stop * rate)], " ".join(word.text for word in words)
-
-
 def make_shards(settings: Settings) -> dict[str, Any]:
     """Encode what was spoken."""
     counts: dict[str, Counts] = {
-        name: prepare(settings.corpus(name), settings.units, settings.shards(name)) for name in ("train", "cloze", "test")
+        name: prepare(settings.corpus(name), settings.units, settings.shards(name))
+        for name in ("train", "cloze", "test")
     }
     return {f"{name}_utterances": count.num_utterances for name, count in counts.items()}

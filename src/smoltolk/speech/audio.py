@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 
@@ -110,8 +111,11 @@ def save(path: Path | str, waveform: np.ndarray, sample_rate: int = SAMPLE_RATE)
             "give the file one of these suffixes",
         )
     _check_waveform(waveform, f"the waveform for {path.name}")
+    # Encoded in memory: libsndfile would call a full disk a "system error", Python says what it is.
+    encoded = io.BytesIO()
+    soundfile.write(encoded, waveform, sample_rate, format=_FORMATS[path.suffix.lower()])
     with atomic_file(path) as temporary:
-        soundfile.write(temporary, waveform, sample_rate, format=_FORMATS[path.suffix.lower()])
+        temporary.write_bytes(encoded.getvalue())
 
 
 def _check_waveform(waveform: np.ndarray, what: str) -> None:

@@ -43,9 +43,7 @@ class _Event(ctypes.Structure):
     )
 
 
-_Callback = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
-)
+_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +123,7 @@ def say(text: str, voice: str, rate: int, pitch: int) -> tuple[np.ndarray, int, 
             library.espeak_ng_SetRandSeed(ctypes.c_long(1))
             _c_library().srand(1)  # older noise sources of the library draw from C's rand()
             if library.espeak_SetVoiceByName(voice.encode()) != 0:
-                raise InputError(
-                    "the accent must be one that espeak-ng has", repr(voice), "try en-us or en-gb"
-                )
+                raise InputError("the accent must be one that espeak-ng has", repr(voice), "try en-us or en-gb")
             library.espeak_SetParameter(_RATE, rate, 0)
             library.espeak_SetParameter(_PITCH, pitch, 0)
             encoded = text.encode()

@@ -1,7 +1,7 @@
 """Log-mel spectrograms and back: frames, filters, Griffin-Lim.
 
-Frame ``i`` is centred on the middle of its hop, sample ``160 i + 80``. So a frame of units, four hops of 10 ms,
-holds exactly the samples ``640 t .. 640 (t + 1)``, and no frame looks further than 22 ms beyond its own hop.
+Frame ``i`` is centred on the middle of its hop, sample ``160 i + 80``, and looks 11 ms beyond its hop on
+either side. So a frame of units, four hops of 10 ms, stands for exactly the samples ``640 t .. 640 (t + 1)``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def hops_of(num_samples: int) -> int:
 
 
 def magnitudes(waveforms_BN: Tensor, num_hops: int | None = None) -> Tensor:
-    """Short-time magnitudes ``[batch, 257, hops]`` of waveforms ``[batch, samples]``, zeros beyond the ends."""
+    """Magnitudes ``[batch, 257, hops]`` of waveforms ``[batch, samples]``, with zeros beyond the ends."""
     return _stft(waveforms_BN, num_hops).abs()
 
 
@@ -85,9 +85,7 @@ def _inverse_filters() -> Tensor:
     return torch.linalg.pinv(mel_filters().double()).float()
 
 
-def griffin_lim(
-    log_mel_BMT: Tensor, *, iterations: int = 32, momentum: float = 0.99, seed: int = 0
-) -> Tensor:
+def griffin_lim(log_mel_BMT: Tensor, *, iterations: int = 32, momentum: float = 0.99, seed: int = 0) -> Tensor:
     """A waveform whose log-mel is close to ``log_mel_BMT``.
 
     Griffin and Lim (1984) with the momentum of Perraudin, Balazs and Soendergaard (2013).

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,21 @@ from smoltolk.common.files import atomic_directory, read_json, write_json
 from smoltolk.common.progress import Bar
 
 _WARMUP = 0.15  # of the steps
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread in the block, or in a function under ``@one_thread()``.
+
+    The networks of this room are so small that threads mostly wait for each other, and on a busy machine for
+    much longer than they work. And no result depends on how many threads there are.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def fit(
@@ -57,9 +73,7 @@ def fit(
         if step % 20 == 0 or step == steps - 1:
             shown = value.item()
             if not math.isfinite(shown):
-                raise InputError(
-                    "the loss must stay finite", f"{shown} at step {step}", "lower the learning rate"
-                )
+                raise InputError("the loss must stay finite", f"{shown} at step {step}", "lower the learning rate")
             if progress is not None:
                 progress.note(f"loss {shown:.2f}")
         if progress is not None:
@@ -69,7 +83,7 @@ def fit(
 
 def bf16_is_fast() -> bool:
     """Whether this processor multiplies bfloat16 natively (elsewhere it is slower than float32)."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
@@ -113,9 +127,7 @@ def load_weights(directory: Path | str, network: nn.Module) -> None:
     """
     path = Path(directory) / "model.safetensors"
     if not path.is_file():
-        raise NotFoundError(
-            "weights must lie beside config.json", f"no file {path}", "fit or copy it again, whole"
-        )
+        raise NotFoundError("weights must lie beside config.json", f"no file {path}", "fit or copy it again, whole")
     try:
         network.load_state_dict(load_file(path))
     except (SafetensorError, RuntimeError) as error:

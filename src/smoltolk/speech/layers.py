@@ -6,14 +6,12 @@ from torch import Tensor, nn
 
 
 class ConvNorm(nn.Module):
-    """Convolution over time, batch norm, GELU; ``[batch, inputs, time]`` to ``[batch, outputs, time / stride]``.
+    """Convolution over time, batch norm, GELU: ``[batch, inputs, time]`` to ``[batch, outputs, time']``.
 
     In evaluation mode batch norm is a constant scale per channel: no output depends on the rest of a batch.
     """
 
-    def __init__(
-        self, inputs: int, outputs: int, *, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1
-    ):
+    def __init__(self, inputs: int, outputs: int, *, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1):
         super().__init__()
         self.conv = nn.Conv1d(inputs, outputs, kernel, stride, padding, dilation, bias=False)
         self.norm = nn.BatchNorm1d(outputs)

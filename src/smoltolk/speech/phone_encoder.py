@@ -20,7 +20,7 @@ from smoltolk.common.progress import Bar
 from smoltolk.common.seeds import derive
 from smoltolk.speech import features
 from smoltolk.speech.audio import num_frames
-from smoltolk.speech.fitting import check_same, fit, load_config, load_weights, save_network
+from smoltolk.speech.fitting import check_same, fit, load_config, load_weights, one_thread, save_network
 from smoltolk.speech.phone_network import HOPS_PER_FRAME, PhoneNetwork, draw_crops
 from smoltolk.speech.phones import PHONES, SILENCE
 from smoltolk.speech.segments import Segment
@@ -77,6 +77,7 @@ class PhoneUnitTokenizer(UnitTokenizer):
     def encode(self, waveforms: Sequence[np.ndarray]) -> list[Units]:
         return [deduplicate(self.scores(waveform).argmax(0).numpy()) for waveform in waveforms]
 
+    @one_thread()
     @torch.inference_mode()
     def scores(self, waveform: np.ndarray) -> Tensor:
         """Scores ``[phones, frames]`` of one recording; raises as :meth:`encode`."""
@@ -124,9 +125,7 @@ class PhoneUnitTokenizer(UnitTokenizer):
         }
 
 
-def phone_frames(
-    phones: Sequence[Segment], inventory: Sequence[str], frames: int, frame_rate: float
-) -> np.ndarray:
+def phone_frames(phones: Sequence[Segment], inventory: Sequence[str], frames: int, frame_rate: float) -> np.ndarray:
     """The phone at the middle of each frame, as an index into ``inventory``: int64 ``[frames]``.
 
     Frames that no segment covers are ``"sil"``.
@@ -140,7 +139,7 @@ def phone_frames(
         raise InputError(
             "silence and every phone must be in the inventory",
             f"{unknown} are not",
-            "use one synthesizer or aligner for all",
+            "give the inventory of your labels",
         )
     labels = np.full(frames, index[SILENCE], dtype=np.int64)
     middles = (np.arange(frames) + 0.5) / frame_rate
@@ -150,6 +149,7 @@ def phone_frames(
     return labels
 
 
+@one_thread()
 def fit_phone_units(
     utterances: Sequence[LabelledSpeech],
     *,
@@ -161,7 +161,8 @@ def fit_phone_units(
 ) -> PhoneUnitTokenizer:
     """Train a phone encoder.
 
-    The same utterances, settings, seed, machine and thread count give the same weights. A few hundred varied
+    The same utterances, settings and seed give the same weights on the same kind of processor; it takes one
+    thread, about 0.1 s per step. A few hundred varied
     sentences in a dozen voices are enough; more voices help with voices it never met.
 
     Args:

@@ -56,6 +56,7 @@ def draw_crops(
     batch_size: int,
     num_hops: int,
     random: torch.Generator,
+    *,
     augment: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """Random stretches of random utterances, as other speakers might have said them.

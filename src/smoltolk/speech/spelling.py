@@ -25,6 +25,7 @@ _ORDINAL = re.compile(r"\b(\d+)(?:st|nd|rd|th)\b", re.IGNORECASE)
 _NUMBER = re.compile(r"\d[\d,]*\d(?:\.\d+)?|\d+(?:\.\d+)?")
 _YEARS = range(1100, 2000)  # "1984" is nineteen eighty-four; the same reading suits 1,500 things
 _LAST_SPELLED = 10**15  # longer numbers are codes: digit by digit
+_ABBREVIATION = re.compile(r"(?:[A-Za-z]\.){2,}$")  # U.S., e.g.
 _SENTENCE_END = re.compile(r"[.!?]+[\"')\]\u2019\u201d]*$")
 
 
@@ -49,8 +50,10 @@ def spoken_words(token: str) -> tuple[str, ...]:
 
 
 def ends_sentence(token: str) -> bool:
-    """Whether a written token closes a sentence: ``.``, ``!`` or ``?``, then quotes. Titles (Mr.) do not."""
-    return _SENTENCE_END.search(token) is not None and token.lower() not in _TITLES
+    """Whether a written token closes a sentence: ``.``, ``!`` or ``?``, then quotes; not ``Mr.``, not ``U.S.``"""
+    if token.lower() in _TITLES or _ABBREVIATION.match(token):
+        return False
+    return _SENTENCE_END.search(token) is not None
 
 
 def _say_number(number: str) -> str:

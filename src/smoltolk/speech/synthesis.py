@@ -10,89 +10,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from smoltolk.common.errors import InputError, MissingExtraError, require
-from smoltolk.common.seeds import generator
 from smoltolk.speech import espeak
 from smoltolk.speech.audio import SAMPLE_RATE, num_samples, resample
 from smoltolk.speech.phones import SILENCE, phone_class
 from smoltolk.speech.segments import Segment
 from smoltolk.speech.spelling import ends_sentence, spoken_words
+from smoltolk.speech.voices import Voice, voices
 
-ACCENTS = (
-    "en-us",
-    "en-gb",
-    "en-gb-x-rp",
-    "en-us-nyc",
-    "en-029",
-    "en-gb-scotland",
-    "en-gb-x-gbclan",
-    "en-gb-x-gbcwmd",
-)
-_ESPEAK_NAMES = {"en-gb": "en"}  # the file's name: "en-gb+f3" is not found, "en+f3" is
-# Clean variants of espeak-ng 1.52: robots, whispers and croaks are left out.
-SEEN_VARIANTS = (
-    "m1",
-    "f2",
-    "m3",
-    "f3",
-    "m7",
-    "f4",
-    "Alex",
-    "Andrea",
-    "adam",
-    "linda",
-    "ed",
-    "steph",
-    "Lee",
-    "Gene",
-    "Michael",
-    "belinda",
-    "max",
-    "klatt4",
-    "Andy",
-    "paul",
-)
-UNSEEN_VARIANTS = ("m2", "f1", "m4", "f5", "antonio", "anika", "rob", "steph3", "Denis", "edward2")
-_RATES, _PITCHES = (150, 190), (35, 65)
+__all__ = ["EspeakSynthesizer", "Spoken", "Voice", "espeak_available", "voices"]
+
 # After every sentence, the last one too: a text's speech is the beginning of a longer text's.
 PAUSE_SECONDS = 0.2
 # Some pairs ("in the", "it was") are one entry of espeak's dictionary, with one event: a no-break space
 # parts them.
 _JOIN = " \u00a0"
 _MARKS = ".!?,;:"
-
-
-@dataclass(frozen=True, slots=True)
-class Voice:
-    """A way to speak.
-
-    Args:
-        accent: one of :data:`ACCENTS`.
-        variant: a variant of espeak-ng, e.g. ``"f3"``; empty for the plain voice.
-        rate: words per minute, 80 to 450.
-        pitch: 0 to 100.
-    """
-
-    accent: str = "en-us"
-    variant: str = ""
-    rate: int = 170
-    pitch: int = 50
-
-    def __post_init__(self) -> None:
-        if self.accent not in ACCENTS:
-            raise InputError(
-                f"the accent is one of {', '.join(ACCENTS)}", repr(self.accent), "choose one of these"
-            )
-        if not (80 <= self.rate <= 450 and 0 <= self.pitch <= 100):
-            raise InputError(
-                "a voice speaks 80 to 450 words per minute at a pitch of 0 to 100",
-                f"rate {self.rate}, pitch {self.pitch}",
-                "choose values in this range",
-            )
-
-    @property
-    def name(self) -> str:
-        """``accent+variant-rate-pitch``, the same for equal voices only."""
-        return f"{self.accent}+{self.variant}-{self.rate}-{self.pitch}"
+_LONGEST_SENTENCE = 450  # characters: espeak loses words of a clause of more than about 580
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +73,8 @@ class EspeakSynthesizer:
         for sentence in _sentences(tokens):
             part = _speak_sentence(sentence, voice)
             waveforms.append(part.waveform)
-            start = offset / SAMPLE_RATE
-            words += [Segment(one.text, start + one.start, start + one.end) for one in part.words]
-            phones += [Segment(one.text, start + one.start, start + one.end) for one in part.phones]
+            words += _later(part.words, offset / SAMPLE_RATE)
+            phones += _later(part.phones, offset / SAMPLE_RATE)
             offset += len(part.waveform)
         return Spoken(np.concatenate(waveforms), SAMPLE_RATE, tuple(words), tuple(phones))
 
@@ -156,34 +88,9 @@ def espeak_available() -> bool:
     return True
 
 
-def voices(count: int, seed: int, split: str) -> list[Voice]:
-    """Different voices: variants x accents, with a rate and a pitch of their own.
-
-    Args:
-        count: how many.
-        seed: the choice is a function of it; the first voices of a longer list are those of a shorter one.
-        split: ``"seen"`` or ``"unseen"``; the two have no variant in common.
-
-    Raises:
-        InputError: another split, or more voices than variants x accents.
-    """
-    if split not in ("seen", "unseen"):
-        raise InputError("a split of voices is 'seen' or 'unseen'", repr(split), "choose one of the two")
-    variants = SEEN_VARIANTS if split == "seen" else UNSEEN_VARIANTS
-    if not 0 <= count <= len(variants) * len(ACCENTS):
-        raise InputError(
-            f"the split {split!r} has 0 to {len(variants) * len(ACCENTS)} voices", f"{count}", "ask for fewer"
-        )
-    random = generator(seed, "voices", split)
-    by_chance, accent_shift = random.permutation(len(variants)), int(random.integers(len(ACCENTS)))
-    chosen = []
-    for i in range(count):
-        lap, place = divmod(i, len(variants))
-        # Every variant once per lap; accents go round, one further with each lap, so no pair comes twice.
-        accent = ACCENTS[(place + lap + accent_shift) % len(ACCENTS)]
-        rate, pitch = (int(random.integers(low, high + 1)) for low, high in (_RATES, _PITCHES))
-        chosen.append(Voice(accent, variants[by_chance[place]], rate, pitch))
-    return chosen
+def _later(segments: Sequence[Segment], seconds: float) -> list[Segment]:
+    # Rounded, so that neighbours still meet after the addition; a sample's time has seven digits.
+    return [Segment(one.text, round(seconds + one.start, 7), round(seconds + one.end, 7)) for one in segments]
 
 
 def _check_letters(text: str) -> None:
@@ -199,14 +106,15 @@ def _check_letters(text: str) -> None:
 
 def _sentences(tokens: Sequence[str]) -> list[list[str]]:
     sentences: list[list[str]] = [[]]
-    speakable = False
+    length = 0  # of what is said in the last one
     for token in tokens:
+        said = spoken_words(token)
         # Tokens with nothing to say before or after a sentence stay with it: espeak gets no empty call.
-        if speakable and ends_sentence(sentences[-1][-1]) and spoken_words(token):
+        if said and length and (ends_sentence(sentences[-1][-1]) or length > _LONGEST_SENTENCE):
             sentences.append([])
-            speakable = False
+            length = 0
         sentences[-1].append(token)
-        speakable = speakable or bool(spoken_words(token))
+        length += sum(len(_JOIN) + len(word) for word in said)
     return sentences
 
 
@@ -236,34 +144,47 @@ def _mark(token: str) -> str:
 
 def _speak_sentence(tokens: Sequence[str], voice: Voice) -> Spoken:
     text, starts, owners = _said_form(tokens)
-    accent = _ESPEAK_NAMES.get(voice.accent, voice.accent)
-    name = f"{accent}+{voice.variant}" if voice.variant else accent
-    samples, rate, events = espeak.say(text, name, voice.rate, voice.pitch)
-    phones: list[tuple[str, float, int]] = []  # class, start in seconds, token that it belongs to
-    word, word_start, heard = -1, None, set()
+    samples, rate, events = espeak.say(text, voice.espeak_name, voice.rate, voice.pitch)
+    phones: list[tuple[str, float, int]] = []  # class, start in seconds, said word that it belongs to
+    word, word_start = 0, None
     for event in events:
         if event.type == espeak.WORD:
             word, word_start = bisect_right(starts, event.position) - 1, event.sample
             continue
         phone = phone_class(event.name, voice.accent)
-        if phone != SILENCE:
-            heard.add(word)
         # The closure of a first stop lies between the word's event and the phone's: it belongs to the phone.
         begin = event.sample if word_start is None or phone == SILENCE else word_start
         word_start = None
-        phones.append((phone, begin / rate, owners[word]))
+        phones.append((phone, begin / rate, word))
     for index, start in enumerate(starts):
-        if index not in heard:
-            raise InputError(
-                "espeak-ng must give every word a time",
-                f"none for {text[start:].split()[0]!r} in {' '.join(tokens)!r} ({voice.name})",
-                "write the word in another way",
-            )
+        if not any(owner == index and phone != SILENCE for phone, _, owner in phones):
+            _find_missing(phones, index, text[start:].split()[0].rstrip(_MARKS), voice)
     waveform = resample(samples.astype(np.float32) / 32768, rate, SAMPLE_RATE)
     waveform = np.concatenate([waveform, np.zeros(num_samples(PAUSE_SECONDS), dtype=np.float32)])
-    return Spoken(
-        waveform, SAMPLE_RATE, *_close(tokens, phones, len(samples) / rate, len(waveform) / SAMPLE_RATE)
-    )
+    owned = [(phone, start, owners[word]) for phone, start, word in phones]
+    words, tiles = _close(tokens, owned, len(samples) / rate, len(waveform) / SAMPLE_RATE)
+    return Spoken(waveform, SAMPLE_RATE, words, tiles)
+
+
+def _find_missing(phones: list[tuple[str, float, int]], missing: int, word: str, voice: Voice) -> None:
+    """Give a word without an event its phones: the last ones that seem to be of the word before.
+
+    An accent that drops a word's first sound (h) drops the word's event with it: about 1 in 3,000 rare words.
+    How many phones the word has is heard by speaking it alone.
+    """
+    _, _, events = espeak.say(word, voice.espeak_name, voice.rate, voice.pitch)
+    names = [event.name for event in events if event.type == espeak.PHONEME]
+    count = sum(phone_class(name, voice.accent) != SILENCE for name in names)
+    before = [at for at, (phone, _, owner) in enumerate(phones) if owner == missing - 1 and phone != SILENCE]
+    if not 0 < count < len(before):
+        raise InputError(
+            "espeak-ng must give every word a time",
+            f"none for {word!r} ({voice.name})",
+            "write it in another way",
+        )
+    for at in before[-count:]:
+        phone, start, _ = phones[at]
+        phones[at] = (phone, start, missing)
 
 
 def _close(

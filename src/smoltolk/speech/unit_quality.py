@@ -19,7 +19,7 @@ class UnitQuality:
 
     Attributes:
         purity: share of frames whose phone is the commonest phone of their unit.
-        pnmi: mutual information of phone and unit, as a share of the phone's entropy (HuBERT, Hsu et al. 2021).
+        pnmi: mutual information of phone and unit as a share of the phone's entropy (Hsu et al. 2021).
         cross_voice_seen: :func:`cross_voice_ratio` over voices of the training data; NaN if not measured.
         cross_voice_unseen: the same over other voices; NaN if not measured.
         units_per_second: after deduplication.
@@ -84,7 +84,7 @@ def measure_units(
 
 
 def count_pairs(phones: np.ndarray, units: np.ndarray) -> np.ndarray:
-    """How often each phone meets each unit: int64 ``[phones, units]`` from two arrays of one entry per frame."""
+    """How often each phone meets each unit, int64 ``[phones, units]``; the arrays have an entry per frame."""
     counts = np.zeros((int(phones.max()) + 1, int(units.max()) + 1), dtype=np.int64)
     np.add.at(counts, (phones, units), 1)
     return counts

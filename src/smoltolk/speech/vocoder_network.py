@@ -68,7 +68,7 @@ class DurationNetwork(nn.Module):
 
 
 def place_features(durations_N: Tensor) -> Tensor:
-    """Where each frame lies in its unit, ``[3, frames]``: share before it, share behind it, log of the duration."""
+    """Where each frame lies in its unit, ``[3, frames]``: share before, share behind, log of the duration."""
     ends = durations_N.cumsum(0)
     lengths = durations_N.repeat_interleave(durations_N).float()
     starts = (ends - durations_N).repeat_interleave(durations_N)

@@ -120,7 +120,9 @@ class TextRows(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         eos, length = self.tokenizer.eos_token_id, self.row_length
-        ids, labels, positions = [], [], []
+        ids: list[int] = []
+        labels: list[int] = []
+        positions: list[int] = []
         for k in range(self.stories_per_row):
             story = self.tokenizer(self.text(index * self.stories_per_row + k), add_special_tokens=False)["input_ids"]
             ids += [eos, *story]

@@ -59,6 +59,7 @@ class Recipe:
         betas, weight_decay, max_grad_norm: of AdamW; decay acts on matrices only.
         bf16: autocast to bfloat16 over float32 weights.
         spans: words in the runs of interleaved documents.
+        prompted_length: most ids of a recognition or synthesis document; None: as many as a row.
         save_steps: optimizer steps between checkpoints.
     """
 
@@ -70,6 +71,7 @@ class Recipe:
     max_grad_norm: float = 1.0
     bf16: bool = True
     spans: SpanLengths = field(default_factory=SpanLengths)
+    prompted_length: int | None = None
     save_steps: int = 500
 
     @property

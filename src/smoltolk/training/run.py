@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,7 @@ def row_source(
             raise InputError(f"a mixture names tasks: {', '.join(Task)}", repr(name), "correct the recipe")
         task = Task(name)
         streams.append(Stream(task, text if task is Task.TEXT and text is not None else speech, weight))
-    settings = RowSettings(length=recipe.row_length, spans=recipe.spans)
+    settings = RowSettings(length=recipe.row_length, spans=recipe.spans, prompted_length=recipe.prompted_length)
     return RowSource(streams, model.config.id_space, seed=derive(seed, stage.name), settings=settings)
 
 
@@ -73,7 +72,7 @@ def train_system(
     Returns:
         ``history`` (a dict per logged step, counted over all stages), ``train_seconds`` and ``num_ids``.
     """
-    history: list[dict[str, float]] = []
+    history: list[dict[str, Any]] = []
     steps_before, seconds = 0, 0.0
     for stage in recipe.stages:
         folder = work_dir / stage.name
@@ -81,7 +80,9 @@ def train_system(
             model.load_state_dict(SmolTolkForCausalLM.from_pretrained(folder / "model").state_dict())
             entries = load_history(folder)
         else:
-            rows = RowDataset(row_source(stage, recipe, model, speech, text, seed), stage.num_steps * recipe.rows_per_step)
+            rows = RowDataset(
+                row_source(stage, recipe, model, speech, text, seed), stage.num_steps * recipe.rows_per_step
+            )
             start, shifted = time.monotonic(), _shifted(report, steps_before)
             entries = run_stage(
                 model, recipe, stage, rows, RowCollator(model.config.id_space), folder,
@@ -101,5 +102,5 @@ def _seconds(folder: Path) -> float:
     return float(read_json(folder / "model" / "training.json")["seconds"])
 
 
-def _shifted(report: Report | None, before: int) -> Callable[[int, str], None] | None:
+def _shifted(report: Report | None, before: int) -> Report | None:
     return None if report is None else lambda step, text: report(before + step, text)

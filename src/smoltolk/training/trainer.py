@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from smoltolk.training.recipe import Recipe, Stage
 
 _WHOLE = "whole.json"  # written last into a checkpoint: without it a kill cut the writing short
 _PARTS = ("text_loss", "speech_loss", "selector_entropy")
-Report = Callable[[int, str], None]  # (optimizer steps done, a short text)
+Report = Callable[[float, str], None]  # (optimizer steps done, a short text)
 
 
 class SmolTolkTrainer(Trainer):
@@ -79,7 +79,7 @@ def run_stage(
     recipe: Recipe,
     stage: Stage,
     dataset: Dataset,
-    collate: Callable[[Iterable[Any]], dict],
+    collate: Callable[[Sequence[Any]], dict],
     out_dir: Path,
     *,
     speech_names: Collection[str] = (),

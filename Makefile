@@ -1,0 +1,36 @@
+# Every target makes its own .venv; nothing else on the machine is touched.
+PYTHON ?= python3
+BIN := .venv/bin
+# Variables for the quick start: make quickstart SCALE=tiny OUT=/somewhere SEED=1
+SCALE ?= small
+OUT ?= quickstart
+SEED ?= 0
+
+.PHONY: quickstart test check format bench clean
+
+quickstart: .venv/.offline
+	$(BIN)/smoltolk quickstart --out $(OUT) --scale $(SCALE) --seed $(SEED)
+
+test: .venv/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --durations 10
+
+check: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/.dev
+	$(BIN)/python benchmarks/training_step.py
+
+.venv/.offline .venv/.dev: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(patsubst .venv/.%,%,$@)]'
+	touch $@
+
+clean:
+	rm -rf .venv quickstart build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,141 @@
+"""The main job on the embedded default: from nothing to a model that hears, reads and speaks, and to a report on it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from smoltolk.common.errors import InputError, require
+from smoltolk.common.files import write_json
+from smoltolk.common.progress import console
+from smoltolk.evaluation.cloze import differences, load_log
+from smoltolk.evaluation.report import write_report
+from smoltolk.evaluation.results import validate_results
+from smoltolk.evaluation.summary import print_summary
+from smoltolk.quickstart import model_steps, speech_steps
+from smoltolk.quickstart.run import Job, RunDirectory
+from smoltolk.quickstart.scales import Scale
+from smoltolk.quickstart.settings import Settings
+from smoltolk.training.systems import SYSTEMS
+
+
+def quickstart(out: Path, scale: str = "small", seed: int = 0, text_model: str | None = None) -> dict[str, Any]:
+    """Run every step that is not done yet, and return what ``OUT/results.json`` holds.
+
+    Args:
+        out: run directory; one that an interrupted run with the same settings left goes on.
+        scale: ``tiny``, ``small`` or ``medium``.
+        seed: of the world, the voices, the weights and the rows.
+        text_model: hub id or directory of a text model; None trains a small one.
+
+    Raises:
+        InputError: a bad setting, or a directory that holds something else.
+        MissingExtraError: ``smoltolk[offline]`` is not installed.
+        WorkerError: a worker process was killed; the same call continues.
+    """
+    settings = Settings(out, scale, seed, text_model)
+    sizes = settings.scale
+    require("espeakng_loader", "the offline synthesizer")
+    require("pocketsphinx", "the offline judge")
+    if text_model is not None:
+        model_steps.load_tokenizer(text_model)  # a text model that cannot be used shows before the work begins
+    _check_room(out, sizes)
+    run = RunDirectory(out, {"scale": scale, "seed": seed, "text_model": text_model})
+
+    run.step(
+        "world",
+        "World: facts that may be heard, and facts that may only be read",
+        lambda: speech_steps.make_world(settings),
+    )
+    run.step("speech", "Speech: stories and questions in many voices", lambda: speech_steps.make_speech(settings))
+    text_steps = sum(stage.num_steps for stage in sizes.text.stages)
+    run.side_by_side(
+        [
+            Job("units", "Units: a phone encoder", sizes.encoder_steps, speech_steps.fit_units, (settings,)),
+            Job("backbone", "Backbone: a text model reads", text_steps, model_steps.train_backbone, (settings,)),
+            Job("vocoder", "Vocoder", sizes.vocoder_steps, speech_steps.fit_the_vocoder, (settings,), after=("units",)),
+        ]
+    )
+    run.step("shards", "Shards: what was spoken, as units with words", lambda: speech_steps.make_shards(settings))
+    steps = sum(stage.num_steps for stage in sizes.speech.stages)
+    scored = 8 * (sizes.num_story_clozes + 2 * sizes.num_fact_clozes)
+    run.side_by_side(
+        [Job(f"train-{s}", f"Train {s}", steps, model_steps.train_one, (settings, s)) for s in SYSTEMS]
+        + [
+            Job(
+                f"evaluate-{s}", f"Evaluate {s}", scored, model_steps.evaluate_one, (settings, s), after=(f"train-{s}",)
+            )
+            for s in SYSTEMS
+        ]
+    )
+    results = run.step("report", "Report", lambda: report(settings, run))
+    shutil.rmtree(settings.work, ignore_errors=True)
+    print_summary(results, console)
+    console.print(
+        f"\n  report   {out / 'report.html'}\n  figures  {out / 'results.json'}\n  sound    {out / 'samples'}"
+    )
+    return results
+
+
+def _check_room(out: Path, sizes: Scale) -> None:
+    """Refuse a disk that the run would fill: 0.2 MB a spoken story or option, and as much again for all the rest."""
+    if (out / "steps" / "speech.json").is_file():
+        return  # most of it is written
+    options = 2 * (sizes.num_story_clozes + 2 * sizes.num_fact_clozes)
+    need = 0.25e6 * (sizes.num_stories + sizes.num_vocoder_stories + options) + 0.1e9
+    folder = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    free = shutil.disk_usage(folder).free
+    if free < need:
+        raise InputError(
+            f"this scale needs about {need / 1e9:.1f} GB of disk",
+            f"{free / 1e9:.1f} GB free at {folder}",
+            "choose an --out on another disk, a smaller --scale, or free some space",
+        )
+
+
+def report(settings: Settings, run: RunDirectory) -> dict[str, Any]:
+    """Gather what the steps measured into ``results.json`` and ``report.html``."""
+    results = gather(settings, run)
+    validate_results(results)
+    write_json(settings.out / "results.json", results)
+    write_report(results, settings.out)
+    return results
+
+
+def gather(settings: Settings, run: RunDirectory) -> dict[str, Any]:
+    """``results.json`` from the figures of the finished steps."""
+    trained = {system: run.figures(f"train-{system}") for system in SYSTEMS}
+    evaluated = {system: run.figures(f"evaluate-{system}") for system in SYSTEMS}
+    backbone, speech = run.figures("backbone"), run.figures("speech")
+    clozes = {s: load_log(settings.out / "evaluation" / s / "clozes.jsonl", seed=settings.seed) for s in SYSTEMS}
+    models = {
+        system: {
+            **{key: value for key, value in evaluated[system].items() if key not in ("selector", "samples")},
+            "text_nll_before": backbone["text_nll"],
+            "parameters": trained[system]["parameters"],
+            "train_tokens_per_second": trained[system]["train_tokens"] / trained[system]["train_seconds"],
+        }
+        for system in SYSTEMS
+    }
+    return {
+        "seed": settings.seed,
+        "scale": settings.scale_name,
+        "seconds": run.seconds(),
+        "tokens": {"text_pretraining": backbone["tokens"], "training_each": trained["late"]["train_tokens"]},
+        "units": run.figures("units"),
+        "vocoder": run.figures("vocoder"),
+        "models": models,
+        "differences": {
+            f"late - {baseline}": differences(clozes["late"], clozes[baseline], seed=settings.seed)
+            for baseline in SYSTEMS[1:]
+        },
+        "curves": {system: trained[system]["history"] for system in SYSTEMS},
+        "selector": evaluated["late"]["selector"],
+        "samples": evaluated["late"]["samples"],
+        "settings": {
+            "text_model": settings.text_model or "trained here",
+            "world": run.figures("world"),
+            "speech": speech,
+        },
+    }

@@ -1,0 +1,117 @@
+"""A run directory holds one run, finished steps stay finished, and a dead worker is told plainly."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from smoltolk.common.errors import InputError, WorkerError
+from smoltolk.common.files import read_json
+from smoltolk.quickstart.run import Job, RunDirectory
+from smoltolk.quickstart.scales import SCALES, scale_named
+
+SETTINGS = {"scale": "tiny", "seed": 0, "text_model": None}
+
+
+def write_number(path: Path, report) -> dict:
+    report(1, "half way")
+    path.write_text(f"{os.getpid()}")
+    return {"written": path.name}
+
+
+def die(report) -> dict:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return {}
+
+
+def refuse(report) -> dict:
+    raise InputError("a rule", "what was found", "the fix")
+
+
+def test_a_step_runs_once_and_its_figures_are_kept(tmp_path):
+    calls = []
+    for _ in range(2):
+        run = RunDirectory(tmp_path / "run", SETTINGS)
+        assert run.step("count", "Count", lambda: calls.append(1) or {"n": 3}) == {"n": 3}
+    assert calls == [1]
+    assert set(run.seconds()) == {"count"}
+
+
+def test_a_step_that_fails_is_not_done(tmp_path):
+    run = RunDirectory(tmp_path / "run", SETTINGS)
+    with pytest.raises(ZeroDivisionError):
+        run.step("bad", "Bad", lambda: {"n": 1 / 0})
+    assert not run.done("bad")
+
+
+def test_jobs_run_in_order_of_their_needs_and_a_second_run_keeps_them(tmp_path):
+    run = RunDirectory(tmp_path / "run", SETTINGS)
+    jobs = [
+        Job("b", "B", 2, write_number, (tmp_path / "b",), after=("a",)),
+        Job("a", "A", 2, write_number, (tmp_path / "a",)),
+    ]
+    assert run.side_by_side(jobs) == {"a": {"written": "a"}, "b": {"written": "b"}}
+    assert (tmp_path / "a").stat().st_mtime_ns <= (tmp_path / "b").stat().st_mtime_ns
+    before = (tmp_path / "a").read_text()
+    assert before != str(os.getpid())
+    run.side_by_side(jobs)
+    assert (tmp_path / "a").read_text() == before
+    assert list((run.path / "steps").glob(".*")) == []
+
+
+def test_a_killed_worker_is_told_and_finished_steps_are_kept(tmp_path):
+    run = RunDirectory(tmp_path / "run", SETTINGS)
+    good = Job("good", "Good", 1, write_number, (tmp_path / "a",))
+    run.side_by_side([good])
+    with pytest.raises(WorkerError, match="killed or crashed"):
+        run.side_by_side([good, Job("dead", "Dead", 1, die, ())])
+    assert run.done("good") and not run.done("dead")
+
+
+def test_an_error_keeps_its_rule_on_the_way_from_a_worker(tmp_path):
+    run = RunDirectory(tmp_path / "run", SETTINGS)
+    with pytest.raises(InputError) as caught:
+        run.side_by_side([Job("bad", "Bad", 1, refuse, ())])
+    assert (caught.value.rule, caught.value.found, caught.value.fix) == ("a rule", "what was found", "the fix")
+
+
+def test_another_run_in_the_directory_is_refused(tmp_path):
+    RunDirectory(tmp_path, SETTINGS)
+    with pytest.raises(InputError, match=r"(?s)seed = 0.*now seed = 1.*another --out"):
+        RunDirectory(tmp_path, {**SETTINGS, "seed": 1})
+
+
+def test_a_directory_with_something_else_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(InputError, match=r"thesis\.tex"):
+        RunDirectory(tmp_path, SETTINGS)
+
+
+def test_temporary_files_of_dead_writers_are_removed_and_others_kept(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    RunDirectory(tmp_path, SETTINGS)
+    (tmp_path / f".tmp-{dead.pid}-half").mkdir()
+    (tmp_path / f".tmp-{os.getppid()}-mine").mkdir()
+    RunDirectory(tmp_path, SETTINGS)
+    assert not (tmp_path / f".tmp-{dead.pid}-half").exists()
+    assert (tmp_path / f".tmp-{os.getppid()}-mine").exists()
+
+
+def test_settings_are_written_down(tmp_path):
+    RunDirectory(tmp_path / "new", SETTINGS)
+    assert read_json(tmp_path / "new" / "run.json") == SETTINGS
+
+
+def test_an_unknown_scale_is_refused_and_all_known_ones_are_whole():
+    with pytest.raises(InputError, match="tiny, small, medium"):
+        scale_named("huge")
+    for scale in SCALES.values():
+        # The three systems see the same rows; the questions are balanced over the facts.
+        assert scale.num_fact_clozes % (scale.num_facts // 2) == 0
+        assert [stage.name for stage in scale.speech.stages] == ["stage1", "stage2"]

@@ -1,0 +1,164 @@
+"""The whole journey, for real: speech, units, models, figures, sound and a page; killed, continued, refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
+
+from smoltolk.common.errors import InputError
+from smoltolk.data.corpora import read_corpus
+from smoltolk.evaluation.results import DIRECTIONS, KINDS, validate_results
+from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.quickstart import model_steps
+from smoltolk.quickstart.settings import Settings
+from smoltolk.training.backbone import load_tokenizer
+from smoltolk.training.systems import SYSTEMS
+
+
+def results_of(run: Path) -> dict:
+    return json.loads((run / "results.json").read_text())
+
+
+def without_clock(results: dict) -> dict:
+    """Everything but times: what the same seed must repeat."""
+    kept = {key: value for key, value in results.items() if key not in ("seconds", "curves", "seconds_per_step")}
+    for figures in kept["models"].values():
+        for key in ("train_tokens_per_second", "seconds_per_step"):
+            figures.pop(key, None)
+    return kept
+
+
+def test_results_have_every_key_and_every_cell(finished):
+    results = results_of(finished)
+    validate_results(results)
+    assert results["scale"] == "tiny" and results["seed"] == 0
+    for system in SYSTEMS:
+        for kind in KINDS:
+            for direction in DIRECTIONS:
+                cell = results["models"][system][kind][direction]
+                assert cell["low"] <= cell["accuracy"] <= cell["high"] and cell["n"] == 24
+    # Training on rows of the world makes the text model better at its text, not worse.
+    assert results["models"]["late"]["text_nll_after"] < results["models"]["late"]["text_nll_before"] + 0.1
+
+
+def test_only_read_facts_are_never_spoken_in_training(finished):
+    facts = json.loads((finished / "world" / "facts.json").read_text())
+    only_read = [(fact["subject"], fact["answer"]) for fact in facts if not fact["heard"]]
+    assert only_read
+    for corpus in ("train", "vocoder"):
+        for utterance in read_corpus(finished / "speech" / corpus):
+            sentences = utterance.text.lower().replace("!", ".").split(".")
+            for subject, answer in only_read:
+                assert not any(subject in sentence and answer in sentence for sentence in sentences)
+
+
+def test_sound_can_be_played_and_the_page_stands_alone(finished):
+    sounds = sorted((finished / "samples").glob("*.mp3"))
+    assert len(sounds) >= 4
+    for sound in sounds:
+        waveform, rate = soundfile.read(sound)
+        assert rate == 16_000 and len(waveform) > 0.1 * rate
+    page = (finished / "report.html").read_text()
+    assert page.count("<audio") >= 4 and "data:audio/" in page
+    assert 'src="http' not in page and 'href="http' not in page
+
+
+def test_models_are_ordinary_directories(finished):
+    backbone = AutoModelForCausalLM.from_pretrained(finished / "backbone")
+    assert backbone.config.model_type == "llama"
+    for system in SYSTEMS:
+        model = SmolTolkForCausalLM.from_pretrained(finished / "models" / system)
+        tokenizer = load_tokenizer(finished / "models" / system)
+        assert model.config.eos_text_id == tokenizer.eos_token_id
+
+
+def test_the_same_command_again_keeps_everything(finished, smoltolk):
+    before = (finished / "results.json").read_bytes()
+    start = time.monotonic()
+    done = smoltolk("quickstart", "--out", finished, "--scale", "tiny")
+    assert done.returncode == 0, done.stderr
+    assert "▸" not in done.stderr and done.stderr.count("kept") >= 10
+    assert (finished / "results.json").read_bytes() == before
+    assert time.monotonic() - start < 60
+
+
+def test_killed_in_training_and_continued_it_ends_the_same(finished, tmp_path, smoltolk, command):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    for step in ("train-late", "evaluate-late", "report"):
+        (run / "steps" / f"{step}.json").unlink()
+    for made in ("models/late", "evaluation/late", "samples"):
+        shutil.rmtree(run / made)
+    for made in ("results.json", "report.html"):
+        (run / made).unlink()
+    process = subprocess.Popen([*command, "quickstart", "--out", run, "--scale", "tiny"], start_new_session=True)
+    deadline = time.monotonic() + 300
+    while not (run / "work" / "late" / "stage1" / "model").is_dir():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (run / "models" / "late").exists() and not (run / "results.json").exists()
+    done = smoltolk("quickstart", "--out", run, "--scale", "tiny")
+    assert done.returncode == 0, done.stderr
+    assert without_clock(results_of(run)) == without_clock(results_of(finished))
+    assert not (run / "work").exists() and not list(run.rglob(".tmp-*"))
+
+
+def test_other_settings_in_the_same_directory_are_refused(finished, smoltolk):
+    done = smoltolk("quickstart", "--out", finished, "--scale", "tiny", "--seed", "7")
+    assert done.returncode == 1
+    assert "seed = 0" in done.stderr and "another --out" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_an_unknown_scale_is_refused(tmp_path, smoltolk):
+    done = smoltolk("quickstart", "--out", tmp_path / "run", "--scale", "huge")
+    assert done.returncode == 1
+    assert "tiny, small, medium" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_text_model_without_a_tokenizer_is_refused_before_any_work(tmp_path, smoltolk):
+    GPT2LMHeadModel(GPT2Config(vocab_size=50, n_embd=16, n_layer=1, n_head=1)).save_pretrained(tmp_path / "bare")
+    done = smoltolk("quickstart", "--out", tmp_path / "run", "--scale", "tiny", "--text-model", tmp_path / "bare")
+    assert done.returncode == 1
+    assert "tokenizer" in done.stderr and "fix:" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "run" / "speech").exists()
+
+
+@pytest.mark.parametrize("system", ["late", "early_plus"])
+def test_any_text_model_can_take_part(finished, tmp_path, system):
+    """Another architecture, through the steps that depend on it."""
+    tokenizer = load_tokenizer(finished / "backbone")
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=len(tokenizer), n_embd=32, n_layer=2, n_head=2, n_positions=512,
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+    )  # fmt: skip
+    GPT2LMHeadModel(config).save_pretrained(tmp_path / "gpt2")
+    tokenizer.save_pretrained(tmp_path / "gpt2")
+    run = tmp_path / "run"
+    for part in ("speech", "shards", "units", "vocoder"):
+        (run / part).parent.mkdir(parents=True, exist_ok=True)
+        (run / part).symlink_to(finished / part)
+    settings = Settings(run, "tiny", 0, str(tmp_path / "gpt2"))
+    figures = model_steps.train_backbone(settings, lambda done, text: None)
+    assert figures["text_nll"] < 6.0
+    trained = model_steps.train_one(settings, system, lambda done, text: None)
+    assert trained["history"][-1]["loss"] < trained["history"][0]["loss"]
+    assert SmolTolkForCausalLM.from_pretrained(run / "models" / system).config.text_config.model_type == "gpt2"
+
+
+def test_a_text_model_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(InputError, match="must come with its tokenizer"):
+        model_steps.load_tokenizer(str(tmp_path / "nothing"))

@@ -1,0 +1,90 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smoltolk.common.errors import InputError, NotFoundError
+from smoltolk.speech.audio import load, num_frames, num_samples, resample, save
+from smoltolk.speech.synthesis import EspeakSynthesizer, Voice, espeak_available
+
+
+@pytest.fixture(scope="module")
+def speech() -> np.ndarray:
+    if not espeak_available():
+        pytest.skip("needs the extra 'tts'")
+    return EspeakSynthesizer().speak("The old fox lives in the deep forest.", Voice()).waveform
+
+
+@pytest.mark.parametrize(("suffix", "error"), [(".wav", 1e-4), (".flac", 1e-4), (".ogg", 0.2), (".mp3", 0.2)])
+def test_a_file_gives_back_what_was_saved(tmp_path: Path, speech: np.ndarray, suffix: str, error: float) -> None:
+    save(tmp_path / f"fox{suffix}", speech)
+    loaded = load(tmp_path / f"fox{suffix}")
+    assert loaded.dtype == np.float32
+    assert abs(len(loaded) - len(speech)) <= 2_400  # mp3 and ogg may pad a block
+    same = min(len(loaded), len(speech))
+    assert np.corrcoef(loaded[:same], speech[:same])[0, 1] > 1 - error
+    assert [path.name for path in tmp_path.iterdir()] == [f"fox{suffix}"]
+
+
+def test_channels_are_averaged_and_loudness_stays(tmp_path: Path, speech: np.ndarray) -> None:
+    soundfile.write(tmp_path / "two.wav", np.stack([speech, 0 * speech], axis=1), 16_000, subtype="FLOAT")
+    assert np.allclose(load(tmp_path / "two.wav"), speech / 2, atol=1e-6)
+
+
+def test_times_survive_resampling(speech: np.ndarray) -> None:
+    there = resample(speech, 16_000, 24_000)
+    back = resample(there, 24_000, 16_000)
+    assert len(there) == num_samples(len(speech) / 16_000, 24_000)
+    assert len(back) == len(speech)
+    assert np.corrcoef(back, speech)[0, 1] > 0.999
+    assert resample(speech, 16_000, 16_000) is speech
+
+
+def test_loading_resamples(tmp_path: Path, speech: np.ndarray) -> None:
+    save(tmp_path / "fox.wav", resample(speech, 16_000, 44_100), sample_rate=44_100)
+    assert len(load(tmp_path / "fox.wav")) == len(speech)
+
+
+def test_bad_files_say_what_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="must exist"):
+        load(tmp_path / "none.wav")
+    (tmp_path / "text.wav").write_text("no audio at all")
+    with pytest.raises(InputError, match="must be audio"):
+        load(tmp_path / "text.wav")
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0, dtype=np.float32), 16_000)
+    with pytest.raises(InputError, match="must have samples"):
+        load(tmp_path / "empty.wav")
+    broken = np.array([0.1, np.nan, 0.2], dtype=np.float32)
+    soundfile.write(tmp_path / "nan.wav", broken, 16_000, subtype="FLOAT")
+    with pytest.raises(InputError, match="1 samples are NaN"):
+        load(tmp_path / "nan.wav")
+
+
+def test_bad_waveforms_are_not_written(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="written as"):
+        save(tmp_path / "fox.aiff", np.zeros(10))
+    with pytest.raises(InputError, match="finite"):
+        save(tmp_path / "fox.wav", np.array([0.0, np.inf]))
+    with pytest.raises(InputError, match="mono"):
+        save(tmp_path / "fox.wav", np.zeros((10, 2)))
+    assert list(tmp_path.iterdir()) == []
+
+
+@given(st.integers(0, 10**8), st.sampled_from([8_000, 16_000, 22_050, 24_000]))
+def test_a_sample_survives_its_time(sample: int, rate: int) -> None:
+    assert num_samples(sample / rate, rate) == sample
+
+
+@given(st.integers(0, 10**6), st.sampled_from([12.5, 25.0, 50.0]))
+def test_a_frame_survives_its_time(frame: int, rate: float) -> None:
+    assert num_frames(frame / rate, rate) == frame
+    assert num_frames((frame + 0.9) / rate, rate) == frame
+
+
+def test_times_are_checked() -> None:
+    for seconds, rate in ((-0.1, 16_000), (float("nan"), 16_000), (1.0, 0)):
+        with pytest.raises(InputError, match="a time is finite"):
+            num_samples(seconds, rate)
