@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smoltolk.common.errors import InputError
-from smoltolk.model.spans import find_spans, gather, scatter, span_ids
+from smoltolk.model.spans import find_spans, gather, group_spans, round_up, scatter, span_ids
 
 
 def spans_by_loop(is_speech: torch.Tensor, document_ids: torch.Tensor | None) -> list[list[int]]:
@@ -98,3 +98,51 @@ def test_spans_of_another_batch_are_refused():
         gather(torch.randn(1, 3, 4), spans)
     with pytest.raises(InputError, match=r"must both be \[B, T\]"):
         find_spans(torch.tensor([[True, False]]), torch.tensor([[0, 0, 0]]))
+
+
+def _mixed_batch() -> torch.Tensor:
+    """One span of 40 and many of 2 to 5."""
+    generator = torch.Generator().manual_seed(0)
+    flags = torch.zeros(3, 60, dtype=torch.bool)
+    flags[0, 10:50] = True
+    for row in (1, 2):
+        for start in range(0, 54, 8):
+            flags[row, start : start + int(torch.randint(2, 6, (), generator=generator))] = True
+    return flags
+
+
+def test_groups_have_every_span_once_and_less_padding():
+    flags = _mixed_batch()
+    spans = find_spans(flags)
+    groups = group_spans(spans)
+    assert len(groups) > 1
+    assert sum(group.num_spans for group in groups) == spans.num_spans
+    assert sum(group.index.numel() for group in groups) < 0.5 * spans.index.numel()
+    covered = sum((group.slot >= 0).long() for group in groups)
+    assert torch.equal(covered, flags.long())
+
+
+def test_equal_spans_are_left_together():
+    flags = torch.zeros(2, 20, dtype=torch.bool)
+    flags[:, 2:9] = True
+    spans = find_spans(flags)
+    assert group_spans(spans) == (spans,)
+    assert group_spans(find_spans(torch.zeros_like(flags)))[0].num_spans == 0
+
+
+@pytest.mark.parametrize("pad", [lambda spans: spans, round_up])
+def test_groups_and_rounding_put_everything_back(pad):
+    flags = _mixed_batch()
+    x = torch.randn(3, 60, 4)
+    out = torch.zeros_like(x)
+    for group in map(pad, group_spans(find_spans(flags))):
+        out = scatter(gather(x, group) * 2, group, out)
+    assert torch.equal(out, torch.where(flags[..., None], 2 * x, 0))
+
+
+def test_rounding_gives_multiples_and_only_padding():
+    spans = find_spans(_mixed_batch())
+    rounded = round_up(spans, num_spans=4, length=16)
+    assert rounded.num_spans % 4 == 0 and rounded.longest % 16 == 0
+    assert rounded.mask.sum() == spans.mask.sum()
+    assert round_up(find_spans(torch.zeros(2, 5, dtype=torch.bool))).num_spans == 0

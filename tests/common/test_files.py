@@ -1,0 +1,55 @@
+"""Files appear whole or not at all, and a broken one says where it is broken."""
+
+from __future__ import annotations
+
+import pytest
+
+from smoltolk.common.errors import InputError, NotFoundError
+from smoltolk.common.files import atomic_directory, atomic_file, read_json, read_jsonl, write_json, write_jsonl
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), atomic_file(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert [child.name for child in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_file_appears_with_its_suffix_kept_on_the_way(tmp_path):
+    with atomic_file(tmp_path / "deep" / "a.flac") as temporary:
+        assert temporary.suffix == ".flac" and temporary.parent == tmp_path / "deep"
+        temporary.write_text("new")
+        assert not (tmp_path / "deep" / "a.flac").exists()
+    assert (tmp_path / "deep" / "a.flac").read_text() == "new"
+
+
+def test_a_directory_is_replaced_whole(tmp_path):
+    with atomic_directory(tmp_path / "d") as temporary:
+        (temporary / "one").write_text("1")
+    with atomic_directory(tmp_path / "d") as temporary:
+        (temporary / "two").write_text("2")
+    assert [child.name for child in (tmp_path / "d").iterdir()] == ["two"]
+    with pytest.raises(RuntimeError), atomic_directory(tmp_path / "d") as temporary:
+        raise RuntimeError
+    assert [child.name for child in tmp_path.iterdir()] == ["d"]
+
+
+def test_json_comes_back(tmp_path):
+    write_json(tmp_path / "a.json", {"ü": [1, None]})
+    assert read_json(tmp_path / "a.json") == {"ü": [1, None]}
+    assert write_jsonl(tmp_path / "a.jsonl", ({"n": n} for n in range(3))) == 3
+    assert list(read_jsonl(tmp_path / "a.jsonl")) == [{"n": 0}, {"n": 1}, {"n": 2}]
+
+
+def test_broken_json_says_where(tmp_path):
+    (tmp_path / "a.json").write_text('{"a": ')
+    with pytest.raises(InputError, match="line 1 column"):
+        read_json(tmp_path / "a.json")
+    (tmp_path / "a.jsonl").write_text('{"a": 1}\n{"a"\n')
+    with pytest.raises(InputError, match="line 2"):
+        list(read_jsonl(tmp_path / "a.jsonl"))
+    with pytest.raises(NotFoundError, match="must exist"):
+        read_json(tmp_path / "b.json")

@@ -1,0 +1,367 @@
+"""The model as a whole: what must hold for every row, batch and variant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+
+from smoltolk.common.errors import InputError
+from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.model.spans import find_spans
+
+Make = Callable[..., SmolTolkForCausalLM]
+Close = Callable[..., None]
+Gradients = Callable[..., dict[str, Tensor]]
+Write = Callable[..., Tensor]
+
+NARROW = {"hidden_size": 16, "intermediate_size": 24, "num_attention_heads": 2, "num_key_value_heads": 1}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "early fusion": {"num_input_layers": 0, "num_output_layers": 0, "layer_mix": "last", "speech_residual": False},
+    "late fusion only": {"num_output_layers": 0, "layer_mix": "last"},
+    "late fission only": {"num_input_layers": 0, "layer_mix": "last"},
+    "last layer": {"layer_mix": "last"},
+    "static mix": {"layer_mix": "static"},
+    "no residual": {"speech_residual": False},
+    "untied tables": {"tie_speech_embeddings": False},
+    "predicted switch": {"predict_switch": True},
+    "normed mix": {"layer_mix_norm": True},
+    "mix of all layers": {"layer_mix_pool": "all", "num_input_layers": 1},
+    "narrow adapters": {"input_adapter_size": NARROW, "output_adapter_size": NARROW, "speech_residual": False},
+    "narrow, all layers": {
+        "input_adapter_size": NARROW,
+        "output_adapter_size": NARROW,
+        "speech_residual": False,
+        "layer_mix_pool": "all",
+        "layer_mix_norm": True,
+    },
+    "two widths": {
+        "input_adapter_size": NARROW,
+        "output_adapter_size": {"hidden_size": 24},
+        "speech_residual": False,
+        "tie_speech_embeddings": False,
+    },
+    "narrow tables only": {
+        "input_adapter_size": {"hidden_size": 16},
+        "output_adapter_size": {"hidden_size": 16},
+        "num_input_layers": 0,
+        "num_output_layers": 0,
+        "speech_residual": False,
+    },
+}
+
+
+def logits(model: SmolTolkForCausalLM, input_ids: Tensor, **inputs: Any) -> Tensor:
+    with torch.no_grad():
+        return model(input_ids, **inputs).logits
+
+
+def in_chunks(model: SmolTolkForCausalLM, input_ids: Tensor, size: int) -> Tensor:
+    cache, found = None, []
+    with torch.no_grad():
+        for chunk in input_ids.split(size, dim=1):
+            output = model(chunk, past_key_values=cache, use_cache=True)
+            cache = output.past_key_values
+            found.append(output.logits)
+    return torch.cat(found, dim=1)
+
+
+# ---------------------------------------------------------------------- what a forward pass gives
+
+
+def test_one_logits_tensor_over_both_modalities(model: SmolTolkForCausalLM, write: Write) -> None:
+    space = model.config.id_space
+    found = logits(model, write(space, "ttsuustt"))
+    assert found.shape == (1, 8, space.size)
+    possible = found[0] > -1e30
+    speech_next = [False, False, True, True, True, False, False, False]
+    assert possible[:, space.speech_offset :].all(1).tolist() == speech_next
+    assert possible[:, space.speech_offset :].any(1).tolist() == speech_next
+    assert possible[:, :61].all(1).tolist() == [not flag for flag in speech_next]
+    assert not possible[:, [space.begin_prompt, space.end_prompt, space.switch]].any()
+
+
+def test_predicted_switch_is_possible_in_both_modalities(make_model: Make, write: Write) -> None:
+    model = make_model(predict_switch=True)
+    space = model.config.id_space
+    found = logits(model, write(space, "ttsuu"))[0]
+    assert (found[:, space.switch] > -1e30).all()
+    assert not (found[:, [space.begin_prompt, space.end_prompt]] > -1e30).any()
+
+
+def test_hidden_states_and_selector_weights_on_request(model: SmolTolkForCausalLM, ids: Tensor) -> None:
+    with torch.no_grad():
+        output = model(ids, output_hidden_states=True, output_selector_weights=True)
+        plain = model(ids)
+    assert plain.hidden_states is None and plain.selector_weights is None
+    assert [tuple(state.shape) for state in output.hidden_states] == [(2, 25, 32)] * 4
+    assert output.selector_weights.shape == (2, 25, 3)
+    torch.testing.assert_close(output.selector_weights.sum(-1), torch.ones(2, 25))
+    weights = output.selector_weights
+    torch.testing.assert_close(output.selector_entropy, -(weights * weights.log()).sum(-1).mean())
+
+
+def test_logits_to_keep(model: SmolTolkForCausalLM, ids: Tensor, assert_close: Close) -> None:
+    full = logits(model, ids)
+    assert_close(logits(model, ids, logits_to_keep=3), full[:, -3:])
+    assert_close(logits(model, ids, logits_to_keep=torch.tensor([4, 9])), full[:, [4, 9]])
+
+
+def test_loss_is_the_nll_of_the_logits(make_model: Make, ids: Tensor) -> None:
+    model = make_model(layer_mix="static")
+    space = model.config.id_space
+    with torch.no_grad():
+        output = model(ids, labels=ids)
+    nll = -output.logits[:, :-1].log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]
+    wanted = ids[:, 1:] != space.switch  # never predicted by default
+    is_speech = ids[:, 1:] >= space.speech_offset
+    torch.testing.assert_close(output.loss, nll[wanted].mean())
+    torch.testing.assert_close(output.text_loss, nll[wanted & ~is_speech].mean())
+    torch.testing.assert_close(output.speech_loss, nll[is_speech].mean())
+
+
+def test_the_selectors_entropy_lowers_the_loss(make_model: Make, ids: Tensor) -> None:
+    losses, entropies = [], []
+    for weight in (0.0, 0.5):
+        with torch.no_grad():
+            output = make_model(entropy_weight=weight)(ids, labels=ids)
+        losses.append(output.loss)
+        entropies.append(output.selector_entropy)
+    torch.testing.assert_close(losses[0] - losses[1], 0.5 * entropies[0])
+
+
+def test_training_computes_no_logits(model: SmolTolkForCausalLM, ids: Tensor) -> None:
+    model.train()
+    assert model(ids, labels=ids).logits is None
+    model.eval()
+
+
+# ---------------------------------------------------------------------- what must not matter
+
+
+@pytest.mark.parametrize("size", [25, 7, 1], ids=["prefill", "chunks", "one by one"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_cached_equals_uncached(
+    variant: str, size: int, make_model: Make, ids: Tensor, assert_close: Close
+) -> None:
+    model = make_model(**VARIANTS[variant])
+    assert_close(in_chunks(model, ids, size), logits(model, ids))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_parameter_of_every_variant_learns(
+    variant: str, make_model: Make, ids: Tensor, gradients: Gradients
+) -> None:
+    model = make_model(**VARIANTS[variant])
+    found = gradients(model, input_ids=ids, labels=ids)
+    assert set(found) == {name for name, _ in model.named_parameters()}
+    assert all(gradient.isfinite().all() for gradient in found.values())
+    speech = [gradient.abs().max() for name, gradient in found.items() if not name.startswith("backbone.")]
+    assert min(speech) > 0
+
+
+def test_left_padded_rows_of_different_modalities(
+    model: SmolTolkForCausalLM, write: Write, assert_close: Close
+) -> None:
+    space = model.config.id_space
+    rows = [write(space, row) for row in ("tttttt", "uuuu", "ttsuuuuusttt", "uuusttts")]
+    longest = max(row.shape[1] for row in rows)
+    for filler in (0, space.pad_speech):
+        batch = torch.full((len(rows), longest), filler)
+        mask = torch.zeros_like(batch)
+        for number, row in enumerate(rows):
+            batch[number, longest - row.shape[1] :] = row
+            mask[number, longest - row.shape[1] :] = 1
+        for found in (logits(model, batch, attention_mask=mask), logits(model, batch, attention_mask=mask, use_cache=True)):
+            for number, row in enumerate(rows):
+                assert_close(found[number : number + 1, -row.shape[1] :], logits(model, row))
+
+
+def test_right_padding_changes_nothing(model: SmolTolkForCausalLM, ids: Tensor, assert_close: Close) -> None:
+    padded = torch.nn.functional.pad(ids, (0, 4), value=model.config.id_space.pad_speech)
+    mask = torch.ones_like(padded)
+    mask[:, -4:] = 0
+    assert_close(logits(model, padded, attention_mask=mask)[:, :-4], logits(model, ids))
+
+
+@pytest.mark.parametrize("architecture", ["llama", "opt"], ids=["end to end", "side by side"])
+def test_packed_equals_unpacked_with_gradients(
+    architecture: str,
+    make_model: Make,
+    make_text_model: Callable[..., PreTrainedModel],
+    write: Write,
+    assert_close: Close,
+    gradients: Gradients,
+) -> None:
+    model = make_model(make_text_model(architecture), layer_mix="static")
+    assert model.config.packs_documents == (architecture == "llama")
+    documents = ["ttsuuuuu", "uuuuustt", "tttt", "uuusttsuuuu"]  # a border inside speech ends the span
+    packed = torch.cat([write(model.config.id_space, row) for row in documents], dim=1)
+    lengths = [len(row) for row in documents]
+    document_ids = torch.repeat_interleave(torch.arange(4), torch.tensor(lengths))[None]
+    rows = [row for row in packed.split(lengths, dim=1)]
+
+    found = logits(model, packed, document_ids=document_ids).split(lengths, dim=1)
+    for row, part in zip(rows, found, strict=True):
+        assert_close(part, logits(model, row))
+
+    num_items = sum(int((row[:, 1:] != model.config.switch_id).sum()) for row in rows)
+    together = gradients(
+        model, input_ids=packed, labels=packed, document_ids=document_ids, num_items_in_batch=num_items
+    )
+    apart: dict[str, Tensor] = {}
+    for row in rows:
+        for name, gradient in gradients(model, input_ids=row, labels=row, num_items_in_batch=num_items).items():
+            apart[name] = apart.get(name, 0) + gradient
+    for name, gradient in apart.items():
+        torch.testing.assert_close(together[name], gradient, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_packed_documents_with_padding(model: SmolTolkForCausalLM, write: Write, assert_close: Close) -> None:
+    first, second = (write(model.config.id_space, row) for row in ("ttsuuuu", "uuustt"))
+    batch = torch.cat([torch.zeros(1, 3, dtype=torch.long), first, second], dim=1)
+    mask = (torch.arange(16) >= 3).long()[None]
+    document_ids = torch.tensor([[0] * 10 + [1] * 6])  # the padding lies in the first document's number
+    found = logits(model, batch, attention_mask=mask, document_ids=document_ids)
+    assert_close(found[:, 3:10], logits(model, first))
+    assert_close(found[:, 10:], logits(model, second))
+
+
+def test_spans_found_by_the_collator(model: SmolTolkForCausalLM, ids: Tensor) -> None:
+    spans = (find_spans(ids >= model.config.speech_offset),)
+    assert torch.equal(logits(model, ids, spans=spans), logits(model, ids))
+
+
+@pytest.mark.parametrize("pool", ["backbone", "all"])
+def test_span_batch_equals_masked_grid(pool: str, make_model: Make, ids: Tensor, assert_close: Close) -> None:
+    model = make_model(layer_mix_pool=pool)
+    with torch.no_grad():
+        side_by_side = model(ids, output_hidden_states=True)
+        on_grid = model(ids, output_hidden_states=True, use_cache=True)
+    assert_close(on_grid.hidden_states[0], side_by_side.hidden_states[0])
+    assert_close(on_grid.logits, side_by_side.logits)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_future_changes_nothing_before(variant: str, make_model: Make, write: Write, assert_close: Close) -> None:
+    model = make_model(**VARIANTS[variant])
+    space = model.config.id_space
+    past, future, other = (write(space, row, seed=seed) for row, seed in (("ttsuuu", 0), ("uustt", 1), ("sttts", 2)))
+    first = logits(model, torch.cat([past, future], dim=1))[:, :6]
+    assert_close(logits(model, torch.cat([past, other], dim=1))[:, :6], first)
+    assert_close(logits(model, past), first)
+
+
+def test_inputs_are_not_changed(model: SmolTolkForCausalLM, ids: Tensor) -> None:
+    inputs = {
+        "input_ids": ids.clone(),
+        "labels": ids.clone(),
+        "attention_mask": torch.ones_like(ids),
+        "document_ids": torch.zeros_like(ids),
+    }
+    before = {name: value.clone() for name, value in inputs.items()}
+    with torch.no_grad():
+        model(**inputs)
+    assert all(torch.equal(inputs[name], value) for name, value in before.items())
+
+
+def test_gradient_checkpointing_changes_nothing(make_model: Make, ids: Tensor, gradients: Gradients) -> None:
+    plain, frugal = make_model(), make_model()
+    frugal.gradient_checkpointing_enable()
+    expected = gradients(plain, input_ids=ids, labels=ids)
+    found = gradients(frugal, input_ids=ids, labels=ids)
+    assert set(found) == set(expected)
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-5, atol=1e-6, msg=name)
+
+
+def test_accumulated_batches_equal_one_large_batch(make_model: Make, write: Write, gradients: Gradients) -> None:
+    model = make_model(entropy_weight=0.0)
+    rows = [write(model.config.id_space, row) for row in ("ttsuuuuustttttt", "tttttttttttttts")]
+    labels = [row.clone() for row in rows]
+    labels[1][:, 3:] = -100  # the rows predict very different numbers of ids
+    num_items = sum(int(((label[:, 1:] != -100) & (label[:, 1:] != model.config.switch_id)).sum()) for label in labels)
+    large = gradients(model, input_ids=torch.cat(rows), labels=torch.cat(labels), num_items_in_batch=num_items)
+    small = [
+        gradients(model, input_ids=row, labels=label, num_items_in_batch=num_items)
+        for row, label in zip(rows, labels, strict=True)
+    ]
+    for name, gradient in large.items():
+        total = sum(part[name] for part in small if name in part)
+        torch.testing.assert_close(total, gradient, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_a_batch_without_speech_or_without_text(model: SmolTolkForCausalLM, write: Write) -> None:
+    for row in ("tttttt", "uuuuuu"):
+        input_ids = write(model.config.id_space, row)
+        with torch.no_grad():
+            output = model(input_ids, labels=input_ids)
+        assert output.loss.isfinite() and output.logits.isfinite().all()
+
+
+# ---------------------------------------------------------------------- the text model inside
+
+
+def test_text_in_text_out_is_the_bare_backbone(
+    make_text_model: Callable[..., PreTrainedModel], make_model: Make, write: Write, assert_close: Close
+) -> None:
+    text_model = make_text_model()
+    model = make_model(text_model)
+    text = write(model.config.id_space, "tttttttttt", "tttttttttt")
+    with torch.no_grad():
+        expected = text_model(text).logits.log_softmax(-1)
+    assert_close(logits(model, text).log_softmax(-1)[..., : expected.shape[-1]], expected)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_saved_and_loaded_to_the_bit(variant: str, make_model: Make, ids: Tensor, tmp_path: Path) -> None:
+    model = make_model(**VARIANTS[variant])
+    model.save_pretrained(tmp_path)
+    loaded = SmolTolkForCausalLM.from_pretrained(tmp_path).eval()
+    assert loaded.config.to_dict() == SmolTolkForCausalLM.config_class.from_pretrained(tmp_path).to_dict()
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, loaded.state_dict()[name]), name
+    assert torch.equal(logits(loaded, ids), logits(model, ids))
+
+
+def test_auto_classes(model: SmolTolkForCausalLM, tmp_path: Path) -> None:
+    model.save_pretrained(tmp_path)
+    assert type(AutoConfig.from_pretrained(tmp_path)) is type(model.config)
+    assert type(AutoModelForCausalLM.from_pretrained(tmp_path)) is SmolTolkForCausalLM
+
+
+def test_bfloat16(make_model: Make, ids: Tensor) -> None:
+    model = make_model().to(torch.bfloat16)
+    with torch.no_grad():
+        output = model(ids, labels=ids, use_cache=True)
+    assert output.logits.dtype == torch.bfloat16 and output.loss.isfinite()
+
+
+# ---------------------------------------------------------------------- mistakes
+
+
+@pytest.mark.parametrize("bad", [-1, 10_000])
+def test_ids_out_of_range(bad: int, model: SmolTolkForCausalLM) -> None:
+    with pytest.raises(InputError, match=f"ids must lie in 0..{model.config.vocab_size - 1}"):
+        model(torch.tensor([[3, bad]]))
+
+
+def test_embeddings_instead_of_ids(model: SmolTolkForCausalLM, ids: Tensor) -> None:
+    for inputs in ({"inputs_embeds": torch.zeros(1, 3, 32)}, {"input_ids": ids, "inputs_embeds": torch.zeros(2, 25, 32)}, {}):
+        with pytest.raises(InputError, match="the model reads ids"):
+            model(**inputs)
+
+
+def test_packed_documents_with_a_cache(model: SmolTolkForCausalLM, ids: Tensor) -> None:
+    with torch.no_grad():
+        cache = model(ids, use_cache=True).past_key_values
+    with pytest.raises(InputError, match="packed documents are for training"):
+        model(ids, document_ids=torch.zeros_like(ids), past_key_values=cache)
+    with pytest.raises(InputError, match="packed documents are for training"):
+        model(ids, document_ids=torch.zeros_like(ids), use_cache=True)
