@@ -75,15 +75,14 @@ def model(make_model: Callable[..., SmolTolkForCausalLM]) -> SmolTolkForCausalLM
 
 @pytest.fixture(scope="session")
 def write() -> Callable[..., Tensor]:
-    """``write(space, "ttsuu", "uuuuu")``: ids [2, 5]; t a text id, s a <switch>, u a unit, e and p speech end and pad."""
+    """``write(space, "ttsuu", "uuuuu")``: ids [2, 5]; t a text id, s a <switch>, u a unit."""
 
     def write_rows(space: IdSpace, *rows: str, seed: int = 0) -> Tensor:
         generator = torch.Generator().manual_seed(seed)
 
         def one(letter: str) -> int:
-            fixed = {"s": space.switch, "e": space.eos_speech, "p": space.pad_speech}
-            if letter in fixed:
-                return fixed[letter]
+            if letter == "s":
+                return space.switch
             low, high = (2, 57) if letter == "t" else (space.speech_offset, space.eos_speech)
             return int(torch.randint(low, high, (), generator=generator))
 

@@ -40,7 +40,9 @@ def test_cached_equals_uncached(prompt: str, way: str, model: SmolTolkForCausalL
     assert torch.equal(cached, generate(model, prompts, use_cache=False, **WAYS[way]))
 
 
-@pytest.mark.parametrize("changes", [{}, {"sliding_window": 4, "layer_types": ["sliding_attention"] * 3}], ids=["full", "sliding"])
+@pytest.mark.parametrize(
+    "changes", [{}, {"sliding_window": 4, "layer_types": ["sliding_attention"] * 3}], ids=["full", "sliding"]
+)
 @pytest.mark.parametrize("way", ["greedy", "beam search"])
 def test_static_cache(
     way: str, changes: dict, make_model: Make, make_text_model: Callable[..., PreTrainedModel], write: Write

@@ -7,8 +7,10 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import soundfile
@@ -21,6 +23,7 @@ from smoltolk.evaluation.results import DIRECTIONS, KINDS, validate_results
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.quickstart import model_steps
 from smoltolk.quickstart.settings import Settings
+from smoltolk.quickstart.story import quickstart
 from smoltolk.training.backbone import load_tokenizer
 from smoltolk.training.systems import SYSTEMS
 
@@ -125,6 +128,23 @@ def test_an_unknown_scale_is_refused(tmp_path, smoltolk):
     done = smoltolk("quickstart", "--out", tmp_path / "run", "--scale", "huge")
     assert done.returncode == 1
     assert "tiny, small, medium" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("module", "extra"), [("espeakng_loader", "tts"), ("pocketsphinx", "judge")])
+def test_a_missing_extra_names_its_pip_line(tmp_path, module, extra):
+    code = f"import sys; sys.modules[{module!r}] = None; from smoltolk.cli import main; main()"
+    arguments = [sys.executable, "-c", code, "quickstart", "--out", str(tmp_path / "run"), "--scale", "tiny"]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert f"pip install 'smoltolk[{extra}]'" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_disk_without_room_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=10**6))
+    with pytest.raises(InputError, match="GB of disk"):
+        quickstart(tmp_path / "run", scale="tiny")
     assert not (tmp_path / "run").exists()
 
 

@@ -128,7 +128,7 @@ def _resize(config: PreTrainedConfig, size: dict[str, Any]) -> None:
         setattr(config, name, value)
     width, heads = config.hidden_size, config.num_attention_heads
     key_heads = getattr(config, "num_key_value_heads", None) or heads
-    if not size or "head_dim" in size:
+    if "head_dim" in size or not size.keys() & {"hidden_size", "num_attention_heads", "num_key_value_heads"}:
         return
     if width % heads or heads % key_heads:
         raise InputError(

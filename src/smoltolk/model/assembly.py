@@ -38,7 +38,8 @@ def add_control_rows(text_model: PreTrainedModel, seed: int = 0) -> int:
     drown nor drown out what is there.
     """
     first = text_model.get_input_embeddings().weight.shape[0]
-    text_model.resize_token_embeddings(first + NUM_CONTROL_IDS, mean_resizing=False)
+    with torch.random.fork_rng(devices=[]):  # it draws rows that are replaced below
+        text_model.resize_token_embeddings(first + NUM_CONTROL_IDS, mean_resizing=False)
     generator = torch.Generator().manual_seed(seed)
     tables = [text_model.get_input_embeddings()]
     head = text_model.get_output_embeddings()
@@ -79,7 +80,7 @@ def append_layers(text_model: PreTrainedModel, num_layers: int, seed: int = 0) -
             f"{type(text_model).__name__}: {len(missing)} new names, {len(unexpected)} without a place",
             "leave out the early_plus baseline for this text model",
         )
-    return deeper, missing
+    return deeper.train(text_model.training), missing
 
 
 @torch.no_grad()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
@@ -92,6 +92,11 @@ class SmolTolkConfig(PreTrainedConfig):
                     f"{name} must count something",
                     f"{name} = {getattr(self, name)}",
                     "use 0 or more layers, 1 or more units",
+                )
+        for name, choices in (("layer_mix", get_args(LayerMixMode)), ("layer_mix_pool", get_args(LayerMixPool))):
+            if getattr(self, name) not in choices:
+                raise InputError(
+                    f"{name} must be one of {', '.join(choices)}", repr(getattr(self, name)), "choose one of them"
                 )
         table = self._text.vocab_size
         if self.speech_offset < table:

@@ -187,7 +187,7 @@ def _lf2ar_text_config(settings: Settings, text_config: PreTrainedConfig | None)
 
 
 def _adapter_size(settings: Settings, prefix: str, text_config: PreTrainedConfig) -> dict[str, int] | None:
-    """What an LF2AR adapter has otherwise than the backbone, or None. Its heads always share its width."""
+    """What an LF2AR adapter has otherwise than the backbone, or None."""
     names = {
         "hidden_size": "dim",
         "intermediate_size": "mlp_dim",
@@ -197,9 +197,12 @@ def _adapter_size(settings: Settings, prefix: str, text_config: PreTrainedConfig
     size = {name: settings[f"{prefix}_{short}"] for name, short in names.items() if f"{prefix}_{short}" in settings}
     if not settings.get(f"{prefix}_n_layers"):  # no blocks: only the width of the speech table remains
         size = {name: value for name, value in size.items() if name == "hidden_size"}
-    elif getattr(text_config, "head_dim", None) is not None and {"hidden_size", "num_attention_heads"} <= size.keys():
-        size["head_dim"] = size["hidden_size"] // size["num_attention_heads"]
-    return size if any(getattr(text_config, name, None) != value for name, value in size.items()) else None
+    other = {name for name, value in size.items() if getattr(text_config, name, None) != value}
+    # A backbone's heads may be wider or narrower than its width says; an LF2AR adapter's never are.
+    shares = size.get("hidden_size", 0) // size.get("num_attention_heads", 1)
+    if "num_attention_heads" in size and (getattr(text_config, "head_dim", None) or shares) != shares:
+        other.add("head_dim")
+    return size if other else None
 
 
 def _text_ids(settings: Settings, text_config: PreTrainedConfig, eos_text_id: int | None) -> dict[str, int]:

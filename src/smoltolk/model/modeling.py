@@ -13,8 +13,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, Cache, DynamicCache, GenerationMixin, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, Cache, DynamicCache, GenerationMixin, PreTrainedModel
 from transformers import initialization as init
+from transformers.generation.candidate_generator import CandidateGenerator, PromptLookupCandidateGenerator
 from transformers.utils import ModelOutput
 
 from smoltolk.common.errors import InputError
@@ -178,7 +179,8 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
             InputError: ids out of range, embeddings instead of ids, or packed documents with a cache.
         """
         config = self.config
-        input_ids = self._check_inputs(input_ids, inputs_embeds, document_ids, past_key_values)
+        use_cache = past_key_values is not None or bool(use_cache)
+        input_ids = self._check_inputs(input_ids, inputs_embeds, document_ids, use_cache)
         if document_ids is not None and not config.packs_documents:
             return side_by_side(
                 self,
@@ -363,7 +365,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
         return CacheViews.of(cache, config.num_layers, config.num_input_layers, config.num_output_layers)
 
     def _check_inputs(
-        self, input_ids: Tensor | None, inputs_embeds: Tensor | None, document_ids: Tensor | None, cache: Cache | None
+        self, input_ids: Tensor | None, inputs_embeds: Tensor | None, document_ids: Tensor | None, use_cache: bool
     ) -> Tensor:
         if input_ids is None or inputs_embeds is not None:
             raise InputError(
@@ -371,7 +373,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
                 "inputs_embeds" if inputs_embeds is not None else "no input_ids",
                 "pass input_ids [B, T] alone",
             )
-        if document_ids is not None and cache is not None:
+        if document_ids is not None and use_cache:
             raise InputError(
                 "packed documents are for training, a cache is for decoding",
                 "document_ids together with a cache",
@@ -391,6 +393,16 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
         """``generate`` with a static cache asks for 4-D masks; each sub-model makes its own from the 2-D one."""
         return attention_mask
 
+    def _get_static_cache_init_shape(self) -> None:
+        """A static cache's layers get their shapes from the states they are given: the history has its own."""
+
+    def _get_candidate_generator(self, *args: Any, **kwargs: Any) -> CandidateGenerator:
+        """Prompt lookup asks the logits processors about every id, not only those of the text model."""
+        generator = super()._get_candidate_generator(*args, **kwargs)
+        if isinstance(generator, PromptLookupCandidateGenerator):
+            generator.vocab_size = self.config.vocab_size
+        return generator
+
     def get_input_embeddings(self) -> nn.Module:
         """The text table."""
         return self.backbone.get_input_embeddings()
@@ -398,3 +410,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
     def get_output_embeddings(self) -> nn.Module:
         """The text head."""
         return self.backbone.get_output_embeddings()
+
+
+AutoConfig.register(SmolTolkConfig.model_type, SmolTolkConfig, exist_ok=True)
+AutoModelForCausalLM.register(SmolTolkConfig, SmolTolkForCausalLM, exist_ok=True)

@@ -120,7 +120,7 @@ SCALES = {
         num_vocoder_stories=150,
         backbone=BackboneSize(hidden_size=128, num_layers=4, num_heads=4, vocab_size=1024),
         text=_text(450),
-        speech=_speech(200, 1300, 3e-3),
+        speech=_speech(250, 1750, 3e-3),
         num_story_clozes=500,
         num_fact_clozes=504,
         num_test_stories=100,

@@ -10,7 +10,7 @@ import numpy as np
 
 from smoltolk.common.files import write_json, write_jsonl
 from smoltolk.common.progress import ReportBar
-from smoltolk.data.corpora import Counts, Utterance, read_corpus
+from smoltolk.data.corpora import Counts, Utterance, read_corpus, read_info
 from smoltolk.data.prepare import prepare
 from smoltolk.data.speak import speak
 from smoltolk.data.stories import Cloze
@@ -163,8 +163,9 @@ def judge_vocoder(settings: Settings, vocoder: Vocoder) -> dict[str, Any]:
 
 def make_shards(settings: Settings) -> dict[str, Any]:
     """Encode what was spoken."""
-    counts: dict[str, Counts] = {
-        name: prepare(settings.corpus(name), settings.units, settings.shards(name))
-        for name in ("train", "cloze", "test")
-    }
+    counts: dict[str, Counts] = {}
+    for name in ("train", "cloze", "test"):
+        # Starting processes takes longer than encoding a few parts.
+        workers = None if read_info(settings.corpus(name)).num_parts > 8 else 0
+        counts[name] = prepare(settings.corpus(name), settings.units, settings.shards(name), workers=workers)
     return {f"{name}_utterances": count.num_utterances for name, count in counts.items()}

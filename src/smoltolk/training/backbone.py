@@ -153,12 +153,15 @@ def pretrain(
     stories_per_row: int = 8,
     seed: int = 0,
     report: Report | None = None,
+    device_rows: int | None = None,
 ) -> list[dict]:
     """Train on running text and save an ordinary Hugging Face directory with its tokenizer."""
     (stage,) = recipe.stages
     num_rows = stage.num_steps * recipe.rows_per_step
     rows = TextRows(text, tokenizer, recipe.row_length, num_rows, stories_per_row)
-    history = run_stage(model, recipe, stage, rows, collate_text, work_dir, seed=seed, report=report)
+    history = run_stage(
+        model, recipe, stage, rows, collate_text, work_dir, seed=seed, report=report, device_rows=device_rows
+    )
     with atomic_directory(out_dir) as temporary:
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)

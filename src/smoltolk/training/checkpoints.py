@@ -70,9 +70,8 @@ def load_checkpoint(
     checkpoint = _read_torch(source)
     settings, state = _part(checkpoint, "model_args", source), _part(checkpoint, "model", source)
     name = text_model if text_model is not None else settings.get("backbone")
-    tokenizer = _tokenizer(name)
     config = None if settings.get("backbone_config") and text_model is None else _text_config(name)
-    return convert(settings, state, text_config=config), tokenizer
+    return convert(settings, state, text_config=config), _tokenizer(name)
 
 
 def _load_lf2ar(

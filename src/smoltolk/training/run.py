@@ -17,11 +17,16 @@ from smoltolk.data.mixture import Stream, Task, TextSource
 from smoltolk.data.rows import RowSettings, RowSource
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.training.recipe import Recipe, Stage
-from smoltolk.training.trainer import Report, load_history, run_stage, save_model
+from smoltolk.training.trainer import Report, load_history, run_stage, save_once
 
 
 def row_source(
-    stage: Stage, recipe: Recipe, model: SmolTolkForCausalLM, speech: AlignedCorpus, text: TextSource | None, seed: int
+    stage: Stage,
+    recipe: Recipe,
+    model: SmolTolkForCausalLM,
+    speech: AlignedCorpus,
+    text: TextSource | AlignedCorpus | None,
+    seed: int,
 ) -> RowSource:
     """The rows of one stage.
 
@@ -47,13 +52,15 @@ def train_system(
     stage1_names: set[str],
     recipe: Recipe,
     speech: AlignedCorpus,
-    text: TextSource | None,
+    text: TextSource | AlignedCorpus | None,
     tokenizer: PreTrainedTokenizerBase,
     work_dir: Path,
     out_dir: Path,
     *,
     seed: int = 0,
     report: Report | None = None,
+    device_rows: int | None = None,
+    extra: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train all stages and save the model with its tokenizer.
 
@@ -68,6 +75,10 @@ def train_system(
         out_dir: the model directory.
         seed: of the rows.
         report: called with the steps done over all stages.
+        device_rows: as for :func:`~smoltolk.training.trainer.run_stage`.
+        extra: what else ``training.json`` beside the model shall hold, e.g. whose units it speaks.
+
+    Under ``torchrun`` or ``accelerate launch`` every process calls this; the first one writes the directories.
 
     Returns:
         ``history`` (a dict per logged step, counted over all stages), ``train_seconds`` and ``num_ids``.
@@ -86,13 +97,13 @@ def train_system(
             start, shifted = time.monotonic(), _shifted(report, steps_before)
             entries = run_stage(
                 model, recipe, stage, rows, RowCollator(model.config.id_space), folder,
-                speech_names=stage1_names, seed=seed, report=shifted,
+                speech_names=stage1_names, seed=seed, report=shifted, device_rows=device_rows,
             )  # fmt: skip
-            save_model(model, folder / "model", {"seconds": time.monotonic() - start})
+            save_once(model, folder / "model", {"seconds": time.monotonic() - start})
         history += [{**entry, "step": entry["step"] + steps_before, "stage": stage.name} for entry in entries]
         steps_before += stage.num_steps
     model.requires_grad_(True)
-    save_model(model, out_dir, {"seed": seed, "history": history}, tokenizer)
+    save_once(model, out_dir, {**(extra or {}), "seed": seed, "history": history}, tokenizer)
     for stage in recipe.stages:
         seconds += _seconds(work_dir / stage.name)
     return {"history": history, "train_seconds": seconds, "num_ids": recipe.num_ids}

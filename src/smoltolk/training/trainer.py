@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,7 @@ def run_stage(
         The log: one dict per logged step.
     """
     set_trainable(model, stage, speech_names)
-    world = max(1, int(torch.distributed.get_world_size()) if torch.distributed.is_initialized() else 1)
+    world = int(os.environ.get("WORLD_SIZE", "1"))  # torchrun and accelerate set it; no group exists before the Trainer
     rows = min(device_rows or recipe.rows_per_step, recipe.rows_per_step // world)
     cuda = torch.cuda.is_available()
     arguments = TrainingArguments(
@@ -169,6 +170,24 @@ def save_model(
             tokenizer.save_pretrained(temporary)
         if extra is not None:
             write_json(temporary / "training.json", extra)
+
+
+def is_main() -> bool:
+    """Whether this is the first of the processes that ``torchrun`` or ``accelerate launch`` started, or the only one."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def save_once(
+    model: PreTrainedModel,
+    folder: Path,
+    extra: dict[str, Any] | None = None,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+) -> None:
+    """:func:`save_model` in the first process; the others wait for it."""
+    if is_main():
+        save_model(model, folder, extra, tokenizer)
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
 
 
 def load_history(folder: Path) -> list[dict]:

@@ -1,0 +1,161 @@
+"""Units and a vocoder of one's own, from a corpus: which utterances they learn from, and how good they are."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from smoltolk.common.errors import InputError
+from smoltolk.common.progress import Bar
+from smoltolk.common.seeds import generator
+from smoltolk.data.corpora import read_corpus
+from smoltolk.data.utterances import Utterance
+from smoltolk.speech.audio import SAMPLE_RATE, load
+from smoltolk.speech.phone_encoder import LabelledSpeech, PhoneUnitTokenizer, fit_phone_units
+from smoltolk.speech.recognition import ErrorRate, error_rate, transcribe_all
+from smoltolk.speech.unit_quality import UnitQuality, measure_units
+from smoltolk.speech.units import UnitTokenizer
+from smoltolk.speech.vocoder import Vocoder, fit_vocoder
+
+_HELD_OUT = 0.1  # share of the utterances on which quality is measured
+_MOST_HELD_OUT = 40
+
+
+@dataclass(frozen=True, slots=True)
+class FittedUnits:
+    """A tokenizer, its quality on utterances it was not trained on, and how many taught it."""
+
+    tokenizer: PhoneUnitTokenizer
+    quality: UnitQuality
+    num_utterances: int
+
+
+def fit_units(corpus: Path | str, *, steps: int, most: int, seed: int = 0, progress: Bar | None = None) -> FittedUnits:
+    """Train phone units on a corpus whose phones are known.
+
+    Args:
+        corpus: a corpus directory.
+        steps: of training.
+        most: utterances to learn from; they are held in memory.
+        seed: of the choice of utterances, of weights and crops.
+        progress: advanced by one per step.
+
+    Raises:
+        NotFoundError: no corpus, or a part of it is missing.
+        InputError: fewer than two utterances with phones.
+    """
+    usable = [one for one in read_corpus(corpus) if one.phones and one.audio is not None]
+    if len(usable) < 2:
+        raise InputError(
+            "phone units need utterances whose phones are known, two at least",
+            f"{len(usable)} in {corpus}",
+            "make the corpus with `smoltolk speak`, or with `smoltolk corpus` and alignment",
+        )
+    held_out, training = _split(usable, most, seed)
+    speech = [LabelledSpeech(_waveform(one), one.phones) for one in training]
+    tokenizer = fit_phone_units(speech, steps=steps, seed=seed, progress=progress)
+    quality = measure_units(tokenizer, [LabelledSpeech(_waveform(one), one.phones) for one in held_out])
+    return FittedUnits(tokenizer, quality, len(training))
+
+
+@dataclass(frozen=True, slots=True)
+class FittedVocoder:
+    """A vocoder, the speaker it sounds like, and what a judge hears of held-out utterances.
+
+    Attributes:
+        errors: word error rates: ``natural`` recordings, their spectrograms inverted (``copy``), and the vocoder
+            speaking their ``units``; empty where nothing was judged.
+    """
+
+    vocoder: Vocoder
+    speaker: str
+    num_utterances: int
+    errors: dict[str, ErrorRate]
+
+
+def speakers_of(corpus: Path | str) -> dict[str, float]:
+    """Seconds of recordings by each speaker, the most first."""
+    seconds: dict[str, float] = defaultdict(float)
+    for one in read_corpus(corpus):
+        if one.audio is not None:
+            seconds[one.speaker] += one.seconds
+    return dict(sorted(seconds.items(), key=lambda item: (-item[1], item[0])))
+
+
+def fit_corpus_vocoder(
+    corpus: Path | str,
+    tokenizer: UnitTokenizer,
+    *,
+    speaker: str | None = None,
+    steps: int,
+    most: int,
+    judge: bool = True,
+    seed: int = 0,
+    progress: Bar | None = None,
+) -> FittedVocoder:
+    """Train a vocoder on one speaker of a corpus.
+
+    Args:
+        corpus: a corpus directory.
+        tokenizer: of the units it is to speak.
+        speaker: default: who speaks longest.
+        steps: of training.
+        most: utterances to learn from.
+        judge: let the offline judge listen to held-out utterances.
+        seed: of the choice of utterances, of weights and crops.
+        progress: advanced by one per step.
+
+    Raises:
+        NotFoundError: no corpus, or a part of it is missing.
+        InputError: no such speaker, or fewer than two utterances.
+        MissingExtraError: ``judge`` is asked for and not installed.
+    """
+    seconds = speakers_of(corpus)
+    chosen = next(iter(seconds), "") if speaker is None else speaker
+    usable = [one for one in read_corpus(corpus) if one.speaker == chosen and one.audio is not None]
+    if len(usable) < 2:
+        raise InputError(
+            "a vocoder needs two utterances of its speaker at least, better two hundred",
+            f"{len(usable)} of {chosen!r}; there are {', '.join(list(seconds)[:5]) or 'none'}",
+            "name another speaker",
+        )
+    held_out, training = _split(usable, most, seed)
+    waveforms = [_waveform(one, tokenizer.sample_rate) for one in training]
+    vocoder = fit_vocoder(waveforms, tokenizer.encode(waveforms), tokenizer, steps=steps, seed=seed, progress=progress)
+    texts = [one.text for one in usable if one.text]
+    judged = [one for one in held_out if one.text] if judge else []
+    errors = _judge(vocoder, tokenizer, judged, texts) if judged else {}
+    return FittedVocoder(vocoder, chosen, len(training), errors)
+
+
+def _judge(
+    vocoder: Vocoder, tokenizer: UnitTokenizer, utterances: Sequence[Utterance], texts: Sequence[str]
+) -> dict[str, ErrorRate]:
+    natural = [_waveform(one, tokenizer.sample_rate) for one in utterances]
+    heard = {
+        "natural": natural,
+        "copy": [vocoder.copy_synthesis(one) for one in natural],
+        "units": vocoder.synthesize_batch([one.units for one in tokenizer.encode(natural)]),
+    }
+    said = [one.text for one in utterances]
+    return {name: error_rate(said, transcribe_all(waveforms, texts, workers=0)) for name, waveforms in heard.items()}
+
+
+def _split(utterances: Sequence[Utterance], most: int, seed: int) -> tuple[list[Utterance], list[Utterance]]:
+    """Held-out and training utterances, drawn at random: neighbours may share a voice or a topic."""
+    if most < 1:
+        raise InputError("training needs an utterance at least", f"{most}", "allow more utterances")
+    num_held_out = max(1, min(_MOST_HELD_OUT, math.floor(_HELD_OUT * min(len(utterances), most))))
+    drawn = [utterances[k] for k in generator(seed, "held out").permutation(len(utterances))]
+    return drawn[:num_held_out], drawn[num_held_out : num_held_out + most]
+
+
+def _waveform(utterance: Utterance, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
+    if utterance.audio is None:
+        raise InputError("an utterance must have its recording", f"{utterance.id} has none", "leave it out")
+    return load(utterance.audio, sample_rate)

@@ -1,0 +1,28 @@
+"""Where a recording is quiet."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from smoltolk.speech.audio import SAMPLE_RATE
+
+LEVEL_RATE = 100  # levels per second
+# Against the loud parts; above the floor of the room.
+_QUIET_DECIBELS, _ABOVE_FLOOR_DECIBELS, _SOFT_SPEECH_DECIBELS = -40.0, 6.0, -30.0
+
+
+def quiet_frames(waveform: np.ndarray) -> np.ndarray:
+    """Which stretches of 10 ms hold no speech by their level alone: bool [frames].
+
+    Args:
+        waveform: float [samples], 16 kHz.
+    """
+    size = SAMPLE_RATE // LEVEL_RATE
+    frames = waveform[: len(waveform) // size * size].reshape(-1, size).astype(np.float64)
+    level = 10 * np.log10(np.square(frames).mean(axis=1) + 1e-12)
+    if len(level) == 0:
+        return np.zeros(0, bool)
+    floor, loud = np.quantile(level, [0.05, 0.95])
+    # In a noisy room the floor is higher; but what could be soft speech is never called quiet.
+    border = max(_QUIET_DECIBELS, min(floor - loud + _ABOVE_FLOOR_DECIBELS, _SOFT_SPEECH_DECIBELS))
+    return level < loud + border

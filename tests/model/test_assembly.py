@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import PreTrainedModel
+
+from smoltolk.common.errors import InputError
+from smoltolk.model.assembly import add_control_rows, append_layers, load_text_model, packs_documents
+from smoltolk.model.modeling import SmolTolkForCausalLM
+
+Make = Callable[..., PreTrainedModel]
+
+
+def test_from_a_directory_or_an_instance(make_text_model: Make, tmp_path: Path) -> None:
+    text_model = make_text_model()
+    text_model.save_pretrained(tmp_path)
+    settings = {"num_units": 10, "seed": 3}
+    first = SmolTolkForCausalLM.from_text_model(str(tmp_path), **settings)
+    second = SmolTolkForCausalLM.from_text_model(text_model, **settings)
+    assert text_model.get_input_embeddings().weight.shape[0] == 61  # left as it is
+    for name, value in first.state_dict().items():
+        assert torch.equal(value, second.state_dict()[name]), name
+    other = SmolTolkForCausalLM.from_text_model(text_model, num_units=10, seed=4)
+    assert not torch.equal(other.speech_embed.weight, first.speech_embed.weight)
+    assert torch.equal(other.backbone.base_model.norm.weight, first.backbone.base_model.norm.weight)
+
+
+def test_global_random_state_is_left_alone(make_text_model: Make) -> None:
+    text_model = make_text_model()
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    SmolTolkForCausalLM.from_text_model(text_model, num_units=10)
+    append_layers(text_model, 1)
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_control_rows(tied: bool, make_text_model: Make) -> None:
+    text_model = make_text_model(tie_word_embeddings=tied)
+    before = text_model.get_input_embeddings().weight.detach().clone()
+    assert add_control_rows(text_model) == 61
+    table, head = text_model.get_input_embeddings().weight, text_model.get_output_embeddings().weight
+    assert torch.equal(table[:61], before) and table.shape == head.shape == (64, 32)
+    assert (table is head) == tied
+    for matrix in {table, head}:
+        mean = matrix[:61].norm(dim=-1).mean()
+        torch.testing.assert_close(matrix[61:].norm(dim=-1), mean.expand(3))
+
+
+def test_published_initialisation(make_text_model: Make) -> None:
+    model = SmolTolkForCausalLM.from_text_model(make_text_model(), num_units=500, tie_speech_embeddings=False)
+    for table in (model.speech_embed, model.speech_unembed):
+        assert table.weight.std().item() == pytest.approx(0.02, rel=0.05)
+    blocks = model.input_adapter.blocks[0]
+    assert blocks.mlp.up_proj.weight.std().item() == pytest.approx(0.02, rel=0.1)  # Llama's own
+    assert torch.equal(blocks.input_layernorm.weight, torch.ones(32))
+
+
+def test_speech_parameters_are_those_the_text_model_did_not_bring(model: SmolTolkForCausalLM) -> None:
+    speech = model.speech_parameter_names()
+    rest = {name for name, _ in model.named_parameters()} - speech
+    assert speech and rest
+    assert all(name.startswith("backbone.") for name in rest)
+    assert len(rest) == len(list(model.backbone.parameters()))
+
+
+def test_dtype_of_the_text_model_is_kept(make_text_model: Make) -> None:
+    model = SmolTolkForCausalLM.from_text_model(make_text_model().to(torch.bfloat16), num_units=10)
+    assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
+
+
+def test_end_of_text(make_text_model: Make) -> None:
+    for eos, given, expected in ((1, None, 1), ([5, 1], None, 5), (1, 7, 7), (None, 7, 7)):
+        model = SmolTolkForCausalLM.from_text_model(make_text_model(eos_token_id=eos), num_units=10, eos_text_id=given)
+        assert model.config.eos_text_id == expected
+    with pytest.raises(InputError, match="must have an end-of-sequence id"):
+        SmolTolkForCausalLM.from_text_model(make_text_model(eos_token_id=None), num_units=10)
+
+
+@pytest.mark.parametrize("name", ["a/model/that/is/not", "."])
+def test_nothing_loadable(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="AutoModelForCausalLM can load"):
+        load_text_model(name)
+
+
+def test_packing_is_tried(make_text_model: Make) -> None:
+    assert packs_documents(make_text_model("llama")) and packs_documents(make_text_model("mistral", sliding_window=5))
+    assert not packs_documents(make_text_model("opt")) and not packs_documents(make_text_model("mpt"))
+    training = make_text_model("opt").train()
+    packs_documents(training)
+    assert training.training
+
+
+def test_appended_layers(make_text_model: Make) -> None:
+    text_model = make_text_model()
+    deeper, new = append_layers(text_model, 2, seed=1)
+    again, _ = append_layers(text_model, 2, seed=1)
+    assert all(name.split(".")[2] in ("3", "4") for name in new)
+    assert all(torch.equal(deeper.state_dict()[name], again.state_dict()[name]) for name in new)
+    assert text_model.config.num_hidden_layers == 3 and not deeper.training
+    assert SmolTolkForCausalLM.from_text_model(deeper, num_units=10).config.num_layers == 5

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import LlamaConfig, MistralConfig
+from transformers.cache_utils import DynamicCache
+
+from smoltolk.common.errors import InputError
+from smoltolk.model.configuration import SmolTolkConfig
+
+TEXT = {"vocab_size": 64, "hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 3}
+IDS = {"speech_offset": 64, "begin_prompt_id": 61, "end_prompt_id": 62, "switch_id": 63, "eos_text_id": 1}
+
+
+def config(**changes: Any) -> SmolTolkConfig:
+    return SmolTolkConfig(**({"text_config": LlamaConfig(**TEXT), "num_units": 20} | IDS | changes))
+
+
+def test_sizes() -> None:
+    made = config()
+    assert made.vocab_size == 64 + 20 + 2
+    assert (made.hidden_size, made.num_layers, made.input_width, made.output_width) == (32, 3, 32, 32)
+    assert made.num_mixed_layers == 3
+    assert config(layer_mix_pool="all", num_input_layers=4).num_mixed_layers == 7
+    assert config(output_adapter_size={"hidden_size": 8}, tie_speech_embeddings=False).output_width == 8
+
+
+def test_written_and_read(tmp_path: Path) -> None:
+    made = config(layer_mix="static", num_input_layers=0, input_adapter_size={"intermediate_size": 7})
+    made.save_pretrained(tmp_path)
+    read = SmolTolkConfig.from_pretrained(tmp_path)
+    assert isinstance(read.text_config, LlamaConfig) and read.text_config.hidden_size == 32
+    assert read.to_diff_dict() == made.to_diff_dict()
+
+
+def test_a_text_configuration_as_a_dict() -> None:
+    made = config(text_config=MistralConfig(**TEXT, sliding_window=7).to_dict())
+    assert isinstance(made.text_config, MistralConfig) and made.text_config.sliding_window == 7
+
+
+def test_text_table_padded_to_a_round_number() -> None:
+    assert config(speech_offset=128).vocab_size == 128 + 22
+
+
+def test_caches_hold_all_layers() -> None:
+    made = config(text_config=MistralConfig(**TEXT, sliding_window=7), num_output_layers=1)
+    cache = DynamicCache(config=made)
+    assert cache.is_sliding == [True] * 3 + [False] * 4  # the backbone, two and one adapter layers, the history
+    assert made.get_text_config().num_hidden_layers == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_units": 0}, "num_units must count something"),
+        ({"num_input_layers": -1}, "num_input_layers must count something"),
+        ({"num_output_layers": -2}, "num_output_layers = -2"),
+        ({"speech_offset": 63}, "speech ids must begin behind the text table"),
+        ({"switch_id": 64}, "switch must be a text id"),
+        ({"begin_prompt_id": -1}, "begin_prompt = -1"),
+        ({"end_prompt_id": 70}, "end_prompt = 70"),
+        ({"eos_text_id": 64}, "eos_text = 64"),
+        ({"layer_mix": "attention"}, "layer_mix must be one of last, static, dynamic"),
+        ({"layer_mix_pool": "none"}, "layer_mix_pool must be one of backbone, all"),
+        ({"input_adapter_size": {"hidden_size": 8}}, "speech_residual=False"),
+        ({"output_adapter_size": {"hidden_size": 8}}, "tie_speech_embeddings=False"),
+    ],
+)
+def test_mistakes(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        config(**changes)

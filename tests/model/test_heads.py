@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from transformers import PreTrainedModel
+
+from smoltolk.model.heads import text_logits
+
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "llama": {},
+    "gemma2": {"head_dim": 8, "final_logit_softcapping": 2.0},  # soft caps
+    "granite": {"logits_scaling": 7.0},  # a scale
+    "cohere": {"logit_scale": 0.3},
+    "phi": {},  # a bias
+    "opt": {},  # asks for model.decoder
+    "gpt2": {},  # asks for cross attentions
+    "gpt_neox": {},  # passes ids by position
+    "mixtral": {"num_local_experts": 2},  # asks for router logits
+}
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@torch.no_grad()
+def test_the_backbones_own_head(architecture: str, make_text_model: Callable[..., PreTrainedModel]) -> None:
+    text_model = make_text_model(architecture, **ARCHITECTURES[architecture])
+    ids = torch.arange(12).view(2, 6)
+    states = text_model.base_model(ids).last_hidden_state
+    base = text_model.base_model
+    torch.testing.assert_close(text_logits(text_model, states.flatten(0, 1)), text_model(ids).logits.flatten(0, 1))
+    assert text_model.base_model is base  # nothing was exchanged in the model itself
+
+
+def test_gradients_reach_states_and_head(make_text_model: Callable[..., PreTrainedModel]) -> None:
+    text_model = make_text_model()
+    states = torch.randn(4, 32, requires_grad=True)
+    text_logits(text_model, states).sum().backward()
+    assert states.grad is not None and text_model.lm_head.weight.grad is not None
+
+
+def test_no_rows(make_text_model: Callable[..., PreTrainedModel]) -> None:
+    assert text_logits(make_text_model(), torch.zeros(0, 32)).shape == (0, 61)
