@@ -81,6 +81,11 @@ def test_end_of_text(make_text_model: Make) -> None:
         SmolTolkForCausalLM.from_text_model(make_text_model(eos_token_id=None), num_units=10)
 
 
+def test_embeddings_narrower_than_the_states(make_text_model: Make) -> None:
+    with pytest.raises(InputError, match="embeddings of 16, states of 32"):
+        SmolTolkForCausalLM.from_text_model(make_text_model("opt", word_embed_proj_dim=16), num_units=10)
+
+
 @pytest.mark.parametrize("name", ["a/model/that/is/not", "."])
 def test_nothing_loadable(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

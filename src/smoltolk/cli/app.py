@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from smoltolk.cli import data_verbs, model_verbs, speech_verbs, talk_verbs
+
 app = typer.Typer(
     name="smoltolk",
     help="Turn a pretrained text language model into one that also hears and speaks.",
@@ -43,3 +45,8 @@ def quickstart(
     from smoltolk.quickstart.story import quickstart as run
 
     run(out, scale=scale, seed=seed, text_model=text_model)
+
+
+# Without a name, their verbs become verbs of the root.
+for verbs in (data_verbs, speech_verbs, model_verbs, talk_verbs):
+    app.add_typer(verbs.app)

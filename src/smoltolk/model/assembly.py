@@ -113,7 +113,13 @@ def smoltolk_config(
     text_model: PreTrainedModel, num_units: int, eos_text_id: int | None, **settings: Any
 ) -> SmolTolkConfig:
     """The configuration around a text model whose last rows are the control ids."""
-    table = text_model.get_input_embeddings().weight.shape[0]
+    table, width = text_model.get_input_embeddings().weight.shape
+    if width != text_model.config.hidden_size:
+        raise InputError(
+            "a text model's embeddings must be as wide as its states: speech enters and leaves beside them",
+            f"embeddings of {width}, states of {text_model.config.hidden_size}",
+            "use a text model without projections around its layers",
+        )
     if eos_text_id is None:
         eos = text_model.config.eos_token_id
         eos_text_id = eos[0] if isinstance(eos, list) else eos

@@ -47,8 +47,8 @@ class SmolTolkConfig(PreTrainedConfig):
         initializer_range: standard deviation of the speech tables, the selector and the projections.
         packs_documents: the text model keeps packed documents apart by their positions. Where it does not
             (``from_text_model`` tries it), they are computed side by side.
-        published_spans: mask spans as the code of ``vozlms/smoltolk_base`` does, where no cache is used (see
-            :mod:`smoltolk.model.published`); for checkpoints trained with it.
+        published_spans: mask spans as the code of ``vozlms/smoltolk_base`` does, where there is neither a cache nor
+            packing (see :mod:`smoltolk.model.published`); for checkpoints trained with it.
     """
 
     model_type = "smoltolk"

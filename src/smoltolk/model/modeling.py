@@ -198,13 +198,13 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
             past_key_values = DynamicCache(config=config.get_text_config(decoder=True))
 
         is_speech_BT = input_ids >= config.speech_offset
-        if attention_mask is not None:  # padding is no speech, whatever its id
-            is_speech_BT = is_speech_BT & attention_mask[:, -T:].bool()
+        real_BT = None if attention_mask is None else attention_mask[:, -T:].bool()
+        if real_BT is not None:  # padding is no speech, whatever its id
+            is_speech_BT = is_speech_BT & real_BT
         views = history = None
         if past_key_values is not None:
             views = self._views(past_key_values)
             history = History.extend(views.history, is_speech_BT)
-        real_BT = None if attention_mask is None else attention_mask[:, -T:].bool()
         if document_ids is not None:  # told apart by their positions, which a mask would hide
             if real_BT is not None:
                 document_ids, attention_mask = document_ids.masked_fill(~real_BT, -1), None  # padding: one more
@@ -290,7 +290,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
             layers = self.input_adapter(units, mask, positions, views.input_adapter, all_layers=mixes_inputs)
             fused = torch.where(is_speech[..., None], self.input_projection(layers[-1]).to(text.dtype), text)
             return fused, tuple(self.pool_projection(layer) for layer in layers) if mixes_inputs else ()
-        if config.published_spans:
+        if config.published_spans and document_ids is None:
             grid = torch.where(is_speech[..., None], units, text)
             mask = self.input_adapter.mask(grid, published_visibility(is_speech))
             return torch.where(is_speech[..., None], self.input_adapter(grid, mask)[-1], text), ()

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset, Sampler, SequentialSampler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from smoltolk.common.errors import InputError
 from smoltolk.common.files import atomic_directory, read_json, write_json
 from smoltolk.training.optimization import build_optimizer, set_trainable
 from smoltolk.training.recipe import Recipe, Stage
@@ -103,10 +104,19 @@ def run_stage(
 
     Returns:
         The log: one dict per logged step.
+
+    Raises:
+        InputError: rows that cannot be shared out evenly.
     """
     set_trainable(model, stage, speech_names)
     world = int(os.environ.get("WORLD_SIZE", "1"))  # torchrun and accelerate set it; no group exists before the Trainer
     rows = min(device_rows or recipe.rows_per_step, recipe.rows_per_step // world)
+    if rows < 1 or recipe.rows_per_step % (rows * world):
+        raise InputError(
+            "the rows of a step must be a multiple of those of a forward pass times the processes",
+            f"{recipe.rows_per_step} rows a step, {rows} a pass, {world} processes",
+            "change the rows a pass, or the rows a step",
+        )
     cuda = torch.cuda.is_available()
     arguments = TrainingArguments(
         output_dir=str(out_dir),
@@ -173,7 +183,7 @@ def save_model(
 
 
 def is_main() -> bool:
-    """Whether this is the first of the processes that ``torchrun`` or ``accelerate launch`` started, or the only one."""
+    """Whether this is the first of the processes that ``torchrun`` or ``accelerate`` started, or the only one."""
     return os.environ.get("RANK", "0") == "0"
 
 

@@ -1,0 +1,99 @@
+"""Verbs that make and prepare data: world, corpus, prepare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+Workers = Annotated[int | None, typer.Option(help="Processes; default: one per processor.")]
+
+
+@app.command()
+def world(
+    out: Annotated[Path, typer.Argument(help="The world's directory.")],
+    seed: Annotated[int, typer.Option(help="Of the facts and the stories.")] = 0,
+    facts: Annotated[int, typer.Option(help="Half of them are only ever read; a multiple of 12.")] = 48,
+    stories: Annotated[int, typer.Option(help="Of each list: to read, and to speak.")] = 4000,
+    questions: Annotated[int, typer.Option(help="About stories, and about each kind of facts; even.")] = 500,
+) -> None:
+    """Write a small world of stories, facts and questions: material that needs no download.
+
+    text.txt and stories.jsonl (all facts, to read), spoken.jsonl (heard facts only, to speak),
+    clozes.jsonl (questions) and questions.jsonl (their options as texts to speak), facts.json.
+
+    Example: smoltolk world world --stories 400
+    """
+    from smoltolk.cli.printing import kept, show
+    from smoltolk.common.errors import InputError
+    from smoltolk.common.files import atomic_directory, write_jsonl
+    from smoltolk.common.made import made_before, record
+    from smoltolk.data.stories import World
+    from smoltolk.data.world_files import ask_all, write_world
+    from smoltolk.evaluation.cloze import option_texts
+
+    if stories < 1 or questions < 0 or questions % 2:
+        found = f"--stories {stories} --questions {questions}"
+        raise InputError("a world has a story at least, and an even number of questions", found, "correct them")
+    made = World(seed, facts)
+    command = {"verb": "world", "seed": seed, "facts": facts, "stories": stories, "questions": questions}
+    figures = made_before(out, command)
+    if figures is None:
+        clozes = ask_all(made, questions, questions)
+        # Both options of a question are spoken by one voice.
+        options = ({"id": i, "text": t, "voice": k // 2} for k, (i, t) in enumerate(option_texts(clozes)))
+        figures = {"facts": len(made.facts), "questions": len(clozes), "words": len(made.vocabulary)}
+        with atomic_directory(out) as directory:
+            write_world(directory, made, stories, clozes)
+            write_jsonl(directory / "questions.jsonl", options)
+            record(directory, command, figures)
+    else:
+        kept(out)
+    show(f"world in {out}", {**figures, "stories": f"{stories} to read, {stories} to speak"})
+
+
+@app.command()
+def corpus(
+    folder: Annotated[Path, typer.Argument(help="wav, flac, ogg or mp3, each with a .txt of the same name.")],
+    out: Annotated[Path, typer.Argument(help="The corpus directory; an interrupted one goes on.")],
+    align: Annotated[bool, typer.Option(help="Find the times of words and phones; English only.")] = True,
+    link: Annotated[bool, typer.Option(help="Link to the recordings instead of copying them as flac.")] = False,
+    lowest_score: Annotated[
+        float, typer.Option(help="Alignments below it are rejected; clear speech has -2 to -4.")
+    ] = -5.0,
+    language: Annotated[str, typer.Option(help="Kept with every utterance.")] = "en",
+    workers: Workers = None,
+) -> None:
+    """Make a corpus of your own recordings: each file with what is said in it in a .txt beside it.
+
+    A forced aligner finds every word's time. What cannot be used goes to OUT/rejected.jsonl with its
+    reason: no text, no audio, more than three minutes, or sound that does not say its text.
+    The first folder below FOLDER is the speaker's name.
+
+    Example: smoltolk corpus recordings corpus
+    """
+    from smoltolk.cli.printing import show_counts
+    from smoltolk.data.recordings import collect
+
+    counts = collect(folder, out, align=align, link=link, lowest_score=lowest_score, language=language, workers=workers)
+    show_counts(counts, out)
+
+
+@app.command()
+def prepare(
+    corpus: Annotated[Path, typer.Argument(help="Corpus of `speak` or `corpus`.")],
+    units: Annotated[Path, typer.Argument(help="Directory of the units.")],
+    out: Annotated[Path, typer.Argument(help="Directory of the shards; an interrupted one goes on.")],
+    workers: Workers = None,
+) -> None:
+    """Turn a corpus into shards: its units and words, in Parquet.
+
+    Example: smoltolk prepare speech units shards
+    """
+    from smoltolk.cli.printing import show_counts
+    from smoltolk.data.prepare import prepare as prepare_corpus
+
+    show_counts(prepare_corpus(corpus, units, out, workers=workers), out)

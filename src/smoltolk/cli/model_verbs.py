@@ -1,0 +1,145 @@
+"""Verbs that make and measure models: backbone, train, evaluate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+Seed = Annotated[int, typer.Option(help="Of every random choice.")]
+DeviceRows = Annotated[int | None, typer.Option(help="Rows of one forward pass on each device; default: all.")]
+
+
+@app.command()
+def backbone(
+    text: Annotated[Path, typer.Argument(help=".txt with a document a line, or .jsonl with their text.")],
+    out: Annotated[Path, typer.Argument(help="The model directory.")],
+    steps: Annotated[int, typer.Option(help="Of training.")] = 200,
+    layers: Annotated[int, typer.Option(help="Of the model.")] = 4,
+    hidden_size: Annotated[int, typer.Option(help="Width of the model.")] = 128,
+    heads: Annotated[int, typer.Option(help="Of attention.")] = 4,
+    vocab_size: Annotated[int, typer.Option(help="Of the tokenizer, which is trained on the text too.")] = 1024,
+    row_length: Annotated[int, typer.Option(help="Ids of a row.")] = 256,
+    rows_per_step: Annotated[int, typer.Option(help="Rows of an optimizer step.")] = 16,
+    learning_rate: Annotated[float, typer.Option(help="Peak rate.")] = 3e-3,
+    device_rows: DeviceRows = None,
+    seed: Seed = 0,
+) -> None:
+    """Train a small Llama on text: a text model of your own where no pretrained one is at hand.
+
+    The result is an ordinary directory of transformers. An interrupted run goes on where it was.
+
+    Example: smoltolk backbone world/text.txt backbone
+    """
+    from smoltolk.cli.printing import run_job, show
+    from smoltolk.training.backbone import BackboneSize
+    from smoltolk.training.text_job import TextJob
+
+    job = TextJob(
+        text, out, size=BackboneSize(hidden_size, layers, heads, vocab_size), steps=steps, row_length=row_length,
+        rows_per_step=rows_per_step, learning_rate=learning_rate, device_rows=device_rows, seed=seed,
+    )  # fmt: skip
+    figures = run_job(job, "backbone")
+    show(f"text model in {out}", {"parameters": f"{figures['parameters']:,}", "loss": f"{figures['loss']:.3f}"})
+
+
+@app.command()
+def train(
+    text_model: Annotated[str, typer.Argument(help="Hub id or directory of a text model with its tokenizer.")],
+    shards: Annotated[Path, typer.Argument(help="Directory of shards, of `prepare`.")],
+    out: Annotated[Path, typer.Argument(help="The model directory; checkpoints lie in OUT.work meanwhile.")],
+    text: Annotated[
+        Path | None, typer.Option(help="Running text, a document a line; default: what the shards say.")
+    ] = None,
+    units: Annotated[Path | None, typer.Option(help="Make sure that the shards are of these units.")] = None,
+    system: Annotated[str, typer.Option(help="late (SmolTolk), early, or early_plus (as many layers).")] = "late",
+    preset: Annotated[
+        str | None, typer.Option(help="small, 150m, 400m or 2b; default: by the text model's size.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Of both stages together.")] = None,
+    row_length: Annotated[int | None, typer.Option(help="Ids of a row.")] = None,
+    rows_per_step: Annotated[int | None, typer.Option(help="Rows of an optimizer step, all devices together.")] = None,
+    stage1_rate: Annotated[float | None, typer.Option(help="Learning rate while only the speech part trains.")] = None,
+    stage2_rate: Annotated[float | None, typer.Option(help="Learning rate while everything trains.")] = None,
+    mixture: Annotated[
+        str | None, typer.Option(help="Of stage 2, e.g. speech=1,text=1,interleaved=1,recognition=0.5.")
+    ] = None,
+    device_rows: DeviceRows = None,
+    seed: Seed = 0,
+) -> None:
+    """Teach a text model to hear and to speak, in two stages.
+
+    A preset has the paper's figures (150m, 400m, 2b: rows of 2048 ids, 512 rows a step) or the quick
+    start's (small); the options change it. `say` and `hear` need the tasks synthesis and recognition
+    in the mixture. An interrupted run goes on where it was. Several devices: torchrun --nproc-per-node 8
+    --no-python smoltolk train ... --device-rows 8
+
+    Example: smoltolk train backbone shards model --text world/text.txt
+    """
+    from smoltolk.cli.printing import run_job, show
+    from smoltolk.speech.units import load_unit_tokenizer
+    from smoltolk.training.job import Changes, TrainingJob
+    from smoltolk.training.presets import parse_mixture
+
+    rates = {name: rate for name, rate in (("stage1", stage1_rate), ("stage2", stage2_rate)) if rate is not None}
+    changes = Changes(
+        steps=steps, row_length=row_length, rows_per_step=rows_per_step, rates=rates or None,
+        mixture=None if mixture is None else parse_mixture(mixture),
+    )  # fmt: skip
+    job = TrainingJob(
+        text_model, shards, out, text=text, system=system, preset=preset, changes=changes, device_rows=device_rows,
+        seed=seed, unit_fingerprint=None if units is None else load_unit_tokenizer(units).fingerprint,
+    )  # fmt: skip
+    stages = " + ".join(f"{stage.num_steps:,} steps" for stage in job.recipe.stages)
+    show(
+        f"train {system} (preset {job.preset.name})",
+        {
+            "speech": f"{job.num_utterances:,} utterances, {job.hours:.2f} hours",
+            "stages": f"{stages} of {job.recipe.rows_per_step} rows of {job.recipe.row_length:,} ids",
+        },
+    )
+    figures = run_job(job, "train")
+    losses = {
+        title: figures[name]
+        for title, name in (("text loss", "text_loss"), ("speech loss", "speech_loss"))
+        if name in figures
+    }
+    rows = {"parameters": f"{figures['parameters']:,}", "ids a second": f"{figures['ids'] / figures['seconds']:,.0f}"}
+    show(f"model in {out}", rows | {title: f"{loss:.3f}" for title, loss in losses.items()})
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="Directory of a model.")],
+    questions: Annotated[Path, typer.Argument(help="A world's directory, or its clozes.jsonl.")],
+    shards: Annotated[Path, typer.Argument(help="Shards of the questions' options, spoken.")],
+    log: Annotated[Path | None, typer.Option(help="A .jsonl file for every single choice.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+) -> None:
+    """Ask a model the questions of a world: heard or read, answered in speech or in text. Chance is 50%.
+
+    The intervals are 95%, by bootstrap over facts. The options must have been spoken and prepared with
+    the units of the model: smoltolk speak world/questions.jsonl options; smoltolk prepare options units asked
+
+    Example: smoltolk evaluate model world asked
+    """
+    from rich.console import Console
+
+    from smoltolk.cli.printing import cloze_table
+    from smoltolk.common.progress import bar
+    from smoltolk.data.shards import read_shards
+    from smoltolk.data.world_files import read_clozes
+    from smoltolk.evaluation.cloze import evaluate_clozes, spoken_clozes
+    from smoltolk.evaluation.results import DIRECTIONS
+    from smoltolk.evaluation.talker import check_units, load_model
+
+    clozes, spoken = read_clozes(questions), read_shards(shards)
+    loaded, tokenizer = load_model(model)
+    check_units(model, loaded, "shards", spoken.metadata.fingerprint, spoken.metadata.num_units)
+    items = spoken_clozes(clozes, spoken, tokenizer)
+    with bar("questions", 2 * len(items) * len(DIRECTIONS), "options") as progress:
+        result = evaluate_clozes(loaded, items, loaded.config.id_space, seed=seed, progress=progress, log_path=log)
+    Console().print(cloze_table(result.cells, DIRECTIONS))

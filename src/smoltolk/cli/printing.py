@@ -1,0 +1,162 @@
+"""What verbs print, and the small files they read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from smoltolk.common.errors import InputError
+from smoltolk.common.files import read_jsonl
+from smoltolk.common.progress import bar
+
+if TYPE_CHECKING:
+    import numpy as np
+    from rich.table import Table
+
+    from smoltolk.data.corpora import Counts
+    from smoltolk.evaluation.generation import Sampling
+
+
+def show(title: str, rows: Mapping[str, Any]) -> None:
+    """A title, and a name and a value a line."""
+    print(title)
+    width = max(map(len, rows), default=0)
+    for name, value in rows.items():
+        print(f"  {name:<{width}}  {value}")
+
+
+def kept(out: Path) -> None:
+    """Say that nothing had to be done."""
+    print(f"{out} is already there, made by the same command")
+
+
+def show_counts(counts: Counts, out: Path) -> None:
+    """How much of a corpus was used."""
+    rows = {"utterances": f"{counts.num_utterances}, {counts.seconds / 3600:.2f} hours"}
+    if counts.num_rejected:
+        rows["rejected"] = f"{counts.num_rejected}, reasons in {out / 'rejected.jsonl'}"
+    show(str(out), rows)
+
+
+class Job(Protocol):
+    """What :func:`run_job` needs of a training."""
+
+    out: Path
+    figures: dict[str, Any] | None
+
+    @property
+    def num_steps(self) -> int: ...
+
+    def run(self, report: Callable[[int, str], None] | None = None, /) -> dict[str, Any]:
+        """Do it, and return its figures."""
+
+
+def run_job(job: Job, title: str) -> dict[str, Any]:
+    """Run a training behind a progress bar, unless it was done before; return its figures."""
+    from smoltolk.training.trainer import is_main
+
+    if job.figures is not None:
+        kept(job.out)
+        return job.figures
+    if not is_main():  # one bar is enough
+        return job.run()
+    with bar(title, job.num_steps, "steps") as progress:
+        done = 0
+
+        def report(step: int, note: str) -> None:
+            nonlocal done
+            progress.note(note)
+            progress.advance(step - done)
+            done = step
+
+        return job.run(report)
+
+
+def cloze_table(cells: Mapping[str, Mapping[str, Mapping[str, float]]], directions: Sequence[str]) -> Table:
+    """Accuracies in percent with their intervals: a row for each kind of question, a column for each direction."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title="Accuracy, % [95% interval]", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("questions", no_wrap=True)
+    for direction in directions:
+        table.add_column(direction, justify="right", no_wrap=True)
+    for kind, ways in cells.items():
+        row = [f"{kind} ({ways[directions[0]]['n']})"]
+        for cell in (ways[direction] for direction in directions):
+            accuracy, low, high = (100 * cell[name] for name in ("accuracy", "low", "high"))
+            row.append(f"{accuracy:.0f} \\[{low:.0f}, {high:.0f}]")  # a bracket would be markup
+        table.add_row(*row)
+    return table
+
+
+def read_units(path: Path, fingerprint: str) -> list[tuple[str, np.ndarray, np.ndarray | None]]:
+    """``(id, units, durations)`` of every line of a file of units.
+
+    Raises:
+        NotFoundError: no such file.
+        InputError: a line that holds no units, or units of another tokenizer.
+    """
+    import numpy as np
+
+    rows = []
+    for number, row in enumerate(read_jsonl(path), 1):
+        if row.get("fingerprint", fingerprint) != fingerprint:
+            raise InputError(
+                "a vocoder speaks the units of one tokenizer only",
+                f"{path}, line {number}: units {row['fingerprint'][:16]}, the vocoder has {fingerprint[:16]}",
+                "fit a vocoder for these units, or encode with the units it was made for",
+            )
+        try:
+            durations = np.array(row["durations"]) if "durations" in row else None
+            rows.append((str(row.get("id", number)), np.array(row["units"]), durations))
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                'a line of units is like {"id": "a", "units": [3, 1, 4]}',
+                f"{path}, line {number}: {error!r}",
+                "correct the line",
+            ) from error
+    if not rows:
+        raise InputError("a file of units holds a line at least", f"{path} is empty", "encode some recordings")
+    return rows
+
+
+def sampling_of(temperature: float) -> Sampling | None:
+    """Sampling at a temperature; None at 0.
+
+    Raises:
+        InputError: below 0.
+    """
+    from smoltolk.evaluation.generation import Sampling
+
+    return Sampling(temperature=temperature) if temperature else None
+
+
+def write_sound(path: Path, waveform: np.ndarray, sample_rate: int) -> None:
+    """Write a waveform and say so."""
+    from smoltolk.speech.audio import save
+
+    save(path, waveform, sample_rate)
+    print(f"{len(waveform) / sample_rate:.1f} s in {path}")
+
+
+def check_continuation(*, audio: Path | None, text: str | None, to: str, most: int, **given: Path | None) -> None:
+    """Hold the options of `continue` against each other.
+
+    Raises:
+        InputError: the first that does not fit.
+    """
+    if (audio is None) == (text is None):
+        found = "both" if text is not None else "neither"
+        raise InputError("a continuation has one beginning: a recording or --text", found, "give one of them")
+    if to not in ("speech", "text"):
+        raise InputError("--to is speech or text", repr(to), "choose one of them")
+    if most < 1:
+        raise InputError("a continuation has an id at least", f"--most {most}", "give 1 or more")
+    needed = (["units"] if audio is not None else []) + (["vocoder", "out"] if to == "speech" else [])
+    missing = [f"--{name}" for name in needed if given[name] is None]
+    if missing:
+        raise InputError(
+            "hearing needs --units, speaking needs --vocoder and --out", f"no {', '.join(missing)}", "give them"
+        )

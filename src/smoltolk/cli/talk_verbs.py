@@ -1,0 +1,93 @@
+"""Verbs that talk with a model: say, hear, continue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+Model = Annotated[Path, typer.Argument(help="Directory of a model, of `train`.")]
+UnitsDirectory = Annotated[Path, typer.Option(help="Directory of the units that the model was trained with.")]
+VocoderDirectory = Annotated[Path, typer.Option(help="Directory of a vocoder for these units.")]
+Sound = Annotated[Path, typer.Option(help="Sound file to write: wav, flac, ogg or mp3.")]
+Seed = Annotated[int, typer.Option(help="Of every random choice.")]
+
+
+@app.command()
+def say(
+    model: Model,
+    text: Annotated[str, typer.Argument(help="What to say.")],
+    vocoder: VocoderDirectory,
+    out: Sound,
+    units: Annotated[Path | None, typer.Option(help="Make sure that the vocoder is for these units.")] = None,
+    temperature: Annotated[float, typer.Option(help="Of sampling; 0: always the most likely unit.")] = 0.0,
+    seed: Seed = 0,
+) -> None:
+    """Let a model speak a text (it must have been trained on the task synthesis).
+
+    Example: smoltolk say model "The dog eats bread." --vocoder vocoder --out dog.wav
+    """
+    from smoltolk.cli.printing import sampling_of, write_sound
+    from smoltolk.evaluation.talker import Talker
+
+    talker = Talker.load(model, units, vocoder)
+    write_sound(out, talker.say(text, sampling=sampling_of(temperature), seed=seed), talker.vocoder.sample_rate)
+
+
+@app.command()
+def hear(
+    model: Model,
+    audio: Annotated[list[Path], typer.Argument(help="Recordings: wav, flac, ogg, mp3.")],
+    units: UnitsDirectory,
+) -> None:
+    """Let a model write down what is said (it must have been trained on the task recognition).
+
+    Example: smoltolk hear model dog.wav --units units
+    """
+    from smoltolk.evaluation.talker import Talker
+    from smoltolk.speech.audio import load
+
+    talker = Talker.load(model, units)
+    for path in audio:
+        heard = talker.hear(load(path, talker.units.sample_rate))
+        print(heard if len(audio) == 1 else f"{path}: {heard}")
+
+
+@app.command("continue")
+def continue_(
+    model: Model,
+    audio: Annotated[Path | None, typer.Argument(help="A recording to continue; or give --text.")] = None,
+    text: Annotated[str | None, typer.Option(help="A text to continue.")] = None,
+    to: Annotated[str, typer.Option(help="speech or text.")] = "speech",
+    units: Annotated[Path | None, typer.Option(help="Directory of the units; needed to hear.")] = None,
+    vocoder: Annotated[Path | None, typer.Option(help="Directory of a vocoder; needed to speak.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Sound file to write; needed to speak.")] = None,
+    most: Annotated[int, typer.Option(help="Most units or tokens of the continuation.")] = 150,
+    temperature: Annotated[float, typer.Option(help="Of sampling; 0: always the most likely id.")] = 0.8,
+    seed: Seed = 0,
+) -> None:
+    """Let a model go on where a recording or a text ends, in speech or in text.
+
+    Examples:
+
+    smoltolk continue model dog.wav --units units --vocoder vocoder --out more.wav
+
+    smoltolk continue model --text "In Oslo, Mia has a dog." --vocoder vocoder --out more.wav
+
+    smoltolk continue model dog.wav --to text --units units
+    """
+    from smoltolk.cli.printing import check_continuation, sampling_of, write_sound
+    from smoltolk.evaluation.talker import Talker
+    from smoltolk.speech.audio import load
+
+    check_continuation(audio=audio, text=text, to=to, units=units, vocoder=vocoder, out=out, most=most)
+    talker = Talker.load(model, units, vocoder)
+    prompt = text if audio is None else load(audio, talker.units.sample_rate)
+    made = talker.go_on(prompt, speak=to == "speech", most=most, sampling=sampling_of(temperature), seed=seed)
+    if to == "speech":
+        write_sound(out, made, talker.vocoder.sample_rate)
+    else:
+        print(made)

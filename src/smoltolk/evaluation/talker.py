@@ -1,0 +1,195 @@
+"""Talk with a model: speech or text in, speech or text out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoTokenizer
+
+from smoltolk.common.errors import InputError
+from smoltolk.common.files import read_json
+from smoltolk.data.documents import Document, recognition_prompt, synthesis_prompt
+from smoltolk.evaluation.generation import Generation, Sampling, generate, to_text, to_units
+from smoltolk.model.configuration import SmolTolkConfig
+from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.speech.units import UnitTokenizer, load_unit_tokenizer
+from smoltolk.speech.vocoder import Vocoder
+
+
+class Talker:
+    """A model with what it needs to hear and to speak.
+
+    Args:
+        model: a SmolTolk model.
+        tokenizer: of its text.
+        units: waveforms to units; None: it cannot hear.
+        vocoder: units to waveforms; None: it cannot speak.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, units: UnitTokenizer | None = None, vocoder: Vocoder | None = None):
+        self.model, self.tokenizer, self.units, self.vocoder = model, tokenizer, units, vocoder
+        self.ids = model.config.id_space
+
+    @classmethod
+    def load(cls, model: Path | str, units: Path | str | None = None, vocoder: Path | str | None = None) -> Talker:
+        """Load all parts and check that they belong together.
+
+        Args:
+            model: a directory as ``smoltolk train`` writes it, or a hub id.
+            units, vocoder: directories.
+
+        Raises:
+            NotFoundError: no units or vocoder there.
+            InputError: no such model, or parts made for other units.
+        """
+        loaded, tokenizer = load_model(model)
+        held = None if units is None else load_unit_tokenizer(units)
+        speaks = None if vocoder is None else Vocoder.load(vocoder, None if held is None else held.fingerprint)
+        for what, part in (("units", held), ("vocoder", speaks)):
+            if part is not None:
+                fingerprint = part.fingerprint if isinstance(part, UnitTokenizer) else part.unit_fingerprint
+                check_units(model, loaded, what, fingerprint, part.num_units)
+        return cls(loaded, tokenizer, held, speaks)
+
+    def hear(self, waveform: np.ndarray) -> str:
+        """Write down what is said.
+
+        Args:
+            waveform: float32 [samples] at the rate of the units.
+        """
+        units = self._encode(waveform)
+        made = self._generate(recognition_prompt(self.ids, units).input_ids, False, len(units) + 8)
+        return to_text(made, self.tokenizer)
+
+    def say(self, text: str, *, sampling: Sampling | None = None, seed: int = 0) -> np.ndarray:
+        """Speak a text.
+
+        Args:
+            text: at least a word.
+            sampling: None for the most likely unit at every step.
+            seed: of sampling and vocoder.
+
+        Returns:
+            float32 [samples] at the rate of the vocoder.
+
+        Raises:
+            InputError: no text, no vocoder, or the model says nothing.
+        """
+        prompt = synthesis_prompt(self.ids, self._tokens(text)).input_ids
+        made = self._generate(prompt, True, 2 * len(text) + 32, sampling, seed)
+        return self._sound(made, seed)
+
+    def go_on(
+        self,
+        prompt: str | np.ndarray,
+        *,
+        speak: bool,
+        most: int,
+        sampling: Sampling | None = Sampling(),  # noqa: B008 - immutable
+        seed: int = 0,
+    ) -> str | np.ndarray:
+        """Continue what was read or heard, in writing or in speech.
+
+        Args:
+            prompt: a text, or float32 [samples] at the rate of the units.
+            speak: whether to answer with a waveform.
+            most: units or tokens of the continuation.
+            sampling: None for the most likely id at every step.
+            seed: of sampling and vocoder.
+
+        Raises:
+            InputError: nothing in the prompt, no units or vocoder where they are needed, or the model says nothing.
+        """
+        document = Document(self.ids)
+        if isinstance(prompt, str):
+            document.text(self._tokens(prompt))
+        else:
+            document.speech(self._encode(prompt))
+        if document.next_is_speech != speak:
+            document.switch()
+        made = self._generate(document.input_ids, speak, most, sampling, seed)
+        return self._sound(made, seed) if speak else to_text(made, self.tokenizer)
+
+    def _generate(
+        self, prompt: np.ndarray, speak: bool, most: int, sampling: Sampling | None = None, seed: int = 0
+    ) -> Generation:
+        end = self.ids.eos_speech if speak else self.ids.eos_text
+        (made,) = generate(
+            self.model,
+            [prompt],
+            end_id=end,
+            pad_id=self.ids.eos_text,
+            max_new_tokens=most,
+            sampling=sampling,
+            seed=seed,
+        )
+        return made
+
+    def _encode(self, waveform: np.ndarray) -> np.ndarray:
+        if self.units is None:
+            raise InputError("hearing needs the units of the model", "no units", "name their directory")
+        return self.units.encode([waveform])[0].units
+
+    def _tokens(self, text: str) -> list[int]:
+        if not text.strip():
+            raise InputError("a text needs a word", repr(text), "write something")
+        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    def _sound(self, made: Generation, seed: int) -> np.ndarray:
+        if self.vocoder is None:
+            raise InputError("speaking needs a vocoder", "none", "name its directory")
+        units = to_units(made, self.ids)
+        if len(units) == 0:
+            raise InputError(
+                "there must be something to say",
+                "the model ended at once",
+                "try another prompt or seed, or train longer",
+            )
+        return self.vocoder.synthesize(units, seed=seed)
+
+
+def load_model(name_or_path: Path | str) -> tuple[SmolTolkForCausalLM, Any]:
+    """A SmolTolk model, on the GPU if there is one, and the tokenizer of its text.
+
+    Raises:
+        InputError: no such model.
+    """
+    try:
+        found = SmolTolkConfig.get_config_dict(str(name_or_path))[0].get("model_type")
+        if found != SmolTolkConfig.model_type:
+            raise ValueError(f"a model of type {found!r}")
+        model = SmolTolkForCausalLM.from_pretrained(str(name_or_path)).eval()
+        tokenizer = AutoTokenizer.from_pretrained(str(name_or_path))
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            "a model is a directory that `smoltolk train` wrote",
+            f"{str(name_or_path)!r}: {str(error).splitlines()[0]}",
+            "name such a directory",
+        ) from error
+    return model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
+
+
+def check_units(directory: Path | str, model: SmolTolkForCausalLM, what: str, fingerprint: str, num_units: int) -> None:
+    """Refuse parts made for other units than the model's.
+
+    Args:
+        directory: of the model; its ``training.json`` names the units, if it was written by ``smoltolk train``.
+        model: the model.
+        what: for the message.
+        fingerprint, num_units: of the units of the part.
+
+    Raises:
+        InputError: they differ.
+    """
+    known = Path(directory) / "training.json"
+    wanted = read_json(known).get("units", {}).get("fingerprint") if known.is_file() else None
+    if num_units != model.config.num_units or wanted not in (None, fingerprint):
+        raise InputError(
+            "a model hears and speaks the units that it was trained with",
+            f"the {what} have {num_units} units ({fingerprint[:16]}), the model {model.config.num_units}"
+            + (f" ({wanted[:16]})" if wanted else ""),
+            "name the units and the vocoder of this model",
+        )

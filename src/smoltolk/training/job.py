@@ -1,0 +1,146 @@
+"""A training run by itself: from a text model and shards to a model directory."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from smoltolk.common.errors import InputError
+from smoltolk.common.made import digest_of_file, made_before
+from smoltolk.data.aligned import AlignedCorpus, Texts
+from smoltolk.data.shards import UnitCorpus, read_shards
+from smoltolk.data.texts import read_documents
+from smoltolk.model.assembly import load_text_model
+from smoltolk.training.backbone import load_tokenizer
+from smoltolk.training.presets import Preset, adjust, preset_for, preset_named
+from smoltolk.training.recipe import Recipe
+from smoltolk.training.run import train_system
+from smoltolk.training.systems import System, build_system, num_parameters
+from smoltolk.training.trainer import Report
+from smoltolk.training.workplace import claim_work, plain, put_in_place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a run changes of its preset; None leaves it. See :func:`smoltolk.training.presets.adjust`."""
+
+    steps: int | None = None
+    row_length: int | None = None
+    rows_per_step: int | None = None
+    rates: dict[str, float] | None = None
+    mixture: dict[str, float] | None = None
+
+
+class TrainingJob:
+    """Checks everything that can be checked, then trains; a killed run goes on where its last checkpoint is.
+
+    Args:
+        text_model: hub id or directory; its tokenizer lies with it.
+        shards: directory of shards.
+        out: the model directory; checkpoints lie in ``OUT.work`` until it is whole.
+        text: running text, a document a line; None: the text of the shards.
+        unit_fingerprint: of the units that the shards must be of; None accepts any.
+        system: ``late``, ``early`` or ``early_plus``.
+        preset: name; None: the one for a text model of this size.
+        changes: of the preset.
+        device_rows: rows of one forward pass; None: all rows of a step.
+        seed: of new parameters and rows.
+
+    Attributes:
+        preset: the one chosen.
+        recipe: with the changes.
+        num_utterances, hours: of the shards.
+        figures: of an earlier run of the same job that is whole, else None.
+
+    Raises:
+        NotFoundError, InputError: something is missing or does not fit.
+    """
+
+    def __init__(
+        self,
+        text_model: str,
+        shards: Path,
+        out: Path,
+        *,
+        text: Path | None = None,
+        unit_fingerprint: str | None = None,
+        system: System = "late",
+        preset: str | None = None,
+        changes: Changes | None = None,
+        device_rows: int | None = None,
+        seed: int = 0,
+    ):
+        if device_rows is not None and device_rows < 1:
+            raise InputError("a forward pass needs a row", f"{device_rows}", "give 1 or more")
+        self.out, self.system, self.device_rows, self.seed = out, system, device_rows, seed
+        named = None if preset is None else preset_named(preset)
+        self.documents = None if text is None else read_documents(text)
+        self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(text_model)
+        self.units: UnitCorpus = read_shards(shards, fingerprint=unit_fingerprint)
+        self.num_utterances, self.hours = len(self.units), float(self.units.seconds.sum()) / 3600
+        self._text_model: PreTrainedModel = load_text_model(text_model)
+        self.preset: Preset = named or preset_for(num_parameters(self._text_model))
+        self.recipe: Recipe = adjust(self.preset.recipe, **asdict(changes or Changes()))
+        self.command = {
+            "verb": "train",
+            "text_model": str(Path(text_model).resolve()) if Path(text_model).exists() else text_model,
+            "text": None if text is None else digest_of_file(text),
+            "units": asdict(self.units.metadata),
+            "utterances": self.num_utterances,
+            "seconds": float(self.units.seconds.sum()),
+            "system": system,
+            "layers": [self.preset.num_input_layers, self.preset.num_output_layers],
+            "recipe": plain(self.recipe),
+            "seed": seed,
+        }
+        self.figures = made_before(out, self.command)
+
+    @property
+    def num_steps(self) -> int:
+        """Optimizer steps of all stages."""
+        return sum(stage.num_steps for stage in self.recipe.stages)
+
+    def run(self, report: Report | None = None) -> dict[str, Any]:
+        """Train, write the model directory, and return its figures.
+
+        Args:
+            report: called with the steps done.
+        """
+        work = claim_work(self.out, self.command)
+        frame_rate = self.units.metadata.frame_rate
+        text = None if self.documents is None else AlignedCorpus(Texts(self.documents), self.tokenizer, frame_rate)
+        model, stage1_names = build_system(
+            self.system,
+            self._text_model,
+            num_units=self.units.metadata.num_units,
+            eos_text_id=self.tokenizer.eos_token_id,
+            num_input_layers=self.preset.num_input_layers,
+            num_output_layers=self.preset.num_output_layers,
+            seed=self.seed,
+        )
+        trained = train_system(
+            model,
+            stage1_names,
+            self.recipe,
+            AlignedCorpus(self.units, self.tokenizer, frame_rate),
+            text,
+            self.tokenizer,
+            work,
+            work / "model",
+            seed=self.seed,
+            report=report,
+            device_rows=self.device_rows,
+            extra={"units": asdict(self.units.metadata), "system": self.system},
+        )
+        last = trained["history"][-1]
+        figures = {
+            "parameters": num_parameters(model),
+            "seconds": round(trained["train_seconds"], 1),
+            "ids": trained["num_ids"],
+            **{name: last[name] for name in ("loss", "text_loss", "speech_loss") if name in last},
+        }
+        put_in_place(work, self.out, self.command, figures)
+        return figures

@@ -1,0 +1,119 @@
+"""The training of a small text model by itself: from a file of text to a directory of transformers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from smoltolk.common.errors import InputError
+from smoltolk.common.made import digest_of_file, made_before
+from smoltolk.data.texts import endless, fitting_pieces, read_documents
+from smoltolk.training.backbone import BackboneSize, new_backbone, pretrain, train_tokenizer
+from smoltolk.training.recipe import Recipe, Stage
+from smoltolk.training.systems import num_parameters
+from smoltolk.training.trainer import Report
+from smoltolk.training.workplace import claim_work, plain, put_in_place
+
+_LOWEST_VOCABULARY = 257  # every byte and the end of sequence
+
+
+class TextJob:
+    """Checks everything that can be checked, then trains; a killed run goes on where its last checkpoint is.
+
+    Args:
+        text: a document a line.
+        out: the model directory; checkpoints lie in ``OUT.work`` until it is whole.
+        size: of the model.
+        steps, row_length, rows_per_step, learning_rate: of the training.
+        device_rows: rows of one forward pass; None: all rows of a step.
+        seed: of weights and order.
+
+    Attributes:
+        figures: of an earlier run of the same job that is whole, else None.
+
+    Raises:
+        NotFoundError, InputError: something is missing or does not fit.
+    """
+
+    def __init__(
+        self,
+        text: Path,
+        out: Path,
+        *,
+        size: BackboneSize,
+        steps: int,
+        row_length: int = 256,
+        rows_per_step: int = 16,
+        learning_rate: float = 3e-3,
+        device_rows: int | None = None,
+        seed: int = 0,
+    ):
+        _check(size, row_length=row_length, rows_per_step=rows_per_step, learning_rate=learning_rate)
+        stage = Stage(
+            name="text",
+            num_steps=steps,
+            trainable="all",
+            learning_rate=learning_rate,
+            warmup_steps=max(0, steps) // 10,
+            decay_steps=max(0, steps) // 4,
+            mixture={"text": 1.0},
+        )
+        self.recipe = Recipe(stages=(stage,), row_length=row_length, rows_per_step=rows_per_step, save_steps=100)
+        self.out, self.size, self.device_rows, self.seed = out, size, device_rows, seed
+        self.documents = read_documents(text)
+        self.command = {
+            "verb": "backbone",
+            "text": digest_of_file(text),
+            "size": asdict(size),
+            "recipe": plain(self.recipe),
+            "seed": seed,
+        }
+        self.figures = made_before(out, self.command)
+
+    @property
+    def num_steps(self) -> int:
+        """Optimizer steps."""
+        return self.recipe.stages[0].num_steps
+
+    def run(self, report: Report | None = None) -> dict[str, Any]:
+        """Train, write the model directory, and return its figures.
+
+        Args:
+            report: called with the steps done.
+        """
+        work = claim_work(self.out, self.command)
+        tokenizer = train_tokenizer(self.documents, self.size.vocab_size)
+        model = new_backbone(tokenizer, self.size, self.seed)
+        pieces, pieces_per_row = fitting_pieces(self.documents, tokenizer, self.recipe.row_length, self.seed)
+        history = pretrain(
+            model,
+            tokenizer,
+            endless(pieces, self.seed),
+            self.recipe,
+            work / "text",
+            work / "model",
+            stories_per_row=pieces_per_row,
+            seed=self.seed,
+            report=report,
+            device_rows=self.device_rows,
+        )
+        figures = {"parameters": num_parameters(model), "ids": self.recipe.num_ids, "loss": history[-1]["loss"]}
+        put_in_place(work, self.out, self.command, figures)
+        return figures
+
+
+def _check(size: BackboneSize, **numbers: float) -> None:
+    for name, value in numbers.items():
+        if not value > 0:
+            raise InputError(f"{name} must be above 0", f"{value}", "give a positive number")
+    if size.num_layers < 1 or size.num_heads < 1 or size.hidden_size < 32 or size.hidden_size % (2 * size.num_heads):
+        raise InputError(
+            "a model has a layer and a head at least, and a width (32 or more) that is an even multiple of its heads",
+            f"{size.num_layers} layers, {size.num_heads} heads, width {size.hidden_size}",
+            "choose e.g. 4 layers, 4 heads and a width of 128",
+        )
+    if size.vocab_size < _LOWEST_VOCABULARY:
+        raise InputError(
+            f"a vocabulary holds every byte: {_LOWEST_VOCABULARY} ids at least", f"{size.vocab_size}", "give more"
+        )
