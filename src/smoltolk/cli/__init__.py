@@ -8,6 +8,9 @@ import sys
 
 from smoltolk.common.errors import SmolTolkError
 
+# What users run into when they name a wrong place.
+_PLACES = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
+
 
 def main() -> None:
     """Entry point of the ``smoltolk`` command."""
@@ -23,9 +26,12 @@ def main() -> None:
     except SmolTolkError as error:
         _fail(str(error), error)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            _disk_full(error)
+        if error.filename is None or error.errno not in _PLACES:
             raise
-        _disk_full(error)
+        fix = "choose another place, or change who may use this one"
+        _fail(f"files must be readable, and outputs lie where one may write\n  found: {error}\n  fix:   {fix}", error)
     except SafetensorError as error:
         if f"os error {errno.ENOSPC}" not in str(error):
             raise

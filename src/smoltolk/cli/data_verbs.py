@@ -20,10 +20,11 @@ def world(
     stories: Annotated[int, typer.Option(help="Of each list: to read, and to speak.")] = 4000,
     questions: Annotated[int, typer.Option(help="About stories, and about each kind of facts; even.")] = 500,
 ) -> None:
-    """Write a small world of stories, facts and questions: material that needs no download.
+    """Write a small world of stories, facts and questions, as material.
 
-    text.txt and stories.jsonl (all facts, to read), spoken.jsonl (heard facts only, to speak),
-    clozes.jsonl (questions) and questions.jsonl (their options as texts to speak), facts.json.
+    text.txt and stories.jsonl (all facts, to read), spoken.jsonl (heard facts
+    only, to speak), clozes.jsonl (questions), questions.jsonl (their options as
+    texts to speak), facts.json.
 
     Example: smoltolk world world --stories 400
     """
@@ -61,17 +62,16 @@ def corpus(
     out: Annotated[Path, typer.Argument(help="The corpus directory; an interrupted one goes on.")],
     align: Annotated[bool, typer.Option(help="Find the times of words and phones; English only.")] = True,
     link: Annotated[bool, typer.Option(help="Link to the recordings instead of copying them as flac.")] = False,
-    lowest_score: Annotated[
-        float, typer.Option(help="Alignments below it are rejected; clear speech has -2 to -4.")
-    ] = -5.0,
+    lowest_score: Annotated[float, typer.Option(help="Reject alignments below; clear speech has -2 to -4.")] = -5.0,
     language: Annotated[str, typer.Option(help="Kept with every utterance.")] = "en",
     workers: Workers = None,
 ) -> None:
-    """Make a corpus of your own recordings: each file with what is said in it in a .txt beside it.
+    """Make a corpus of your own recordings, with what is said in a .txt beside each.
 
-    A forced aligner finds every word's time. What cannot be used goes to OUT/rejected.jsonl with its
-    reason: no text, no audio, more than three minutes, or sound that does not say its text.
-    The first folder below FOLDER is the speaker's name.
+    A forced aligner finds the time of every word. What cannot be used goes to
+    OUT/rejected.jsonl with its reason: no text, no audio, more than three
+    minutes, or sound that does not say its text. The first folder below FOLDER
+    is the name of the speaker.
 
     Example: smoltolk corpus recordings corpus
     """

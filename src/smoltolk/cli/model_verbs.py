@@ -28,9 +28,10 @@ def backbone(
     device_rows: DeviceRows = None,
     seed: Seed = 0,
 ) -> None:
-    """Train a small Llama on text: a text model of your own where no pretrained one is at hand.
+    """Train a small Llama on text, where no pretrained text model is at hand.
 
-    The result is an ordinary directory of transformers. An interrupted run goes on where it was.
+    The result is an ordinary directory of transformers. An interrupted run goes
+    on where it was.
 
     Example: smoltolk backbone world/text.txt backbone
     """
@@ -52,30 +53,28 @@ def train(
     shards: Annotated[Path, typer.Argument(help="Directory of shards, of `prepare`.")],
     out: Annotated[Path, typer.Argument(help="The model directory; checkpoints lie in OUT.work meanwhile.")],
     text: Annotated[
-        Path | None, typer.Option(help="Running text, a document a line; default: what the shards say.")
+        Path | None, typer.Option(help="Running text, a document a line; default: the shards' own.")
     ] = None,
     units: Annotated[Path | None, typer.Option(help="Make sure that the shards are of these units.")] = None,
     system: Annotated[str, typer.Option(help="late (SmolTolk), early, or early_plus (as many layers).")] = "late",
-    preset: Annotated[
-        str | None, typer.Option(help="small, 150m, 400m or 2b; default: by the text model's size.")
-    ] = None,
+    preset: Annotated[str | None, typer.Option(help="small, 150m, 400m or 2b; default: by the model's size.")] = None,
     steps: Annotated[int | None, typer.Option(help="Of both stages together.")] = None,
     row_length: Annotated[int | None, typer.Option(help="Ids of a row.")] = None,
     rows_per_step: Annotated[int | None, typer.Option(help="Rows of an optimizer step, all devices together.")] = None,
-    stage1_rate: Annotated[float | None, typer.Option(help="Learning rate while only the speech part trains.")] = None,
-    stage2_rate: Annotated[float | None, typer.Option(help="Learning rate while everything trains.")] = None,
-    mixture: Annotated[
-        str | None, typer.Option(help="Of stage 2, e.g. speech=1,text=1,interleaved=1,recognition=0.5.")
-    ] = None,
+    stage1_rate: Annotated[float | None, typer.Option(help="Peak rate while only the speech part trains.")] = None,
+    stage2_rate: Annotated[float | None, typer.Option(help="Peak rate while everything trains.")] = None,
+    mixture: Annotated[str | None, typer.Option(help="Tasks of stage 2, e.g. speech=1,recognition=0.5.")] = None,
     device_rows: DeviceRows = None,
     seed: Seed = 0,
 ) -> None:
     """Teach a text model to hear and to speak, in two stages.
 
-    A preset has the paper's figures (150m, 400m, 2b: rows of 2048 ids, 512 rows a step) or the quick
-    start's (small); the options change it. `say` and `hear` need the tasks synthesis and recognition
-    in the mixture. An interrupted run goes on where it was. Several devices: torchrun --nproc-per-node 8
-    --no-python smoltolk train ... --device-rows 8
+    A preset has the figures of the paper (150m, 400m, 2b: 512 rows of 2048 ids a
+    step) or of the quick start (small); the options change it. The tasks of
+    stage 2 are speech, text, interleaved, recognition (`hear` needs it) and
+    synthesis (`say` needs it). An interrupted run goes on where it was.
+
+    Several devices: torchrun --nproc-per-node 8 --no-python smoltolk train ...
 
     Example: smoltolk train backbone shards model --text world/text.txt
     """
@@ -102,13 +101,9 @@ def train(
         },
     )
     figures = run_job(job, "train")
-    losses = {
-        title: figures[name]
-        for title, name in (("text loss", "text_loss"), ("speech loss", "speech_loss"))
-        if name in figures
-    }
-    rows = {"parameters": f"{figures['parameters']:,}", "ids a second": f"{figures['ids'] / figures['seconds']:,.0f}"}
-    show(f"model in {out}", rows | {title: f"{loss:.3f}" for title, loss in losses.items()})
+    rows = {"parameters": f"{figures['parameters']:,}", "ids a second": f"{figures['ids_per_second']:,.0f}"}
+    names = [name for name in ("text_loss", "speech_loss") if name in figures]
+    show(f"model in {out}", rows | {name.replace("_", " "): f"{figures[name]:.3f}" for name in names})
 
 
 @app.command()
@@ -119,10 +114,14 @@ def evaluate(
     log: Annotated[Path | None, typer.Option(help="A .jsonl file for every single choice.")] = None,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
 ) -> None:
-    """Ask a model the questions of a world: heard or read, answered in speech or in text. Chance is 50%.
+    """Ask a model the questions of a world, heard or read; chance is 50%.
 
-    The intervals are 95%, by bootstrap over facts. The options must have been spoken and prepared with
-    the units of the model: smoltolk speak world/questions.jsonl options; smoltolk prepare options units asked
+    Both options of a question are scored, in speech or in text. Intervals are
+    95%, by bootstrap over facts. The options are spoken and prepared first:
+
+    smoltolk speak world/questions.jsonl options
+
+    smoltolk prepare options units asked
 
     Example: smoltolk evaluate model world asked
     """

@@ -48,7 +48,7 @@ class Job(Protocol):
     @property
     def num_steps(self) -> int: ...
 
-    def run(self, report: Callable[[int, str], None] | None = None, /) -> dict[str, Any]:
+    def run(self, report: Callable[[float, str], None] | None = None) -> dict[str, Any]:
         """Do it, and return its figures."""
 
 
@@ -62,9 +62,9 @@ def run_job(job: Job, title: str) -> dict[str, Any]:
     if not is_main():  # one bar is enough
         return job.run()
     with bar(title, job.num_steps, "steps") as progress:
-        done = 0
+        done = 0.0
 
-        def report(step: int, note: str) -> None:
+        def report(step: float, note: str) -> None:
             nonlocal done
             progress.note(note)
             progress.advance(step - done)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,9 +26,10 @@ def speak(
     unseen: Annotated[bool, typer.Option(help="Voices of the other split, 1 to 32: for tests.")] = False,
     workers: Workers = None,
 ) -> None:
-    """Speak texts into a corpus: flac of 16 kHz with exact times of words and phones (espeak-ng, English).
+    """Speak texts into a corpus, with exact times of words and phones (English).
 
-    Texts take the voices in turn; a line of .jsonl may name its own as a number, "voice": 3.
+    Texts take the voices in turn; a line of .jsonl may name its own as a number,
+    "voice": 3.
 
     Example: smoltolk speak world/spoken.jsonl speech --voices 16
     """
@@ -43,10 +44,9 @@ def speak(
         raise InputError("someone must speak", f"--voices {voices}", "give 1 or more")
     speakers = draw_voices(voices, seed, "unseen" if unseen else "seen")
     numbers = [row.get("voice", index) for index, row in enumerate(rows)]
-    if not all(isinstance(number, int) for number in numbers):
-        raise InputError(
-            "a voice is a number", f"{next(n for n in numbers if not isinstance(n, int))!r}", "number them"
-        )
+    strange = [number for number in numbers if not isinstance(number, int)]
+    if strange:
+        raise InputError("the voice of a line is a number", f"{strange[0]!r}", "number the voices")
     spoken = [(row["id"], row["text"], speakers[number % voices]) for row, number in zip(rows, numbers, strict=True)]
     show_counts(speak_texts(spoken, out, source=texts.stem, workers=workers), out)
 
@@ -61,7 +61,7 @@ def units_fit(
 ) -> None:
     """Train phone units on a corpus and print their quality on utterances held out.
 
-    They are supervised: the phones of the synthesizer or the aligner are their labels.
+    They are supervised: the phones of the synthesizer or the aligner are labels.
 
     Example: smoltolk units fit speech units
     """
@@ -105,9 +105,11 @@ def units_encode(
     units: Annotated[Path, typer.Option(help="Directory of the units.")],
     out: Annotated[Path | None, typer.Option(help="A .jsonl file; default: the terminal.")] = None,
 ) -> None:
-    """Print the units of recordings, a JSON line each: id, units, durations (frames), fingerprint.
+    """Print the units of recordings, a JSON line each.
 
-    Example: smoltolk units encode a.wav b.wav --units units --out units.jsonl
+    A line has id, units, durations (in frames) and the units' fingerprint.
+
+    Example: smoltolk units encode a.wav --units units --out units.jsonl
     """
     import json
 
@@ -141,7 +143,9 @@ def vocoder_fit(
     judge: Annotated[bool, typer.Option(help="Let the offline recogniser listen to held-out utterances.")] = True,
     seed: Seed = 0,
 ) -> None:
-    """Train a vocoder on one speaker of a corpus; a recogniser tells how well its speech is understood.
+    """Train a vocoder on one speaker of a corpus.
+
+    A recogniser tells how well its speech is understood.
 
     Example: smoltolk vocoder fit speech units vocoder
     """
@@ -154,7 +158,12 @@ def vocoder_fit(
     from smoltolk.speech.units import load_unit_tokenizer
 
     info, tokenizer = check_complete(corpus), load_unit_tokenizer(units)
-    command = {"verb": "vocoder fit", "corpus": info.digest, "units": tokenizer.fingerprint, "speaker": speaker}
+    command: dict[str, Any] = {
+        "verb": "vocoder fit",
+        "corpus": info.digest,
+        "units": tokenizer.fingerprint,
+        "speaker": speaker,
+    }
     command |= {"steps": steps, "utterances": utterances, "judge": judge, "seed": seed}
     figures = made_before(out, command)
     if figures is None:

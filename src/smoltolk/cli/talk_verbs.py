@@ -26,7 +26,7 @@ def say(
     temperature: Annotated[float, typer.Option(help="Of sampling; 0: always the most likely unit.")] = 0.0,
     seed: Seed = 0,
 ) -> None:
-    """Let a model speak a text (it must have been trained on the task synthesis).
+    """Let a model speak a text; synthesis must have been among its tasks.
 
     Example: smoltolk say model "The dog eats bread." --vocoder vocoder --out dog.wav
     """
@@ -34,7 +34,7 @@ def say(
     from smoltolk.evaluation.talker import Talker
 
     talker = Talker.load(model, units, vocoder)
-    write_sound(out, talker.say(text, sampling=sampling_of(temperature), seed=seed), talker.vocoder.sample_rate)
+    write_sound(out, talker.say(text, sampling=sampling_of(temperature), seed=seed), talker.speaking_rate)
 
 
 @app.command()
@@ -43,7 +43,7 @@ def hear(
     audio: Annotated[list[Path], typer.Argument(help="Recordings: wav, flac, ogg, mp3.")],
     units: UnitsDirectory,
 ) -> None:
-    """Let a model write down what is said (it must have been trained on the task recognition).
+    """Let a model write down what is said; recognition must have been among its tasks.
 
     Example: smoltolk hear model dog.wav --units units
     """
@@ -52,7 +52,7 @@ def hear(
 
     talker = Talker.load(model, units)
     for path in audio:
-        heard = talker.hear(load(path, talker.units.sample_rate))
+        heard = talker.hear(load(path, talker.hearing_rate))
         print(heard if len(audio) == 1 else f"{path}: {heard}")
 
 
@@ -69,7 +69,7 @@ def continue_(
     temperature: Annotated[float, typer.Option(help="Of sampling; 0: always the most likely id.")] = 0.8,
     seed: Seed = 0,
 ) -> None:
-    """Let a model go on where a recording or a text ends, in speech or in text.
+    """Let a model go on where a recording or a text ends.
 
     Examples:
 
@@ -85,9 +85,10 @@ def continue_(
 
     check_continuation(audio=audio, text=text, to=to, units=units, vocoder=vocoder, out=out, most=most)
     talker = Talker.load(model, units, vocoder)
-    prompt = text if audio is None else load(audio, talker.units.sample_rate)
-    made = talker.go_on(prompt, speak=to == "speech", most=most, sampling=sampling_of(temperature), seed=seed)
-    if to == "speech":
-        write_sound(out, made, talker.vocoder.sample_rate)
+    prompt = load(audio, talker.hearing_rate) if audio is not None else text or ""
+    sampling = sampling_of(temperature)
+    if out is not None and to == "speech":
+        made = talker.go_on_speaking(prompt, most=most, sampling=sampling, seed=seed)
+        write_sound(out, made, talker.speaking_rate)
     else:
-        print(made)
+        print(talker.go_on_writing(prompt, most=most, sampling=sampling, seed=seed))

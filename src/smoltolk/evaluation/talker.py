@@ -54,6 +54,16 @@ class Talker:
                 check_units(model, loaded, what, fingerprint, part.num_units)
         return cls(loaded, tokenizer, held, speaks)
 
+    @property
+    def hearing_rate(self) -> int:
+        """Samples per second of what it hears."""
+        return self._held().sample_rate
+
+    @property
+    def speaking_rate(self) -> int:
+        """Samples per second of what it says."""
+        return self._speaker().sample_rate
+
     def hear(self, waveform: np.ndarray) -> str:
         """Write down what is said.
 
@@ -82,27 +92,32 @@ class Talker:
         made = self._generate(prompt, True, 2 * len(text) + 32, sampling, seed)
         return self._sound(made, seed)
 
-    def go_on(
-        self,
-        prompt: str | np.ndarray,
-        *,
-        speak: bool,
-        most: int,
-        sampling: Sampling | None = Sampling(),  # noqa: B008 - immutable
-        seed: int = 0,
-    ) -> str | np.ndarray:
-        """Continue what was read or heard, in writing or in speech.
+    def go_on_speaking(
+        self, prompt: str | np.ndarray, *, most: int, sampling: Sampling | None = None, seed: int = 0
+    ) -> np.ndarray:
+        """Continue what was read or heard, in speech.
 
         Args:
             prompt: a text, or float32 [samples] at the rate of the units.
-            speak: whether to answer with a waveform.
-            most: units or tokens of the continuation.
-            sampling: None for the most likely id at every step.
+            most: units of the continuation.
+            sampling: None for the most likely unit at every step.
             seed: of sampling and vocoder.
+
+        Returns:
+            float32 [samples] at the rate of the vocoder, without the prompt.
 
         Raises:
             InputError: nothing in the prompt, no units or vocoder where they are needed, or the model says nothing.
         """
+        return self._sound(self._generate(self._prompt(prompt, True), True, most, sampling, seed), seed)
+
+    def go_on_writing(
+        self, prompt: str | np.ndarray, *, most: int, sampling: Sampling | None = None, seed: int = 0
+    ) -> str:
+        """Continue what was read or heard, in text; as :meth:`go_on_speaking`."""
+        return to_text(self._generate(self._prompt(prompt, False), False, most, sampling, seed), self.tokenizer)
+
+    def _prompt(self, prompt: str | np.ndarray, speak: bool) -> np.ndarray:
         document = Document(self.ids)
         if isinstance(prompt, str):
             document.text(self._tokens(prompt))
@@ -110,8 +125,7 @@ class Talker:
             document.speech(self._encode(prompt))
         if document.next_is_speech != speak:
             document.switch()
-        made = self._generate(document.input_ids, speak, most, sampling, seed)
-        return self._sound(made, seed) if speak else to_text(made, self.tokenizer)
+        return document.input_ids
 
     def _generate(
         self, prompt: np.ndarray, speak: bool, most: int, sampling: Sampling | None = None, seed: int = 0
@@ -128,10 +142,18 @@ class Talker:
         )
         return made
 
-    def _encode(self, waveform: np.ndarray) -> np.ndarray:
+    def _held(self) -> UnitTokenizer:
         if self.units is None:
             raise InputError("hearing needs the units of the model", "no units", "name their directory")
-        return self.units.encode([waveform])[0].units
+        return self.units
+
+    def _speaker(self) -> Vocoder:
+        if self.vocoder is None:
+            raise InputError("speaking needs a vocoder", "none", "name its directory")
+        return self.vocoder
+
+    def _encode(self, waveform: np.ndarray) -> np.ndarray:
+        return self._held().encode([waveform])[0].units
 
     def _tokens(self, text: str) -> list[int]:
         if not text.strip():
@@ -139,8 +161,6 @@ class Talker:
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
 
     def _sound(self, made: Generation, seed: int) -> np.ndarray:
-        if self.vocoder is None:
-            raise InputError("speaking needs a vocoder", "none", "name its directory")
         units = to_units(made, self.ids)
         if len(units) == 0:
             raise InputError(
@@ -148,7 +168,7 @@ class Talker:
                 "the model ended at once",
                 "try another prompt or seed, or train longer",
             )
-        return self.vocoder.synthesize(units, seed=seed)
+        return self._speaker().synthesize(units, seed=seed)
 
 
 def load_model(name_or_path: Path | str) -> tuple[SmolTolkForCausalLM, Any]:

@@ -18,7 +18,7 @@ from smoltolk.training.backbone import load_tokenizer
 from smoltolk.training.presets import Preset, adjust, preset_for, preset_named
 from smoltolk.training.recipe import Recipe
 from smoltolk.training.run import train_system
-from smoltolk.training.systems import System, build_system, num_parameters
+from smoltolk.training.systems import build_system, num_parameters, system_named
 from smoltolk.training.trainer import Report
 from smoltolk.training.workplace import claim_work, plain, put_in_place
 
@@ -67,7 +67,7 @@ class TrainingJob:
         *,
         text: Path | None = None,
         unit_fingerprint: str | None = None,
-        system: System = "late",
+        system: str = "late",
         preset: str | None = None,
         changes: Changes | None = None,
         device_rows: int | None = None,
@@ -75,7 +75,7 @@ class TrainingJob:
     ):
         if device_rows is not None and device_rows < 1:
             raise InputError("a forward pass needs a row", f"{device_rows}", "give 1 or more")
-        self.out, self.system, self.device_rows, self.seed = out, system, device_rows, seed
+        self.out, self.system, self.device_rows, self.seed = out, system_named(system), device_rows, seed
         named = None if preset is None else preset_named(preset)
         self.documents = None if text is None else read_documents(text)
         self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(text_model)
@@ -139,7 +139,7 @@ class TrainingJob:
         figures = {
             "parameters": num_parameters(model),
             "seconds": round(trained["train_seconds"], 1),
-            "ids": trained["num_ids"],
+            "ids_per_second": round(trained["num_ids"] / trained["train_seconds"], 1),
             **{name: last[name] for name in ("loss", "text_loss", "speech_loss") if name in last},
         }
         put_in_place(work, self.out, self.command, figures)

@@ -48,8 +48,7 @@ def build_system(
     Raises:
         InputError: an unknown system.
     """
-    if name not in SYSTEMS:
-        raise InputError(f"a system is one of {', '.join(SYSTEMS)}", repr(name), "choose one of them")
+    system_named(name)
     common: dict[str, Any] = {"num_units": num_units, "eos_text_id": eos_text_id, "seed": seed}
     if name == "late":
         adapters = {"num_input_layers": num_input_layers, "num_output_layers": num_output_layers}
@@ -60,6 +59,18 @@ def build_system(
         text_model, appended = append_layers(text_model, num_input_layers + num_output_layers, seed)
     model = SmolTolkForCausalLM.from_text_model(text_model, **common, **EARLY_FUSION)
     return model, model.speech_parameter_names() | {f"backbone.{name}" for name in appended}
+
+
+def system_named(name: str) -> System:
+    """The system of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    for system in SYSTEMS:
+        if system == name:
+            return system
+    raise InputError(f"a system is one of {', '.join(SYSTEMS)}", repr(name), "choose one of them")
 
 
 def num_parameters(model: PreTrainedModel) -> int:
