@@ -65,7 +65,7 @@ def continue_(
     units: Annotated[Path | None, typer.Option(help="Directory of the units; needed to hear.")] = None,
     vocoder: Annotated[Path | None, typer.Option(help="Directory of a vocoder; needed to speak.")] = None,
     out: Annotated[Path | None, typer.Option(help="Sound file to write; needed to speak.")] = None,
-    most: Annotated[int, typer.Option(help="Most units or tokens of the continuation.")] = 150,
+    most: Annotated[int | None, typer.Option(help="Most units or tokens; default: 150 or 40.")] = None,
     temperature: Annotated[float, typer.Option(help="Of sampling; 0: always the most likely id.")] = 0.8,
     seed: Seed = 0,
 ) -> None:
@@ -83,6 +83,7 @@ def continue_(
     from smoltolk.evaluation.talker import Talker
     from smoltolk.speech.audio import load
 
+    most = (150 if to == "speech" else 40) if most is None else most
     check_continuation(audio=audio, text=text, to=to, units=units, vocoder=vocoder, out=out, most=most)
     talker = Talker.load(model, units, vocoder)
     prompt = load(audio, talker.hearing_rate) if audio is not None else text or ""
