@@ -16,7 +16,9 @@ import pytest
 import soundfile
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
+from typer.testing import CliRunner
 
+from smoltolk.cli.app import app
 from smoltolk.common.errors import InputError
 from smoltolk.data.corpora import read_corpus
 from smoltolk.evaluation.results import DIRECTIONS, KINDS, validate_results
@@ -182,3 +184,22 @@ def test_any_text_model_can_take_part(finished, tmp_path, system):
 def test_a_text_model_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(InputError, match="must come with its tokenizer"):
         model_steps.load_tokenizer(str(tmp_path / "nothing"))
+
+
+def test_what_was_built_can_be_talked_to(finished, tmp_path):
+    """The verbs for daily use, on the models of the run."""
+    model, units, vocoder = finished / "models" / "late", finished / "units", finished / "vocoder"
+    sound = sorted((finished / "speech" / "judged" / "parts" / "00000").glob("*.flac"))[0]
+
+    def run(*arguments: object) -> str:
+        done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    run("say", model, "The duck eats rice.", "--vocoder", vocoder, "--out", tmp_path / "said.wav")
+    assert len(soundfile.read(tmp_path / "said.wav")[0]) > 1600
+    assert run("hear", model, sound, "--units", units).strip()
+    out = tmp_path / "more.wav"
+    run("continue", model, sound, "--units", units, "--vocoder", vocoder, "--out", out, "--most", 20)
+    assert len(soundfile.read(out)[0]) > 1600
+    assert run("continue", model, "--text", "In Oslo, Clara finds", "--to", "text").strip()

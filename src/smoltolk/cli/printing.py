@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 
 def show(title: str, rows: Mapping[str, Any]) -> None:
-    """A title, and a name and a value a line."""
+    """A title, and a name and a value a line; of several processes only the first prints."""
+    if os.environ.get("RANK", "0") != "0":
+        return
     print(title)
     width = max(map(len, rows), default=0)
     for name, value in rows.items():

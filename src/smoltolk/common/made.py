@@ -22,9 +22,7 @@ def made_before(out: Path, command: dict[str, Any]) -> dict[str, Any] | None:
     Raises:
         InputError: ``out`` is a file, or holds something else.
     """
-    if out.is_dir() and not any(out.iterdir()):
-        return None
-    if not out.exists():
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
     if not (out / RECORD).is_file():
         raise InputError(
@@ -33,14 +31,27 @@ def made_before(out: Path, command: dict[str, Any]) -> dict[str, Any] | None:
             "choose another place",
         )
     held = read_json(out / RECORD)
-    different = {name for name in {**held["command"], **command} if held["command"].get(name) != command.get(name)}
+    before, now = _leaves(held["command"]), _leaves(command)
+    different = [name for name in {**now, **before} if before.get(name) != now.get(name)]
     if different:
-        now, before = ({name: which.get(name) for name in sorted(different)} for which in (command, held["command"]))
+        told = [f"{name} was {before.get(name)!r}, is {now.get(name)!r}" for name in different[:3]]
         raise InputError(
-            "an output directory holds what one command made", f"{out} was made with {before}, now {now}",
+            "an output directory holds what one command made",
+            f"{out} was made by another one: {'; '.join(told)}",
             "choose another place, or delete that directory",
-        )  # fmt: skip
+        )
     return held["figures"]
+
+
+def _leaves(value: Any, name: str = "") -> dict[str, Any]:
+    """``{"recipe": {"stages": [{"num_steps": 8}]}}`` as ``{"recipe.stages.0.num_steps": 8}``."""
+    if not isinstance(value, dict | list):
+        return {name: value}
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    leaves: dict[str, Any] = {}
+    for key, part in items:
+        leaves |= _leaves(part, f"{name}.{key}" if name else str(key))
+    return leaves
 
 
 def record(directory: Path, command: dict[str, Any], figures: dict[str, Any]) -> None:

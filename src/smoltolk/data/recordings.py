@@ -31,6 +31,7 @@ SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 RECORDINGS_PER_PART = 20
 # Speech that says its text has -2 to -4, a text from another recording less than -5 if it can be aligned at all.
 LOWEST_SCORE = -5.0
+LOWEST_COVERAGE = 0.85  # of its loud parts lie inside the words: 0.97 and more where the text is complete
 _aligner: PocketsphinxAligner | None = None  # of this worker process
 
 
@@ -197,6 +198,12 @@ def _utterance(recording: Recording, job: _Job, directory: Path) -> Utterance:
                 f"a recording must say its text: a score of {job.lowest_score:g} at least",
                 f"{found.score:.2f}, worst at {worst!r}",
                 "listen whether the two belong together",
+            )
+        if found.coverage < LOWEST_COVERAGE:
+            raise InputError(
+                f"the words of a text must cover {LOWEST_COVERAGE:.0%} of the loud parts of its recording at least",
+                f"{found.coverage:.0%}",
+                "listen whether the text is complete, or cut away what it leaves out",
             )
         words, phones = found.words, found.phones
     if job.link:

@@ -209,7 +209,7 @@ def check_units(directory: Path | str, model: SmolTolkForCausalLM, what: str, fi
     if num_units != model.config.num_units or wanted not in (None, fingerprint):
         raise InputError(
             "a model hears and speaks the units that it was trained with",
-            f"the {what} have {num_units} units ({fingerprint[:16]}), the model {model.config.num_units}"
+            f"{what}: {num_units} units ({fingerprint[:16]}), model: {model.config.num_units}"
             + (f" ({wanted[:16]})" if wanted else ""),
             "name the units and the vocoder of this model",
         )

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from smoltolk.common.errors import InputError, require
-from smoltolk.speech.audio import SAMPLE_RATE, num_frames, resample
+from smoltolk.speech.aligned_words import AlignedWord, arrange, coverage_of, mean_score, merge_vowels, trim
+from smoltolk.speech.audio import SAMPLE_RATE, resample
 from smoltolk.speech.language_model import dictionary
-from smoltolk.speech.pauses import LEVEL_RATE, quiet_frames
-from smoltolk.speech.phones import SILENCE, VOWELS
+from smoltolk.speech.pauses import loud_frames, quiet_frames
 from smoltolk.speech.recognition import _prepare
 from smoltolk.speech.segments import Segment
 from smoltolk.speech.spelling import spoken_words
@@ -44,9 +44,6 @@ _SETTINGS: dict[str, Any] = {
     "silprob": 1.0,
     "lw": 1.0,
 }
-# A sound at the edge of a word that begins or ends with this much quiet was stretched over a pause. The closure of
-# a stop is shorter.
-_QUIET_SECONDS, _MARGIN_SECONDS = 0.08, 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +58,14 @@ class Alignment:
         scores: for each token, the mean over its frames of how far the sound is from the best match, in nats; 0 is
             best, clear speech has -1 to -7, NaN where nothing is said.
         score: the same over all words.
+        coverage: share of the loud parts of the recording that lie inside words; below 0.9 the text lacks something.
     """
 
     words: tuple[Segment, ...]
     phones: tuple[Segment, ...]
     scores: tuple[float, ...]
     score: float
-
-
-@dataclass(slots=True)
-class _Word:
-    """One said word: its phones as [name, start, end] in seconds, its score (nats) and its frames."""
-
-    phones: list[tuple[str, float, float]]
-    score: float
-    frames: int
+    coverage: float
 
 
 class PocketsphinxAligner:
@@ -118,8 +108,9 @@ class PocketsphinxAligner:
             raise _mismatch(f"only {len(words)} of {len(said)} words were found")
         quiet = quiet_frames(waveform)
         for word in words:
-            _trim(word, quiet)
-        return _arrange(tokens, [owner for _, owner in said], words, len(waveform) / SAMPLE_RATE)
+            trim(word, quiet)
+        spans, phones, scores = arrange(tokens, [owner for _, owner in said], words, len(waveform) / SAMPLE_RATE)
+        return Alignment(spans, phones, scores, mean_score(words), coverage_of(spans, loud_frames(waveform)))
 
     def _learn(self, words: Sequence[str]) -> None:
         """Give the decoder every pronunciation of words that it has not met."""
@@ -134,7 +125,7 @@ class PocketsphinxAligner:
                 self._decoder.add_word(name, phones, False)
         self._known.update(new)
 
-    def _align_words(self, waveform: np.ndarray, text: str) -> list[_Word]:
+    def _align_words(self, waveform: np.ndarray, text: str) -> list[AlignedWord]:
         decoder, pcm = self._decoder, _prepare(waveform)
         try:
             decoder.set_align_text(text)
@@ -146,8 +137,8 @@ class PocketsphinxAligner:
         except RuntimeError as error:  # all that the library ever says
             raise _mismatch(str(error)) from error
         return [
-            _Word(
-                _merge_vowels(
+            AlignedWord(
+                merge_vowels(
                     [(phone.name, _seconds(phone.start), _seconds(phone.start + phone.duration)) for phone in word]
                 ),
                 word.score * _NATS,
@@ -183,60 +174,3 @@ def _check_text(text: str, any_words: bool) -> None:
 
 def _seconds(frame: int) -> float:
     return max(0.0, frame / _FRAME_RATE + _BORDER_SECONDS - _PADDING_SECONDS)
-
-
-def _merge_vowels(phones: Sequence[tuple[str, float, float]]) -> list[tuple[str, float, float]]:
-    """One phone for a vowel and the r that colours it ("star" is S T AA), as in :mod:`smoltolk.speech.phones`."""
-    merged: list[tuple[str, float, float]] = []
-    for (name, start, end), following in zip(phones, [*(name for name, _, _ in phones[1:]), ""], strict=True):
-        if name == "R" and merged and merged[-1][0] in VOWELS and following not in VOWELS:
-            merged[-1] = (merged[-1][0], merged[-1][1], end)
-        else:
-            merged.append((name, start, end))
-    return merged
-
-
-def _trim(word: _Word, quiet: np.ndarray) -> None:
-    """Take the pause off the first and the last phone of a word that were stretched over it."""
-    name, start, end = word.phones[0]
-    sound = _sounding(start, end, quiet)
-    if len(sound) and sound[0] - start >= _QUIET_SECONDS:
-        word.phones[0] = (name, sound[0] - _MARGIN_SECONDS, end)
-    name, start, end = word.phones[-1]
-    sound = _sounding(start, end, quiet)
-    if len(sound) and end - sound[-1] >= _QUIET_SECONDS:
-        word.phones[-1] = (name, start, sound[-1] + _MARGIN_SECONDS)
-
-
-def _sounding(start: float, end: float, quiet: np.ndarray) -> np.ndarray:
-    """The times in a stretch at which it is not quiet."""
-    first = num_frames(start, LEVEL_RATE)
-    return (first + np.flatnonzero(~quiet[first : num_frames(end, LEVEL_RATE)]) + 0.5) / LEVEL_RATE
-
-
-def _arrange(tokens: Sequence[str], owners: Sequence[int], words: Sequence[_Word], end: float) -> Alignment:
-    """Words to tokens, and silence wherever there is no phone."""
-    tiles: list[Segment] = []
-    position = 0.0
-    for name, start, stop in [*(phone for word in words for phone in word.phones), (SILENCE, end, end)]:
-        start, stop = min(max(start, position), end), min(max(stop, position), end)
-        if start > position:
-            tiles.append(Segment(SILENCE, position, start))
-        if stop > start:
-            tiles.append(Segment(name, start, stop))
-        position = max(stop, start)
-    spans: list[Segment] = []
-    scores: list[float] = []
-    last = 0.0
-    for index, token in enumerate(tokens):
-        own = [word for word, owner in zip(words, owners, strict=True) if owner == index]
-        start = min(max(own[0].phones[0][1], last), end) if own else last
-        last = min(max(own[-1].phones[-1][2], start), end) if own else last
-        spans.append(Segment(token, start, last))
-        scores.append(_mean_score(own))
-    return Alignment(tuple(spans), tuple(tiles), tuple(scores), _mean_score(words))
-
-
-def _mean_score(words: Sequence[_Word]) -> float:
-    frames = sum(word.frames for word in words)
-    return sum(word.score for word in words) / frames if frames else float("nan")
