@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -19,7 +20,7 @@ from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 from typer.testing import CliRunner
 
 from smoltolk.cli.app import app
-from smoltolk.common.errors import InputError
+from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.data.corpora import read_corpus
 from smoltolk.evaluation.results import DIRECTIONS, KINDS, validate_results
 from smoltolk.model.modeling import SmolTolkForCausalLM
@@ -175,14 +176,14 @@ def test_any_text_model_can_take_part(finished, tmp_path, system):
         (run / part).symlink_to(finished / part)
     settings = Settings(run, "tiny", 0, str(tmp_path / "gpt2"))
     figures = model_steps.train_backbone(settings, lambda done, text: None)
-    assert figures["text_nll"] < 6.0
+    assert figures["text_nll"] < math.log(len(tokenizer))  # better than knowing nothing
     trained = model_steps.train_one(settings, system, lambda done, text: None)
     assert trained["history"][-1]["loss"] < trained["history"][0]["loss"]
     assert SmolTolkForCausalLM.from_pretrained(run / "models" / system).config.text_config.model_type == "gpt2"
 
 
 def test_a_text_model_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(InputError, match="must come with its tokenizer"):
+    with pytest.raises(NotFoundError, match="no directory"):
         model_steps.load_tokenizer(str(tmp_path / "nothing"))
 
 

@@ -9,7 +9,7 @@ import typer
 
 app = typer.Typer()
 
-Workers = Annotated[int | None, typer.Option(help="Processes; default: one per processor.")]
+Workers = Annotated[int | None, typer.Option(help="Processes; default: one per processor; 0: no others.")]
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import typer
 app = typer.Typer()
 
 Seed = Annotated[int, typer.Option(help="Of every random choice.")]
-DeviceRows = Annotated[int | None, typer.Option(help="Rows of one forward pass on each device; default: all.")]
+DeviceRows = Annotated[int | None, typer.Option(help="Rows of one forward pass on each device; default: 16,384 ids.")]
 
 
 @app.command()
@@ -64,6 +65,7 @@ def train(
     stage1_rate: Annotated[float | None, typer.Option(help="Peak rate while only the speech part trains.")] = None,
     stage2_rate: Annotated[float | None, typer.Option(help="Peak rate while everything trains.")] = None,
     mixture: Annotated[str | None, typer.Option(help="Tasks of stage 2, e.g. speech=1,recognition=0.5.")] = None,
+    spans: Annotated[str | None, typer.Option(help="Words in runs of text and of speech, e.g. 2-6,2-6.")] = None,
     device_rows: DeviceRows = None,
     seed: Seed = 0,
 ) -> None:
@@ -81,12 +83,13 @@ def train(
     from smoltolk.cli.printing import run_job, show
     from smoltolk.speech.units import load_unit_tokenizer
     from smoltolk.training.job import Changes, TrainingJob
-    from smoltolk.training.presets import parse_mixture
+    from smoltolk.training.presets import parse_mixture, parse_spans
 
     rates = {name: rate for name, rate in (("stage1", stage1_rate), ("stage2", stage2_rate)) if rate is not None}
     changes = Changes(
         steps=steps, row_length=row_length, rows_per_step=rows_per_step, rates=rates or None,
         mixture=None if mixture is None else parse_mixture(mixture),
+        spans=None if spans is None else parse_spans(spans),
     )  # fmt: skip
     job = TrainingJob(
         text_model, shards, out, text=text, system=system, preset=preset, changes=changes, device_rows=device_rows,
@@ -100,6 +103,8 @@ def train(
             "stages": f"{stages} of {job.recipe.rows_per_step} rows of {job.recipe.row_length:,} ids",
         },
     )
+    if job.advice is not None:
+        print(f"  note: {job.advice}", file=sys.stderr)
     figures = run_job(job, "train")
     rows = {"parameters": f"{figures['parameters']:,}", "ids a second": f"{figures['ids_per_second']:,.0f}"}
     names = [name for name in ("text_loss", "speech_loss") if name in figures]

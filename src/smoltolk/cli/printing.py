@@ -103,17 +103,25 @@ def read_units(path: Path, fingerprint: str) -> list[tuple[str, np.ndarray, np.n
     """
     import numpy as np
 
-    rows = []
+    rows: list[tuple[str, np.ndarray, np.ndarray | None]] = []
+    seen: set[str] = set()
     for number, row in enumerate(read_jsonl(path), 1):
+        if not isinstance(row, dict):
+            raise InputError("a line of units is a JSON object", f"{path}, line {number}", "correct the line")
         if row.get("fingerprint", fingerprint) != fingerprint:
             raise InputError(
                 "a vocoder speaks the units of one tokenizer only",
                 f"{path}, line {number}: units {row['fingerprint'][:16]}, the vocoder has {fingerprint[:16]}",
                 "fit a vocoder for these units, or encode with the units it was made for",
             )
+        name = str(row.get("id", number))
+        if name in seen or Path(name).name != name:
+            fix = "give every line a name of its own, without slashes"
+            raise InputError("the id of a line becomes a file name", f"{path}, line {number}: {name!r}", fix)
+        seen.add(name)
         try:
             durations = np.array(row["durations"]) if "durations" in row else None
-            rows.append((str(row.get("id", number)), np.array(row["units"]), durations))
+            rows.append((name, np.array(row["units"]), durations))
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 'a line of units is like {"id": "a", "units": [3, 1, 4]}',

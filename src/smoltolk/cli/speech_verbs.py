@@ -13,7 +13,7 @@ vocoder_app = typer.Typer(no_args_is_help=True, help="Vocoders: units to sound."
 app.add_typer(units_app, name="units")
 app.add_typer(vocoder_app, name="vocoder")
 
-Workers = Annotated[int | None, typer.Option(help="Processes; default: one per processor.")]
+Workers = Annotated[int | None, typer.Option(help="Processes; default: one per processor; 0: no others.")]
 Seed = Annotated[int, typer.Option(help="Of every random choice.")]
 
 
@@ -112,6 +112,7 @@ def units_encode(
     Example: smoltolk units encode a.wav --units units --out units.jsonl
     """
     import json
+    from collections import Counter
 
     from smoltolk.common.files import write_jsonl
     from smoltolk.speech.audio import load
@@ -119,10 +120,13 @@ def units_encode(
 
     tokenizer = load_unit_tokenizer(units)
 
+    stems = Counter(path.stem for path in audio)
+
     def row(path: Path) -> dict[str, object]:
         found = tokenizer.encode([load(path, tokenizer.sample_rate)])[0]
+        name = path.stem if stems[path.stem] == 1 else "-".join(path.with_suffix("").parts).strip("/-.")
         numbers = {"units": found.units.tolist(), "durations": found.durations.tolist()}
-        return {"id": path.stem, **numbers, "fingerprint": tokenizer.fingerprint}
+        return {"id": name, **numbers, "fingerprint": tokenizer.fingerprint}
 
     rows = (row(path) for path in audio)
     if out is not None:

@@ -34,6 +34,8 @@ def made_before(out: Path, command: dict[str, Any]) -> dict[str, Any] | None:
     before, now = _leaves(held["command"]), _leaves(command)
     different = [name for name in {**now, **before} if before.get(name) != now.get(name)]
     if different:
+        if "verb" in different:  # then nothing else says more
+            different = ["verb"]
         told = [f"{name} was {before.get(name)!r}, is {now.get(name)!r}" for name in different[:3]]
         raise InputError(
             "an output directory holds what one command made",

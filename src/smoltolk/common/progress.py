@@ -53,10 +53,19 @@ class _LineBar:
         self._description, self._total, self._unit = description, total, unit
         self._done, self._note = 0.0, ""
         self._start = self._shown = time.monotonic()
+        self._finished = False
 
     def advance(self, count: float = 1) -> None:
         self._done += count
-        if time.monotonic() - self._shown >= _LINE_EVERY_SECONDS:
+        if self._done >= self._total:
+            self.finish()
+        elif time.monotonic() - self._shown >= _LINE_EVERY_SECONDS:
+            self.show()
+
+    def finish(self) -> None:
+        """The last line, once: when all is done, or when the block is left."""
+        if not self._finished:
+            self._finished = True
             self.show()
 
     def note(self, text: str) -> None:
@@ -67,7 +76,8 @@ class _LineBar:
         seconds = self._shown - self._start
         left = seconds / self._done * (self._total - self._done) if self._done else float("nan")
         time_left = f", {left:.0f} s left" if self._done and self._done < self._total else f" in {seconds:.0f} s"
-        line = f"  {self._description}: {self._done:.0f}/{self._total:.0f} {self._unit}{time_left}"
+        unit = f" {self._unit}" if self._unit else ""
+        line = f"  {self._description}: {self._done:.0f}/{self._total:.0f}{unit}{time_left}"
         print(f"{line}  {self._note}".rstrip(), file=sys.stderr, flush=True)
 
 
@@ -104,7 +114,7 @@ def bars(works: Mapping[str, tuple[str, float]], unit: str = "") -> Iterator[dic
             yield dict(lines)
         finally:
             for line in lines.values():
-                line.show()
+                line.finish()
 
 
 @contextmanager

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.common.files import read_jsonl
 from smoltolk.data.aligned import AlignedCorpus, Texts
 from smoltolk.data.interleave import SpanLengths
 from smoltolk.data.mixture import Task
@@ -43,25 +43,33 @@ def read_texts(path: Path | str) -> list[dict[str, Any]]:
     path = Path(path)
     if not path.is_file():
         raise NotFoundError("a file of texts must exist", f"no file {path}", "check the path")
+    if path.suffix.lower() not in (".txt", ".jsonl"):
+        raise InputError("a file of texts is .txt (a text a line) or .jsonl", path.name, "name or convert it so")
     try:
-        if path.suffix.lower() == ".jsonl":
-            rows = list(read_jsonl(path))
-        else:
-            rows = [{"text": line} for line in path.read_text(encoding="utf-8-sig").splitlines()]
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise InputError(f"{path} must be text in UTF-8", str(error), "save it again as UTF-8") from error
     texts: list[dict[str, Any]] = []
-    for number, row in enumerate(rows, 1):
-        if not isinstance(row, dict) or not isinstance(row.get("text"), str):
-            raise InputError(
-                f'every line of {path} must be like {{"text": "..."}}', f"line {number}: {row!r}", "add it"
-            )
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        row = _parse(line, f"{path}, line {number}") if path.suffix.lower() == ".jsonl" else {"text": line}
         text = " ".join(row["text"].split())
         if text:
             texts.append({**row, "id": str(row.get("id", f"{len(texts):05d}")), "text": text})
     if not texts:
         raise InputError("a file of texts holds at least one", f"{path} has none", "write one text a line")
     return texts
+
+
+def _parse(line: str, where: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InputError("every line of a .jsonl file must be JSON", f"{where}: {error}", "correct the line") from error
+    if not isinstance(row, dict) or not isinstance(row.get("text"), str):
+        raise InputError('every line must be like {"text": "..."}', f"{where}: {line[:80]}", "correct the line")
+    return row
 
 
 def fitting_pieces(documents: Sequence[str], tokenizer: Any, row_length: int, seed: int) -> tuple[list[str], int]:

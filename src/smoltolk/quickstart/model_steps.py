@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -106,6 +106,7 @@ def train_one(settings: Settings, system: System, report: Report) -> dict[str, A
         settings.model(system),
         seed=settings.seed,
         report=report,
+        extra={"units": asdict(units.metadata), "system": system},
     )
     return {
         "parameters": num_parameters(model),

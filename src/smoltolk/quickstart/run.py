@@ -107,7 +107,9 @@ class RunDirectory:
                 console.print(f"[dim]· {job.title}: kept[/dim]", highlight=False)
         waiting = [job for job in jobs if not self.done(job.name)]
         if waiting:
-            console.print(f"[bold]▸ {' | '.join(job.title for job in waiting)}[/bold]", highlight=False)
+            console.print(
+                f"[bold]▸ {', and side by side: '.join(job.title for job in waiting)}[/bold]", highlight=False
+            )
             self._run_pool(waiting)
         return {job.name: self.figures(job.name) for job in jobs}
 

@@ -13,13 +13,14 @@ from torch.utils.data import Dataset
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 from transformers import PreTrainedTokenizerBase as TokenizerBase
 
-from smoltolk.common.errors import InputError
+from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import atomic_directory
 from smoltolk.data.documents import IGNORED
 from smoltolk.training.recipe import Recipe
 from smoltolk.training.trainer import Report, run_stage
 
 EOS = "<|endoftext|>"
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,19 @@ def load_tokenizer(name_or_path: str | Path) -> TokenizerBase:
     """The fast tokenizer of a text model.
 
     Raises:
+        NotFoundError: no such directory.
         InputError: there is none, it is not a fast one, or it has no end-of-sequence token.
     """
+    folder = Path(name_or_path)
+    if not folder.is_dir() and (folder.is_absolute() or str(name_or_path).startswith((".", "~"))):
+        raise NotFoundError("a text model is a hub id or a directory", f"no directory {folder}", "check the path")
+    if folder.is_dir() and not any((folder / name).is_file() for name in _TOKENIZER_FILES):
+        # transformers would make an empty one from the model's configuration.
+        raise InputError(
+            "a text model must come with its tokenizer",
+            f"{folder} has none of {', '.join(_TOKENIZER_FILES)}",
+            "save it beside the model: tokenizer.save_pretrained(DIRECTORY)",
+        )
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(name_or_path))
     except (OSError, ValueError, KeyError) as error:

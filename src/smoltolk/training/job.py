@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import statistics
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,18 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from smoltolk.common.errors import InputError
 from smoltolk.common.made import digest_of_file, made_before
 from smoltolk.data.aligned import AlignedCorpus, Texts
+from smoltolk.data.interleave import SpanLengths
 from smoltolk.data.shards import UnitCorpus, read_shards
 from smoltolk.data.texts import read_documents
 from smoltolk.model.assembly import load_text_model
+from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.training.backbone import load_tokenizer
 from smoltolk.training.presets import Preset, adjust, preset_for, preset_named
 from smoltolk.training.recipe import Recipe
 from smoltolk.training.run import train_system
 from smoltolk.training.systems import build_system, num_parameters, system_named
 from smoltolk.training.trainer import Report
-from smoltolk.training.workplace import claim_work, plain, put_in_place
+from smoltolk.training.workplace import check_device_rows, claim_work, plain, put_in_place, rows_that_fit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +35,7 @@ class Changes:
     rows_per_step: int | None = None
     rates: dict[str, float] | None = None
     mixture: dict[str, float] | None = None
+    spans: SpanLengths | None = None
 
 
 class TrainingJob:
@@ -46,7 +50,7 @@ class TrainingJob:
         system: ``late``, ``early`` or ``early_plus``.
         preset: name; None: the one for a text model of this size.
         changes: of the preset.
-        device_rows: rows of one forward pass; None: all rows of a step.
+        device_rows: rows of one forward pass on each device; None: as many as have 16,384 ids.
         seed: of new parameters and rows.
 
     Attributes:
@@ -73,17 +77,23 @@ class TrainingJob:
         device_rows: int | None = None,
         seed: int = 0,
     ):
-        if device_rows is not None and device_rows < 1:
-            raise InputError("a forward pass needs a row", f"{device_rows}", "give 1 or more")
-        self.out, self.system, self.device_rows, self.seed = out, system_named(system), device_rows, seed
+        check_device_rows(device_rows)
+        self.out, self.system, self.seed = out, system_named(system), seed
         named = None if preset is None else preset_named(preset)
         self.documents = None if text is None else read_documents(text)
         self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(text_model)
         self.units: UnitCorpus = read_shards(shards, fingerprint=unit_fingerprint)
         self.num_utterances, self.hours = len(self.units), float(self.units.seconds.sum()) / 3600
         self._text_model: PreTrainedModel = load_text_model(text_model)
+        if isinstance(self._text_model, SmolTolkForCausalLM):
+            raise InputError(
+                "training starts from a model of text alone",
+                f"{text_model!r} is a SmolTolk model",
+                "name the text model that it was made from",
+            )
         self.preset: Preset = named or preset_for(num_parameters(self._text_model))
-        self.recipe: Recipe = adjust(self.preset.recipe, **asdict(changes or Changes()))
+        self.recipe: Recipe = adjust(self.preset.recipe, **_shallow(changes or Changes()))
+        self.device_rows = device_rows or rows_that_fit(self.recipe)
         self.command = {
             "verb": "train",
             "text_model": str(Path(text_model).resolve()) if Path(text_model).exists() else text_model,
@@ -97,6 +107,20 @@ class TrainingJob:
             "seed": seed,
         }
         self.figures = made_before(out, self.command)
+
+    @property
+    def advice(self) -> str | None:
+        """What should be changed although it works; None if nothing comes to mind."""
+        words = [
+            len(self.units.words(index)[0]) for index in range(0, len(self.units), max(1, len(self.units) // 1000))
+        ]
+        median, spans = statistics.median(words), self.recipe.spans
+        if "interleaved" in self.recipe.stages[0].mixture and 0 < median < spans.text[0] + spans.speech[0]:
+            return (
+                f"half of the recordings have {median:.0f} words or fewer, too few for runs of {spans.text[0]} and"
+                f" {spans.speech[0]} words to take turns: try --spans 2-6,2-6"
+            )
+        return None
 
     @property
     def num_steps(self) -> int:
@@ -144,3 +168,7 @@ class TrainingJob:
         }
         put_in_place(work, self.out, self.command, figures)
         return figures
+
+
+def _shallow(changes: Changes) -> dict[str, Any]:
+    return {field.name: getattr(changes, field.name) for field in fields(changes)}

@@ -7,6 +7,7 @@ arXiv 2503.06211 and its released code; the number of steps of stage 2 is a budg
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -54,16 +55,16 @@ def _paper(name: str, text_model: str, first_rate: float, second_rate: float) ->
 
 def _small() -> Preset:
     stage1 = Stage(
-        name="stage1", num_steps=300, trainable="speech", learning_rate=2.5e-3, warmup_steps=30, decay_steps=60
+        name="stage1", num_steps=250, trainable="speech", learning_rate=3e-3, warmup_steps=25, decay_steps=50
     )
     stage2 = Stage(
         name="stage2",
-        num_steps=1700,
+        num_steps=1750,
         trainable="all",
-        learning_rate=2.5e-3,
-        warmup_steps=85,
-        decay_steps=566,
-        mixture={**PAPER_MIXTURE, "recognition": 0.5, "synthesis": 0.5},
+        learning_rate=3e-3,
+        warmup_steps=87,
+        decay_steps=583,
+        mixture={"speech": 1.0, "text": 0.75, "interleaved": 1.25, "recognition": 1.5, "synthesis": 1.0},
     )
     spans = SpanLengths(text=(2, 6), speech=(2, 6))  # for recordings of a few sentences
     recipe = Recipe(
@@ -118,6 +119,7 @@ def adjust(
     rows_per_step: int | None = None,
     rates: Mapping[str, float] | None = None,
     mixture: Mapping[str, float] | None = None,
+    spans: SpanLengths | None = None,
 ) -> Recipe:
     """The same recipe in another size.
 
@@ -127,6 +129,7 @@ def adjust(
         row_length, rows_per_step: as for :class:`~smoltolk.training.recipe.Recipe`.
         rates: peak learning rate by stage.
         mixture: of the stages that train everything.
+        spans: words in the runs of interleaved documents.
 
     Raises:
         InputError: numbers that are not positive, too few steps, a stage or a task that there is not.
@@ -144,6 +147,7 @@ def adjust(
         stages=stages,
         row_length=row_length or recipe.row_length,
         rows_per_step=rows_per_step or recipe.rows_per_step,
+        spans=spans or recipe.spans,
     )
 
 
@@ -195,3 +199,20 @@ def parse_mixture(text: str) -> dict[str, float]:
     if not weights:
         raise InputError("a mixture needs a weight above 0", repr(text), "give one of its tasks a weight")
     return weights
+
+
+def parse_spans(text: str) -> SpanLengths:
+    """``"10-30,5-15"`` as words in the runs of text and of speech.
+
+    Raises:
+        InputError: something else.
+    """
+    found = re.fullmatch(r"(\d+)-(\d+),(\d+)-(\d+)", text.replace(" ", ""))
+    if found is None:
+        raise InputError(
+            "spans are like 10-30,5-15: fewest and most words of a run of text, then of speech",
+            repr(text),
+            "write them so",
+        )
+    first, second, third, fourth = map(int, found.groups())
+    return SpanLengths(text=(first, second), speech=(third, fourth))

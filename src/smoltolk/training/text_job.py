@@ -13,7 +13,7 @@ from smoltolk.training.backbone import BackboneSize, new_backbone, pretrain, tra
 from smoltolk.training.recipe import Recipe, Stage
 from smoltolk.training.systems import num_parameters
 from smoltolk.training.trainer import Report
-from smoltolk.training.workplace import claim_work, plain, put_in_place
+from smoltolk.training.workplace import check_device_rows, claim_work, plain, put_in_place, rows_that_fit
 
 _LOWEST_VOCABULARY = 257  # every byte and the end of sequence
 
@@ -26,7 +26,7 @@ class TextJob:
         out: the model directory; checkpoints lie in ``OUT.work`` until it is whole.
         size: of the model.
         steps, row_length, rows_per_step, learning_rate: of the training.
-        device_rows: rows of one forward pass; None: all rows of a step.
+        device_rows: rows of one forward pass on each device; None: as many as have 16,384 ids.
         seed: of weights and order.
 
     Attributes:
@@ -50,6 +50,7 @@ class TextJob:
         seed: int = 0,
     ):
         _check(size, row_length=row_length, rows_per_step=rows_per_step, learning_rate=learning_rate)
+        check_device_rows(device_rows)
         stage = Stage(
             name="text",
             num_steps=steps,
@@ -60,7 +61,8 @@ class TextJob:
             mixture={"text": 1.0},
         )
         self.recipe = Recipe(stages=(stage,), row_length=row_length, rows_per_step=rows_per_step, save_steps=100)
-        self.out, self.size, self.device_rows, self.seed = out, size, device_rows, seed
+        self.out, self.size, self.seed = out, size, seed
+        self.device_rows = device_rows or rows_that_fit(self.recipe)
         self.documents = read_documents(text)
         self.command = {
             "verb": "backbone",

@@ -109,7 +109,7 @@ def run_stage(
         InputError: rows that cannot be shared out evenly.
     """
     set_trainable(model, stage, speech_names)
-    world = int(os.environ.get("WORLD_SIZE", "1"))  # torchrun and accelerate set it; no group exists before the Trainer
+    world = num_processes()
     rows = min(device_rows or recipe.rows_per_step, recipe.rows_per_step // world)
     if rows < 1 or recipe.rows_per_step % (rows * world):
         raise InputError(
@@ -180,6 +180,11 @@ def save_model(
             tokenizer.save_pretrained(temporary)
         if extra is not None:
             write_json(temporary / "training.json", extra)
+
+
+def num_processes() -> int:
+    """Processes that ``torchrun`` or ``accelerate`` started for this run; they have no group before the Trainer."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def is_main() -> bool:

@@ -14,12 +14,27 @@ from smoltolk.common.errors import InputError
 from smoltolk.common.files import atomic_directory, read_json, write_json
 from smoltolk.common.made import record
 from smoltolk.training.recipe import Recipe
-from smoltolk.training.trainer import is_main
+from smoltolk.training.trainer import is_main, num_processes
+
+_IDS_AT_ONCE = 16_384
 
 
 def plain(recipe: Recipe) -> dict[str, Any]:
     """A recipe as JSON would give it back."""
     return json.loads(json.dumps(asdict(recipe)))
+
+
+def check_device_rows(device_rows: int | None) -> None:
+    """Raise InputError unless it is None or 1 and more."""
+    if device_rows is not None and device_rows < 1:
+        raise InputError("a forward pass needs a row", f"{device_rows}", "give 1 or more")
+
+
+def rows_that_fit(recipe: Recipe) -> int:
+    """Rows of one forward pass: as many as have 16,384 ids together and share out the rows of a step evenly."""
+    share = max(1, recipe.rows_per_step // num_processes())
+    most = max(1, _IDS_AT_ONCE // recipe.row_length)
+    return max(rows for rows in range(1, min(most, share) + 1) if share % rows == 0)
 
 
 def claim_work(out: Path, command: dict[str, Any]) -> Path:
@@ -34,7 +49,8 @@ def claim_work(out: Path, command: dict[str, Any]) -> Path:
     """
     work = out.with_name(out.name + ".work")
     record_path = work / "command.json"
-    if record_path.is_file() and read_json(record_path) != command:
+    begun = work.is_dir() and any(path != record_path for path in work.iterdir())
+    if begun and (not record_path.is_file() or read_json(record_path) != command):
         raise InputError(
             "an interrupted run goes on with the same command",
             f"{work} was left by another one",

@@ -1,0 +1,80 @@
+"""Mistakes end with rule, found and fix, and exit code 1; help fits a screen."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+VERBS = [
+    "world", "speak", "corpus", "units fit", "units encode", "vocoder fit", "vocoder say", "prepare", "backbone",
+    "train", "evaluate", "say", "hear", "continue", "quickstart",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_fits_a_screen(verb: str, smoltolk: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = smoltolk(*verb.split(), "--help")
+    assert shown.code == 0 and len(shown.out.splitlines()) <= 52
+    assert verb == "quickstart" or "Example" in shown.out
+
+
+def test_help_is_quick() -> None:
+    script = (
+        "import sys; from smoltolk.cli import app; print([m for m in ('torch', 'transformers') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("command", "found"),
+    [
+        ("world {0}/file", "is a file"),
+        ("world {0}/new --facts 13", "num_facts = 13"),
+        ("world {0}/new --questions 3", "--questions 3"),
+        ("speak {0}/nothing.txt {0}/new", "no file"),
+        ("speak {0}/texts.csv {0}/new", "texts.csv"),
+        ("speak {0}/texts.txt {0}/new --voices 0", "--voices 0"),
+        ("speak {0}/texts.txt {0}/new --voices 999", "999"),
+        ("speak {0}/texts.txt {0}/file", "File exists"),
+        ("speak {0}/voices.jsonl {0}/new", "'loud'"),
+        ("corpus {0}/nothing {0}/new", "no folder"),
+        ("corpus {0} {0}/new", "outside"),
+        ("units fit {0} {0}/new", "no file"),
+        ("units encode {0}/file --units {0}", "no file"),
+        ("vocoder say {0}/file {0} {0}/new", "no file"),
+        ("prepare {0} {0} {0}/new", "no file"),
+        ("backbone {0}/texts.txt {0}/new --heads 3", "3 heads"),
+        ("backbone {0}/texts.txt {0}/full", "holds something else"),
+        ("train {0} {0} {0}/new --mixture singing=1", "'singing=1'"),
+        ("train {0} {0} {0}/new --spans 1", "'1'"),
+        ("train {0} {0} {0}/new --system fusion", "'fusion'"),
+        ("evaluate {0} {0} {0}", "no file"),
+        ("say {0} hello --vocoder {0} --out {0}/x.wav", "model of type None|config.json"),
+        ("hear {0} {0}/file --units {0}", "model of type None|config.json"),
+        ("continue {0}", "neither"),
+        ("continue {0} {0}/file --text hello", "both"),
+        ("continue {0} --text hello --to song", "'song'"),
+        ("continue {0} --text hello", "no --vocoder, --out"),
+        ("continue {0} {0}/file --to text", "no --units"),
+        ("continue {0} --text hello --to text --most 0", "--most 0"),
+    ],
+)
+def test_mistakes_are_told(command: str, found: str, tmp_path: Path, smoltolk: Callable) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "texts.txt").write_text("A dog.\n")
+    (tmp_path / "texts.csv").write_text("A dog.\n")
+    (tmp_path / "voices.jsonl").write_text('{"text": "A dog.", "voice": "loud"}\n')
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").write_text("x")
+    before = sorted(tmp_path.rglob("*"))
+    result = smoltolk(*(part.format(tmp_path) for part in command.split()))
+    assert result.code == 1, result
+    assert result.err.startswith("error: ") and "\n  found: " in result.err and "\n  fix:   " in result.err
+    assert any(part in result.err or (found == "outside" and "outside" in result.err) for part in found.split("|")), (
+        result.err
+    )
+    assert sorted(tmp_path.rglob("*")) == before

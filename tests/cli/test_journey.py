@@ -1,0 +1,121 @@
+"""Every verb, one after the other, on material so small that nothing is learned."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from smoltolk.data.corpora import read_corpus
+
+pytest.importorskip("espeakng_loader")
+pytest.importorskip("pocketsphinx")
+
+STEPS = {
+    "world": "world {0}/world --facts 12 --stories 8 --questions 2",
+    "speech": "speak {0}/world/spoken.jsonl {0}/speech --voices 2 --workers 0",
+    "options": "speak {0}/world/questions.jsonl {0}/options --voices 2 --workers 0",
+    "units": "units fit {0}/speech {0}/units --steps 3",
+    "vocoder": "vocoder fit {0}/speech {0}/units {0}/vocoder --steps 1 --no-judge",
+    "shards": "prepare {0}/speech {0}/units {0}/shards --workers 0",
+    "asked": "prepare {0}/options {0}/units {0}/asked --workers 0",
+    "backbone": "backbone {0}/world/text.txt {0}/backbone --steps 2 --layers 1 --hidden-size 32 --heads 2 "
+    "--vocab-size 300 --row-length 64 --rows-per-step 2",
+    "model": "train {0}/backbone {0}/shards {0}/model --text {0}/world/text.txt --units {0}/units --steps 2 "
+    "--rows-per-step 2",
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("journey")
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_step_makes_its_directory_and_the_same_command_keeps_it(name: str, place: Path, smoltolk: Callable) -> None:
+    command = STEPS[name].format(place).split()
+    first = smoltolk(*command)
+    assert first.code == 0, first.err
+    files = {path: path.stat().st_mtime_ns for path in (place / name).rglob("*.safetensors")}
+    second = smoltolk(*command)
+    assert second.code == 0, second.err
+    assert {path: path.stat().st_mtime_ns for path in (place / name).rglob("*.safetensors")} == files
+    assert set(first.out.splitlines()) <= set(second.out.splitlines())
+    assert not list(place.rglob(".tmp-*")) and not list(place.glob("*.work"))
+
+
+def test_what_the_steps_print(place: Path, smoltolk: Callable) -> None:
+    units = smoltolk(*STEPS["units"].format(place).split()).out
+    assert "purity" in units and "units a second" in units and "already there" in units
+    assert "utterances  8" in smoltolk(*STEPS["speech"].format(place).split()).out
+    assert "preset small" in smoltolk(*STEPS["model"].format(place).split()).out
+
+
+def test_texts_name_their_voices(place: Path) -> None:
+    speakers = [utterance.speaker for utterance in read_corpus(place / "options")]
+    assert speakers[0::2] == speakers[1::2] and len(set(speakers)) == 2
+
+
+def test_units_become_json_lines_and_sound_again(place: Path, smoltolk: Callable) -> None:
+    recordings = [u.audio for u in read_corpus(place / "speech")][:2]
+    printed = smoltolk("units", "encode", *recordings, "--units", place / "units").out
+    rows = [json.loads(line) for line in printed.splitlines()]
+    assert len(rows) == 2 and len(rows[0]["units"]) == len(rows[0]["durations"])
+    written = smoltolk("units", "encode", *recordings, "--units", place / "units", "--out", place / "units.jsonl")
+    assert written.code == 0 and (place / "units.jsonl").read_text() == printed
+    said = smoltolk("vocoder", "say", place / "units.jsonl", place / "vocoder", place / "said", "--keep-durations")
+    assert said.code == 0
+    sound = soundfile.info(place / "said" / f"{rows[0]['id']}.wav")
+    assert sound.frames == sum(rows[0]["durations"]) * 640
+
+
+def test_own_recordings_become_a_corpus(place: Path, smoltolk: Callable) -> None:
+    folder = place / "recordings"
+    folder.mkdir()
+    for utterance in list(read_corpus(place / "speech"))[:2]:
+        assert utterance.audio is not None
+        (folder / utterance.audio.name).symlink_to(utterance.audio)
+        (folder / f"{utterance.id}.txt").write_text(utterance.text)
+    (folder / "broken.wav").write_bytes(b"")
+    made = smoltolk("corpus", folder, place / "corpus", "--workers", 0)
+    assert made.code == 0 and "rejected    1" in made.out
+    assert all(utterance.words and utterance.phones for utterance in read_corpus(place / "corpus"))
+
+
+def test_questions_are_asked(place: Path, smoltolk: Callable) -> None:
+    asked = smoltolk("evaluate", place / "model", place / "world", place / "asked", "--log", place / "log.jsonl")
+    assert asked.code == 0, asked.err
+    for word in ("S->S", "T->T", "story (2)", "fact_read (2)", "["):
+        assert word in asked.out
+    assert len((place / "log.jsonl").read_text().splitlines()) == 6 * 4
+
+
+def test_a_model_speaks_hears_and_goes_on(place: Path, smoltolk: Callable) -> None:
+    model, units, vocoder, out = (place / name for name in ("model", "units", "vocoder", "out.wav"))
+    recording = next(iter(read_corpus(place / "speech"))).audio
+    said = smoltolk("say", model, "A dog.", "--vocoder", vocoder, "--out", out, "--temperature", 1)
+    assert said.code == 0 and soundfile.info(out).samplerate == 16_000
+    assert smoltolk("hear", model, recording, "--units", units).code == 0
+    out.unlink()
+    spoken = smoltolk("continue", model, recording, "--units", units, "--vocoder", vocoder, "--out", out, "--most", 5)
+    assert spoken.code == 0 and out.is_file()
+    answered = smoltolk("continue", model, "--text", "In Oslo", "--vocoder", vocoder, "--out", out, "--most", 5)
+    assert answered.code == 0
+    written = [smoltolk("continue", model, recording, "--to", "text", "--units", units, "--seed", s) for s in (1, 1, 2)]
+    assert written[0].out == written[1].out != written[2].out
+
+
+def test_parts_of_other_units_are_refused(place: Path, smoltolk: Callable) -> None:
+    other = place / "other"
+    assert smoltolk("units", "fit", place / "speech", other, "--steps", 1).code == 0
+    model, recording = place / "model", next(iter(read_corpus(place / "speech"))).audio
+    for command in (
+        ("hear", model, recording, "--units", other),
+        ("say", model, "hello", "--units", other, "--vocoder", place / "vocoder", "--out", place / "x.wav"),
+        ("train", place / "backbone", place / "shards", place / "m2", "--units", other),
+        ("prepare", place / "speech", other, place / "shards"),
+    ):
+        result = smoltolk(*command)
+        assert result.code == 1 and result.err.count("found:") == result.err.count("fix:") == 1, result
+    assert not (place / "x.wav").exists() and not (place / "m2").exists()

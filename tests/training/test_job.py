@@ -1,0 +1,165 @@
+"""Training runs by themselves: from files to a model directory, through kills and mistakes."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from smoltolk.common.errors import InputError, NotFoundError
+from smoltolk.common.files import read_json
+from smoltolk.data.interleave import SpanLengths
+from smoltolk.data.shards import read_shards
+from smoltolk.data.stories import World
+from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.training.backbone import BackboneSize
+from smoltolk.training.job import Changes, TrainingJob
+from smoltolk.training.presets import adjust, preset_named
+from smoltolk.training.text_job import TextJob
+from smoltolk.training.workplace import rows_that_fit
+
+SIZE = BackboneSize(hidden_size=32, num_layers=2, num_heads=2, vocab_size=300)
+FEW = Changes(steps=3, row_length=96, rows_per_step=2)
+
+
+@pytest.fixture(scope="module")
+def text(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("text") / "text.txt"
+    path.write_text("\n".join(story.text for story in world.stories(20, heard_only=False)), encoding="utf-8")
+    return path
+
+
+def text_job(text: Path, out: Path, **changes: Any) -> TextJob:
+    return TextJob(text, out, **{"size": SIZE, "steps": 2, "row_length": 64, "rows_per_step": 2, **changes})
+
+
+@pytest.fixture(scope="module")
+def backbone(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("backbone") / "model"
+    text_job(text, out).run()
+    return out
+
+
+def job(backbone: Path, shards_dir: Path, out: Path, **options: Any) -> TrainingJob:
+    return TrainingJob(str(backbone), shards_dir, out, **{"changes": FEW, **options})
+
+
+def test_a_text_model_is_an_ordinary_directory(text: Path, backbone: Path) -> None:
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(backbone), AutoTokenizer.from_pretrained(backbone)
+    assert model.config.hidden_size == 32 and model.config.vocab_size == len(tokenizer)
+    assert not backbone.with_name("model.work").exists()
+    figures = text_job(text, backbone).figures
+    assert figures is not None and figures["parameters"] > 0
+    with pytest.raises(InputError, match="num_steps was 2, is 3"):
+        text_job(text, backbone, steps=3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"size": BackboneSize(30, 2, 2, 300)}, {"size": BackboneSize(32, 0, 2, 300)}, {"steps": 0}, {"learning_rate": 0.0},
+     {"size": BackboneSize(32, 2, 2, 100)}, {"row_length": 0}],
+)  # fmt: skip
+def test_a_text_model_that_cannot_be(text: Path, tmp_path: Path, changes: dict) -> None:
+    with pytest.raises(InputError):
+        text_job(text, tmp_path / "out", **changes)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def trained(backbone: Path, shards_dir: Path, text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("trained") / "model"
+    steps: list[float] = []
+    job(backbone, shards_dir, out, text=text).run(lambda step, note: steps.append(step))
+    assert steps == [1, 2, 3]
+    return out
+
+
+def test_the_model_knows_its_units_and_its_text(trained: Path, shards_dir: Path, backbone: Path) -> None:
+    units = read_shards(shards_dir).metadata
+    model = SmolTolkForCausalLM.from_pretrained(trained)
+    assert model.config.num_units == units.num_units
+    assert read_json(trained / "training.json")["units"]["fingerprint"] == units.fingerprint
+    assert AutoTokenizer.from_pretrained(trained).get_vocab() == AutoTokenizer.from_pretrained(backbone).get_vocab()
+    assert sorted(path.name for path in trained.parent.iterdir()) == ["model"]
+
+
+def test_the_same_command_is_done_already_another_is_refused(
+    trained: Path, backbone: Path, shards_dir: Path, text: Path
+) -> None:
+    assert job(backbone, shards_dir, trained, text=text).figures is not None
+    with pytest.raises(InputError, match="seed was 0, is 1"):
+        job(backbone, shards_dir, trained, text=text, seed=1)
+    with pytest.raises(InputError, match="text was"):
+        job(backbone, shards_dir, trained)
+
+
+def test_a_killed_run_goes_on_after_its_finished_stage(
+    backbone: Path, shards_dir: Path, text: Path, trained: Path, tmp_path: Path
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def kill(step: float, note: str) -> None:
+        if step == 2:
+            raise Killed
+
+    out = tmp_path / "model"
+    with pytest.raises(Killed):
+        job(backbone, shards_dir, out, text=text).run(kill)
+    assert not out.exists() and (tmp_path / "model.work").is_dir()
+    with pytest.raises(InputError, match="left by another"):
+        job(backbone, shards_dir, out, text=text, seed=1).run()
+    steps: list[float] = []
+    job(backbone, shards_dir, out, text=text).run(lambda step, note: steps.append(step))
+    assert steps == [2, 3]  # stage 1, one step, was whole
+    whole, resumed = (SmolTolkForCausalLM.from_pretrained(path).state_dict() for path in (trained, out))
+    assert all(whole[name].equal(resumed[name]) for name in whole)
+
+
+def test_a_run_that_never_began_blocks_nothing(backbone: Path, shards_dir: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="at least 8 ids"):
+        job(backbone, shards_dir, tmp_path / "model", changes=Changes(steps=2, row_length=4)).run()
+    with pytest.raises(InputError, match="multiple of those of a forward pass"):
+        job(backbone, shards_dir, tmp_path / "model", changes=Changes(steps=2, rows_per_step=5), device_rows=2).run()
+
+
+def test_what_does_not_fit_is_told_before_anything_is_written(
+    backbone: Path, shards_dir: Path, trained: Path, tmp_path: Path
+) -> None:
+    for error, message, options in (
+        (InputError, "late, early, early_plus", {"system": "fusion"}),
+        (InputError, "150m", {"preset": "7b"}),
+        (InputError, "one tokenizer", {"unit_fingerprint": "0" * 64}),
+        (NotFoundError, "no file", {"text": tmp_path / "nothing.txt"}),
+        (InputError, "1 or more", {"device_rows": 0}),
+    ):
+        with pytest.raises(error, match=message):
+            job(backbone, shards_dir, tmp_path / "out", **options)
+    with pytest.raises(InputError, match="text alone"):
+        job(trained, shards_dir, tmp_path / "out")
+    shutil.copytree(backbone, tmp_path / "dumb")
+    (tmp_path / "dumb" / "tokenizer.json").unlink()
+    (tmp_path / "dumb" / "tokenizer_config.json").unlink()
+    with pytest.raises(InputError, match="tokenizer"):
+        job(tmp_path / "dumb", shards_dir, tmp_path / "out")
+    with pytest.raises(NotFoundError, match="parquet"):
+        job(backbone, tmp_path, tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dumb"]
+
+
+def test_short_recordings_with_long_runs_are_noticed(backbone: Path, shards_dir: Path, tmp_path: Path) -> None:
+    long = Changes(spans=SpanLengths(text=(30, 40), speech=(10, 20)))
+    advice = job(backbone, shards_dir, tmp_path / "out", changes=long).advice
+    assert advice is not None and "--spans 2-6,2-6" in advice
+    assert job(backbone, shards_dir, tmp_path / "out").advice is None
+
+
+def test_rows_of_a_pass_share_out_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = preset_named("150m").recipe
+    assert rows_that_fit(recipe) == 8
+    assert rows_that_fit(preset_named("small").recipe) == 5
+    assert rows_that_fit(adjust(recipe, rows_per_step=6, row_length=4096)) == 3
+    assert rows_that_fit(adjust(recipe, rows_per_step=6, row_length=100_000)) == 1
+    monkeypatch.setenv("WORLD_SIZE", "128")
+    assert rows_that_fit(recipe) == 4
