@@ -200,7 +200,4 @@ def test_what_was_built_can_be_talked_to(finished, tmp_path):
     run("say", model, "The duck eats rice.", "--vocoder", vocoder, "--out", tmp_path / "said.wav")
     assert len(soundfile.read(tmp_path / "said.wav")[0]) > 1600
     assert run("hear", model, sound, "--units", units).strip()
-    out = tmp_path / "more.wav"
-    run("continue", model, sound, "--units", units, "--vocoder", vocoder, "--out", out, "--most", 20)
-    assert len(soundfile.read(out)[0]) > 1600
     assert run("continue", model, "--text", "In Oslo, Clara finds", "--to", "text").strip()
