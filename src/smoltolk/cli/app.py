@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from smoltolk.cli import data_verbs, model_verbs, speech_verbs, talk_verbs
+from smoltolk.cli import (
+    corpus_verbs,
+    model_verbs,
+    shard_verbs,
+    speech_verbs,
+    talk_verbs,
+    unit_verbs,
+    vocoder_verbs,
+)
 
 app = typer.Typer(
     name="smoltolk",
@@ -48,5 +56,5 @@ def quickstart(
 
 
 # Without a name, their verbs become verbs of the root.
-for verbs in (data_verbs, speech_verbs, model_verbs, talk_verbs):
+for verbs in (corpus_verbs, speech_verbs, unit_verbs, vocoder_verbs, shard_verbs, model_verbs, talk_verbs):
     app.add_typer(verbs.app)

@@ -1,4 +1,4 @@
-"""Verbs that make and prepare data: world, corpus, prepare."""
+"""Verbs that make texts and corpora: world, corpus."""
 
 from __future__ import annotations
 
@@ -80,20 +80,3 @@ def corpus(
 
     counts = collect(folder, out, align=align, link=link, lowest_score=lowest_score, language=language, workers=workers)
     show_counts(counts, out)
-
-
-@app.command()
-def prepare(
-    corpus: Annotated[Path, typer.Argument(help="Corpus of `speak` or `corpus`.")],
-    units: Annotated[Path, typer.Argument(help="Directory of the units.")],
-    out: Annotated[Path, typer.Argument(help="Directory of the shards; an interrupted one goes on.")],
-    workers: Workers = None,
-) -> None:
-    """Turn a corpus into shards: its units and words, in Parquet.
-
-    Example: smoltolk prepare speech units shards
-    """
-    from smoltolk.cli.printing import show_counts
-    from smoltolk.data.prepare import prepare as prepare_corpus
-
-    show_counts(prepare_corpus(corpus, units, out, workers=workers), out)
