@@ -7,56 +7,43 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, Cache, DynamicCache, GenerationMixin, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, Cache, DynamicCache, PreTrainedModel
 from transformers import initialization as init
 from transformers.generation.candidate_generator import CandidateGenerator, PromptLookupCandidateGenerator
-from transformers.utils import ModelOutput
 
 from smoltolk.common.errors import InputError
 from smoltolk.model.adapters import SpeechAdapter
 from smoltolk.model.assembly import add_control_rows, load_text_model, smoltolk_config
 from smoltolk.model.cache import CacheViews, History
+from smoltolk.model.codebook_generation import CodebookGenerationMixin
+from smoltolk.model.codebooks import (
+    check_codes,
+    check_layout,
+    code_logits,
+    code_targets,
+    codebook_loss,
+    embed_codes,
+)
 from smoltolk.model.configuration import SmolTolkConfig
+from smoltolk.model.delays import SILENT
 from smoltolk.model.heads import text_logits
 from smoltolk.model.layer_mix import LayerMix
 from smoltolk.model.loss import mean_entropy, modality_loss
 from smoltolk.model.modality import document_positions, document_starts, next_is_speech
+from smoltolk.model.output import SmolTolkOutput
 from smoltolk.model.packing import side_by_side
 from smoltolk.model.published import published_visibility
 from smoltolk.model.spans import SpanBatch, find_spans, gather, group_spans, scatter
 
-_OWN_MATRICES = ("speech_embed", "speech_unembed", "input_projection", "pool_projection", "output_projection")
-
-
-@dataclass
-class SmolTolkOutput(ModelOutput):
-    """What a forward pass gives.
-
-    Attributes:
-        loss: scalar; None without labels.
-        logits: [B, T, V + U] over the one id space; the other modality holds the dtype's minimum. None in training
-            with labels, where each head is computed on its own rows only.
-        past_key_values: the flat cache (see :mod:`smoltolk.model.cache`).
-        hidden_states: L + 1 tensors [B, T, D]: the backbone's input, then h^1..h^L (on request).
-        text_loss, speech_loss: mean NLL in nats of each modality's predicted ids.
-        selector_entropy: mean entropy of the selector, nats.
-        selector_weights: [B, T, L] (dynamic) or [L] (static) (on request).
-    """
-
-    loss: Tensor | None = None
-    logits: Tensor | None = None
-    past_key_values: Cache | None = None
-    hidden_states: tuple[Tensor, ...] | None = None
-    text_loss: Tensor | None = None
-    speech_loss: Tensor | None = None
-    selector_entropy: Tensor | None = None
-    selector_weights: Tensor | None = None
+_OWN_MATRICES = (
+    "speech_embed", "speech_unembed", "codebook_embed", "codebook_unembed",
+    "input_projection", "pool_projection", "output_projection",
+)  # fmt: skip
 
 
 class SmolTolkPreTrainedModel(PreTrainedModel):
@@ -80,7 +67,7 @@ class SmolTolkPreTrainedModel(PreTrainedModel):
                 init.zeros_(module.bias)
 
 
-class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
+class SmolTolkForCausalLM(SmolTolkPreTrainedModel, CodebookGenerationMixin):
     """A text language model that also hears and speaks.
 
     Ids alone say what a position is: below ``config.speech_offset`` text, from there on speech.
@@ -94,6 +81,11 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
         self.speech_embed = nn.Embedding(num_speech_ids, E_in)
         if not config.tie_speech_embeddings:
             self.speech_unembed = nn.Linear(E_out, num_speech_ids, bias=False)
+        if config.num_codebooks > 1:  # the tables of all but the first, one under the other
+            num_rows = (config.num_codebooks - 1) * num_speech_ids
+            self.codebook_embed = nn.Embedding(num_rows, E_in)
+            if not config.tie_speech_embeddings:
+                self.codebook_unembed = nn.Linear(E_out, num_rows, bias=False)
         if config.num_input_layers:
             self.input_adapter = SpeechAdapter(text_config, config.num_input_layers, config.input_adapter_size)
         self.layer_mix = LayerMix(config.layer_mix, config.num_mixed_layers, D, config.layer_mix_norm)
@@ -153,6 +145,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
         labels: Tensor | None = None,
         document_ids: Tensor | None = None,
         spans: Sequence[SpanBatch] | None = None,
+        codes: Tensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | Tensor = 0,
         output_hidden_states: bool = False,
@@ -170,13 +163,16 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
             labels: [B, T], aligned with ``input_ids``; -100 where nothing is predicted.
             document_ids: [B, T], which packed document a position belongs to; documents do not see each other.
             spans: the speech spans of this batch, as the collator found and grouped them; found here if None.
+            codes: [B, T, Q - 1], for several codebooks: the units of those behind the first, delayed, -1 where they
+                are silent (see :mod:`smoltolk.model.codebooks`).
             use_cache: keep the states for the next call; on by default only if a cache is given.
             logits_to_keep: number of last positions to compute logits for (0: all), or their indices.
             output_hidden_states, output_selector_weights: also return them.
             kwargs: ``num_items_in_batch``, the number of predicted positions over all accumulated batches.
 
         Raises:
-            InputError: ids out of range, embeddings instead of ids, or packed documents with a cache.
+            InputError: ids out of range, embeddings instead of ids, packed documents with a cache, frames without
+                their codebooks or not laid out as the delays say.
         """
         config = self.config
         use_cache = past_key_values is not None or bool(use_cache)
@@ -188,6 +184,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
                 document_ids,
                 attention_mask,
                 labels,
+                codes=codes,
                 logits_to_keep=logits_to_keep,
                 output_hidden_states=output_hidden_states,
                 output_selector_weights=output_selector_weights,
@@ -201,6 +198,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
         real_BT = None if attention_mask is None else attention_mask[:, -T:].bool()
         if real_BT is not None:  # padding is no speech, whatever its id
             is_speech_BT = is_speech_BT & real_BT
+        codes = self._lay_out(input_ids, codes, real_BT, document_ids, past_key_values, labels)
         views = history = None
         if past_key_values is not None:
             views = self._views(past_key_values)
@@ -214,7 +212,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
             position_ids = (attention_mask.long().cumsum(-1) - 1).clamp(min=0)[:, -T:]
 
         # 1-2. Embed; late fusion composes the units of each span before the backbone sees them.
-        text_BTD, units_BTE = self._embed(input_ids)
+        text_BTD, units_BTE = self._embed(input_ids, codes)
         fused_BTD, heard = self._fuse(text_BTD, units_BTE, is_speech_BT, document_ids, spans, views, history)
 
         # 3. The backbone over the mixed sequence. Its last hidden state is taken after the final norm.
@@ -248,22 +246,40 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
         if mixed.entropy is not None:
             output.selector_entropy = mean_entropy(mixed.entropy, real_BT)
         if labels is not None:
-            self._add_loss(output, final_BTD, speech_BTE, labels, kwargs.get("num_items_in_batch"))
+            targets = None
+            if codes is not None:
+                targets = code_targets(
+                    input_ids,
+                    codes,
+                    labels,
+                    config.id_space,
+                    real_BT,
+                    document_ids,
+                    predict_switch=config.predict_switch,
+                )
+            self._add_loss(output, final_BTD, speech_BTE, labels, kwargs.get("num_items_in_batch"), targets)
         if labels is None or not self.training:
             next_BT = next_is_speech(input_ids, config.switch_id, is_speech_BT, history, document_ids)
             keep = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
             output.logits = self._logits(final_BTD[:, keep], speech_BTE[:, keep], next_BT[:, keep])
+            output.codebook_logits = None if codes is None else self._codebook_head(speech_BTE[:, keep])
         return output
 
     # ------------------------------------------------------------------ the steps
 
-    def _embed(self, input_ids: Tensor) -> tuple[Tensor, Tensor]:
+    def _embed(self, input_ids: Tensor, codes: Tensor | None) -> tuple[Tensor, Tensor]:
         """Text embeddings [B, T, D] and unit embeddings [B, T, E], each with a filler where the other belongs."""
-        space = self.config.id_space
-        is_speech = input_ids >= space.speech_offset
+        is_speech = input_ids >= self.config.speech_offset
         text = self.backbone.get_input_embeddings()(torch.where(is_speech, 0, input_ids))
-        units = self.speech_embed(torch.where(is_speech, input_ids, space.pad_speech) - space.speech_offset)
+        units = self._embed_units(torch.where(is_speech, input_ids, self.config.id_space.pad_speech), codes)
         return text, units.to(text.dtype)
+
+    def _embed_units(self, speech_ids: Tensor, codes: Tensor | None) -> Tensor:
+        """[B, T] -> [B, T, E]; several codebooks: their sum."""
+        units = self.speech_embed(speech_ids - self.config.speech_offset)
+        if codes is None:
+            return units
+        return units + embed_codes(speech_ids, codes, self.config.id_space, self.codebook_embed.weight)
 
     def _fuse(
         self,
@@ -297,8 +313,11 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
         fused = text
         heard: tuple[Tensor, ...] = ()
         if mixes_inputs:
-            padding = self.speech_embed.weight[config.id_space.pad_speech - config.speech_offset]
-            lone = self.input_adapter(padding[None, None].to(text.dtype), all_layers=True)
+            padding = is_speech.new_full((1, 1), config.id_space.pad_speech, dtype=torch.long)
+            silent = None
+            if config.num_codebooks > 1:
+                silent = padding.new_full((1, 1, config.num_codebooks - 1), SILENT)
+            lone = self.input_adapter(self._embed_units(padding, silent).to(text.dtype), all_layers=True)
             heard = tuple(self.pool_projection(layer).to(text.dtype).expand_as(text) for layer in lone)
         for group in group_spans(find_spans(is_speech, document_ids)) if spans is None else spans:
             group = group.to(text.device)
@@ -316,6 +335,13 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
         """[..., D] -> [..., U]. Tied by using the matrix, not by sharing a parameter: PEFT would silently part them."""
         weight = self.speech_embed.weight if self.config.tie_speech_embeddings else self.speech_unembed.weight
         return F.linear(states, weight.to(states.dtype))
+
+    def _codebook_head(self, states: Tensor) -> Tensor:
+        """[..., E] -> [..., Q - 1, K], tied as :meth:`_speech_head` is."""
+        tied = self.config.tie_speech_embeddings
+        return code_logits(
+            states, (self.codebook_embed if tied else self.codebook_unembed).weight, self.config.id_space
+        )
 
     def _text_head(self, states: Tensor) -> Tensor:
         """[N, D] -> [N, V], the backbone's own; control ids are impossible."""
@@ -338,25 +364,48 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
         return torch.cat([text, speech.masked_fill(~speech_next[..., None], floor)], dim=-1)
 
     def _add_loss(
-        self, output: SmolTolkOutput, text: Tensor, speech: Tensor, labels: Tensor, num_items: Tensor | int | None
+        self,
+        output: SmolTolkOutput,
+        text: Tensor,
+        speech: Tensor,
+        labels: Tensor,
+        num_items: Tensor | int | None,
+        targets: Tensor | None,
     ) -> None:
+        space = self.config.id_space
         if not self.config.predict_switch:
             labels = labels.masked_fill(labels == self.config.switch_id, -100)
+        predicted = labels[:, 1:] != -100
+        count = predicted.sum() if num_items is None and targets is not None else num_items
         loss = modality_loss(
             text,
             speech,
-            labels,
+            # Frames of several codebooks have a loss of their own, below.
+            labels if targets is None else labels.masked_fill(labels >= space.speech_offset, -100),
             text_head=self._text_head,
             speech_head=self._speech_head,
             speech_offset=self.config.speech_offset,
-            num_predicted=num_items,
+            num_predicted=count,
         )
         output.loss, output.text_loss, output.speech_loss = loss.total, loss.text, loss.speech
+        if targets is not None:
+            frames = codebook_loss(
+                speech,
+                targets,
+                (labels[:, 1:] >= space.speech_offset).sum(),
+                space,
+                heads=lambda states: (self._speech_head(states), self._codebook_head(states)),
+                weights=self.config.codebook_weights,
+            )
+            output.loss = output.loss + frames.total / (
+                count.clamp(min=1) if isinstance(count, Tensor) else max(count, 1)
+            )
+            output.speech_loss, output.codebook_losses = frames.mean, frames.each
         if output.selector_entropy is not None and self.config.entropy_weight:
             share: Tensor | float = 1.0
             if num_items is not None:  # this micro-batch's part of the accumulated mean
-                share = (labels[:, 1:] != -100).sum() / num_items
-            output.loss = loss.total - self.config.entropy_weight * share * output.selector_entropy
+                share = predicted.sum() / num_items
+            output.loss = output.loss - self.config.entropy_weight * share * output.selector_entropy
 
     # ------------------------------------------------------------------ housekeeping
 
@@ -388,6 +437,26 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
                     "use the tokenizer and the codebook that the model was trained with",
                 )
         return input_ids
+
+    def _lay_out(
+        self,
+        input_ids: Tensor,
+        codes: Tensor | None,
+        real: Tensor | None,
+        document_ids: Tensor | None,
+        cache: Cache | None,
+        labels: Tensor | None,
+    ) -> Tensor | None:
+        """The codes of all positions, checked; None with one codebook."""
+        space = self.config.id_space
+        if space.num_codebooks == 1:
+            if codes is not None:
+                raise InputError("codes are for models of several codebooks", "one codebook", "leave codes out")
+            return None
+        codes = check_codes(input_ids, codes, space)
+        if not (torch.compiler.is_compiling() or input_ids.is_cuda) and (cache is None or not cache.get_seq_length()):
+            check_layout(input_ids, codes, space, real, document_ids, ends=labels is None)
+        return codes
 
     def create_masks_for_generate(self, attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:
         """``generate`` with a static cache asks for 4-D masks; each sub-model makes its own from the 2-D one."""
