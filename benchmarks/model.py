@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import torch
 from rich.console import Console
 from rich.table import Table
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from transformers import CompileConfig, GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from smoltolk.data.loader import RowCollator
 from smoltolk.model.modeling import SmolTolkForCausalLM
@@ -172,7 +172,8 @@ def generator(
     settings = GenerationConfig(max_new_tokens=new, min_new_tokens=new, do_sample=False, pad_token_id=0)
     if static:
         settings.cache_implementation = "static"
-        settings._compile_all_devices = True
+        settings.compile_config = CompileConfig(mode="reduce-overhead" if device() == "cuda" else "default")
+        settings.compile_config._compile_all_devices = True
     mask = torch.ones_like(ids)
 
     def run() -> object:
