@@ -72,7 +72,7 @@ def by_hand(model: SmolTolkForCausalLM, ids: Tensor, codes: Tensor, steps: int) 
         unit = output.logits[:, -1, space.speech_offset : space.eos_speech].argmax(-1) + space.speech_offset
         ids = torch.cat([ids, unit[:, None]], dim=1)
         runs = find_runs(ids, space)
-        now = speaking(runs.index[:, -1], runs.pads[:, -1], space)
+        now = speaking(runs.place[:, -1], runs.pads[:, -1], space)
         drawn = torch.where(now, output.codebook_logits[:, -1].argmax(-1), -1)
         codes = torch.cat([codes, drawn[:, None]], dim=1)
     return ids, codes

@@ -14,7 +14,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from smoltolk.common.errors import InputError
-from smoltolk.model.codebooks import code_targets, find_runs, frames_of, speaking
+from smoltolk.model.codebook_loss import code_targets
+from smoltolk.model.codebooks import find_runs, frames_of, speaking
 from smoltolk.model.ids import IdSpace
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.model.spans import find_spans
@@ -152,7 +153,7 @@ def test_a_large_batch_is_summed_in_parts(
 ) -> None:
     ids, codes = written(model.config.id_space, *["e40e"] * 4)
     whole = gradients(model, input_ids=ids, codes=codes, labels=ids)
-    monkeypatch.setattr("smoltolk.model.codebooks._LOGITS_AT_ONCE", 64 * 66)
+    monkeypatch.setattr("smoltolk.model.codebook_loss._LOGITS_AT_ONCE", 64 * 66)
     parts = gradients(model, input_ids=ids, codes=codes, labels=ids)
     assert set(parts) == set(whole)
     for name, gradient in whole.items():
@@ -342,7 +343,7 @@ def test_any_row_gives_its_frames_back(written: Written, later: list[int], parts
     row = "".join(part + "t" if part[-1].isdigit() else part for part in parts)
     ids, codes = written(space, row)
     runs = find_runs(ids, space)
-    assert torch.equal(speaking(runs.index, runs.pads, space), codes >= 0)
+    assert torch.equal(speaking(runs.place, runs.pads, space), codes >= 0)
     found = frames_of(ids[0], codes[0], space)
     assert [len(frames) for frames in found] == [int(letter) for letter in row if letter.isdigit()]
     assert all((frames >= 0).all() for frames in found)

@@ -17,29 +17,22 @@ where the first ``pad_speech`` is predicted; the rest follows by rule.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from smoltolk.common.errors import InputError
 from smoltolk.model.delays import SILENT, undelayed
 from smoltolk.model.ids import IdSpace
-from smoltolk.model.loss import IGNORE
 from smoltolk.model.modality import document_starts
-
-_LOGITS_AT_ONCE = 1 << 24  # logits that the loss holds at a time, all codebooks together: 64 MiB of them
-_ROWS_MULTIPLE = 64
 
 
 class Runs(NamedTuple):
     """Where each position stands in its run of frames."""
 
-    index: Tensor  # int64 [B, T], from 0; -1 outside
+    place: Tensor  # int64 [B, T], from 0; -1 outside
     pads: Tensor  # int64 [B, T], how many pad_speech the run has had here, this one included
 
 
@@ -120,7 +113,7 @@ def check_layout(
         InputError: a unit out of range, missing, or where its codebook is silent; a run that ends inside the delay.
     """
     runs = find_runs(input_ids, space, real, document_ids)
-    present, wanted = codes != SILENT, speaking(runs.index, runs.pads, space)
+    present, wanted = codes != SILENT, speaking(runs.place, runs.pads, space)
     if bool((present & ((codes < 0) | (codes >= space.num_units))).any()):
         raise InputError(
             f"codes are units 0..{space.num_units - 1}, or {SILENT} where a codebook is silent",
@@ -135,9 +128,9 @@ def check_layout(
                 f"{what} of codebook {codebook + 1} at row {row}, position {place} (id {int(input_ids[row, place])})",
                 "lay frames out with smoltolk.data.documents.Document or smoltolk.model.delays.delayed",
             )
-    unit_behind_pad = (runs.pads[:, 1:] == 0) & (runs.pads[:, :-1] > 0) & (runs.index[:, 1:] > 0)
+    unit_behind_pad = (runs.pads[:, 1:] == 0) & (runs.pads[:, :-1] > 0) & (runs.place[:, 1:] > 0)
     closing = (input_ids[:, 1:] == space.switch) | (input_ids[:, 1:] == space.eos_speech)
-    cut = (runs.index[:, :-1] >= 0) & (runs.pads[:, :-1] < space.tail) & closing
+    cut = (runs.place[:, :-1] >= 0) & (runs.pads[:, :-1] < space.tail) & closing
     too_long = runs.pads > space.tail
     if bool(unit_behind_pad.any()) or bool(too_long.any()) or (ends and bool(cut.any())):
         raise InputError(
@@ -145,126 +138,6 @@ def check_layout(
             "speech that ends inside the delay, or goes on behind it",
             "lay frames out with smoltolk.data.documents.Document, which closes every run",
         )
-
-
-def embed_codes(input_ids: Tensor, codes: Tensor, space: IdSpace, weight: Tensor) -> Tensor:
-    """The sum of the further codebooks' embeddings.
-
-    Args:
-        input_ids: [B, T]; at ``<eos speech>`` every codebook ends, where else one is silent it is padding.
-        codes: [B, T, Q - 1].
-        space: the id space.
-        weight: [(Q - 1) U, E], the tables one under the other.
-
-    Returns:
-        [B, T, E].
-    """
-    special = torch.where(input_ids == space.eos_speech, space.num_units, space.num_units + 1)
-    rows = torch.where(codes < 0, special[..., None], codes)
-    rows = rows + torch.arange(space.num_codebooks - 1, device=rows.device) * space.num_speech_ids
-    # One bag a position: no [B, T, Q - 1, E] is ever made.
-    return F.embedding_bag(rows.flatten(0, 1), weight, mode="sum").view(*input_ids.shape, -1)
-
-
-def code_logits(states: Tensor, weight: Tensor, space: IdSpace) -> Tensor:
-    """[..., E] -> [..., Q - 1, K]: a head each; the end of speech is the first codebook's to predict."""
-    logits = F.linear(states, weight.to(states.dtype))
-    return logits.unflatten(-1, (space.num_codebooks - 1, space.num_speech_ids))[..., : space.num_units]
-
-
-def code_targets(
-    input_ids: Tensor,
-    codes: Tensor,
-    labels: Tensor,
-    space: IdSpace,
-    real: Tensor | None = None,
-    document_ids: Tensor | None = None,
-    *,
-    predict_switch: bool = False,
-) -> Tensor:
-    """What each codebook is asked to predict.
-
-    Where a label is speech, all codebooks that speak are predicted. Of the ``pad_speech`` ids only the first of a run
-    is, and before a ``<switch>`` only with ``predict_switch``: without it the model is not to learn where to stop.
-
-    Args:
-        input_ids, codes: [B, T] and [B, T, Q - 1].
-        labels: [B, T], aligned with the ids; -100 is not predicted.
-        space, real, document_ids: as for :func:`find_runs`.
-        predict_switch: whether the model learns to change its modality.
-
-    Returns:
-        int64 [B, T, Q], of the first codebook ids from 0 with end and padding, of the others units; -100 elsewhere.
-    """
-    speech = labels >= space.speech_offset
-    runs = find_runs(input_ids, space, real, document_ids)
-    # Whether the run closes with <eos speech>, as seen from its first pad.
-    closing = F.pad(input_ids, (0, space.tail), value=-1)[:, space.tail :] if space.tail else input_ids
-    decided = (closing == space.eos_speech) | predict_switch
-    by_rule = (runs.pads > 1) | ((runs.pads == 1) & ~decided)
-    first = torch.where(speech & ~by_rule, labels - space.speech_offset, IGNORE)
-    others = torch.where(speech[..., None] & (codes >= 0), codes, IGNORE)
-    return torch.cat([first[..., None], others], dim=-1)
-
-
-class CodebookLoss(NamedTuple):
-    """The loss of frames, in nats."""
-
-    total: Tensor  # scalar, the weighted sum over positions and codebooks, to be divided by the predicted positions
-    mean: Tensor  # scalar, the same per predicted speech position
-    each: Tensor  # [Q], mean NLL of each codebook's predicted units
-
-
-def codebook_loss(
-    states: Tensor,
-    targets: Tensor,
-    num_positions: Tensor,
-    space: IdSpace,
-    *,
-    heads: Callable[[Tensor], tuple[Tensor, Tensor]],
-    weights: list[float] | None = None,
-) -> CodebookLoss:
-    """Sum the NLL of all codebooks, weighted.
-
-    Args:
-        states: [B, T, E], the output adapter's.
-        targets: [B, T, Q] as :func:`code_targets` gives them (position t predicts target t + 1).
-        num_positions: 0-d, predicted speech positions; a position counts once, however many codebooks it predicts.
-        space: the id space.
-        heads: [N, E] -> the first codebook's logits [N, U] and the others' [N, Q - 1, K].
-        weights: Q numbers; None: 1/Q each.
-    """
-    num_codebooks = targets.shape[-1]
-    wanted = targets[:, 1:].flatten(0, 1)
-    rows = (wanted != IGNORE).any(-1).nonzero().squeeze(1)
-    flat = states[:, :-1].flatten(0, 1)
-    if rows.numel() == 0:  # zero, and still a part of the graph
-        sums = flat.index_select(0, rows).sum().float().expand(num_codebooks)
-    else:
-        missing = -rows.numel() % _ROWS_MULTIPLE  # rounded up, so that a run meets few shapes
-        chosen = flat.index_select(0, F.pad(rows, (0, missing)))
-        wanted = F.pad(wanted[rows], (0, 0, 0, missing), value=IGNORE)
-        at_once = max(_ROWS_MULTIPLE, _LOGITS_AT_ONCE // (num_codebooks * space.num_speech_ids))
-        if len(chosen) <= at_once:
-            sums = _nll(heads, chosen, wanted)
-        else:  # more logits than fit are computed again in the backward pass
-            pairs = zip(chosen.split(at_once), wanted.split(at_once), strict=True)
-            parts = [checkpoint(_nll, heads, *pair, use_reentrant=False, preserve_rng_state=False) for pair in pairs]
-            sums = torch.stack(parts).sum(0)
-    shares = [1 / num_codebooks] * num_codebooks if weights is None else weights
-    total = (sums * torch.tensor(shares, device=sums.device)).sum()
-    counts = (targets[:, 1:] != IGNORE).sum((0, 1)).clamp(min=1)
-    return CodebookLoss(total, total.detach() / num_positions.clamp(min=1), sums.detach() / counts)
-
-
-def _nll(heads: Callable[[Tensor], tuple[Tensor, Tensor]], states: Tensor, wanted: Tensor) -> Tensor:
-    """[N, E], [N, Q] -> [Q] sums."""
-    first, others = heads(states)
-    led = F.cross_entropy(first.float(), wanted[:, 0], reduction="sum", ignore_index=IGNORE)
-    followed = F.cross_entropy(
-        others.flatten(0, 1).float(), wanted[:, 1:].flatten(), reduction="none", ignore_index=IGNORE
-    )
-    return torch.cat([led[None], followed.view(len(wanted), -1).sum(0)])
 
 
 def frames_of(input_ids: Tensor, codes: Tensor, space: IdSpace) -> list[Tensor]:
@@ -282,7 +155,7 @@ def frames_of(input_ids: Tensor, codes: Tensor, space: IdSpace) -> list[Tensor]:
     runs = find_runs(input_ids[None], space)
     first = torch.where(runs.pads[0] > 0, SILENT, input_ids - space.speech_offset)
     grid = torch.cat([first[:, None], codes], dim=1).cpu().numpy()
-    inside, starts = runs.index[0].cpu().numpy() >= 0, (runs.index[0] == 0).nonzero().squeeze(1).tolist()
+    inside, starts = runs.place[0].cpu().numpy() >= 0, (runs.place[0] == 0).nonzero().squeeze(1).tolist()
     found = []
     for start, stop in pairwise([*starts, len(grid)]):
         frames = undelayed(grid[start:stop][inside[start:stop]], space.delays)

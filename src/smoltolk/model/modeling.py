@@ -14,24 +14,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, Cache, DynamicCache, PreTrainedModel
 from transformers import initialization as init
-from transformers.generation.candidate_generator import CandidateGenerator, PromptLookupCandidateGenerator
 
-from smoltolk.common.errors import InputError
 from smoltolk.model.adapters import SpeechAdapter
 from smoltolk.model.assembly import add_control_rows, load_text_model, smoltolk_config
 from smoltolk.model.cache import CacheViews, History
-from smoltolk.model.codebook_generation import CodebookGenerationMixin
-from smoltolk.model.codebooks import (
-    check_codes,
-    check_layout,
-    code_logits,
-    code_targets,
-    codebook_loss,
-    embed_codes,
-)
+from smoltolk.model.codebook_loss import code_targets, codebook_loss
+from smoltolk.model.codebook_tables import code_logits, embed_codes
 from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.delays import SILENT
-from smoltolk.model.heads import text_logits
+from smoltolk.model.generation import SmolTolkGenerationMixin
+from smoltolk.model.heads import TextHead
+from smoltolk.model.inputs import checked_codes, checked_ids
 from smoltolk.model.layer_mix import LayerMix
 from smoltolk.model.loss import mean_entropy, modality_loss
 from smoltolk.model.modality import document_positions, document_starts, next_is_speech
@@ -40,6 +33,7 @@ from smoltolk.model.packing import side_by_side
 from smoltolk.model.published import published_visibility
 from smoltolk.model.spans import SpanBatch, find_spans, gather, group_spans, scatter
 
+_LOGITS_AT_ONCE = 1 << 24  # text logits that training holds at a time: 64 MiB of them
 _OWN_MATRICES = (
     "speech_embed", "speech_unembed", "codebook_embed", "codebook_unembed",
     "input_projection", "pool_projection", "output_projection",
@@ -67,7 +61,7 @@ class SmolTolkPreTrainedModel(PreTrainedModel):
                 init.zeros_(module.bias)
 
 
-class SmolTolkForCausalLM(SmolTolkPreTrainedModel, CodebookGenerationMixin):
+class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
     """A text language model that also hears and speaks.
 
     Ids alone say what a position is: below ``config.speech_offset`` text, from there on speech.
@@ -96,6 +90,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, CodebookGenerationMixin):
         mixes_inputs = config.num_mixed_layers > config.num_layers
         self.pool_projection = nn.Linear(E_in, D) if mixes_inputs and E_in != D else nn.Identity()
         self.output_projection = nn.Identity() if E_out == D else nn.Linear(D, E_out, bias=False)
+        self.text_head = TextHead()  # no module: all it has is the backbone's
         self.post_init()
 
     @classmethod
@@ -150,6 +145,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, CodebookGenerationMixin):
         logits_to_keep: int | Tensor = 0,
         output_hidden_states: bool = False,
         output_selector_weights: bool = False,
+        speech_only: bool | None = None,
         **kwargs: Any,
     ) -> SmolTolkOutput:
         """Predict the next id of text or speech.
@@ -168,6 +164,8 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, CodebookGenerationMixin):
             use_cache: keep the states for the next call; on by default only if a cache is given.
             logits_to_keep: number of last positions to compute logits for (0: all), or their indices.
             output_hidden_states, output_selector_weights: also return them.
+            speech_only: True promises that speech follows all positions that logits are kept for, so that the text
+                head is left out; None finds out where that costs nothing.
             kwargs: ``num_items_in_batch``, the number of predicted positions over all accumulated batches.
 
         Raises:
@@ -176,7 +174,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, CodebookGenerationMixin):
         """
         config = self.config
         use_cache = past_key_values is not None or bool(use_cache)
-        input_ids = self._check_inputs(input_ids, inputs_embeds, document_ids, use_cache)
+        input_ids = checked_ids(config, input_ids, inputs_embeds, document_ids, use_cache)
         if document_ids is not None and not config.packs_documents:
             return side_by_side(
                 self,
@@ -198,7 +196,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, CodebookGenerationMixin):
         real_BT = None if attention_mask is None else attention_mask[:, -T:].bool()
         if real_BT is not None:  # padding is no speech, whatever its id
             is_speech_BT = is_speech_BT & real_BT
-        codes = self._lay_out(input_ids, codes, real_BT, document_ids, past_key_values, labels)
+        codes = checked_codes(config, input_ids, codes, real_BT, document_ids, past_key_values, ends=labels is None)
         views = history = None
         if past_key_values is not None:
             views = self._views(past_key_values)
@@ -261,7 +259,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, CodebookGenerationMixin):
         if labels is None or not self.training:
             next_BT = next_is_speech(input_ids, config.switch_id, is_speech_BT, history, document_ids)
             keep = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
-            output.logits = self._logits(final_BTD[:, keep], speech_BTE[:, keep], next_BT[:, keep])
+            output.logits = self._logits(final_BTD[:, keep], speech_BTE[:, keep], next_BT[:, keep], speech_only)
             output.codebook_logits = None if codes is None else self._codebook_head(speech_BTE[:, keep])
         return output
 
@@ -301,8 +299,9 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, CodebookGenerationMixin):
         if not config.num_input_layers:
             return torch.where(is_speech[..., None], self.input_projection(units), text), ()
         if views is not None and history is not None:  # decoding: on the time grid, so that the cache has one clock
-            mask = self.input_adapter.mask(units, history.same_span, views.input_adapter)
-            positions = history.positions_in_span(units.shape[1])
+            T = units.shape[1]
+            mask = self.input_adapter.mask(units, history.visible(T))
+            positions = history.positions_in_span(T)
             layers = self.input_adapter(units, mask, positions, views.input_adapter, all_layers=mixes_inputs)
             fused = torch.where(is_speech[..., None], self.input_projection(layers[-1]).to(text.dtype), text)
             return fused, tuple(self.pool_projection(layer) for layer in layers) if mixes_inputs else ()
@@ -345,16 +344,21 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, CodebookGenerationMixin):
 
     def _text_head(self, states: Tensor) -> Tensor:
         """[N, D] -> [N, V], the backbone's own; control ids are impossible."""
-        logits = text_logits(self.backbone, states)
+        logits = self.text_head(self.backbone, states)
         space = self.config.id_space
         control = [space.begin_prompt, space.end_prompt] + ([] if self.config.predict_switch else [space.switch])
         return logits.index_fill(-1, torch.tensor(control, device=logits.device), torch.finfo(logits.dtype).min)
 
-    def _logits(self, text_states: Tensor, speech_states: Tensor, speech_next: Tensor) -> Tensor:
+    def _logits(
+        self, text_states: Tensor, speech_states: Tensor, speech_next: Tensor, speech_only: bool | None
+    ) -> Tensor:
         """[B, N, D] twice -> [B, N, V + U]; ids of the modality that cannot follow hold the dtype's minimum."""
-        text = self._text_head(text_states.flatten(0, 1)).unflatten(0, text_states.shape[:2])
+        floor = torch.finfo(text_states.dtype).min
+        if self._needs_text_head(speech_next, speech_only):
+            text = self._text_head(text_states.flatten(0, 1)).unflatten(0, text_states.shape[:2])
+        else:
+            text = text_states.new_full((*text_states.shape[:2], self.config.speech_offset), floor)
         speech = self._speech_head(speech_states).to(text.dtype)
-        floor = torch.finfo(text.dtype).min
         switch = text[..., self.config.switch_id].clone()
         # Behind the text table may lie unused ids (a table padded to a round number): nothing predicts them.
         text = F.pad(text, (0, self.config.speech_offset - text.shape[-1]), value=floor)
@@ -362,6 +366,14 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, CodebookGenerationMixin):
         if self.config.predict_switch:  # leaving speech is predicted among the units, by the text head's row
             text[..., self.config.switch_id] = switch
         return torch.cat([text, speech.masked_fill(~speech_next[..., None], floor)], dim=-1)
+
+    def _needs_text_head(self, speech_next: Tensor, speech_only: bool | None) -> bool:
+        """Whether any position predicts text: where none does, a large vocabulary would cost more than all the rest."""
+        if self.config.predict_switch:
+            return True
+        if speech_only is None:  # a GPU would have to be waited for, a compiler would break its graph
+            speech_only = not (torch.compiler.is_compiling() or speech_next.is_cuda) and bool(speech_next.all())
+        return not speech_only
 
     def _add_loss(
         self,
@@ -372,34 +384,35 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, CodebookGenerationMixin):
         num_items: Tensor | int | None,
         targets: Tensor | None,
     ) -> None:
-        space = self.config.id_space
         if not self.config.predict_switch:
             labels = labels.masked_fill(labels == self.config.switch_id, -100)
         predicted = labels[:, 1:] != -100
-        count = predicted.sum() if num_items is None and targets is not None else num_items
+        count, frames = num_items, None
+        if targets is not None:
+            count = predicted.sum() if num_items is None else num_items
+            frames = codebook_loss(
+                speech,
+                targets,
+                labels,
+                self.config.id_space,
+                heads=lambda states: (self._speech_head(states), self._codebook_head(states)),
+                weights=self.config.codebook_weights,
+                num_predicted=count,
+            )
+            labels = labels.masked_fill(labels >= self.config.speech_offset, -100)
         loss = modality_loss(
             text,
             speech,
-            # Frames of several codebooks have a loss of their own, below.
-            labels if targets is None else labels.masked_fill(labels >= space.speech_offset, -100),
+            labels,
             text_head=self._text_head,
             speech_head=self._speech_head,
             speech_offset=self.config.speech_offset,
             num_predicted=count,
+            text_rows_at_once=max(64, _LOGITS_AT_ONCE // self.config.speech_offset // 64 * 64),
         )
         output.loss, output.text_loss, output.speech_loss = loss.total, loss.text, loss.speech
-        if targets is not None:
-            frames = codebook_loss(
-                speech,
-                targets,
-                (labels[:, 1:] >= space.speech_offset).sum(),
-                space,
-                heads=lambda states: (self._speech_head(states), self._codebook_head(states)),
-                weights=self.config.codebook_weights,
-            )
-            output.loss = output.loss + frames.total / (
-                count.clamp(min=1) if isinstance(count, Tensor) else max(count, 1)
-            )
+        if frames is not None:
+            output.loss = output.loss + frames.total
             output.speech_loss, output.codebook_losses = frames.mean, frames.each
         if output.selector_entropy is not None and self.config.entropy_weight:
             share: Tensor | float = 1.0
@@ -412,65 +425,6 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, CodebookGenerationMixin):
     def _views(self, cache: Cache) -> CacheViews:
         config = self.config
         return CacheViews.of(cache, config.num_layers, config.num_input_layers, config.num_output_layers)
-
-    def _check_inputs(
-        self, input_ids: Tensor | None, inputs_embeds: Tensor | None, document_ids: Tensor | None, use_cache: bool
-    ) -> Tensor:
-        if input_ids is None or inputs_embeds is not None:
-            raise InputError(
-                "the model reads ids, because ids say which positions are speech",
-                "inputs_embeds" if inputs_embeds is not None else "no input_ids",
-                "pass input_ids [B, T] alone",
-            )
-        if document_ids is not None and use_cache:
-            raise InputError(
-                "packed documents are for training, a cache is for decoding",
-                "document_ids together with a cache",
-                "decode one document a row, padded on the left",
-            )
-        if not (torch.compiler.is_compiling() or input_ids.is_cuda) and input_ids.numel():
-            low, high = int(input_ids.min()), int(input_ids.max())
-            if low < 0 or high >= self.config.vocab_size:
-                raise InputError(
-                    f"ids must lie in 0..{self.config.vocab_size - 1} (speech from {self.config.speech_offset})",
-                    f"ids from {low} to {high}",
-                    "use the tokenizer and the codebook that the model was trained with",
-                )
-        return input_ids
-
-    def _lay_out(
-        self,
-        input_ids: Tensor,
-        codes: Tensor | None,
-        real: Tensor | None,
-        document_ids: Tensor | None,
-        cache: Cache | None,
-        labels: Tensor | None,
-    ) -> Tensor | None:
-        """The codes of all positions, checked; None with one codebook."""
-        space = self.config.id_space
-        if space.num_codebooks == 1:
-            if codes is not None:
-                raise InputError("codes are for models of several codebooks", "one codebook", "leave codes out")
-            return None
-        codes = check_codes(input_ids, codes, space)
-        if not (torch.compiler.is_compiling() or input_ids.is_cuda) and (cache is None or not cache.get_seq_length()):
-            check_layout(input_ids, codes, space, real, document_ids, ends=labels is None)
-        return codes
-
-    def create_masks_for_generate(self, attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:
-        """``generate`` with a static cache asks for 4-D masks; each sub-model makes its own from the 2-D one."""
-        return attention_mask
-
-    def _get_static_cache_init_shape(self) -> None:
-        """A static cache's layers get their shapes from the states they are given: the history has its own."""
-
-    def _get_candidate_generator(self, *args: Any, **kwargs: Any) -> CandidateGenerator:
-        """Prompt lookup asks the logits processors about every id, not only those of the text model."""
-        generator = super()._get_candidate_generator(*args, **kwargs)
-        if isinstance(generator, PromptLookupCandidateGenerator):
-            generator.vocab_size = self.config.vocab_size
-        return generator
 
     def get_input_embeddings(self) -> nn.Module:
         """The text table."""
