@@ -146,6 +146,23 @@ class AlignedCorpus:
         low, high = self._bounds(self.unit_stops, utterance, start, stop)
         return self._utterances.units(utterance)[low:high]
 
+    def cuts(self, utterance: int, borders: np.ndarray) -> tuple[np.ndarray, list[int], np.ndarray, list[int]]:
+        """All tokens and all units of an utterance, and where each of some words begins in them.
+
+        Args:
+            utterance: its number.
+            borders: int64 ``[n]``, words (0 to their count).
+
+        Returns:
+            tokens, n places among the tokens, units, n places among the units.
+        """
+        places = borders + (self.word_offsets[utterance] - 1)
+        token_cuts, unit_cuts = self.token_stops[places], self.unit_stops[places]
+        token_cuts[borders == 0] = unit_cuts[borders == 0] = 0
+        start, stop = self._token_offsets[utterance], self._token_offsets[utterance + 1]
+        units = self._utterances.units(utterance)
+        return self._tokens[start:stop], token_cuts.tolist(), units, unit_cuts.tolist()
+
     def _locate(self, index: int) -> tuple[str, np.ndarray]:
         text, words = self._utterances.text(index), self._utterances.words(index)[0]
         return locate_words(text, words) if words else (text, np.array([len(text)]))

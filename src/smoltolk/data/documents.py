@@ -17,7 +17,7 @@ The model reads the modality of the next id from the ids alone: it is that of th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -83,6 +83,30 @@ class Document:
             self._enter(speech=False)
         self._append(np.array([self._space.switch]), self._predict_switch)
         self._speech, self._switched = not self._speech, True
+        return self
+
+    def runs(self, runs: Iterable[tuple[bool, np.ndarray]]) -> Document:
+        """Append runs ``(is speech, tokens or units)`` with a ``<switch>`` wherever the modality changes.
+
+        What :meth:`speech`, :meth:`text` and :meth:`switch` give in turn, in one step: interleaved rows have so many
+        short runs that a call and a check for each would be most of the work.
+        """
+        switch = np.array([self._space.switch])
+        switch_label = switch if self._predict_switch else np.array([IGNORED])
+        for is_speech, ids in runs:
+            if len(ids) == 0:
+                continue
+            if self._speech is None:
+                self._enter(is_speech)
+            elif self._speech != is_speech:
+                self._ids.append(switch)
+                self._labels.append(switch_label)
+                self._speech = is_speech
+            if is_speech:
+                ids = ids + np.int64(self._space.speech_offset)
+            self._ids.append(ids)
+            self._labels.append(ids)
+            self._switched = False
         return self
 
     def begin_prompt(self) -> Document:

@@ -139,10 +139,12 @@ class RowSource:
         built = [self._build(stream.task, stream.source, piece, rng) for piece in owned]
         order = choose_last(np.array([len(document) for document in built]), self._room, rng)
         pieces, documents = [owned[place] for place in order], [built[place] for place in order]
-        while sum(map(len, documents)) <= self._room:
+        filled = sum(map(len, documents))
+        while filled <= self._room:
             # The plan's last row, or interleaved documents that came out shorter than expected.
             pieces.append(plan.piece(int(rng.integers(len(plan.lengths)))))
             documents.append(self._build(stream.task, stream.source, pieces[-1], rng))
+            filled += len(documents[-1])
         return self._assemble(number, pieces, documents, len(owned))
 
     @property
@@ -190,12 +192,15 @@ class RowSource:
         document_ids = np.zeros(length, np.int64)
         # Ids kept free behind each document, so that each of the row's own is begun. Only where interleaved
         # ones came out much longer than expected does this cut another than the last.
-        begins = [min(len(document), self.settings.minimum) for document in documents[:num_owned]]
+        kept = sum(min(len(document), self.settings.minimum) for document in documents[:num_owned])
         filled = begun = 0
         for document in documents:
             if filled >= length:
                 break
-            end = min(filled + len(document), max(length - sum(begins[begun + 1 :]), filled + 1))
+            size = len(document)
+            if begun < num_owned:
+                kept -= min(size, self.settings.minimum)
+            end = min(filled + size, max(length - kept, filled + 1))
             input_ids[filled:end] = document.input_ids[: end - filled]
             labels[filled:end] = document.labels[: end - filled]
             document_ids[filled:end] = begun
