@@ -25,7 +25,7 @@ class Utterances(Protocol):
         """Texts, starts and ends (seconds) of its words."""
 
     def units(self, index: int, /) -> np.ndarray:
-        """Its units."""
+        """Its units, ``[n]``; several codebooks: ``[n, Q]``, one row a frame."""
 
     def durations(self, index: int, /) -> np.ndarray:
         """Frames of each unit."""
@@ -142,7 +142,7 @@ class AlignedCorpus:
         return self._locate(utterance)[0][low:high].strip()
 
     def units(self, utterance: int, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """Units of words ``start .. stop`` (default: all), integer ``[n]``, a view."""
+        """Units of words ``start .. stop`` (default: all), integer ``[n]`` or ``[n, Q]``, a view."""
         low, high = self._bounds(self.unit_stops, utterance, start, stop)
         return self._utterances.units(utterance)[low:high]
 
