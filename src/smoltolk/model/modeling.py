@@ -345,27 +345,30 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
     def _text_head(self, states: Tensor) -> Tensor:
         """[N, D] -> [N, V], the backbone's own; control ids are impossible."""
         logits = self.text_head(self.backbone, states)
+        never = torch.tensor(self._never_predicted(), device=logits.device)
+        return logits.index_fill(-1, never, torch.finfo(logits.dtype).min)
+
+    def _never_predicted(self) -> list[int]:
         space = self.config.id_space
-        control = [space.begin_prompt, space.end_prompt] + ([] if self.config.predict_switch else [space.switch])
-        return logits.index_fill(-1, torch.tensor(control, device=logits.device), torch.finfo(logits.dtype).min)
+        return [space.begin_prompt, space.end_prompt] + ([] if self.config.predict_switch else [space.switch])
 
     def _logits(
         self, text_states: Tensor, speech_states: Tensor, speech_next: Tensor, speech_only: bool | None
     ) -> Tensor:
         """[B, N, D] twice -> [B, N, V + U]; ids of the modality that cannot follow hold the dtype's minimum."""
+        config, (B, N), next_BN1 = self.config, speech_next.shape, speech_next[..., None]
         floor = torch.finfo(text_states.dtype).min
+        logits = text_states.new_full((B, N, config.vocab_size), floor)
         if self._needs_text_head(speech_next, speech_only):
-            text = self._text_head(text_states.flatten(0, 1)).unflatten(0, text_states.shape[:2])
-        else:
-            text = text_states.new_full((*text_states.shape[:2], self.config.speech_offset), floor)
-        speech = self._speech_head(speech_states).to(text.dtype)
-        switch = text[..., self.config.switch_id].clone()
-        # Behind the text table may lie unused ids (a table padded to a round number): nothing predicts them.
-        text = F.pad(text, (0, self.config.speech_offset - text.shape[-1]), value=floor)
-        text = text.masked_fill(speech_next[..., None], floor)
-        if self.config.predict_switch:  # leaving speech is predicted among the units, by the text head's row
-            text[..., self.config.switch_id] = switch
-        return torch.cat([text, speech.masked_fill(~speech_next[..., None], floor)], dim=-1)
+            text = self.text_head(self.backbone, text_states.flatten(0, 1)).unflatten(0, (B, N))
+            # Behind the text table may lie unused ids (a table padded to a round number): nothing predicts them.
+            logits[..., : text.shape[-1]] = text.masked_fill(next_BN1, floor)
+            for index in self._never_predicted():
+                logits[..., index] = floor
+            if config.predict_switch:  # leaving speech is predicted among the units, by the text head's row
+                logits[..., config.switch_id] = text[..., config.switch_id]
+        logits[..., config.speech_offset :] = self._speech_head(speech_states).masked_fill(~next_BN1, floor)
+        return logits
 
     def _needs_text_head(self, speech_next: Tensor, speech_only: bool | None) -> bool:
         """Whether any position predicts text: where none does, a large vocabulary would cost more than all the rest."""
