@@ -46,10 +46,15 @@ def last_place(input_ids: Tensor, space: IdSpace) -> tuple[Tensor, Tensor]:
 
 
 class DelayRule(LogitsProcessor):
-    """Keeps the first codebook to the delay pattern: units, then as many ``pad_speech`` as the delay, then the end."""
+    """Keeps the first codebook to the delay pattern: units, then as many ``pad_speech`` as the delay, then the end.
 
-    def __init__(self, space: IdSpace):
-        self._space = space
+    Args:
+        space: the id space.
+        shortest: ids before which no end may come, so that a run must not begin to close too early either.
+    """
+
+    def __init__(self, space: IdSpace, shortest: int = 0):
+        self._space, self._shortest = space, shortest
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """[B, T] and [B, V + U] -> [B, V + U]."""
@@ -58,7 +63,8 @@ class DelayRule(LogitsProcessor):
         inside, done = index >= 0, pads == space.tail  # without any delay, every unit completes its frame
         possible = torch.ones_like(scores, dtype=torch.bool)
         possible[:, space.speech_offset : space.eos_speech] = ~(inside & (pads > 0))[:, None]
-        possible[:, space.pad_speech] = inside & ~done
+        may_close = input_ids.shape[1] + space.tail >= self._shortest
+        possible[:, space.pad_speech] = inside & ~done & ((pads > 0) | may_close)
         possible[:, space.eos_speech] = ~inside | done
         possible[:, space.switch] = ~inside | done
         return scores.masked_fill(~possible, -torch.inf)
