@@ -291,6 +291,17 @@ def test_candidates_cannot_be_looked_up(three: SmolTolkForCausalLM, written: Wri
         say(three, ids, codes, prompt_lookup_num_tokens=3)
 
 
+def test_speech_that_is_left_inside_the_delay(three: SmolTolkForCausalLM, written: Written) -> None:
+    ids, codes = written(three.config.id_space, "tts3.")
+
+    class Leave(LogitsProcessor):
+        def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+            return torch.full_like(scores, -1.0).index_fill(1, torch.tensor([three.config.switch_id]), 1.0)
+
+    with pytest.raises(InputError, match="leaves it inside the delay"):
+        three.generate(ids, codes=codes, logits_processor=[Leave()], max_new_tokens=3, pad_token_id=0)
+
+
 def test_codes_for_one_codebook(make_model: Make) -> None:
     model = make_model()
     with pytest.raises(InputError, match="leave codes out"):

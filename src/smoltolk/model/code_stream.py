@@ -132,6 +132,13 @@ class CodeStream:
                 "leave out candidate ids",
             )
         index, pads = last_place(input_ids, self.space)
+        before, pads_before = last_place(input_ids[:, :-1], self.space)
+        if bool(((before >= 0) & (index < 0) & (pads_before < self.space.tail)).any()):
+            raise InputError(
+                "speech is left when all codebooks have ended",
+                "an id that leaves it inside the delay, by a logits processor of the caller",
+                "end the prompt's speech first (smoltolk.data.documents.Document.switch), or let <pad speech> come first",
+            )
         speaks = speaking(index, pads, self.space)
         if self._beams and bool((index >= 0).any()):
             raise InputError(
