@@ -83,7 +83,7 @@ class CodeStream:
         self.space, self.codes, self._owed = space, codes, owed
         self._prompts, self._prompt_length = codes, codes.shape[1]
         self._warpers = LogitsProcessorList()
-        self._samples = self._beams = self.spoke = False
+        self._samples = self._beams = False
         self._next: Tensor | None = None
 
     def configure(self, config: GenerationConfig, processors: LogitsProcessorList) -> None:
@@ -137,7 +137,7 @@ class CodeStream:
             raise InputError(
                 "speech is left when all codebooks have ended",
                 "an id that leaves it inside the delay, by a logits processor of the caller",
-                "end the prompt's speech first (smoltolk.data.documents.Document.switch), or let <pad speech> come first",
+                "end the prompt's speech first (Document.switch of smoltolk.data.documents does), or leave the processor",
             )
         speaks = speaking(index, pads, self.space)
         if self._beams and bool((index >= 0).any()):
