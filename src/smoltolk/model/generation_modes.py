@@ -77,8 +77,18 @@ class OneModality(LogitsProcessor):
         self.space, self.speech = space, speech
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """ids [B, T] so far and scores [B, V + U] -> scores."""
+        """ids [B, T] so far and scores [B, V + U] -> scores.
+
+        Raises:
+            InputError: a row ends with a ``<switch>`` to the other modality, behind which no second one can stand.
+        """
         wrong = due_is_speech(input_ids, self.space) != self.speech
+        if bool((wrong & (input_ids[:, -1] == self.space.switch)).any()):
+            wanted, other = ("speech", "text") if self.speech else ("text", "speech")
+            raise InputError(
+                "something must stand between two switches", f"{wanted} behind a <switch> to {other}",
+                f"leave the last <switch> out of the prompt, or ask for {other}",
+            )  # fmt: skip
         is_switch = torch.arange(scores.shape[-1], device=scores.device) == self.space.switch
         impossible = is_switch[None] != wrong[:, None]
         scores = scores.masked_fill(impossible, -torch.inf)

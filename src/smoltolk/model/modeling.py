@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, Cache, DynamicCache, GenerationMixin, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, Cache, DynamicCache, PreTrainedModel
 from transformers import initialization as init
 from transformers.generation.candidate_generator import CandidateGenerator, PromptLookupCandidateGenerator
 from transformers.utils import ModelOutput
@@ -33,6 +33,7 @@ from smoltolk.model.packing import side_by_side
 from smoltolk.model.published import published_visibility
 from smoltolk.model.span_decoding import decode_runs
 from smoltolk.model.spans import SpanBatch, find_spans, gather, group_spans, scatter
+from smoltolk.model.transition_scores import UnifiedGenerationMixin
 
 _LOGITS_AT_ONCE = 1 << 24  # text logits that training holds at a time: 64 MiB of them
 _OWN_MATRICES = ("speech_embed", "speech_unembed", "input_projection", "pool_projection", "output_projection")
@@ -84,7 +85,7 @@ class SmolTolkPreTrainedModel(CardMixin, PreTrainedModel):
                 init.zeros_(module.bias)
 
 
-class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
+class SmolTolkForCausalLM(SmolTolkPreTrainedModel, UnifiedGenerationMixin):
     """A text language model that also hears and speaks.
 
     Ids alone say what a position is: below ``config.speech_offset`` text, from there on speech.
