@@ -1,9 +1,13 @@
 """Real speech and real units, made once, for the tests of every room that needs them."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
+from huggingface_hub.errors import EntryNotFoundError
 
 from smoltolk.data.corpora import read_corpus
 from smoltolk.data.prepare import prepare
@@ -65,3 +69,32 @@ def shards_dir(spoken_corpus: Path, phone_units_dir: Path, tmp_path_factory: pyt
 @pytest.fixture(scope="session")
 def unit_corpus(shards_dir: Path) -> UnitCorpus:
     return read_shards(shards_dir)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
+    """What would have been uploaded: path -> content. ``hub["card"]`` is what already lies there."""
+    uploaded: dict[str, Any] = {"card": None}
+
+    def load(repo_id: str, **_: Any) -> ModelCard:
+        if uploaded["card"] is None:
+            raise EntryNotFoundError("no card")
+        return ModelCard(uploaded["card"])
+
+    class Api:
+        def create_repo(self, repo_id: str, **_: Any) -> SimpleNamespace:
+            return SimpleNamespace(repo_id=f"us/{repo_id}")
+
+        def create_commit(self, repo_id: str, operations: list[Any], **_: Any) -> str:
+            assert repo_id == "us/talker"
+            uploaded.update({one.path_in_repo: Path(one.path_or_fileobj).read_bytes() for one in operations})
+            return "done"
+
+    for place in (
+        "transformers.utils.hub.hf_api",
+        "transformers.modeling_utils.hf_api",
+        "transformers.processing_utils.hf_api",
+    ):
+        monkeypatch.setattr(place, lambda *_: Api())
+    monkeypatch.setattr("transformers.utils.hub.ModelCard.load", load)
+    return uploaded
