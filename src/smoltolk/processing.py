@@ -257,7 +257,13 @@ def _as_list(value: Any) -> list[Any]:
 def _units_beside(name: str, **kwargs: Any) -> str | None:
     """The directory of the unit tokenizer that lies with a processor here or on the hub, if there is one."""
     files = [
-        cached_file(name, f"{_UNITS}/{file}", _raise_exceptions_for_missing_entries=False, **kwargs)
+        cached_file(
+            name,
+            f"{_UNITS}/{file}",
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=False,  # what was fetched before is enough
+            **kwargs,
+        )
         for file in _UNIT_FILES
     ]
     return None if None in files else str(Path(files[0]).parent)

@@ -48,7 +48,7 @@ def largest_error(model: SmolTolkForCausalLM, expected: dict[str, torch.Tensor])
 @pytest.mark.parametrize("name", TEXT_MODELS)
 def test_parity(name: str, tmp_path: Path) -> None:
     expected = load_file(PARITY / name / "expected.safetensors")
-    model = convert_checkpoint(PARITY / name, tmp_path / "ours", TEXT_MODELS[name])
+    model = convert_checkpoint(PARITY / name, tmp_path / "ours", TEXT_MODELS[name]).model
     assert largest_error(model, expected) <= 1e-5
     assert largest_error(SmolTolkForCausalLM.from_pretrained(tmp_path / "ours").eval(), expected) <= 1e-5
 
@@ -60,7 +60,7 @@ def test_the_file_itself() -> None:
 
 
 def test_the_tokenizer_comes_along(tmp_path: Path) -> None:
-    model = convert_checkpoint(PARITY / "lf2ar", tmp_path / "ours")
+    model = convert_checkpoint(PARITY / "lf2ar", tmp_path / "ours").model
     assert AutoTokenizer.from_pretrained(tmp_path / "ours").eos_token_id == model.config.eos_text_id == 1
 
 
