@@ -9,7 +9,7 @@ import pytest
 
 VERBS = [
     "world", "speak", "corpus", "units fit", "units encode", "vocoder fit", "vocoder say", "prepare", "backbone",
-    "train", "evaluate", "say", "hear", "continue", "quickstart",
+    "train", "evaluate", "convert", "say", "hear", "continue", "quickstart",
 ]  # fmt: skip
 
 

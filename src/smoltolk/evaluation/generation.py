@@ -14,9 +14,11 @@ from smoltolk.common.errors import InputError
 from smoltolk.common.progress import Bar
 from smoltolk.common.seeds import derive
 from smoltolk.data.documents import Document
+from smoltolk.data.prompts import pad_codes, pad_left
 from smoltolk.evaluation.scoring import evaluating
 from smoltolk.model.codebooks import frames_of
-from smoltolk.model.delays import SILENT
+from smoltolk.model.configuration import SmolTolkConfig
+from smoltolk.model.generation_modes import generation_settings
 from smoltolk.model.ids import IdSpace
 
 
@@ -95,9 +97,13 @@ def generate(
     width = max((document.codes.shape[1] for document in documents if document is not None), default=0)
     if any(len(prompt) == 0 for prompt in id_rows):
         raise InputError("every prompt must hold at least one id", "an empty prompt", "begin with an end id")
-    drawing = {"do_sample": False}
+    drawing: dict[str, Any] = {"do_sample": False}
     if sampling is not None:
-        drawing = {"do_sample": True, "temperature": sampling.temperature, "top_k": sampling.top_k}  # type: ignore[dict-item]
+        drawing = {"do_sample": True, "temperature": sampling.temperature, "top_k": sampling.top_k}
+    config = getattr(model, "config", None)
+    if isinstance(config, SmolTolkConfig) and config.predict_switch:  # it is held to the modality that was asked for
+        held = generation_settings(config, "speech" if config.id_space.is_speech(end_id) else "text")
+        drawing["logits_processor"] = held["logits_processor"]
     device = next(model.parameters()).device
     order = sorted(range(len(id_rows)), key=lambda index: (-len(id_rows[index]), index))
     results: dict[int, Generation] = {}
@@ -132,40 +138,6 @@ def _cut(row: np.ndarray, end_id: int, codes: np.ndarray | None) -> Generation:
     ends = np.flatnonzero(row == end_id)
     stop = ends[0] if len(ends) else len(row)
     return Generation(row[:stop], bool(len(ends)), None if codes is None else codes[:stop])
-
-
-def pad_left(
-    sequences: Sequence[Sequence[int] | np.ndarray], padding: int, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """``(input_ids, attention_mask)``, both int64 [B, longest]; the mask is 1 on real ids."""
-    longest = max(len(sequence) for sequence in sequences)
-    ids = np.full((len(sequences), longest), padding, np.int64)
-    mask = np.zeros((len(sequences), longest), np.int64)
-    for row, sequence in enumerate(sequences):
-        ids[row, longest - len(sequence) :] = sequence
-        mask[row, longest - len(sequence) :] = 1
-    return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
-
-
-def pad_codes(documents: Sequence[Document | None], length: int, width: int) -> torch.Tensor:
-    """Codes of prompts padded on the left to ``length``, and behind it what they owe: int64 [B, length + n, width].
-
-    Raises:
-        InputError: a prompt of ids alone.
-    """
-    held = [document for document in documents if document is not None]
-    if len(held) < len(documents):
-        raise InputError(
-            "a prompt of several codebooks is more than its ids",
-            f"{len(documents) - len(held)} prompts of ids alone",
-            "give the documents that the prompts were built with",
-        )
-    most = max(len(document.owed) for document in held)
-    codes = np.full((len(held), length + most, width), SILENT, np.int64)
-    for row, document in enumerate(held):
-        codes[row, length - len(document) : length] = document.codes
-        codes[row, length : length + len(document.owed)] = document.owed
-    return torch.from_numpy(codes)
 
 
 def to_text(generation: Generation, tokenizer: Any) -> str:

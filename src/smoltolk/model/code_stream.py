@@ -137,7 +137,7 @@ class CodeStream:
             raise InputError(
                 "speech is left when all codebooks have ended",
                 "an id that leaves it inside the delay, by a logits processor of the caller",
-                "end the prompt's speech first (Document.switch of smoltolk.data.documents does), or leave the processor",
+                "end the prompt's speech first (Document.switch does), or leave the processor out",
             )
         speaks = speaking(index, pads, self.space)
         if self._beams and bool((index >= 0).any()):

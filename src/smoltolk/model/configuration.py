@@ -51,8 +51,12 @@ class SmolTolkConfig(PreTrainedConfig):
         initializer_range: standard deviation of the speech tables, the selector and the projections.
         packs_documents: the text model keeps packed documents apart by their positions. Where it does not
             (``from_text_model`` tries it), they are computed side by side.
+        masks_spans: the text model's blocks take a ready mask. Where they do not (``from_text_model`` tries it), spans
+            are decoded one run of columns after the other (see :func:`smoltolk.model.span_decoding.decode_runs`).
         published_spans: mask spans as the code of ``vozlms/smoltolk_base`` does, where there is neither a cache nor
             packing (see :mod:`smoltolk.model.published`); for checkpoints trained with it.
+        text_model_name: hub id of the text model, where it came from the hub.
+        unit_fingerprint: of the unit tokenizer that made the units the model was trained with.
     """
 
     model_type = "smoltolk"
@@ -84,10 +88,13 @@ class SmolTolkConfig(PreTrainedConfig):
     predict_switch: bool = False
     initializer_range: float = 0.02
     packs_documents: bool = True
+    masks_spans: bool = True
     published_spans: bool = False
     num_codebooks: int = 1
     codebook_delays: list[int] | None = None
     codebook_weights: list[float] | None = None
+    text_model_name: str | None = None
+    unit_fingerprint: str | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
         # Tying belongs to the text model, which does it by itself; the speech head is tied functionally.
@@ -171,6 +178,11 @@ class SmolTolkConfig(PreTrainedConfig):
     def num_layers(self) -> int:
         """L, the backbone's."""
         return self._text.num_hidden_layers
+
+    @property
+    def max_position_embeddings(self) -> int:
+        """Longest sequence that the backbone was made for."""
+        return self._text.max_position_embeddings
 
     @property
     def input_width(self) -> int:

@@ -18,6 +18,7 @@ from transformers import AutoConfig, PreTrainedConfig
 from transformers.initialization import no_init_weights
 
 from smoltolk.common.errors import InputError
+from smoltolk.common.hub import hub_id
 from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.conversion_codebooks import codebook_settings, stack_codebooks
 from smoltolk.model.modeling import SmolTolkForCausalLM
@@ -114,11 +115,18 @@ def convert(
     text_config.tie_word_embeddings = text_config.tie_word_embeddings and torch.equal(
         table, tensors.get(prefix + "txt_unembed.weight", table)
     )
-    ids = _text_ids(settings, text_config, eos_text_id)
-    if names is _SMOLTOLK:
-        config = _smoltolk_config(settings, tensors, text_config, ids)
-    else:
-        config = _lf2ar_config(settings, tensors, text_config, ids)
+    describe = _smoltolk_config if names is _SMOLTOLK else _lf2ar_config
+    try:
+        config = describe(settings, tensors, text_config, _text_ids(settings, text_config, eos_text_id))
+    except (TypeError, ValueError, ZeroDivisionError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            "settings of a checkpoint are numbers, flags and names, as its code wrote them",
+            f"{type(error).__name__}: {error}",
+            "use the settings that were saved with its tensors",
+        ) from error
+    config.text_model_name = hub_id(str(settings.get("backbone") or ""))
     with no_init_weights():
         model = SmolTolkForCausalLM(config)
     _load(model, tensors, {source: target.format(**_places(model)) for source, target in names.items()})
@@ -187,7 +195,14 @@ def _lf2ar_text_config(settings: Settings, text_config: PreTrainedConfig | None)
     stored = settings.get("backbone_config")
     if text_config is None and stored is not None:
         stored = dict(stored)
-        text_config = AutoConfig.for_model(stored.pop("model_type"), **stored)
+        try:
+            text_config = AutoConfig.for_model(stored.pop("model_type"), **stored)
+        except (KeyError, ValueError) as error:
+            raise InputError(
+                "backbone_config must be the configuration of a model that transformers knows",
+                str(error).splitlines()[0],
+                "name the text model: its directory or hub id",
+            ) from error
     base = settings.get("rope_theta", -1)
     if text_config is not None and base > 0:
         text_config = copy.deepcopy(text_config)

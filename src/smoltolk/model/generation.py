@@ -8,9 +8,10 @@ from torch import Tensor
 from transformers.generation.candidate_generator import CandidateGenerator, PromptLookupCandidateGenerator
 
 from smoltolk.model.codebook_generation import CodebookGenerationMixin
+from smoltolk.model.transition_scores import TransitionScoresMixin
 
 
-class SmolTolkGenerationMixin(CodebookGenerationMixin):
+class SmolTolkGenerationMixin(CodebookGenerationMixin, TransitionScoresMixin):
     """``generate()`` as it is in transformers, with the answers that the one id space and the flat cache need."""
 
     def prepare_inputs_for_generation(self, *args: Any, code_stream: Any = None, **kwargs: Any) -> dict[str, Any]:

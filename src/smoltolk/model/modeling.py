@@ -18,11 +18,13 @@ from transformers import initialization as init
 from smoltolk.model.adapters import SpeechAdapter
 from smoltolk.model.assembly import add_control_rows, load_text_model, smoltolk_config
 from smoltolk.model.cache import CacheViews, History
+from smoltolk.model.card import CardMixin
 from smoltolk.model.codebook_loss import code_targets, codebook_loss
 from smoltolk.model.codebook_tables import code_logits, embed_codes
 from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.delays import SILENT
 from smoltolk.model.generation import SmolTolkGenerationMixin
+from smoltolk.model.generation_modes import generation_defaults
 from smoltolk.model.heads import TextHead
 from smoltolk.model.inputs import checked_codes, checked_ids
 from smoltolk.model.layer_mix import LayerMix
@@ -31,6 +33,7 @@ from smoltolk.model.modality import document_positions, document_starts, next_is
 from smoltolk.model.output import SmolTolkOutput
 from smoltolk.model.packing import side_by_side
 from smoltolk.model.published import published_visibility
+from smoltolk.model.span_decoding import decode_runs
 from smoltolk.model.spans import SpanBatch, find_spans, gather, group_spans, scatter
 
 _LOGITS_AT_ONCE = 1 << 24  # text logits that training holds at a time: 64 MiB of them
@@ -40,7 +43,7 @@ _OWN_MATRICES = (
 )  # fmt: skip
 
 
-class SmolTolkPreTrainedModel(PreTrainedModel):
+class SmolTolkPreTrainedModel(CardMixin, PreTrainedModel):
     """Loading, saving and initialisation."""
 
     config_class = SmolTolkConfig
@@ -92,6 +95,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
         self.output_projection = nn.Identity() if E_out == D else nn.Linear(D, E_out, bias=False)
         self.text_head = TextHead()  # no module: all it has is the backbone's
         self.post_init()
+        self.generation_config.update(**generation_defaults(config.id_space))
 
     @classmethod
     def from_text_model(
@@ -279,6 +283,13 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
             return units
         return units + embed_codes(speech_ids, codes, self.config.id_space, self.codebook_embed.weight)
 
+    def _lone_padding(self) -> Tensor:
+        """The embedding of a padding unit by itself, [1, 1, E]."""
+        config = self.config
+        padding = torch.tensor([[config.id_space.pad_speech]], device=self.speech_embed.weight.device)
+        silent = padding.new_full((1, 1, config.num_codebooks - 1), SILENT) if config.num_codebooks > 1 else None
+        return self._embed_units(padding, silent)
+
     def _fuse(
         self,
         text: Tensor,
@@ -300,9 +311,12 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
             return torch.where(is_speech[..., None], self.input_projection(units), text), ()
         if views is not None and history is not None:  # decoding: on the time grid, so that the cache has one clock
             T = units.shape[1]
-            mask = self.input_adapter.mask(units, history.visible(T))
-            positions = history.positions_in_span(T)
-            layers = self.input_adapter(units, mask, positions, views.input_adapter, all_layers=mixes_inputs)
+            if config.masks_spans:
+                mask = self.input_adapter.mask(units, history.visible(T))
+                positions = history.positions_in_span(T)
+                layers = self.input_adapter(units, mask, positions, views.input_adapter, all_layers=mixes_inputs)
+            else:
+                layers = decode_runs(self.input_adapter, units, history, views.input_adapter, mixes_inputs)
             fused = torch.where(is_speech[..., None], self.input_projection(layers[-1]).to(text.dtype), text)
             return fused, tuple(self.pool_projection(layer) for layer in layers) if mixes_inputs else ()
         if config.published_spans and document_ids is None:
@@ -311,14 +325,16 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
             return torch.where(is_speech[..., None], self.input_adapter(grid, mask)[-1], text), ()
         fused = text
         heard: tuple[Tensor, ...] = ()
-        if mixes_inputs:
-            padding = is_speech.new_full((1, 1), config.id_space.pad_speech, dtype=torch.long)
-            silent = None
-            if config.num_codebooks > 1:
-                silent = padding.new_full((1, 1, config.num_codebooks - 1), SILENT)
-            lone = self.input_adapter(self._embed_units(padding, silent).to(text.dtype), all_layers=True)
+        groups = group_spans(find_spans(is_speech, document_ids)) if spans is None else spans
+        nothing_heard = self.training and not any(group.num_spans for group in groups)
+        if mixes_inputs or nothing_heard:
+            lone = self.input_adapter(self._lone_padding().to(text.dtype), all_layers=mixes_inputs)
+            if nothing_heard:
+                # With weight zero, because no parameter may go without gradient, and of several processes that share
+                # out the adapter's parameters each must run it.
+                fused = fused + 0.0 * self.input_projection(lone[-1]).mean().to(text.dtype)
             heard = tuple(self.pool_projection(layer).to(text.dtype).expand_as(text) for layer in lone)
-        for group in group_spans(find_spans(is_speech, document_ids)) if spans is None else spans:
+        for group in groups:
             group = group.to(text.device)
             if group.num_spans:
                 # Side by side and right-padded, spans need no mask: what is padded lies in the future of what is real.
@@ -328,7 +344,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
                     scatter(self.pool_projection(layer), group, held)
                     for layer, held in zip(layers, heard, strict=False)
                 )
-        return fused, heard
+        return fused, heard if mixes_inputs else ()
 
     def _speech_head(self, states: Tensor) -> Tensor:
         """[..., D] -> [..., U]. Tied by using the matrix, not by sharing a parameter: PEFT would silently part them."""

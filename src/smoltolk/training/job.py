@@ -132,6 +132,7 @@ class TrainingJob:
             eos_text_id=self.tokenizer.eos_token_id,
             num_input_layers=self.preset.num_input_layers,
             num_output_layers=self.preset.num_output_layers,
+            unit_fingerprint=self.units.metadata.fingerprint,
             seed=self.seed,
         )
         trained = train_system(
