@@ -13,8 +13,9 @@ from transformers import AutoProcessor, BatchFeature, ProcessorMixin
 from transformers.utils import cached_file
 
 from smoltolk.common.errors import InputError
-from smoltolk.data.documents import recognition_prompt, synthesis_prompt
-from smoltolk.data.prompts import mixed_prompt, pad_left
+from smoltolk.data.documents import Document, recognition_prompt, synthesis_prompt
+from smoltolk.data.prompts import mixed_prompt, pad_codes, pad_left
+from smoltolk.model.codebooks import frames_of
 from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.ids import IdSpace
 from smoltolk.model.runs import split_runs
@@ -34,7 +35,7 @@ class Segment:
     Attributes:
         modality: ``text`` or ``speech``.
         text: what is written, None for speech.
-        units: int64 [n], from 0, None for text.
+        units: int64 [n], from 0; of several codebooks frames [n, Q], -1 where one has yet to speak; None for text.
     """
 
     modality: Literal["text", "speech"]
@@ -45,9 +46,9 @@ class Segment:
 class SmolTolkProcessor(ProcessorMixin):
     """Prompts of text and speech for a SmolTolk model.
 
-    A segment of a prompt is a text (``str``), units (integers [n], from 0) or a recording (floating point [samples],
-    mono), for which a unit tokenizer is needed. A prompt is one segment, or a list of them with ``<switch>`` put
-    between text and speech. A batch is a list of prompts::
+    A segment of a prompt is a text (``str``), units (integers [n], from 0; of several codebooks frames [n, Q]) or a
+    recording (floating point [samples], mono), for which a unit tokenizer is needed. A prompt is one segment, or a list
+    of them with ``<switch>`` put between text and speech. A batch is a list of prompts::
 
         processor(["Once upon a time", ["Say it back: ", units]], continue_in="speech")
 
@@ -98,7 +99,8 @@ class SmolTolkProcessor(ProcessorMixin):
             sample_rate: of recordings, Hz; None: that of the unit tokenizer.
 
         Returns:
-            ``input_ids`` and ``attention_mask``, int64 [B, T], padded on the left.
+            ``input_ids`` and ``attention_mask``, int64 [B, T], padded on the left; for several codebooks ``codes`` too,
+            int64 [B, T + n, Q - 1], as ``generate()`` takes them.
 
         Raises:
             InputError: an empty prompt or segment, units out of range, a recording without a unit tokenizer.
@@ -110,29 +112,29 @@ class SmolTolkProcessor(ProcessorMixin):
         rows = []
         for prompt in batch:
             segments = [self._read(content, sample_rate) for content in _as_list(prompt)]
-            rows.append(mixed_prompt(self.ids, segments, continue_in_speech=in_speech).input_ids)
+            rows.append(mixed_prompt(self.ids, segments, continue_in_speech=in_speech))
         return self._batch(rows)
 
     def recognition(self, speech: Content | Sequence[Content], *, sample_rate: int | None = None) -> BatchFeature:
         """Prompts that a model trained on recognition continues with what is said; as for a call."""
         return self._batch(
-            [
-                recognition_prompt(self.ids, self._read(one, sample_rate, wanted="speech")[1]).input_ids
-                for one in _as_list(speech)
-            ]
+            [recognition_prompt(self.ids, self._read(one, sample_rate, wanted="speech")[1]) for one in _as_list(speech)]
         )
 
     def synthesis(self, text: str | Sequence[str]) -> BatchFeature:
         """Prompts that a model trained on synthesis continues by speaking the text; as for a call."""
         return self._batch(
-            [synthesis_prompt(self.ids, self._read(one, None, wanted="text")[1]).input_ids for one in _as_list(text)]
+            [synthesis_prompt(self.ids, self._read(one, None, wanted="text")[1]) for one in _as_list(text)]
         )
 
-    def _batch(self, rows: list[np.ndarray]) -> BatchFeature:
+    def _batch(self, rows: list[Document]) -> BatchFeature:
         if not rows:
             raise InputError("a batch has a prompt at least", "none", "give one")
-        input_ids, attention_mask = pad_left(rows, self.ids.eos_text)
-        return BatchFeature({"input_ids": input_ids, "attention_mask": attention_mask})
+        input_ids, attention_mask = pad_left([row.input_ids for row in rows], self.ids.eos_text)
+        batch = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if self.ids.num_codebooks > 1:
+            batch["codes"] = pad_codes(rows, input_ids.shape[1], self.ids.num_codebooks - 1)
+        return BatchFeature(batch)
 
     def _read(self, content: Any, sample_rate: int | None, wanted: str | None = None) -> tuple[bool, np.ndarray]:
         """Whether a segment is speech, and its text ids or units."""
@@ -144,9 +146,12 @@ class SmolTolkProcessor(ProcessorMixin):
         values = content.detach().cpu().numpy() if isinstance(content, torch.Tensor) else np.asarray(content)
         if values.ndim == 1 and np.issubdtype(values.dtype, np.floating) and values.size:
             return True, self._encode(values, sample_rate)
-        if values.ndim != 1 or not np.issubdtype(values.dtype, np.integer) or not values.size:
+        several = self.ids.num_codebooks > 1
+        width = values.shape[1:] == ((self.ids.num_codebooks,) if several else ())
+        if not values.ndim or not width or not np.issubdtype(values.dtype, np.integer) or not values.size:
+            form = f"[n, {self.ids.num_codebooks}]" if several else "[n]"
             raise InputError(
-                "a segment is a text, units (integers [n]) or a recording (floating point [samples])",
+                f"a segment is a text, units (integers {form}) or a recording (floating point [samples])",
                 f"{type(content).__name__} of shape {values.shape} and type {values.dtype}",
                 "give one of them, not empty; mix the channels of a recording down",
             )
@@ -170,25 +175,35 @@ class SmolTolkProcessor(ProcessorMixin):
 
     # ------------------------------------------------------------------ out
 
-    def split(self, ids: Sequence[int] | np.ndarray | torch.Tensor) -> list[Segment]:
+    def split(
+        self, ids: Sequence[int] | np.ndarray | torch.Tensor, codes: np.ndarray | torch.Tensor | None = None
+    ) -> list[Segment]:
         """What ids say: runs of text and of units, in order. Control ids, ends and padding are left out.
 
         Args:
             ids: [T], e.g. a row of what ``generate()`` returns, with or without its prompt.
+            codes: [T, Q - 1], those beside them, for frames of several codebooks; None: units of the first alone.
         """
         values = np.asarray(ids.cpu() if isinstance(ids, torch.Tensor) else ids)
         if values.ndim != 1:
             raise InputError("ids of one row are split at a time", f"shape {values.shape}", "use batch_split")
+        runs = split_runs(values.tolist(), self.ids)
+        said = iter([np.array(run.ids, np.int64) for run in runs if run.is_speech])
+        if codes is not None:
+            frames = frames_of(torch.from_numpy(values.astype(np.int64)), torch.as_tensor(codes).cpu(), self.ids)
+            said = iter([run.numpy() for run in frames])
         return [
-            Segment("speech", units=np.array(run.ids, np.int64))
+            Segment("speech", units=next(said))
             if run.is_speech
             else Segment("text", text=self.tokenizer.decode(run.ids, skip_special_tokens=True))
-            for run in split_runs(values.tolist(), self.ids)
+            for run in runs
         ]
 
-    def batch_split(self, ids: Sequence[Any] | np.ndarray | torch.Tensor) -> list[list[Segment]]:
-        """:meth:`split` of each row of ids [B, T]."""
-        return [self.split(row) for row in ids]
+    def batch_split(
+        self, ids: Sequence[Any] | np.ndarray | torch.Tensor, codes: np.ndarray | torch.Tensor | None = None
+    ) -> list[list[Segment]]:
+        """:meth:`split` of each row of ids [B, T], with codes [B, T, Q - 1] or without."""
+        return [self.split(row, None if codes is None else codes[number]) for number, row in enumerate(ids)]
 
     def decode(self, ids: Sequence[int] | np.ndarray | torch.Tensor, **kwargs: Any) -> str:
         """Ids [T] as one line to read: text as it is, units in brackets, ``Say it: [3 17 4]``."""
@@ -237,19 +252,24 @@ class SmolTolkProcessor(ProcessorMixin):
         return super().from_pretrained(name, units=units, **kwargs)
 
     def _check_unit_tokenizer(self, units: UnitTokenizer) -> None:
-        if units.num_units != self.ids.num_units or self.unit_fingerprint not in (None, units.fingerprint):
+        several = units.num_codebooks != self.ids.num_codebooks
+        if units.num_units != self.ids.num_units or several or self.unit_fingerprint not in (None, units.fingerprint):
             wanted = f" ({self.unit_fingerprint[:16]})" if self.unit_fingerprint else ""
             raise InputError(
                 "a model hears the units that it was trained with",
-                f"a tokenizer of {units.num_units} units ({units.fingerprint[:16]}),"
-                f" a model of {self.ids.num_units}{wanted}",
+                f"a tokenizer of {_size(units)} units ({units.fingerprint[:16]}), a model of {_size(self.ids)}{wanted}",
                 "name the unit tokenizer of this model",
             )
 
 
+def _size(units: UnitTokenizer | IdSpace) -> str:
+    return f"{units.num_codebooks} x {units.num_units}" if units.num_codebooks > 1 else f"{units.num_units}"
+
+
 def _ids_of(fields: dict[str, Any]) -> IdSpace:
     """The id space as JSON gives it back."""
-    return IdSpace(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+    held: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+    return IdSpace(**held)
 
 
 def _as_list(value: Any) -> list[Any]:
