@@ -87,8 +87,8 @@ def test_recordings_become_frames(processor: SmolTolkProcessor) -> None:
 def test_generate_continues_a_batch(modality: str, processor: SmolTolkProcessor, model: SmolTolkForCausalLM) -> None:
     batch = processor([["Once", frames(3)], "upon a time", ["so", frames(6), "there"]], continue_in=modality)
     made = model.generate(
-        **batch, **generation_settings(model.config, modality), max_new_tokens=300, do_sample=True,
-        return_dict_in_generate=True,
+        **batch, **generation_settings(model.config, modality), do_sample=True, return_dict_in_generate=True,
+        max_new_tokens=300 if modality == "speech" else 20,
     )  # fmt: skip
     length = batch["input_ids"].shape[1]
     for row, codes in zip(made.sequences, made.codes, strict=True):
