@@ -313,8 +313,8 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, UnifiedGenerationMixin):
         groups = group_spans(find_spans(is_speech, document_ids)) if spans is None else spans
         silent = self.training and not any(group.num_spans for group in groups)
         if mixes_inputs or silent:
-            padding = self.speech_embed.weight[config.id_space.pad_speech - config.speech_offset]
-            lone = self.input_adapter(padding[None, None].to(text.dtype), all_layers=mixes_inputs)
+            padding = torch.full((1, 1), config.id_space.pad_speech - config.speech_offset, device=text.device)
+            lone = self.input_adapter(self.speech_embed(padding).to(text.dtype), all_layers=mixes_inputs)
             # With weight zero, because no parameter may go without gradient, and of several processes that share out
             # the adapter's parameters each must run it.
             fused = fused + 0.0 * self.input_projection(lone[-1]).mean().to(text.dtype) if silent else fused
@@ -333,8 +333,12 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, UnifiedGenerationMixin):
 
     def _speech_head(self, states: Tensor) -> Tensor:
         """[..., D] -> [..., U]. Tied by using the matrix, not by sharing a parameter: PEFT would silently part them."""
-        weight = self.speech_embed.weight if self.config.tie_speech_embeddings else self.speech_unembed.weight
-        return F.linear(states, weight.to(states.dtype))
+        if not self.config.tie_speech_embeddings:
+            return self.speech_unembed(states)
+        table = self.speech_embed
+        if not isinstance(table, nn.Embedding):  # LoRA of PEFT around it: what it adds belongs to the head too
+            return F.linear(states, table(torch.arange(self.config.id_space.num_speech_ids, device=states.device)))
+        return F.linear(states, table.weight.to(states.dtype))
 
     def _text_head(self, states: Tensor) -> Tensor:
         """[N, D] -> [N, V], the backbone's own; control ids are impossible."""
