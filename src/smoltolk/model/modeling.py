@@ -31,8 +31,9 @@ from smoltolk.model.loss import mean_entropy, modality_loss
 from smoltolk.model.modality import document_positions, document_starts, next_is_speech
 from smoltolk.model.packing import side_by_side
 from smoltolk.model.published import published_visibility
+from smoltolk.model.span_adapting import adapt_spans
 from smoltolk.model.span_decoding import decode_runs
-from smoltolk.model.spans import SpanBatch, find_spans, gather, group_spans, scatter
+from smoltolk.model.spans import SpanBatch, find_spans, group_spans, scatter
 from smoltolk.model.transition_scores import UnifiedGenerationMixin
 
 _LOGITS_AT_ONCE = 1 << 24  # text logits that training holds at a time: 64 MiB of them
@@ -308,28 +309,24 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, UnifiedGenerationMixin):
             grid = torch.where(is_speech[..., None], units, text)
             mask = self.input_adapter.mask(grid, published_visibility(is_speech))
             return torch.where(is_speech[..., None], self.input_adapter(grid, mask)[-1], text), ()
-        fused = text
-        heard: tuple[Tensor, ...] = ()
         groups = group_spans(find_spans(is_speech, document_ids)) if spans is None else spans
+        padding = None
         silent = self.training and not any(group.num_spans for group in groups)
         if mixes_inputs or silent:
             padding = torch.full((1, 1), config.id_space.pad_speech - config.speech_offset, device=text.device)
-            lone = self.input_adapter(self.speech_embed(padding).to(text.dtype), all_layers=mixes_inputs)
-            # With weight zero, because no parameter may go without gradient, and of several processes that share out
-            # the adapter's parameters each must run it.
-            fused = fused + 0.0 * self.input_projection(lone[-1]).mean().to(text.dtype) if silent else fused
+            padding = self.speech_embed(padding).to(text.dtype)
+        adapted, lone = adapt_spans(self.input_adapter, units, groups, padding, mixes_inputs)
+        # A batch without speech takes the lone unit with weight zero: no parameter may go without gradient.
+        fused = text + 0.0 * self.input_projection(lone[-1]).mean().to(text.dtype) if silent else text
+        heard: tuple[Tensor, ...] = ()
+        if mixes_inputs:
             heard = tuple(self.pool_projection(layer).to(text.dtype).expand_as(text) for layer in lone)
-        for group in groups:
-            group = group.to(text.device)
-            if group.num_spans:
-                # Side by side and right-padded, spans need no mask: what is padded lies in the future of what is real.
-                layers = self.input_adapter(gather(units, group), all_layers=mixes_inputs)
-                fused = scatter(self.input_projection(layers[-1]), group, fused)
-                heard = tuple(
-                    scatter(self.pool_projection(layer), group, held)
-                    for layer, held in zip(layers, heard, strict=False)
-                )
-        return fused, heard if mixes_inputs else ()
+        for group, layers in adapted:
+            fused = scatter(self.input_projection(layers[-1]), group, fused)
+            heard = tuple(
+                scatter(self.pool_projection(layer), group, held) for layer, held in zip(layers, heard, strict=False)
+            )
+        return fused, heard
 
     def _speech_head(self, states: Tensor) -> Tensor:
         """[..., D] -> [..., U]. Tied by using the matrix, not by sharing a parameter: PEFT would silently part them."""
