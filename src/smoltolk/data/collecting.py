@@ -1,0 +1,295 @@
+"""Recordings with what is said in them -> a corpus, part after part, in worker processes.
+
+Where the recordings come from (a folder, manifests, another corpus) is the items' affair; here their words get times,
+long ones are cut, the sound is written, and what cannot be used is rejected with its reason. A second run continues
+where the first stopped.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+
+from smoltolk.common.errors import InputError, NotFoundError
+from smoltolk.common.files import atomic_directory, remove_leftovers
+from smoltolk.common.progress import bar
+from smoltolk.common.workers import parallel_map
+from smoltolk.data.corpora import CorpusInfo, Counts, claim, digest_of, finished, part_path, write_part
+from smoltolk.data.segments import Stretch, cut_at_pauses, shifted
+from smoltolk.data.speak import gather_rejected
+from smoltolk.data.timing import Limits, aligner_of, check_alignment, limits_for
+from smoltolk.data.utterances import Utterance, problem_with_times
+from smoltolk.data.word_files import Said
+from smoltolk.speech.audio import SAMPLE_RATE, num_samples, save
+from smoltolk.speech.segments import Segment
+
+RECORDINGS_PER_PART = 20
+
+
+class Item(Protocol):
+    """A recording that a corpus is made of; picklable, and cheap until it is read."""
+
+    @property
+    def id(self) -> str:
+        """What it will be called: a file name without its suffix, unlike all others."""
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Its ``speaker``, and its ``language`` and ``source`` where these are not those of the whole corpus."""
+
+    @property
+    def place(self) -> str:
+        """Where it lies, for whoever reads why it was rejected."""
+
+    @property
+    def original(self) -> Path | None:
+        """A file with this recording and nothing else, if there is one."""
+
+    def identity(self) -> tuple[str | int | float, ...]:
+        """What changes when the recording or its text does."""
+
+    def said(self) -> Said:
+        """What is said in it.
+
+        Raises:
+            InputError, NotFoundError: it cannot be used.
+        """
+
+    def sound(self) -> np.ndarray:
+        """float32 [samples], 16 kHz.
+
+        Raises:
+            InputError, NotFoundError: it cannot be used.
+        """
+
+
+@dataclass(frozen=True)
+class Making:
+    """How a corpus is made.
+
+    Attributes:
+        source, language: kept with every utterance that has none of its own.
+        aligner: finds the times of words that have none (see :func:`smoltolk.data.timing.aligner_of`); None: they stay
+            without.
+        lowest_score: alignments below it are rejected; None: the aligner's usual limit.
+        longest: seconds; what is longer is cut at pauses, and becomes several utterances. None: nothing is cut.
+        sound: ``flac`` writes it anew, 16 kHz; ``symlink`` and ``hardlink`` keep the original where there is one (the
+            latter copies it where the file system cannot link).
+        per_part: recordings that are written, and lost to a kill, together.
+    """
+
+    source: str
+    language: str = "en"
+    aligner: str | None = None
+    lowest_score: float | None = None
+    longest: float | None = None
+    sound: Literal["flac", "symlink", "hardlink"] = "flac"
+    per_part: int = RECORDINGS_PER_PART
+
+    def __post_init__(self) -> None:
+        if self.longest is not None and not self.longest > 0:
+            raise InputError("an utterance lasts longer than 0 s", f"{self.longest:g} s", "give a longer one")
+
+    @property
+    def limits(self) -> Limits:
+        """What an alignment must reach."""
+        return limits_for(self.aligner, self.lowest_score) if self.aligner is not None else Limits(0.0)
+
+    def identity(self) -> tuple[str | int | float, ...]:
+        """What the corpus depends on, but for its items."""
+        score = self.limits.score if self.aligner is not None else 0.0
+        return self.source, self.language, self.aligner or "", score, self.longest or 0.0, self.sound, self.per_part
+
+
+@dataclass(frozen=True)
+class _Job:
+    directory: Path
+    items: tuple[Item, ...]
+    making: Making
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Words, phones and scores of a recording, or of a stretch of one."""
+
+    words: tuple[Segment, ...]
+    phones: tuple[Segment, ...]
+    scores: tuple[float, ...]
+
+
+def make_corpus(items: Iterable[Item], out_dir: Path, making: Making, *, workers: int | None = None) -> Counts:
+    """Make a corpus; what cannot be used goes to ``rejected.jsonl`` with its reason.
+
+    The result does not depend on the number of workers.
+
+    Args:
+        items: read twice, in the same order each time; a part of them is in memory at once.
+        out_dir: a new directory, or one that an earlier, equal call has begun to fill.
+        making: how.
+        workers: processes; None means one per processor, 0 this one.
+
+    Returns:
+        Counts over the whole corpus, earlier runs included.
+
+    Raises:
+        InputError: no items, ``out_dir`` holds another corpus, or no recording could be used.
+        MissingExtraError: the aligner is not installed.
+        WorkerError: a worker was killed; the same call continues.
+        OSError: the disk is full; nothing half-written is left.
+    """
+    if making.aligner is not None:
+        aligner_of(making.aligner)  # a missing extra shows before the work begins
+    count = 0
+
+    def identities() -> Iterator[tuple[str | int | float, ...]]:
+        nonlocal count
+        for item in items:
+            count += 1
+            yield item.identity()
+
+    digest = digest_of(itertools.chain([making.identity()], identities()))
+    num_parts = -(-count // making.per_part)
+    claim(out_dir, CorpusInfo(making.source, digest, num_parts, count))
+    remove_leftovers(out_dir / "parts")
+    done_before = sum(
+        min(making.per_part, count - k * making.per_part) for k in range(num_parts) if finished(out_dir, k)
+    )
+    with bar(f"corpus {out_dir.name}", count - done_before, "recordings") as progress:
+        for done in parallel_map(_make_part, _jobs(items, out_dir, making), workers=workers):
+            progress.advance(done)
+    counts = gather_rejected(out_dir, num_parts)
+    if not counts.num_utterances:
+        raise InputError(
+            "some recordings of a corpus must be usable",
+            f"all {counts.num_rejected} were rejected",
+            f"see {out_dir / 'rejected.jsonl'}, then delete {out_dir} and run it again",
+        )
+    return counts
+
+
+def _jobs(items: Iterable[Item], out_dir: Path, making: Making) -> Iterator[_Job]:
+    remaining = iter(items)
+    for part in itertools.count():
+        batch = tuple(itertools.islice(remaining, making.per_part))
+        if not batch:
+            return
+        if not finished(out_dir, part):
+            yield _Job(part_path(out_dir, part), batch, making)
+
+
+def _make_part(job: _Job) -> int:
+    utterances: list[Utterance] = []
+    rejected: list[dict[str, str]] = []
+    with atomic_directory(job.directory) as directory:
+        for item in job.items:
+            for name, made in _utterances(item, job.making, directory):
+                if isinstance(made, Utterance):
+                    utterances.append(made)
+                else:
+                    rejected.append({"id": name, "audio": item.place, "reason": made})
+        write_part(directory, utterances, rejected)
+    return len(job.items)
+
+
+def _utterances(item: Item, making: Making, directory: Path) -> Iterator[tuple[str, Utterance | str]]:
+    """The utterances that a recording becomes, or why it, or a piece of it, becomes none."""
+    try:
+        said = item.said()
+        waveform = item.sound()
+        piece, score = _timed(said, waveform, making)
+        seconds = len(waveform) / SAMPLE_RATE
+        stretches = _stretches(piece, seconds, making)
+        if not stretches:
+            utterance = _utterance(item, item.id, said.text, waveform, piece, making)
+            if score is not None:
+                check_alignment(waveform, piece.words, piece.scores, making.limits, score)
+            yield item.id, _with_sound(utterance, waveform, item.original, making, directory)
+            return
+    except (InputError, NotFoundError, PermissionError, MemoryError) as error:
+        yield item.id, str(error) or type(error).__name__
+        return
+    for number, stretch in enumerate(stretches):
+        name = f"{item.id}-{number:04d}"
+        try:
+            part = waveform[num_samples(stretch.start) : num_samples(stretch.end)]
+            own = _cut(piece, stretch)
+            utterance = _utterance(item, name, " ".join(word.text for word in own.words), part, own, making)
+            if making.longest is not None and utterance.seconds > making.longest + 1 / SAMPLE_RATE:
+                raise InputError(
+                    f"an utterance lasts {making.longest:g} s at most",
+                    f"{own.words[0].text!r} alone lasts {utterance.seconds:.1f} s",
+                    "listen whether the recording says its text there",
+                )
+            if score is not None:
+                check_alignment(part, own.words, own.scores, making.limits)
+            yield name, _with_sound(utterance, part, None, making, directory)
+        except InputError as error:
+            yield name, str(error)
+
+
+def _timed(said: Said, waveform: np.ndarray, making: Making) -> tuple[_Piece, float | None]:
+    """Words with times, and the score of the whole if they were aligned here."""
+    if said.words or making.aligner is None:
+        problem = problem_with_times(said.words, len(waveform) / SAMPLE_RATE)
+        if problem is not None:
+            raise InputError("words lie within their recording, in order", problem, "correct their times")
+        return _Piece(said.words, (), said.scores), None
+    found = aligner_of(making.aligner).align(waveform, said.text)
+    return _Piece(found.words, found.phones, found.scores), found.score
+
+
+def _stretches(piece: _Piece, seconds: float, making: Making) -> list[Stretch]:
+    if making.longest is None or seconds <= making.longest:
+        return []
+    if not piece.words:
+        raise InputError(
+            f"a recording longer than {making.longest:g} s is cut between its words",
+            f"{seconds:.1f} s, and no times of words",
+            "align it, or allow longer ones",
+        )
+    return cut_at_pauses(piece.words, seconds, making.longest)
+
+
+def _cut(piece: _Piece, stretch: Stretch) -> _Piece:
+    start, end = stretch.start, stretch.end
+    own = piece.words[stretch.first : stretch.stop]
+    words = tuple(
+        Segment(word.text, min(max(word.start, start), end) - start, min(max(word.end, start), end) - start)
+        for word in own
+    )
+    return _Piece(words, shifted(piece.phones, start, end), piece.scores[stretch.first : stretch.stop])
+
+
+def _utterance(item: Item, name: str, text: str, waveform: np.ndarray, piece: _Piece, making: Making) -> Utterance:
+    names = {"language": making.language, "source": making.source, **item.names}
+    seconds = len(waveform) / SAMPLE_RATE
+    return Utterance(
+        id=name, text=text, audio=None, seconds=seconds, words=piece.words, phones=piece.phones, scores=piece.scores,
+        **names,
+    )  # fmt: skip
+
+
+def _with_sound(
+    utterance: Utterance, waveform: np.ndarray, original: Path | None, making: Making, directory: Path
+) -> Utterance:
+    """Write the sound of an utterance beside the others of its part."""
+    if original is None or making.sound == "flac":
+        audio = directory / f"{utterance.id}.flac"
+        save(audio, waveform)
+    else:
+        audio = directory / f"{utterance.id}{original.suffix.lower()}"
+        if making.sound == "symlink":
+            audio.symlink_to(original.resolve())
+        else:
+            try:
+                os.link(original.resolve(), audio)
+            except OSError:  # another file system, or one without links
+                shutil.copyfile(original, audio)
+    return replace(utterance, audio=audio)
