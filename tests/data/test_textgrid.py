@@ -106,7 +106,7 @@ time = st.floats(0, 1e4)
 def test_the_short_format_holds_any_label(
     tiers: list[tuple[str, list[Segment]]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    path = tmp_path_factory.mktemp("grid") / "a.TextGrid"
+    path = tmp_path_factory.getbasetemp() / "any.TextGrid"
     path.write_bytes(short(tiers, 3.0).encode())
     assert [(tier.name, list(tier.intervals)) for tier in read_textgrid(path)] == tiers
 

@@ -10,7 +10,9 @@ cannot be used costs that line only.
                    "alignment": {"word": [[symbol, start, duration, score], ...]}}
     cuts          {"id", "start", "duration", "channel", "recording": {...}, "supervisions": [...]}
 
-Times are seconds: of a supervision and its words from the start of the recording, in a cut from the start of the cut.
+Times are seconds. A supervision starts so long after its recording, in a cut after the cut. Words count from the start
+of the recording, also in a cut; some writers let them count from the cut or from the supervision, which shows where
+they would lie outside the supervision otherwise.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ import numpy as np
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.data.recordings import file_name
 from smoltolk.data.stretches import load_stretch
+from smoltolk.data.utterances import SLACK_SECONDS
 from smoltolk.data.word_files import Said, said_of
 from smoltolk.speech.segments import Segment
 
@@ -187,7 +190,7 @@ class Manifests:
     ) -> Supervised:
         audio, in_file = self._source(recording, row.get("channel", channel), path)
         begin, seconds = float(row["start"]), float(row["duration"])
-        words, scores = _words(row, begin)
+        words, scores = _words(row, seconds, (offset + begin, begin, 0.0))
         texts = (_inside(row, key) for key in self._text_keys)
         names = {"speaker": str(row.get("speaker") or row.get("recording_id") or recording["id"])}
         if row.get("language"):
@@ -235,21 +238,35 @@ def _unusable(path: Path, number: int, problem: InputError, row: dict[str, Any] 
     return Supervised(name, path, 0.0, 0.0, names={"speaker": ""}, problem=problem)
 
 
-def _words(row: dict[str, Any], begin: float) -> tuple[tuple[Segment, ...], tuple[float, ...]]:
-    """Words of a supervision from its start on, without the pauses that aligners write between them."""
+def _words(
+    row: dict[str, Any], seconds: float, begins: Sequence[float]
+) -> tuple[tuple[Segment, ...], tuple[float, ...]]:
+    """Words of a supervision from its start on, without the pauses that aligners write between them.
+
+    Args:
+        row: the supervision.
+        seconds: its length.
+        begins: its start, from wherever its words may count; the first that puts them inside it is taken.
+    """
     words: list[Segment] = []
     scores: list[float] = []
     for item in (row.get("alignment") or {}).get("word") or ():
         values: list[Any] = (
             [item.get(n) for n in ("symbol", "start", "duration", "score")] if isinstance(item, dict) else item
         )
-        symbol, start, seconds = str(values[0]), float(values[1]) - begin, float(values[2])
+        symbol, start, length = str(values[0]), float(values[1]), float(values[2])
         if not symbol.strip() or symbol.casefold() in ("<eps>", "<sil>", "sil", "sp"):
             continue
-        words.append(Segment(symbol, start, start + seconds))
+        words.append(Segment(symbol, start, start + length))
         if len(values) > 3 and values[3] is not None:
             scores.append(float(values[3]))
-    return tuple(words), tuple(scores) if len(scores) == len(words) else ()
+    if not words:
+        return (), ()
+    first, last = min(word.start for word in words), max(word.end for word in words)
+    fitting = (b for b in begins if first >= b - SLACK_SECONDS and last <= b + seconds + SLACK_SECONDS)
+    begin = next(fitting, begins[0])
+    timed = tuple(Segment(word.text, word.start - begin, word.end - begin) for word in words)
+    return timed, tuple(scores) if len(scores) == len(words) else ()
 
 
 def _inside(row: Any, key: str) -> Any:
