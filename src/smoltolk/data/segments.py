@@ -14,7 +14,7 @@ from smoltolk.speech.segments import Segment
 
 # A cut costs less the longer its pause is; inside a sentence it costs this much more. A third of a second is a breath.
 _PAUSE_SECONDS, _INSIDE_SENTENCE, _ANY_CUT = 0.3, 0.25, 0.1
-_SHORT_SHARE, _SHORT_COST = 0.25, 0.5  # pieces below a quarter of the longest cost up to this much more
+_SHORT_SHARE, _SHORT_COST = 0.5, 0.5  # pieces below half of the longest cost up to this much more
 _MARGIN_SECONDS = 0.3  # of a pause, kept on either side
 
 
