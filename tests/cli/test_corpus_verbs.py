@@ -42,13 +42,13 @@ def test_a_folder_is_collected_then_aligned(folder: Path, place: Path, smoltolk:
     timed, told = read_corpus(place / "corpus")
     assert timed.words and not told.words and timed.language == "xx"
     aligned = smoltolk("align", place / "corpus", place / "aligned", "--workers", 0, "--longest", 6)
-    assert aligned.code == 0 and "recordings  2" in aligned.out and "50%: -" in aligned.out
+    assert aligned.code == 0 and "recordings  2" in aligned.out and "50% below 0." in aligned.out
     pieces = list(read_corpus(place / "aligned"))
-    assert len(pieces) > 2 and all(piece.words and piece.scores and piece.seconds <= 6 for piece in pieces)
+    assert len(pieces) > 2 and all(piece.words and piece.confidences and piece.seconds <= 6 for piece in pieces)
 
 
 def test_what_is_dropped_is_counted(place: Path, smoltolk: Callable) -> None:
-    strict = smoltolk("align", place / "corpus", place / "strict", "--workers", 0, "--lowest-score", -0.1)
+    strict = smoltolk("align", place / "corpus", place / "strict", "--workers", 0, "--lowest-confidence", 1)
     assert strict.code == 1 and "all 2 were rejected" in strict.err
     timed = next(iter(read_corpus(place / "corpus")))
     wrong = Path(shutil.copytree(place / "corpus", place / "wrong"))

@@ -155,21 +155,23 @@ def test_a_piece_that_does_not_say_its_text_is_dropped_alone(
     one = load(story.audio)
     seconds = len(one) / 16_000
     second_half = tuple(replace(s, start=s.start + seconds, end=s.end + seconds) for s in story.words)
-    unsure = [-1.0] * len(story.words) + [-9.0] * len(story.words)
+    sure = [0.9] * len(story.words) + [0.2] * len(story.words)
 
     class Told:
-        def align(self, waveform: np.ndarray, text: str, sample_rate: int = 16_000) -> Alignment:
-            return Alignment((*story.words, *second_half), story.phones, tuple(unsure), -5.0, 1.0)
+        name, lowest_confidence = "told", 0.5
 
-    monkeypatch.setattr(collecting, "aligner_of", lambda name: Told())
+        def align_batch(self, waveforms: list[np.ndarray], texts: list[str]) -> list[Alignment]:
+            return [Alignment((*story.words, *second_half), story.phones, tuple(sure), 0.0, 1.0, tuple(sure))]
+
+    monkeypatch.setattr(collecting, "aligner_of", lambda *_: Told())
     (tmp_path / "in").mkdir()
     save(tmp_path / "in" / "a.flac", np.concatenate([one, one]))
     (tmp_path / "in" / "a.txt").write_text(f"{story.text} {story.text}")
     counts = collect(tmp_path / "in", tmp_path / "out", longest=seconds + 0.5, workers=0)
     (kept,) = read_corpus(tmp_path / "out")
     assert (kept.id, kept.text, counts.num_rejected) == ("a-0000", story.text, 1)
-    assert kept.scores == (-1.0,) * len(story.words) and kept.phones
-    assert "a score of -5 at least" in rejected(tmp_path / "out")["a-0001"]
+    assert kept.confidences == (0.9,) * len(story.words) and kept.phones
+    assert "a confidence of 0.5 at least" in rejected(tmp_path / "out")["a-0001"]
 
 
 def test_memory_and_permissions_reject_one_recording(odd: Path, tmp_path: Path) -> None:

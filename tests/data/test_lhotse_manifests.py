@@ -64,7 +64,7 @@ def test_a_segment_with_its_channel_and_its_words(sound: Path, write: Callable[.
     assert validate_corpus(tmp_path / "corpus") == counts
     one, other = read_corpus(tmp_path / "corpus")
     assert (one.id, one.text, one.speaker, one.language, one.source) == ("a", "Hello you.", "anna", "nl", "manifests")
-    assert one.words == (Segment("Hello", 0.5, 1.0), Segment("you.", 1.25, 2.25)) and one.scores == (0.9, 0.7)
+    assert one.words == (Segment("Hello", 0.5, 1.0), Segment("you.", 1.25, 2.25)) and one.confidences == (0.9, 0.7)
     assert one.audio is not None and other.audio is not None
     middle = load(one.audio)[8_000:40_000].reshape(4, 8_000).mean(1)  # half seconds from 2.5 s on
     assert middle == pytest.approx([0.1, 0.15, 0.15, 0.2], abs=2e-3)

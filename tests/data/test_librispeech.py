@@ -61,8 +61,8 @@ def test_the_whole_way(tree: Path, spoken_corpus: Path, phone_units_dir: Path, t
     true = {story.text: story for story in read_corpus(spoken_corpus)}
     for mine, story in zip(read_corpus(aligned), true.values(), strict=False):
         assert mine.speaker in ("84", "85") and mine.source == "librispeech" and mine.language == "English"
-        assert len(mine.scores) == len(mine.words) == len(story.words)
-        assert -8 < np.mean(mine.scores) < 0 and report["scores"]["p5"] <= np.median(mine.scores)
+        assert len(mine.confidences) == len(mine.words) == len(story.words)
+        assert 0.65 < np.mean(mine.confidences) < 1 and report["confidence"]["p5"] <= np.median(mine.confidences)
         assert np.mean([abs(a.start - b.start) for a, b in zip(mine.words, story.words, strict=True)]) < 0.05
 
     assert prepare(aligned, phone_units_dir, shards, workers=0).num_utterances == 4

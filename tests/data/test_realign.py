@@ -45,7 +45,7 @@ def test_words_get_times_and_scores(aligned: Path, spoken_corpus: Path) -> None:
         assert (mine.text, mine.speaker, mine.source, mine.language) == (
             story.text, story.speaker, story.source, story.language,
         )  # fmt: skip
-        assert len(mine.scores) == len(mine.words) and all(-10 < score <= 0 for score in mine.scores)
+        assert len(mine.confidences) == len(mine.words) and all(0.3 < one <= 1 for one in mine.confidences)
         assert np.mean([abs(a.start - b.start) for a, b in zip(mine.words, story.words, strict=True)]) < 0.05
 
 
@@ -62,10 +62,10 @@ def test_the_report_counts_what_was_dropped(aligned: Path, mixed: Path) -> None:
     assert (report["asked"], report["utterances"], sum(report["dropped"].values())) == (8, 6, 2)
     assert {row["id"] for row in rejected} == {rows_of(mixed, part)[0]["id"] for part in (0, 1)}
     assert "an audio file must exist" in report["dropped"]
-    scores = [score for mine in read_corpus(aligned) for score in mine.scores]
-    assert report["words"] == len(scores)
-    assert report["scores"]["p50"] == pytest.approx(np.median(scores), abs=1e-3)
-    assert report["aligner"] == "pocketsphinx" and report["lowest_score"] == -5.0
+    sure = [one for mine in read_corpus(aligned) for one in mine.confidences]
+    assert report["words"] == len(sure)
+    assert report["confidence"]["p50"] == pytest.approx(np.median(sure), abs=1e-3)
+    assert report["aligner"] == "pocketsphinx" and report["lowest_confidence"] == 0.65
 
 
 def test_the_same_call_continues_and_another_is_refused(aligned: Path, mixed: Path) -> None:
@@ -74,17 +74,17 @@ def test_the_same_call_continues_and_another_is_refused(aligned: Path, mixed: Pa
     assert align_corpus(mixed, aligned, workers=0) == report
     assert {path: path.stat().st_mtime_ns for path in (aligned / "parts").rglob("*")} == before
     with pytest.raises(InputError, match="holds another corpus"):
-        align_corpus(mixed, aligned, lowest_score=-4.0, workers=0)
+        align_corpus(mixed, aligned, lowest_confidence=0.7, workers=0)
 
 
 def test_strict_limits_drop_everything_but_lose_nothing(spoken_corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="all 8 were rejected"):
-        align_corpus(spoken_corpus, tmp_path / "out", lowest_score=-0.1, workers=0)
+        align_corpus(spoken_corpus, tmp_path / "out", lowest_confidence=1.0, workers=0)
     assert len((tmp_path / "out" / "rejected.jsonl").read_text().splitlines()) == 8
 
 
 def test_long_ones_are_cut(spoken_corpus: Path, tmp_path: Path) -> None:
-    report = align_corpus(spoken_corpus, tmp_path / "out", longest=4.0, lowest_score=-9.0, workers=0)
+    report = align_corpus(spoken_corpus, tmp_path / "out", longest=4.0, lowest_confidence=0.2, workers=0)
     pieces = list(read_corpus(tmp_path / "out"))
     assert report["utterances"] == len(pieces) > 8 and max(piece.seconds for piece in pieces) <= 4.0
     assert validate_corpus(tmp_path / "out").num_utterances == len(pieces)
@@ -96,6 +96,10 @@ def test_long_ones_are_cut(spoken_corpus: Path, tmp_path: Path) -> None:
 
 
 def test_mistakes(spoken_corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="between 0 and 1"):
+        align_corpus(spoken_corpus, tmp_path / "out", lowest_confidence=-5.0, workers=0)
+    with pytest.raises(InputError, match="'nl'"):
+        align_corpus(spoken_corpus, tmp_path / "out", language="nl", workers=0)
     with pytest.raises(InputError, match="twice"):
         align_corpus(spoken_corpus, spoken_corpus, workers=0)
     with pytest.raises(NotFoundError, match=r"corpus\.json"):

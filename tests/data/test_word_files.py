@@ -24,7 +24,7 @@ def words(*rows: tuple[str, float, float]) -> tuple[Segment, ...]:
 def test_a_text_alone(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("\ufeffThe\n dog's. ", encoding="utf-8")
     said = said_beside(tmp_path / "a.wav")
-    assert (said.text, said.words, said.scores) == ("The dog's.", (), ())
+    assert (said.text, said.words, said.confidences) == ("The dog's.", (), ())
 
 
 def test_a_textgrid_gives_its_times_to_the_text(tmp_path: Path) -> None:
@@ -43,7 +43,8 @@ def test_a_textgrid_gives_its_times_to_the_text(tmp_path: Path) -> None:
     ("held", "scores"),
     [
         (THE_DOG, ()),
-        ({"words": [*THE_DOG[:1], {"text": "dog.", "start": 1, "end": 2, "score": -1.5}]}, (0.5, -1.5)),
+        ({"words": [*THE_DOG[:1], {"text": "dog.", "start": 1, "end": 2, "score": 1}]}, (0.5, 1.0)),
+        ([["The", 0, 1, 0.25], ["dog.", 1, 2, -7.5]], ()),
         ({"segments": [{"words": THE_DOG[:1]}, {"words": THE_DOG[1:]}, {"words": []}], "text": " The dog."}, ()),
         ([["The", 0, 1, 0.25], ["dog.", 1, 2, 0.75]], (0.25, 0.75)),
     ],
@@ -52,7 +53,7 @@ def test_words_in_json(held: object, scores: tuple[float, ...], tmp_path: Path) 
     path = tmp_path / "a.json"
     path.write_text(json.dumps(held))
     said = said_beside(tmp_path / "a.wav")
-    assert said.text == "The dog." and said.words == words(("The", 0, 1), ("dog.", 1, 2)) and said.scores == scores
+    assert said.text == "The dog." and said.words == words(("The", 0, 1), ("dog.", 1, 2)) and said.confidences == scores
 
 
 def test_json_without_words_is_a_text(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ Out = Annotated[Path, typer.Argument(help="The corpus directory; an interrupted 
 Aligner = Annotated[
     str, typer.Option(help="pocketsphinx (English), a hub id or directory of a CTC model, or none.")
 ]  # fmt: skip
-LowestScore = Annotated[float | None, typer.Option(help="Reject alignments below; default: the aligner's own.")]
+Lowest = Annotated[float | None, typer.Option(help="Reject alignments below, 0 to 1; default: the aligner's own.")]
+Phones = Annotated[bool, typer.Option(help="Find phones too (pocketsphinx); `units fit` needs them.")]
 Longest = Annotated[float | None, typer.Option(help="Seconds; what is longer is cut at pauses. Default: no cuts.")]
 Language = Annotated[str, typer.Option(help="Kept with every utterance that names none.")]
 
@@ -72,7 +73,8 @@ def corpus_folder(
     aligner: Aligner = "pocketsphinx",
     link: Annotated[bool, typer.Option(help="Link to the recordings instead of copying them as flac.")] = False,
     longest: Longest = None,
-    lowest_score: LowestScore = None,
+    lowest_confidence: Lowest = None,
+    phones: Phones = True,
     tier: Annotated[str | None, typer.Option(help="Of TextGrids, the one with the words.")] = None,
     language: Language = "en",
     workers: Workers = None,
@@ -90,8 +92,8 @@ def corpus_folder(
     from smoltolk.data.recordings import collect
 
     counts = collect(
-        folder, out, aligner=_named(aligner), link=link, longest=longest, lowest_score=lowest_score, tier=tier,
-        language=language, workers=workers,
+        folder, out, aligner=_named(aligner), phones=phones, lowest_confidence=lowest_confidence, longest=longest,
+        link=link, tier=tier, language=language, workers=workers,
     )  # fmt: skip
     show_counts(counts, out)
 
@@ -205,14 +207,16 @@ def align(
     corpus: Annotated[Path, typer.Argument(help="Corpus with texts; stays as it is.")],
     out: Annotated[Path, typer.Argument(help="The aligned corpus; an interrupted one goes on.")],
     aligner: Aligner = "pocketsphinx",
-    lowest_score: LowestScore = None,
+    lowest_confidence: Lowest = None,
+    phones: Phones = True,
     longest: Longest = None,
+    language: Annotated[str, typer.Option(help="Of the texts; numbers are spelled out in it.")] = "en",
     workers: Workers = None,
 ) -> None:
     """Find when each word of a corpus is said, and how sure that is.
 
-    A score for each word (nats per frame, 0 is best). Recordings that do not say
-    their text are dropped: OUT/rejected.jsonl has the reasons, OUT/alignment.json
+    A confidence from 0 to 1 for each word. Recordings that do not say their text
+    are dropped: OUT/rejected.jsonl has the reasons, OUT/alignment.json
     counts them. With --longest, long recordings become several utterances.
 
     Example: smoltolk align corpus aligned --longest 30
@@ -224,14 +228,23 @@ def align(
     name = _named(aligner)
     if name is None:
         raise InputError("aligning needs an aligner", "--aligner none", "name one")
-    report = align_corpus(corpus, out, aligner=name, lowest_score=lowest_score, longest=longest, workers=workers)
-    scores = "   ".join(f"{name[1:]}%: {score:.2f}" for name, score in report["scores"].items())
+    report = align_corpus(
+        corpus,
+        out,
+        aligner=name,
+        language=language,
+        lowest_confidence=lowest_confidence,
+        phones=phones,
+        longest=longest,
+        workers=workers,
+    )
+    sure = ", ".join(f"{q[1:]}% below {value:.2f}" for q, value in report["confidence"].items())
     show(
         str(out),
         {
             "recordings": report["asked"],
             "utterances": f"{report['utterances']}, {report['hours']:.2f} hours",
-            "words": f"{report['words']}, scores {scores}",
+            "words": f"{report['words']}, confidence: {sure}",
             **({"dropped": f"{sum(report['dropped'].values())}, see rejected.jsonl"} if report["dropped"] else {}),
         },
     )

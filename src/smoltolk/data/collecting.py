@@ -10,8 +10,8 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -24,13 +24,16 @@ from smoltolk.common.workers import parallel_map
 from smoltolk.data.corpora import CorpusInfo, Counts, claim, digest_of, finished, part_path, write_part
 from smoltolk.data.segments import Stretch, cut_at_pauses, shifted
 from smoltolk.data.speak import gather_rejected
-from smoltolk.data.timing import Limits, aligner_of, check_alignment, limits_for
+from smoltolk.data.timing import OFFLINE, Limits, aligner_of, check_alignment, limits_for
 from smoltolk.data.utterances import Utterance, problem_with_times
 from smoltolk.data.word_files import Said
+from smoltolk.speech.alignment import Aligner
 from smoltolk.speech.audio import SAMPLE_RATE, num_samples, save
 from smoltolk.speech.segments import Segment
 
 RECORDINGS_PER_PART = 20
+_BATCH_SECONDS = 300.0  # of speech in memory, 20 MB, or one longer recording
+_UNUSABLE = (InputError, NotFoundError, PermissionError, MemoryError)  # what is wrong with one recording only
 
 
 class Item(Protocol):
@@ -78,7 +81,8 @@ class Making:
         source, language: kept with every utterance that has none of its own.
         aligner: finds the times of words that have none (see :func:`smoltolk.data.timing.aligner_of`); None: they stay
             without.
-        lowest_score: alignments below it are rejected; None: the aligner's usual limit.
+        phones: find the phones too, where the aligner can.
+        lowest_confidence: alignments below it are rejected; None: the aligner's usual limit.
         longest: seconds; what is longer is cut at pauses, and becomes several utterances. None: nothing is cut.
         sound: ``flac`` writes it anew, 16 kHz; ``symlink`` and ``hardlink`` keep the original where there is one (the
             latter copies it where the file system cannot link).
@@ -88,7 +92,8 @@ class Making:
     source: str
     language: str = "en"
     aligner: str | None = None
-    lowest_score: float | None = None
+    phones: bool = True
+    lowest_confidence: float | None = None
     longest: float | None = None
     sound: Literal["flac", "symlink", "hardlink"] = "flac"
     per_part: int = RECORDINGS_PER_PART
@@ -97,15 +102,22 @@ class Making:
         if self.longest is not None and not self.longest > 0:
             raise InputError("an utterance lasts longer than 0 s", f"{self.longest:g} s", "give a longer one")
 
-    @property
-    def limits(self) -> Limits:
+    def get_aligner(self) -> Aligner | None:
+        """The aligner in this process."""
+        return None if self.aligner is None else aligner_of(self.aligner, self.language, self.phones)
+
+    def get_limits(self) -> Limits:
         """What an alignment must reach."""
-        return limits_for(self.aligner, self.lowest_score) if self.aligner is not None else Limits(0.0)
+        aligner = self.get_aligner()
+        if aligner is None:
+            return Limits()
+        return limits_for(aligner.name, aligner.lowest_confidence, self.lowest_confidence)
 
     def identity(self) -> tuple[str | int | float, ...]:
         """What the corpus depends on, but for its items."""
-        score = self.limits.score if self.aligner is not None else 0.0
-        return self.source, self.language, self.aligner or "", score, self.longest or 0.0, self.sound, self.per_part
+        confidence = self.get_limits().confidence
+        names = (self.source, self.language, self.aligner or "", self.sound)
+        return *names, self.phones, confidence, self.longest or 0.0, self.per_part
 
 
 @dataclass(frozen=True)
@@ -117,11 +129,23 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Piece:
-    """Words, phones and scores of a recording, or of a stretch of one."""
+    """Words, phones and confidences of a recording, or of a stretch of one."""
 
     words: tuple[Segment, ...]
     phones: tuple[Segment, ...]
-    scores: tuple[float, ...]
+    confidences: tuple[float, ...]
+    aligned: bool  # found here, and still to be judged
+
+
+@dataclass
+class _Heard:
+    """An item that was read, and what is known of it so far."""
+
+    item: Item
+    said: Said = field(default_factory=lambda: Said(""))
+    waveform: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    piece: _Piece | None = None
+    problem: str = ""
 
 
 def make_corpus(items: Iterable[Item], out_dir: Path, making: Making, *, workers: int | None = None) -> Counts:
@@ -133,7 +157,8 @@ def make_corpus(items: Iterable[Item], out_dir: Path, making: Making, *, workers
         items: read twice, in the same order each time; a part of them is in memory at once.
         out_dir: a new directory, or one that an earlier, equal call has begun to fill.
         making: how.
-        workers: processes; None means one per processor, 0 this one.
+        workers: processes; 0: this one. None: one per processor, but for aligners that are models: these use all
+            processors, or a GPU, in this process.
 
     Returns:
         Counts over the whole corpus, earlier runs included.
@@ -144,8 +169,6 @@ def make_corpus(items: Iterable[Item], out_dir: Path, making: Making, *, workers
         WorkerError: a worker was killed; the same call continues.
         OSError: the disk is full; nothing half-written is left.
     """
-    if making.aligner is not None:
-        aligner_of(making.aligner)  # a missing extra shows before the work begins
     count = 0
 
     def identities() -> Iterator[tuple[str | int | float, ...]]:
@@ -154,7 +177,10 @@ def make_corpus(items: Iterable[Item], out_dir: Path, making: Making, *, workers
             count += 1
             yield item.identity()
 
+    # What is wrong with the aligner shows here, before the work begins.
     digest = digest_of(itertools.chain([making.identity()], identities()))
+    if workers is None and making.aligner not in (None, OFFLINE):
+        workers = 0
     num_parts = -(-count // making.per_part)
     claim(out_dir, CorpusInfo(making.source, digest, num_parts, count))
     remove_leftovers(out_dir / "parts")
@@ -188,31 +214,64 @@ def _make_part(job: _Job) -> int:
     utterances: list[Utterance] = []
     rejected: list[dict[str, str]] = []
     with atomic_directory(job.directory) as directory:
-        for item in job.items:
-            for name, made in _utterances(item, job.making, directory):
-                if isinstance(made, Utterance):
-                    utterances.append(made)
-                else:
-                    rejected.append({"id": name, "audio": item.place, "reason": made})
+        for batch in _batches(job.items):
+            for one in _aligned(batch, job.making):
+                for name, made in _utterances(one, job.making, directory):
+                    if isinstance(made, Utterance):
+                        utterances.append(made)
+                    else:
+                        rejected.append({"id": name, "audio": one.item.place, "reason": made})
         write_part(directory, utterances, rejected)
     return len(job.items)
 
 
-def _utterances(item: Item, making: Making, directory: Path) -> Iterator[tuple[str, Utterance | str]]:
+def _batches(items: Sequence[Item]) -> Iterator[list[_Heard]]:
+    """Recordings in memory together, as many as are aligned at a time."""
+    batch: list[_Heard] = []
+    seconds = 0.0
+    for item in items:
+        try:
+            one = _Heard(item, item.said(), item.sound())
+            seconds += len(one.waveform) / SAMPLE_RATE
+        except _UNUSABLE as error:
+            one = _Heard(item, problem=str(error) or type(error).__name__)
+        batch.append(one)
+        if seconds > _BATCH_SECONDS:
+            yield batch
+            batch, seconds = [], 0.0
+    if batch:
+        yield batch
+
+
+def _aligned(batch: list[_Heard], making: Making) -> list[_Heard]:
+    """The same with words, where there is an aligner to find those that have none."""
+    wanted = [one for one in batch if not one.problem and not one.said.words]
+    aligner = making.get_aligner()
+    if aligner is None or not wanted:
+        return batch
+    found = aligner.align_batch([one.waveform for one in wanted], [one.said.text for one in wanted])
+    for one, alignment in zip(wanted, found, strict=True):
+        if isinstance(alignment, InputError):
+            one.problem = str(alignment)
+        else:
+            one.piece = _Piece(alignment.words, alignment.phones, alignment.confidences, aligned=True)
+    return batch
+
+
+def _utterances(one: _Heard, making: Making, directory: Path) -> Iterator[tuple[str, Utterance | str]]:
     """The utterances that a recording becomes, or why it, or a piece of it, becomes none."""
+    item, waveform = one.item, one.waveform
     try:
-        said = item.said()
-        waveform = item.sound()
-        piece, score = _timed(said, waveform, making)
-        seconds = len(waveform) / SAMPLE_RATE
-        stretches = _stretches(piece, seconds, making)
+        if one.problem:
+            yield item.id, one.problem
+            return
+        piece = one.piece or _given(one)
+        stretches = _stretches(piece, len(waveform) / SAMPLE_RATE, making)
         if not stretches:
-            utterance = _utterance(item, item.id, said.text, waveform, piece, making)
-            if score is not None:
-                check_alignment(waveform, piece.words, piece.scores, making.limits, score)
+            utterance = _utterance(item, item.id, one.said.text, waveform, piece, making)
             yield item.id, _with_sound(utterance, waveform, item.original, making, directory)
             return
-    except (InputError, NotFoundError, PermissionError, MemoryError) as error:
+    except _UNUSABLE as error:
         yield item.id, str(error) or type(error).__name__
         return
     for number, stretch in enumerate(stretches):
@@ -227,22 +286,17 @@ def _utterances(item: Item, making: Making, directory: Path) -> Iterator[tuple[s
                     f"{own.words[0].text!r} alone lasts {utterance.seconds:.1f} s",
                     "listen whether the recording says its text there",
                 )
-            if score is not None:
-                check_alignment(part, own.words, own.scores, making.limits)
             yield name, _with_sound(utterance, part, None, making, directory)
         except InputError as error:
             yield name, str(error)
 
 
-def _timed(said: Said, waveform: np.ndarray, making: Making) -> tuple[_Piece, float | None]:
-    """Words with times, and the score of the whole if they were aligned here."""
-    if said.words or making.aligner is None:
-        problem = problem_with_times(said.words, len(waveform) / SAMPLE_RATE)
-        if problem is not None:
-            raise InputError("words lie within their recording, in order", problem, "correct their times")
-        return _Piece(said.words, (), said.scores), None
-    found = aligner_of(making.aligner).align(waveform, said.text)
-    return _Piece(found.words, found.phones, found.scores), found.score
+def _given(one: _Heard) -> _Piece:
+    """Words that came with the recording, or none."""
+    problem = problem_with_times(one.said.words, len(one.waveform) / SAMPLE_RATE)
+    if problem is not None:
+        raise InputError("words lie within their recording, in order", problem, "correct their times")
+    return _Piece(one.said.words, (), one.said.confidences, aligned=False)
 
 
 def _stretches(piece: _Piece, seconds: float, making: Making) -> list[Stretch]:
@@ -259,21 +313,27 @@ def _stretches(piece: _Piece, seconds: float, making: Making) -> list[Stretch]:
 
 def _cut(piece: _Piece, stretch: Stretch) -> _Piece:
     start, end = stretch.start, stretch.end
-    own = piece.words[stretch.first : stretch.stop]
+    own = slice(stretch.first, stretch.stop)
     words = tuple(
         Segment(word.text, min(max(word.start, start), end) - start, min(max(word.end, start), end) - start)
-        for word in own
+        for word in piece.words[own]
     )
-    return _Piece(words, shifted(piece.phones, start, end), piece.scores[stretch.first : stretch.stop])
+    return _Piece(words, shifted(piece.phones, start, end), piece.confidences[own], piece.aligned)
 
 
 def _utterance(item: Item, name: str, text: str, waveform: np.ndarray, piece: _Piece, making: Making) -> Utterance:
-    names = {"language": making.language, "source": making.source, **item.names}
-    seconds = len(waveform) / SAMPLE_RATE
+    if piece.aligned:
+        check_alignment(waveform, piece.words, piece.confidences, making.get_limits())
     return Utterance(
-        id=name, text=text, audio=None, seconds=seconds, words=piece.words, phones=piece.phones, scores=piece.scores,
-        **names,
-    )  # fmt: skip
+        id=name,
+        text=text,
+        audio=None,
+        seconds=len(waveform) / SAMPLE_RATE,
+        words=piece.words,
+        phones=piece.phones,
+        confidences=piece.confidences,
+        **{"language": making.language, "source": making.source, **item.names},
+    )
 
 
 def _with_sound(

@@ -26,10 +26,11 @@ def collect_manifests(
     out_dir: Path | str,
     *,
     aligner: str | None = None,
+    phones: bool = True,
     audio_root: Path | None = None,
     text_keys: tuple[str, ...] = TEXT_KEYS,
     longest: float | None = None,
-    lowest_score: float | None = None,
+    lowest_confidence: float | None = None,
     source: str | None = None,
     language: str = "en",
     workers: int | None = None,
@@ -42,10 +43,11 @@ def collect_manifests(
         path: cuts, supervisions, or a directory of them; see :class:`smoltolk.data.lhotse_manifests.Manifests`.
         out_dir: a new directory, or one that an earlier, equal call has begun to fill.
         aligner: finds the times of words that have none; None: these stay without.
+        phones: find the phones too, where the aligner can; phone units are fitted on them.
         audio_root: where relative paths of recordings begin.
         text_keys: where the text of a supervision stands.
         longest: seconds; longer segments with words are cut at pauses. None: nothing is cut.
-        lowest_score: see :class:`smoltolk.data.collecting.Making`.
+        lowest_confidence: see :class:`smoltolk.data.collecting.Making`.
         source: name of the corpus; default: that of ``path``.
         language: of supervisions that name none.
         workers: processes; None means one per processor, 0 this one.
@@ -63,8 +65,9 @@ def collect_manifests(
         source=source or Path(path).name.split(".jsonl")[0],
         language=language,
         aligner=aligner,
+        phones=phones,
         longest=longest,
-        lowest_score=lowest_score,
+        lowest_confidence=lowest_confidence,
     )
     return make_corpus(items, Path(out_dir), making, workers=workers)
 

@@ -59,7 +59,7 @@ class Supervised:
     channels: tuple[int, ...] = ()
     text: str | None = None
     words: tuple[Segment, ...] = ()
-    scores: tuple[float, ...] = ()
+    confidences: tuple[float, ...] = ()
     names: dict[str, str] = field(default_factory=dict)
     problem: InputError | None = None
 
@@ -83,7 +83,7 @@ class Supervised:
         if self.problem is not None:
             raise self.problem
         text = None if self.text is None else " ".join(self.text.split())
-        return said_of(text, self.words, self.scores, f"supervision {self.id}")
+        return said_of(text, self.words, self.confidences, f"supervision {self.id}")
 
     def sound(self) -> np.ndarray:
         """float32 [samples], 16 kHz."""
@@ -190,7 +190,7 @@ class Manifests:
     ) -> Supervised:
         audio, in_file = self._source(recording, row.get("channel", channel), path)
         begin, seconds = float(row["start"]), float(row["duration"])
-        words, scores = _words(row, seconds, (offset + begin, begin, 0.0))
+        words, confidences = _words(row, seconds, (offset + begin, begin, 0.0))
         texts = (_inside(row, key) for key in self._text_keys)
         names = {"speaker": str(row.get("speaker") or row.get("recording_id") or recording["id"])}
         if row.get("language"):
@@ -203,7 +203,7 @@ class Manifests:
             channels=in_file,
             text=next((text for text in texts if isinstance(text, str) and text.strip()), "" if not words else None),
             words=words,
-            scores=scores,
+            confidences=confidences,
             names=names,
         )
 
@@ -249,7 +249,7 @@ def _words(
         begins: its start, from wherever its words may count; the first that puts them inside it is taken.
     """
     words: list[Segment] = []
-    scores: list[float] = []
+    confidences: list[float] = []
     for item in (row.get("alignment") or {}).get("word") or ():
         values: list[Any] = (
             [item.get(n) for n in ("symbol", "start", "duration", "score")] if isinstance(item, dict) else item
@@ -259,14 +259,14 @@ def _words(
             continue
         words.append(Segment(symbol, start, start + length))
         if len(values) > 3 and values[3] is not None:
-            scores.append(float(values[3]))
+            confidences.append(float(values[3]))
     if not words:
         return (), ()
     first, last = min(word.start for word in words), max(word.end for word in words)
     fitting = (b for b in begins if first >= b - SLACK_SECONDS and last <= b + seconds + SLACK_SECONDS)
     begin = next(fitting, begins[0])
     timed = tuple(Segment(word.text, word.start - begin, word.end - begin) for word in words)
-    return timed, tuple(scores) if len(scores) == len(words) else ()
+    return timed, tuple(confidences)
 
 
 def _inside(row: Any, key: str) -> Any:

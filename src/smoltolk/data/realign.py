@@ -69,7 +69,9 @@ def align_corpus(
     out_dir: Path | str,
     *,
     aligner: str = OFFLINE,
-    lowest_score: float | None = None,
+    language: str = "en",
+    phones: bool = True,
+    lowest_confidence: float | None = None,
     longest: float | None = None,
     workers: int | None = None,
 ) -> dict[str, Any]:
@@ -83,7 +85,9 @@ def align_corpus(
         corpus: stays as it is.
         out_dir: a new directory, or one that an earlier, equal call has begun to fill.
         aligner: see :func:`smoltolk.data.timing.aligner_of`.
-        lowest_score: alignments below it are dropped; None: the aligner's usual limit.
+        language: of the texts, ISO 639-1: the aligner spells numbers out in it.
+        phones: find the phones too, where the aligner can; phone units are fitted on them.
+        lowest_confidence: alignments below it are dropped; None: the aligner's usual limit.
         longest: seconds; longer recordings are cut at pauses, and pieces that do not say their text are dropped.
         workers: processes; None means one per processor, 0 this one.
 
@@ -100,9 +104,17 @@ def align_corpus(
     info = check_complete(corpus)
     if corpus.resolve() == out_dir.resolve():
         raise InputError("an aligned corpus is another one", f"{out_dir} twice", "give another place")
-    making = Making(source=info.source, aligner=aligner, lowest_score=lowest_score, longest=longest, sound="hardlink")
+    making = Making(
+        source=info.source,
+        language=language,
+        aligner=aligner,
+        phones=phones,
+        lowest_confidence=lowest_confidence,
+        longest=longest,
+        sound="hardlink",
+    )
     counts = make_corpus(_Utterances(corpus), out_dir, making, workers=workers)
-    report = {"aligner": aligner, "lowest_score": making.limits.score, **report_on(out_dir, counts)}
+    report = {"aligner": aligner, "lowest_confidence": making.get_limits().confidence, **report_on(out_dir, counts)}
     write_json(out_dir / REPORT, report)
     return report
 
@@ -115,18 +127,18 @@ def report_on(corpus: Path, counts: Counts) -> dict[str, Any]:
         counts: its own.
 
     Returns:
-        ``asked``: recordings; ``utterances``, ``hours``, ``words``: kept; ``scores``: the confidence that 5, 50 and
-        95 of 100 words stay below; ``dropped``: how many for each reason.
+        ``asked``: recordings; ``utterances``, ``hours``, ``words``: kept; ``confidence``: what 5, 50 and 95 of
+        100 words stay below; ``dropped``: how many for each reason.
     """
-    scores = np.concatenate([np.zeros(0), *(utterance.scores for utterance in read_corpus(corpus))])
-    known = scores[np.isfinite(scores)]
+    sure = np.concatenate([np.zeros(0), *(utterance.confidences for utterance in read_corpus(corpus))])
+    known = sure[np.isfinite(sure)]
     rejected = read_jsonl(corpus / "rejected.jsonl")
     reasons = Counter(row["reason"].splitlines()[0] for row in rejected)
     return {
         "asked": read_info(corpus).num_utterances,
         "utterances": counts.num_utterances,
         "hours": counts.seconds / 3600,
-        "words": len(scores),
-        "scores": {f"p{q}": float(np.percentile(known, q)) for q in (5, 50, 95)} if len(known) else {},
+        "words": len(sure),
+        "confidence": {f"p{q}": float(np.percentile(known, q)) for q in (5, 50, 95)} if len(known) else {},
         "dropped": dict(reasons.most_common()),
     }

@@ -108,8 +108,9 @@ def collect(
     out_dir: Path | str,
     *,
     aligner: str | None = OFFLINE,
+    phones: bool = True,
     link: bool = False,
-    lowest_score: float | None = None,
+    lowest_confidence: float | None = None,
     longest: float | None = None,
     tier: str | None = None,
     source: str | None = None,
@@ -127,8 +128,9 @@ def collect(
         out_dir: a new directory, or one that an earlier, equal call has begun to fill.
         aligner: finds the times of words that have none beside them. None: these stay without; they can be heard and
             spoken, but words cannot be interleaved.
+        phones: find the phones too, where the aligner can; phone units are fitted on them.
         link: link to the recordings instead of copying them as flac of 16 kHz.
-        lowest_score: alignments below it are rejected (mean nats per frame, see
+        lowest_confidence: alignments below it are rejected, 0 to 1 (see
             :class:`smoltolk.speech.alignment.Alignment`); None: the aligner's usual limit.
         longest: seconds; longer recordings are cut at pauses into several utterances. None: nothing is cut.
         tier: of TextGrids, the one with the words; None: find it.
@@ -156,7 +158,8 @@ def collect(
         source=source or folder.resolve().name,
         language=language,
         aligner=aligner,
-        lowest_score=lowest_score,
+        phones=phones,
+        lowest_confidence=lowest_confidence,
         longest=longest,
         sound="symlink" if link else "flac",
         per_part=recordings_per_part,

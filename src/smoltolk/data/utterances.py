@@ -27,8 +27,8 @@ class Utterance:
         seconds: its length.
         words, phones: in order, times in seconds from its start; empty if unknown.
         speaker, language, source: names, e.g. of a voice, ``"en"``, of a data set.
-        scores: the confidence of each word as its aligner gives it (those of this library: nats per frame, 0 is
-            best; NaN where a word has no sound); empty if unknown.
+        confidences: for each word, 0 to 1, how sure it is that it is said there (NaN where a word has no sound); empty
+            if unknown.
     """
 
     id: str
@@ -40,7 +40,7 @@ class Utterance:
     speaker: str
     language: str
     source: str
-    scores: tuple[float, ...] = ()
+    confidences: tuple[float, ...] = ()
 
 
 def problem_with(utterance: Utterance) -> str | None:
@@ -58,8 +58,8 @@ def problems_with(utterance: Utterance) -> Iterator[str]:
         problem = problem_with_times(segments, utterance.seconds, name)
         if problem is not None:
             yield problem
-    if utterance.scores and len(utterance.scores) != len(utterance.words):
-        yield f"{len(utterance.words)} words with {len(utterance.scores)} scores"
+    if utterance.confidences and len(utterance.confidences) != len(utterance.words):
+        yield f"{len(utterance.words)} words with {len(utterance.confidences)} confidences"
     if utterance.audio is None:
         return
     if not utterance.audio.is_file():
@@ -96,14 +96,14 @@ def to_row(utterance: Utterance, directory: Path) -> dict[str, Any]:
     row["seconds"] = utterance.seconds
     for name in ("words", "phones"):
         row[name] = [[s.text, round(s.start, _DECIMALS), round(s.end, _DECIMALS)] for s in getattr(utterance, name)]
-    for word, score in zip(row["words"], utterance.scores, strict=False):
-        word.append(round(score, _DECIMALS) if math.isfinite(score) else None)
+    for word, sure in zip(row["words"], utterance.confidences, strict=False):
+        word.append(round(sure, _DECIMALS) if math.isfinite(sure) else None)
     return row
 
 
 def from_row(row: dict[str, Any], directory: Path) -> Utterance:
     """The inverse of :func:`to_row`; KeyError, TypeError or ValueError if ``row`` is no utterance."""
-    scores = [math.nan if word[3] is None else float(word[3]) for word in row["words"] if len(word) > 3]
+    confidences = [math.nan if word[3] is None else float(word[3]) for word in row["words"] if len(word) > 3]
     return Utterance(
         id=str(row["id"]),
         text=str(row["text"]),
@@ -114,5 +114,5 @@ def from_row(row: dict[str, Any], directory: Path) -> Utterance:
         speaker=str(row["speaker"]),
         language=str(row["language"]),
         source=str(row["source"]),
-        scores=tuple(scores),
+        confidences=tuple(confidences),
     )

@@ -35,12 +35,12 @@ class Said:
     Attributes:
         text: as written, its words separated by single spaces; never empty.
         words: a segment for each word of the text, seconds from the start of the recording; empty if unknown.
-        scores: how sure each word is, as whoever found it says; empty if unknown.
+        confidences: how sure each word is, 0 to 1; empty if unknown.
     """
 
     text: str
     words: tuple[Segment, ...] = ()
-    scores: tuple[float, ...] = ()
+    confidences: tuple[float, ...] = ()
 
 
 def files_beside(audio: Path) -> list[Path]:
@@ -88,13 +88,14 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path.name} must be text in UTF-8", str(error), "save it again as UTF-8") from error
 
 
-def said_of(text: str | None, words: Sequence[Segment], scores: Sequence[float], where: str) -> Said:
+def said_of(text: str | None, words: Sequence[Segment], confidences: Sequence[float], where: str) -> Said:
     """Text and words put together.
 
     Args:
         text: white space made single spaces; None: the words are the text.
         words: with times; empty if unknown.
-        scores: one for each word, or none.
+        confidences: one for each word, or none; those that are not all from 0 to 1 mean something else, and are left
+            out.
         where: the file, for the error.
 
     Raises:
@@ -107,7 +108,8 @@ def said_of(text: str | None, words: Sequence[Segment], scores: Sequence[float],
         raise InputError("a recording must have words in its text", f"{where} is empty", "write down what is said")
     if not words:
         return Said(text)
-    return Said(text, *times_of_tokens(text.split(), words, scores, where))
+    known = len(confidences) == len(words) and all(0 <= sure <= 1 for sure in confidences)
+    return Said(text, *times_of_tokens(text.split(), words, confidences if known else (), where))
 
 
 def read_json_words(path: Path, text: str | None = None) -> Said:
@@ -144,8 +146,8 @@ def read_json_words(path: Path, text: str | None = None) -> Said:
         raise _strange(path, type(rows).__name__)
     found = [_json_word(row, path) for row in rows]
     found = [(word, score) for word, score in found if word.text]
-    scores = [score for _, score in found if score is not None]
-    return said_of(text, [word for word, _ in found], scores if len(scores) == len(found) else (), path.name)
+    confidences = [score for _, score in found if score is not None]
+    return said_of(text, [word for word, _ in found], confidences, path.name)
 
 
 def _json_word(row: Any, path: Path) -> tuple[Segment, float | None]:
@@ -168,7 +170,7 @@ def _json_word(row: Any, path: Path) -> tuple[Segment, float | None]:
 
 
 def times_of_tokens(
-    tokens: Sequence[str], words: Sequence[Segment], scores: Sequence[float], where: str
+    tokens: Sequence[str], words: Sequence[Segment], confidences: Sequence[float], where: str
 ) -> tuple[tuple[Segment, ...], tuple[float, ...]]:
     """The times of words, given to the tokens of a text that says the same.
 
@@ -179,11 +181,12 @@ def times_of_tokens(
     Args:
         tokens: of the text, as written.
         words: in order, seconds.
-        scores: one for each word, or none.
+        confidences: one for each word, or none.
         where: the file, for the error.
 
     Returns:
-        a segment for each token (one without letters, a dash, has no length) and its score, if there are scores.
+        a segment for each token (one without letters, a dash, has no length) and its confidence, if
+            they are known.
 
     Raises:
         InputError: they do not say the same.
@@ -191,7 +194,7 @@ def times_of_tokens(
     letters, spoken = [_letters(token) for token in tokens], [_letters(word.text) for word in words]
     if "".join(letters) != "".join(spoken):
         if len(tokens) == len(words):
-            return tuple(Segment(t, w.start, w.end) for t, w in zip(tokens, words, strict=True)), tuple(scores)
+            return tuple(Segment(t, w.start, w.end) for t, w in zip(tokens, words, strict=True)), tuple(confidences)
         raise _difference(letters, spoken, where)
     starts, ends, owners = [], [], []
     for index, (word, own) in enumerate(zip(words, spoken, strict=True)):
@@ -206,8 +209,8 @@ def times_of_tokens(
         start = starts[place] if own else last
         last = ends[stop - 1] if own else last
         timed.append(Segment(token, start, last))
-        if scores:
-            sure.append(sum(scores[k] for k in owners[place:stop]) / len(own) if own else math.nan)
+        if confidences:
+            sure.append(sum(confidences[k] for k in owners[place:stop]) / len(own) if own else math.nan)
         place = stop
     return tuple(timed), tuple(sure)
 
