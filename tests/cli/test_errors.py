@@ -9,8 +9,8 @@ import pytest
 
 VERBS = [
     "world", "speak", "corpus folder", "corpus manifests", "corpus recipe", "corpus text", "corpus validate", "align",
-    "units fit", "units encode", "vocoder fit", "vocoder say", "prepare", "backbone", "train", "evaluate", "say", "hear",
-    "continue", "quickstart",
+    "units fit", "units encode", "vocoder fit", "vocoder say", "prepare", "backbone", "train", "evaluate", "say",
+    "hear", "continue", "quickstart",
 ]  # fmt: skip
 
 

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from transformers import Wav2Vec2Config, Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
 
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.data.corpora import part_path, read_corpus, validate_corpus
 from smoltolk.data.realign import REPORT, align_corpus
+from smoltolk.data.recordings import collect
+from smoltolk.speech.audio import save
 
 pytest.importorskip("pocketsphinx")
 
@@ -79,12 +83,12 @@ def test_the_same_call_continues_and_another_is_refused(aligned: Path, mixed: Pa
 
 def test_strict_limits_drop_everything_but_lose_nothing(spoken_corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="all 8 were rejected"):
-        align_corpus(spoken_corpus, tmp_path / "out", lowest_confidence=1.0, workers=0)
+        align_corpus(spoken_corpus, tmp_path / "out", lowest_confidence=1.0, phones=False, workers=0)
     assert len((tmp_path / "out" / "rejected.jsonl").read_text().splitlines()) == 8
 
 
 def test_long_ones_are_cut(spoken_corpus: Path, tmp_path: Path) -> None:
-    report = align_corpus(spoken_corpus, tmp_path / "out", longest=4.0, lowest_confidence=0.2, workers=0)
+    report = align_corpus(spoken_corpus, tmp_path / "out", longest=4.0, lowest_confidence=0.2, phones=False, workers=0)
     pieces = list(read_corpus(tmp_path / "out"))
     assert report["utterances"] == len(pieces) > 8 and max(piece.seconds for piece in pieces) <= 4.0
     assert validate_corpus(tmp_path / "out").num_utterances == len(pieces)
@@ -105,3 +109,36 @@ def test_mistakes(spoken_corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"corpus\.json"):
         align_corpus(tmp_path, tmp_path / "out", workers=0)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def ctc_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model of AutoModelForCTC that knows nothing."""
+    directory = tmp_path_factory.mktemp("ctc")
+    letters = ["<pad>", "<s>", "</s>", "<unk>", *"|ETAONIHSRDLUMWCFGYPBVK'XJQZ"]
+    (directory / "vocab.json").write_text(json.dumps({letter: k for k, letter in enumerate(letters)}))
+    Wav2Vec2CTCTokenizer(str(directory / "vocab.json")).save_pretrained(directory)
+    Wav2Vec2FeatureExtractor().save_pretrained(directory)
+    torch.manual_seed(0)
+    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    convolutions = {"conv_dim": (8,) * 7, "num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2}
+    Wav2Vec2ForCTC(Wav2Vec2Config(vocab_size=len(letters), **size, **convolutions)).save_pretrained(directory)
+    return directory
+
+
+def test_four_minutes_go_through_a_ctc_model_into_utterances(ctc_model: Path, tmp_path: Path) -> None:
+    """Longer than pocketsphinx takes; the whole text is aligned at once, then cut."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    save(folder / "talk.flac", np.random.default_rng(0).uniform(-0.1, 0.1, 240 * 16_000).astype(np.float32))
+    words = [f"word{k}" if k % 7 else "stop." for k in range(300)]
+    (folder / "talk.txt").write_text(" ".join(words))
+    counts = collect(folder, tmp_path / "out", aligner=str(ctc_model), lowest_confidence=0.0, longest=20.0)
+    pieces = list(read_corpus(tmp_path / "out"))
+    assert validate_corpus(tmp_path / "out") == counts and len(pieces) >= 12
+    assert [word for piece in pieces for word in piece.text.split()] == words
+    assert all(piece.seconds <= 20 and len(piece.confidences) == len(piece.words) for piece in pieces)
+    # It knows nothing, and says so: with its usual limit nothing is kept.
+    with pytest.raises(InputError, match="rejected"):
+        align_corpus(tmp_path / "out", tmp_path / "again", aligner=str(ctc_model))
+    assert "a confidence of" in (tmp_path / "again" / "rejected.jsonl").read_text()
