@@ -10,9 +10,10 @@ import pytest
 import soundfile
 
 from smoltolk.common.errors import InputError
-from smoltolk.data import collecting
-from smoltolk.data.collecting import Making, make_corpus
+from smoltolk.data import making
+from smoltolk.data.collecting import make_corpus
 from smoltolk.data.corpora import read_corpus, read_info, validate_corpus
+from smoltolk.data.making import Making
 from smoltolk.data.recordings import Recording, collect, find_recordings
 from smoltolk.data.utterances import Utterance
 from smoltolk.speech.alignment import Alignment
@@ -121,7 +122,7 @@ def test_half_an_hour_is_cut_at_its_pauses(half_hour: Path, tmp_path: Path) -> N
     assert counts.num_rejected == 0 and validate_corpus(tmp_path / "corpus") == counts
     assert [word for piece in pieces for word in piece.text.split()] == [f"w{k}" for k in range(2 * HALF_HOUR)]
     assert all(9.9 < piece.seconds <= 20 and len(piece.words) % 10 == 0 for piece in pieces)
-    assert pieces[1].id == "talk-0001" and pieces[1].speaker == "long"
+    assert pieces[1].id == "talk+0001" and pieces[1].speaker == "long"
     for piece in (pieces[0], pieces[40], pieces[-1]):  # the sound under a word is the sound of that word
         assert piece.audio is not None
         word, sound = piece.words[5], load(piece.audio)
@@ -163,15 +164,15 @@ def test_a_piece_that_does_not_say_its_text_is_dropped_alone(
         def align_batch(self, waveforms: list[np.ndarray], texts: list[str]) -> list[Alignment]:
             return [Alignment((*story.words, *second_half), story.phones, tuple(sure), 0.0, 1.0, tuple(sure))]
 
-    monkeypatch.setattr(collecting, "aligner_of", lambda *_: Told())
+    monkeypatch.setattr(making, "aligner_of", lambda *_: Told())
     (tmp_path / "in").mkdir()
     save(tmp_path / "in" / "a.flac", np.concatenate([one, one]))
     (tmp_path / "in" / "a.txt").write_text(f"{story.text} {story.text}")
     counts = collect(tmp_path / "in", tmp_path / "out", longest=seconds + 0.5, workers=0)
     (kept,) = read_corpus(tmp_path / "out")
-    assert (kept.id, kept.text, counts.num_rejected) == ("a-0000", story.text, 1)
+    assert (kept.id, kept.text, counts.num_rejected) == ("a+0000", story.text, 1)
     assert kept.confidences == (0.9,) * len(story.words) and kept.phones
-    assert "a confidence of 0.5 at least" in rejected(tmp_path / "out")["a-0001"]
+    assert "a confidence of 0.5 at least" in rejected(tmp_path / "out")["a+0001"]
 
 
 def test_memory_and_permissions_reject_one_recording(odd: Path, tmp_path: Path) -> None:
@@ -184,8 +185,7 @@ def test_memory_and_permissions_reject_one_recording(odd: Path, tmp_path: Path) 
         Failing(r.path, r.id, r.speaker) if r.id != "outside" else r for r in find_recordings(odd) if r.id in names
     ]
     good = next(r for r in find_recordings(odd) if r.id == "timed")
-    making = Making("odd")
-    counts = make_corpus([*items, replace(good, id="good")], tmp_path / "corpus", making, workers=0)
+    counts = make_corpus([*items, replace(good, id="good")], tmp_path / "corpus", Making("odd"), workers=0)
     assert (counts.num_utterances, counts.num_rejected) == (1, 3)
     reasons = rejected(tmp_path / "corpus")
     assert reasons["timed"] == "MemoryError" and "Permission denied" in reasons["stereo"]

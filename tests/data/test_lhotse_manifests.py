@@ -97,10 +97,10 @@ def test_whatever_cannot_be_used_is_rejected(sound: Path, write: Callable[..., P
         "command": "for channel 0: command",
         "fast": "has transforms",
         "lost": "'nowhere' is not in x_recordings_dev",
-        "x_supervisions_dev-line-15": "a JSON object",
-        "x_supervisions_dev-line-16": "a JSON object",
+        "x_supervisions_dev-line-17": "a JSON object",
+        "x_supervisions_dev-line-18": "a JSON object",
         "timeless": "KeyError('duration')",
-        "x_supervisions_dev-line-18": "KeyError('id')",
+        "x_supervisions_dev-line-20": "KeyError('id')",
     }
 
     def word(*rows: tuple[str, float, float]) -> dict[str, Any]:
@@ -109,6 +109,8 @@ def test_whatever_cannot_be_used_is_rejected(sound: Path, write: Callable[..., P
     supervisions = [
         supervision(),
         supervision(),
+        supervision(id="b/c"),
+        supervision(id="b_c"),
         supervision(id="empty", text=" "),
         supervision(id="untold", text=None),
         supervision(id="outside", duration=10.0),
@@ -124,7 +126,8 @@ def test_whatever_cannot_be_used_is_rejected(sound: Path, write: Callable[..., P
         {k: v for k, v in supervision().items() if k != "id"},
     ]
     counts = collect_manifests(write(recordings, supervisions), tmp_path / "corpus", workers=0)
-    assert (counts.num_utterances, counts.num_rejected) == (1, len(expected))
+    assert (counts.num_utterances, counts.num_rejected) == (3, len(expected))
+    assert [utterance.id for utterance in read_corpus(tmp_path / "corpus")] == ["a", "b_c", "b_c-2"]
     rows = [json.loads(line) for line in (tmp_path / "corpus" / "rejected.jsonl").read_text().splitlines()]
     assert {row["id"] for row in rows} == expected.keys()
     for row in rows:
@@ -145,6 +148,8 @@ def test_cuts(sound: Path, tmp_path: Path) -> None:
     rows = [
         {**cut, "supervisions": [first]},
         {"id": "mixed", "type": "MixedCut", "tracks": []},
+        {**cut, "id": "odd", "supervisions": ["no object"]},
+        {**cut, "id": "odder", "supervisions": {}, "recording": "talk"},
         {**cut, "id": "silent", "supervisions": []},
         # Libriheavy: the text with capitals and commas is kept apart
         {
@@ -155,7 +160,7 @@ def test_cuts(sound: Path, tmp_path: Path) -> None:
     path = tmp_path / "x_cuts.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     counts = collect_manifests(path, tmp_path / "corpus", workers=0, source="books")
-    assert (counts.num_utterances, counts.num_rejected) == (2, 2)
+    assert (counts.num_utterances, counts.num_rejected) == (2, 4)
     one, other = read_corpus(tmp_path / "corpus")
     assert one.words == (Segment("Hello", 0.0, 0.5), Segment("you.", 0.5, 1.0)) and one.source == "books"
     assert one.audio is not None and load(one.audio)[100:-100].mean() == pytest.approx(0.2, abs=2e-3)  # second 4 to 5

@@ -172,7 +172,7 @@ def corpus_text(
     Example: smoltolk corpus text HuggingFaceFW/fineweb-edu:sample-10BT text.jsonl --documents 100000
     """
     from smoltolk.cli.printing import show
-    from smoltolk.data.text_documents import save_documents
+    from smoltolk.data.text_datasets import save_documents
 
     show(str(out), {"documents": save_documents(source, out, most=documents, column=column)})
 

@@ -13,111 +13,24 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Protocol
 
 import numpy as np
 
-from smoltolk.common.errors import InputError, NotFoundError
+from smoltolk.common.errors import InputError
 from smoltolk.common.files import atomic_directory, remove_leftovers
 from smoltolk.common.progress import bar
 from smoltolk.common.workers import parallel_map
 from smoltolk.data.corpora import CorpusInfo, Counts, claim, digest_of, finished, part_path, write_part
+from smoltolk.data.making import Item, Making
 from smoltolk.data.segments import Stretch, cut_at_pauses, shifted
 from smoltolk.data.speak import gather_rejected
-from smoltolk.data.timing import OFFLINE, Limits, aligner_of, check_alignment, limits_for
+from smoltolk.data.timing import OFFLINE, check_alignment
 from smoltolk.data.utterances import Utterance, problem_with_times
 from smoltolk.data.word_files import Said
-from smoltolk.speech.alignment import Aligner
 from smoltolk.speech.audio import SAMPLE_RATE, num_samples, save
 from smoltolk.speech.segments import Segment
 
-RECORDINGS_PER_PART = 20
 _BATCH_SECONDS = 300.0  # of speech in memory, 20 MB, or one longer recording
-_UNUSABLE = (InputError, NotFoundError, PermissionError, MemoryError)  # what is wrong with one recording only
-
-
-class Item(Protocol):
-    """A recording that a corpus is made of; picklable, and cheap until it is read."""
-
-    @property
-    def id(self) -> str:
-        """What it will be called: a file name without its suffix, unlike all others."""
-
-    @property
-    def names(self) -> dict[str, str]:
-        """Its ``speaker``, and its ``language`` and ``source`` where these are not those of the whole corpus."""
-
-    @property
-    def place(self) -> str:
-        """Where it lies, for whoever reads why it was rejected."""
-
-    @property
-    def original(self) -> Path | None:
-        """A file with this recording and nothing else, if there is one."""
-
-    def identity(self) -> tuple[str | int | float, ...]:
-        """What changes when the recording or its text does."""
-
-    def said(self) -> Said:
-        """What is said in it.
-
-        Raises:
-            InputError, NotFoundError: it cannot be used.
-        """
-
-    def sound(self) -> np.ndarray:
-        """float32 [samples], 16 kHz.
-
-        Raises:
-            InputError, NotFoundError: it cannot be used.
-        """
-
-
-@dataclass(frozen=True)
-class Making:
-    """How a corpus is made.
-
-    Attributes:
-        source, language: kept with every utterance that has none of its own.
-        aligner: finds the times of words that have none (see :func:`smoltolk.data.timing.aligner_of`); None: they stay
-            without.
-        phones: find the phones too, where the aligner can.
-        lowest_confidence: alignments below it are rejected; None: the aligner's usual limit.
-        longest: seconds; what is longer is cut at pauses, and becomes several utterances. None: nothing is cut.
-        sound: ``flac`` writes it anew, 16 kHz; ``symlink`` and ``hardlink`` keep the original where there is one (the
-            latter copies it where the file system cannot link).
-        per_part: recordings that are written, and lost to a kill, together.
-    """
-
-    source: str
-    language: str = "en"
-    aligner: str | None = None
-    phones: bool = True
-    lowest_confidence: float | None = None
-    longest: float | None = None
-    sound: Literal["flac", "symlink", "hardlink"] = "flac"
-    per_part: int = RECORDINGS_PER_PART
-
-    def __post_init__(self) -> None:
-        if self.longest is not None and not self.longest > 0:
-            raise InputError("an utterance lasts longer than 0 s", f"{self.longest:g} s", "give a longer one")
-
-    def get_aligner(self) -> Aligner | None:
-        """The aligner in this process."""
-        return None if self.aligner is None else aligner_of(self.aligner, self.language, self.phones)
-
-    def get_limits(self) -> Limits:
-        """What an alignment must reach."""
-        aligner = self.get_aligner()
-        if aligner is None:
-            return Limits()
-        return limits_for(aligner.name, aligner.lowest_confidence, self.lowest_confidence)
-
-    def identity(self) -> tuple[str | int | float, ...]:
-        """What the corpus depends on, but for its items."""
-        confidence = self.get_limits().confidence
-        names = (self.source, self.language, self.aligner or "", self.sound)
-        return *names, self.phones, confidence, self.longest or 0.0, self.per_part
 
 
 @dataclass(frozen=True)
@@ -233,7 +146,7 @@ def _batches(items: Sequence[Item]) -> Iterator[list[_Heard]]:
         try:
             one = _Heard(item, item.said(), item.sound())
             seconds += len(one.waveform) / SAMPLE_RATE
-        except _UNUSABLE as error:
+        except (InputError, OSError, MemoryError) as error:  # only reading can fail here
             one = _Heard(item, problem=str(error) or type(error).__name__)
         batch.append(one)
         if seconds > _BATCH_SECONDS:
@@ -271,11 +184,11 @@ def _utterances(one: _Heard, making: Making, directory: Path) -> Iterator[tuple[
             utterance = _utterance(item, item.id, one.said.text, waveform, piece, making)
             yield item.id, _with_sound(utterance, waveform, item.original, making, directory)
             return
-    except _UNUSABLE as error:
+    except (InputError, MemoryError) as error:
         yield item.id, str(error) or type(error).__name__
         return
     for number, stretch in enumerate(stretches):
-        name = f"{item.id}-{number:04d}"
+        name = f"{item.id}+{number:04d}"  # no name of a recording has a plus
         try:
             part = waveform[num_samples(stretch.start) : num_samples(stretch.end)]
             own = _cut(piece, stretch)

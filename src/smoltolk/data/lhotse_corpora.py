@@ -11,9 +11,10 @@ from typing import Any
 
 from smoltolk.common.errors import InputError, NotFoundError, require
 from smoltolk.common.files import atomic_directory, read_json, write_json
-from smoltolk.data.collecting import Making, make_corpus
+from smoltolk.data.collecting import make_corpus
 from smoltolk.data.corpora import Counts
 from smoltolk.data.lhotse_manifests import TEXT_KEYS, Manifests
+from smoltolk.data.making import Making
 
 _PURPOSE = "a recipe of lhotse"
 _RECORD, _LOG = "recipe.json", "recipe.log"

@@ -17,9 +17,6 @@ they would lie outside the supervision otherwise.
 
 from __future__ import annotations
 
-import gzip
-import json
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,16 +24,17 @@ from typing import Any
 
 import numpy as np
 
-from smoltolk.common.errors import InputError, NotFoundError
+from smoltolk.common.errors import InputError
+from smoltolk.data.lhotse_files import find_manifests, numbered_rows
 from smoltolk.data.recordings import file_name
 from smoltolk.data.stretches import load_stretch
+from smoltolk.data.textgrid import PAUSES
 from smoltolk.data.utterances import SLACK_SECONDS
 from smoltolk.data.word_files import Said, said_of
 from smoltolk.speech.segments import Segment
 
 # Where the text stands: in "text", or where Libriheavy keeps it, with capitals and commas.
 TEXT_KEYS = ("text", "custom.texts.0")
-_ENDINGS = (".jsonl", ".jsonl.gz")
 
 
 @dataclass(frozen=True)
@@ -106,36 +104,37 @@ class Manifests:
     """
 
     def __init__(self, path: Path | str, *, audio_root: Path | None = None, text_keys: tuple[str, ...] = TEXT_KEYS):
-        self.files = _find(Path(path))
+        self.files = find_manifests(Path(path))
         self._root, self._text_keys = audio_root, text_keys
 
     def __iter__(self) -> Iterator[Supervised]:
-        seen: set[str] = set()
+        ids: set[str] = set()
+        names: set[str] = set()
         for segments, recordings in self.files:
             for item in self._cuts(segments) if recordings is None else self._supervisions(segments, recordings):
-                name = file_name(item.id)
-                if name not in seen:
-                    seen.add(name)
-                    yield replace(item, id=name)
-                    continue
-                number = next(k for k in range(2, len(seen) + 3) if f"{name}-{k}" not in seen)
-                seen.add(f"{name}-{number}")
-                problem = item.problem or InputError(
-                    "every supervision needs an id of its own", f"{item.id!r} twice", "rename one"
-                )
-                yield replace(item, id=f"{name}-{number}", problem=problem)
+                problem = item.problem
+                if item.id in ids and problem is None:
+                    problem = InputError("every supervision needs an id of its own", f"{item.id!r} twice", "rename one")
+                ids.add(item.id)
+                plain = name = file_name(item.id)
+                number = 1
+                while name in names:  # "a b" and "a_b"
+                    number += 1
+                    name = f"{plain}-{number}"
+                names.add(name)
+                yield replace(item, id=name, problem=problem)
 
     def _supervisions(self, segments: Path, recordings: Path) -> Iterator[Supervised]:
         known: dict[str, dict[str, Any]] = {}
-        for _, row in _rows(recordings):
+        for _, row in numbered_rows(recordings):
             if isinstance(row, dict) and isinstance(row.get("id"), str):
                 known[row["id"]] = _slim(row)
-        for number, row in _rows(segments):
+        for number, row in numbered_rows(segments):
             where = f"{segments.name}, line {number}"
             if isinstance(row, InputError):
                 yield _unusable(segments, number, row)
                 continue
-            recording = known.get(row.get("recording_id", ""))
+            recording = known.get(str(row.get("recording_id")))
             if recording is None:
                 problem = InputError(
                     "a supervision names a recording of its manifest",
@@ -147,28 +146,26 @@ class Manifests:
             yield self._item(row, recording, 0.0, None, segments, number)
 
     def _cuts(self, path: Path) -> Iterator[Supervised]:
-        for number, cut in _rows(path):
+        for number, cut in numbered_rows(path):
             if isinstance(cut, InputError):
                 yield _unusable(path, number, cut)
                 continue
-            held = cut.get("supervisions")
-            if cut.get("type", "MonoCut") not in ("MonoCut", "Cut", "MultiCut") or not cut.get("recording"):
+            held, recording = cut.get("supervisions"), cut.get("recording")
+            if cut.get("type", "MonoCut") not in ("MonoCut", "Cut", "MultiCut") or not isinstance(recording, dict):
                 problem = InputError(
-                    "a cut must be of one recording",
-                    f"{path.name}, line {number}: {cut.get('type')}, "
-                    + ("with" if cut.get("recording") else "without") + " a recording",
+                    "a cut must be of one recording, and hold it",
+                    f"{path.name}, line {number}: {cut.get('type')}",
                     "write cuts that are neither mixed nor padded, with their recordings",
-                )  # fmt: skip
+                )
                 yield _unusable(path, number, problem, cut)
-            elif not held:
-                problem = InputError("a cut must say what is said in it", f"{path.name}, line {number}: no supervision",
-                                     "add its text")  # fmt: skip
-                yield _unusable(path, number, problem, cut)
+            elif not held or not isinstance(held, list):
+                found = f"{path.name}, line {number}: no supervision"
+                yield _unusable(
+                    path, number, InputError("a cut must say what is said in it", found, "add its text"), cut
+                )
             else:
                 for row in held:
-                    yield self._item(
-                        row, _slim(cut["recording"]), cut.get("start", 0.0), cut.get("channel"), path, number
-                    )
+                    yield self._item(row, _slim(recording), cut.get("start", 0.0), cut.get("channel"), path, number)
 
     def _item(
         self, row: dict[str, Any], recording: dict[str, Any], offset: float, channel: Any, path: Path, number: int
@@ -233,8 +230,9 @@ class Manifests:
         return audio, () if whole else tuple(held.index(c) for c in sorted(wanted & set(held)))  # type: ignore[operator]
 
 
-def _unusable(path: Path, number: int, problem: InputError, row: dict[str, Any] | None = None) -> Supervised:
-    name = str((row or {}).get("id") or f"{path.name.split('.')[0]}-line-{number}")
+def _unusable(path: Path, number: int, problem: InputError, row: Any = None) -> Supervised:
+    held = row.get("id") if isinstance(row, dict) else None
+    name = str(held or f"{path.name.split('.')[0]}-line-{number}")
     return Supervised(name, path, 0.0, 0.0, names={"speaker": ""}, problem=problem)
 
 
@@ -255,7 +253,7 @@ def _words(
             [item.get(n) for n in ("symbol", "start", "duration", "score")] if isinstance(item, dict) else item
         )
         symbol, start, length = str(values[0]), float(values[1]), float(values[2])
-        if not symbol.strip() or symbol.casefold() in ("<eps>", "<sil>", "sil", "sp"):
+        if symbol.strip().casefold() in PAUSES:
             continue
         words.append(Segment(symbol, start, start + length))
         if len(values) > 3 and values[3] is not None:
@@ -283,70 +281,3 @@ def _inside(row: Any, key: str) -> Any:
 def _slim(recording: dict[str, Any]) -> dict[str, Any]:
     """What is needed of a recording: millions of them are held."""
     return {name: recording.get(name) for name in ("id", "sources", "transforms") if recording.get(name)}
-
-
-def _find(path: Path) -> list[tuple[Path, Path | None]]:
-    """Pairs of (supervisions, recordings), or (cuts, None)."""
-    if path.is_dir():
-        files = sorted(p for p in path.iterdir() if p.name.endswith(_ENDINGS) and not p.name.startswith("."))
-        wanted = [p for p in files if "supervisions" in p.name] or [p for p in files if "cuts" in p.name]
-        if not wanted:
-            raise NotFoundError(
-                "a directory of manifests holds *supervisions*.jsonl.gz or *cuts*.jsonl.gz",
-                f"none in {path}",
-                "name the right directory, or the file itself",
-            )
-        return [(file, _recordings_of(file)) for file in wanted]
-    if not path.is_file():
-        raise NotFoundError("a manifest must exist", f"no file {path}", "check the path")
-    if not path.name.endswith(_ENDINGS):
-        fix = "convert it: lhotse copy OLD NEW.jsonl.gz"
-        raise InputError("a manifest is .jsonl or .jsonl.gz", path.name, fix)
-    return [(path, _recordings_of(path))]
-
-
-def _recordings_of(path: Path) -> Path | None:
-    """Where the recordings of a file of supervisions lie; None for cuts."""
-    if "supervisions" not in path.name:
-        first = next((row for _, row in _rows(path) if isinstance(row, dict)), {})
-        if "recording_id" in first:
-            raise InputError(
-                "the name of a file of supervisions says so, and its recordings lie beside it",
-                f"{path.name} holds supervisions",
-                "call them x_supervisions.jsonl.gz and x_recordings.jsonl.gz",
-            )
-        return None
-    name = path.name.replace("supervisions", "recordings")
-    for ending in ("", *_ENDINGS):
-        beside = path.with_name(name.split(".jsonl")[0] + ending if ending else name)
-        if beside.is_file():
-            return beside
-    raise NotFoundError(
-        "supervisions need their recordings beside them", f"no file {path.with_name(name)}", "put it there"
-    )
-
-
-def _rows(path: Path) -> Iterator[tuple[int, Any]]:
-    """Numbered lines as objects, or as the reason why a line is none."""
-    try:
-        with (
-            gzip.open(path, "rt", encoding="utf-8")
-            if path.name.endswith(".gz")
-            else path.open(encoding="utf-8") as file
-        ):
-            for number, line in enumerate(file, 1):
-                if not line.strip():
-                    continue
-                try:
-                    row = json.loads(line)
-                except json.JSONDecodeError as error:
-                    row = _not_an_object(path, number, str(error))
-                if not isinstance(row, dict | InputError):
-                    row = _not_an_object(path, number, line.strip()[:60])
-                yield number, row
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise InputError("a manifest must be a whole file", f"{path}: {error}", "write it again") from error
-
-
-def _not_an_object(path: Path, number: int, found: str) -> InputError:
-    return InputError("a line of a manifest is a JSON object", f"{path.name}, line {number}: {found}", "write it again")

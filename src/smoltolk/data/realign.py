@@ -12,8 +12,9 @@ import numpy as np
 
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import read_jsonl, write_json
-from smoltolk.data.collecting import Making, make_corpus
+from smoltolk.data.collecting import make_corpus
 from smoltolk.data.corpora import Counts, check_complete, read_corpus, read_info
+from smoltolk.data.making import Making
 from smoltolk.data.timing import OFFLINE
 from smoltolk.data.utterances import Utterance
 from smoltolk.data.word_files import Said, said_of

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.data.collecting import RECORDINGS_PER_PART, Making, make_corpus
+from smoltolk.data.collecting import make_corpus
 from smoltolk.data.corpora import Counts
+from smoltolk.data.making import RECORDINGS_PER_PART, Making
 from smoltolk.data.timing import OFFLINE
 from smoltolk.data.word_files import Said, files_beside, said_beside
 from smoltolk.speech.audio import load
@@ -57,7 +58,7 @@ class Recording:
     def identity(self) -> tuple[str | int | float, ...]:
         """Name, size of the sound, and all that is written beside it."""
         size = self.path.stat().st_size if self.path.is_file() else 0
-        written = [path.read_bytes().hex() for path in files_beside(self.path)]
+        written = [_content(path) for path in files_beside(self.path)]
         return self.id, size, self.tier or "", *written
 
     def said(self) -> Said:
@@ -67,6 +68,13 @@ class Recording:
     def sound(self) -> np.ndarray:
         """float32 [samples], 16 kHz, the mean of its channels."""
         return load(self.path)
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.read_bytes().hex()
+    except OSError:  # told when it is read
+        return ""
 
 
 def find_recordings(folder: Path | str, tier: str | None = None) -> list[Recording]:

@@ -12,7 +12,8 @@ from smoltolk.data.interleave import SpanLengths
 from smoltolk.data.mixture import Task
 from smoltolk.data.permutation import Permutation
 from smoltolk.data.plan import plan_rows
-from smoltolk.data.text_documents import Documents, check_text_file, no_texts, not_utf8, open_documents, parse_line
+from smoltolk.data.text_datasets import open_documents
+from smoltolk.data.text_documents import Documents, check_text_file, no_texts, not_utf8, parse_line
 
 
 def read_documents(source: Path | str) -> Documents:
@@ -20,7 +21,7 @@ def read_documents(source: Path | str) -> Documents:
 
     Args:
         source: ``.txt`` (one a line; empty lines are left out), ``.jsonl`` (the ``text`` of each line), or a data set:
-            see :func:`smoltolk.data.text_documents.open_documents`.
+            see :func:`smoltolk.data.text_datasets.open_documents`.
 
     Raises:
         NotFoundError: no such file.

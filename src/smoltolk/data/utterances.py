@@ -22,7 +22,7 @@ class Utterance:
     """One recording and what is said in it.
 
     Attributes:
-        id: unique in its corpus; letters, digits, ``_ . -``.
+        id: unique in its corpus; letters, digits, ``_ . - +``.
         audio: the recording, if there is one.
         seconds: its length.
         words, phones: in order, times in seconds from its start; empty if unknown.
