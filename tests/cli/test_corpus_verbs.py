@@ -81,6 +81,12 @@ def test_validate_names_every_item(place: Path, smoltolk: Callable) -> None:
         assert any(f"00000 {item}: " in line and problem in line for line in told.out.splitlines()), (item, told.out)
 
 
+def test_a_corpus_is_exported(place: Path, smoltolk: Callable) -> None:
+    told = smoltolk("corpus", "export", place / "corpus", place / "exported")
+    assert told.code == 0 and "utterances  2, 0.00 hours" in told.out
+    assert len(list((place / "exported").glob("*.jsonl.gz"))) == 2
+
+
 def test_manifests_and_recipes(folder: Path, place: Path, smoltolk: Callable) -> None:
     seconds = len(load(folder / "told.flac")) / 16_000
     said = {"recording_id": "r", "start": 0, "channel": 0, "text": "Hello."}

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 VERBS = [
-    "world", "speak", "corpus folder", "corpus manifests", "corpus recipe", "corpus text", "corpus validate", "align",
+    "world", "speak", "corpus folder", "corpus manifests", "corpus recipe", "corpus text", "corpus validate",
+    "corpus export", "align",
     "units fit", "units encode", "vocoder fit", "vocoder say", "prepare", "backbone", "train", "evaluate", "say",
     "hear", "continue", "quickstart",
 ]  # fmt: skip
@@ -50,6 +51,7 @@ def test_help_is_quick() -> None:
         ("corpus recipe librispeech {0} {0}/new --option x", "'x'"),
         ("corpus text {0}/file {0}/new.txt", "new.txt"),
         ("corpus validate {0}", "no file"),
+        ("corpus export {0} {0}/new", "no file"),
         ("align {0} {0}/new", "no file"),
         ("align {0} {0}/new --aligner none", "none"),
         ("units fit {0} {0}/new", "no file"),

@@ -1,4 +1,4 @@
-"""Verbs that make texts and corpora: world, corpus folder | manifests | recipe | text | validate, align."""
+"""Verbs that make texts and corpora: world, corpus folder | manifests | recipe | text | validate | export, align."""
 
 from __future__ import annotations
 
@@ -200,6 +200,26 @@ def corpus_validate(corpus: Annotated[Path, typer.Argument(help="A corpus direct
     print(f"  problems    {problems}" if problems else "  no problems")
     if problems:
         raise typer.Exit(1)
+
+
+@corpus_app.command("export")
+def corpus_export(
+    corpus: Annotated[Path, typer.Argument(help="A corpus directory.")],
+    out: Annotated[Path, typer.Argument(help="A new directory for the manifests.")],
+) -> None:
+    """Write a corpus as lhotse's manifests, for other tools.
+
+    recordings.jsonl.gz and supervisions.jsonl.gz; words and phones are their
+    alignments. The recordings stay where they are.
+
+    Example: smoltolk corpus export corpus manifests
+    """
+    from smoltolk.cli.printing import show
+    from smoltolk.data.lhotse_export import export_manifests
+
+    counts = export_manifests(corpus, out)
+    left_out = {"left out": f"{counts.num_rejected} without a recording"} if counts.num_rejected else {}
+    show(str(out), {"utterances": f"{counts.num_utterances}, {counts.seconds / 3600:.2f} hours", **left_out})
 
 
 @app.command()
