@@ -83,7 +83,7 @@ def test_validate_names_every_item(place: Path, smoltolk: Callable) -> None:
 
 def test_a_corpus_is_exported(place: Path, smoltolk: Callable) -> None:
     told = smoltolk("corpus", "export", place / "corpus", place / "exported")
-    assert told.code == 0 and "utterances  2, 0.00 hours" in told.out
+    assert told.code == 0 and "utterances  2, 0.01 hours" in told.out
     assert len(list((place / "exported").glob("*.jsonl.gz"))) == 2
 
 
