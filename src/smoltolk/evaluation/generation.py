@@ -13,7 +13,10 @@ import torch
 from smoltolk.common.errors import InputError
 from smoltolk.common.progress import Bar
 from smoltolk.common.seeds import derive
+from smoltolk.data.prompts import pad_left
 from smoltolk.evaluation.scoring import evaluating
+from smoltolk.model.configuration import SmolTolkConfig
+from smoltolk.model.generation_modes import generation_settings
 from smoltolk.model.ids import IdSpace
 
 
@@ -87,9 +90,13 @@ def generate(
     """
     if any(len(prompt) == 0 for prompt in prompts):
         raise InputError("every prompt must hold at least one id", "an empty prompt", "begin with an end id")
-    drawing = {"do_sample": False}
+    drawing: dict[str, Any] = {"do_sample": False}
     if sampling is not None:
-        drawing = {"do_sample": True, "temperature": sampling.temperature, "top_k": sampling.top_k}  # type: ignore[dict-item]
+        drawing = {"do_sample": True, "temperature": sampling.temperature, "top_k": sampling.top_k}
+    config = getattr(model, "config", None)
+    if isinstance(config, SmolTolkConfig) and config.predict_switch:  # it is held to the modality that was asked for
+        held = generation_settings(config, "speech" if config.id_space.is_speech(end_id) else "text")
+        drawing["logits_processor"] = held["logits_processor"]
     device = next(model.parameters()).device
     order = sorted(range(len(prompts)), key=lambda index: (-len(prompts[index]), index))
     results: dict[int, Generation] = {}
@@ -116,19 +123,6 @@ def generate(
 def _cut(row: np.ndarray, end_id: int) -> Generation:
     ends = np.flatnonzero(row == end_id)
     return Generation(row[: ends[0]] if len(ends) else row, bool(len(ends)))
-
-
-def pad_left(
-    sequences: Sequence[Sequence[int] | np.ndarray], padding: int, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """``(input_ids, attention_mask)``, both int64 [B, longest]; the mask is 1 on real ids."""
-    longest = max(len(sequence) for sequence in sequences)
-    ids = np.full((len(sequences), longest), padding, np.int64)
-    mask = np.zeros((len(sequences), longest), np.int64)
-    for row, sequence in enumerate(sequences):
-        ids[row, longest - len(sequence) :] = sequence
-        mask[row, longest - len(sequence) :] = 1
-    return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
 
 
 def to_text(generation: Generation, tokenizer: Any) -> str:
