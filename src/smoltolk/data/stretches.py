@@ -29,7 +29,7 @@ def load_stretch(
 
     Raises:
         NotFoundError: no such file.
-        InputError: not audio, a stretch or a channel that it does not have, or samples that are not finite.
+        InputError: not audio, cut off, a stretch or a channel that it does not have, or samples that are not finite.
     """
     if not path.is_file():
         raise NotFoundError("an audio file must exist", f"no file {path}", "check the path")
@@ -51,6 +51,9 @@ def load_stretch(
         raise InputError(
             f"{path} must be audio that libsndfile reads", str(error), "convert it to wav or flac first"
         ) from error
+    if len(samples) < num_samples(max(0.0, seconds - SLACK_SECONDS), rate):
+        found = f"{len(samples) / rate:.2f} of {seconds:.2f} s from {start:g} s on"
+        raise InputError(f"{path} must be whole", found, "copy or convert it again")
     waveform = (samples[:, list(channels)] if channels else samples).mean(axis=1, dtype=np.float32)
     if waveform.size == 0 or not np.isfinite(waveform).all():
         found = "samples that are NaN or infinite" if waveform.size else "no samples"
