@@ -111,7 +111,7 @@ def masks_spans(text_model: PreTrainedModel) -> bool:
             past_key_values=None,
             and_mask_function=same,
         )
-        return {"attention_mask": made}
+        return {"attention_mask": made, "position_ids": torch.arange(2 * _TRIED, device=states.device)[None]}
 
     try:
         return _keeps_apart(text_model, mask)

@@ -33,8 +33,9 @@ from smoltolk.model.modality import document_positions, document_starts, next_is
 from smoltolk.model.output import SmolTolkOutput
 from smoltolk.model.packing import side_by_side
 from smoltolk.model.published import published_visibility
+from smoltolk.model.span_adapting import adapt_spans
 from smoltolk.model.span_decoding import decode_runs
-from smoltolk.model.spans import SpanBatch, find_spans, gather, group_spans, scatter
+from smoltolk.model.spans import SpanBatch, find_spans, group_spans, scatter
 
 _LOGITS_AT_ONCE = 1 << 24  # text logits that training holds at a time: 64 MiB of them
 _OWN_MATRICES = (
@@ -323,33 +324,30 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
             grid = torch.where(is_speech[..., None], units, text)
             mask = self.input_adapter.mask(grid, published_visibility(is_speech))
             return torch.where(is_speech[..., None], self.input_adapter(grid, mask)[-1], text), ()
-        fused = text
-        heard: tuple[Tensor, ...] = ()
         groups = group_spans(find_spans(is_speech, document_ids)) if spans is None else spans
         nothing_heard = self.training and not any(group.num_spans for group in groups)
-        if mixes_inputs or nothing_heard:
-            lone = self.input_adapter(self._lone_padding().to(text.dtype), all_layers=mixes_inputs)
-            if nothing_heard:
-                # With weight zero, because no parameter may go without gradient, and of several processes that share
-                # out the adapter's parameters each must run it.
-                fused = fused + 0.0 * self.input_projection(lone[-1]).mean().to(text.dtype)
+        padding = self._lone_padding().to(text.dtype) if mixes_inputs or nothing_heard else None
+        adapted, lone = adapt_spans(self.input_adapter, units, groups, padding, mixes_inputs)
+        # A batch without speech takes the lone unit with weight zero: no parameter may go without gradient.
+        fused = text + 0.0 * self.input_projection(lone[-1]).mean().to(text.dtype) if nothing_heard else text
+        heard: tuple[Tensor, ...] = ()
+        if mixes_inputs:
             heard = tuple(self.pool_projection(layer).to(text.dtype).expand_as(text) for layer in lone)
-        for group in groups:
-            group = group.to(text.device)
-            if group.num_spans:
-                # Side by side and right-padded, spans need no mask: what is padded lies in the future of what is real.
-                layers = self.input_adapter(gather(units, group), all_layers=mixes_inputs)
-                fused = scatter(self.input_projection(layers[-1]), group, fused)
-                heard = tuple(
-                    scatter(self.pool_projection(layer), group, held)
-                    for layer, held in zip(layers, heard, strict=False)
-                )
-        return fused, heard if mixes_inputs else ()
+        for group, layers in adapted:
+            fused = scatter(self.input_projection(layers[-1]), group, fused)
+            heard = tuple(
+                scatter(self.pool_projection(layer), group, held) for layer, held in zip(layers, heard, strict=False)
+            )
+        return fused, heard
 
     def _speech_head(self, states: Tensor) -> Tensor:
         """[..., D] -> [..., U]. Tied by using the matrix, not by sharing a parameter: PEFT would silently part them."""
-        weight = self.speech_embed.weight if self.config.tie_speech_embeddings else self.speech_unembed.weight
-        return F.linear(states, weight.to(states.dtype))
+        if not self.config.tie_speech_embeddings:
+            return self.speech_unembed(states)
+        table = self.speech_embed
+        if not isinstance(table, nn.Embedding):  # LoRA of PEFT around it: what it adds belongs to the head too
+            return F.linear(states, table(torch.arange(self.config.id_space.num_speech_ids, device=states.device)))
+        return F.linear(states, table.weight.to(states.dtype))
 
     def _codebook_head(self, states: Tensor) -> Tensor:
         """[..., E] -> [..., Q - 1, K], tied as :meth:`_speech_head` is."""
