@@ -52,9 +52,7 @@ class Document:
         self._speech: bool | None = None  # modality of the next id; None before the first
         self._switched = False
         self._frames: list[tuple[int, np.ndarray]] = []  # of several codebooks, and the position of the first
-        self._open: bool | None = (
-            None  # whether the frames of a run that is not closed are predicted; None: there are none
-        )
+        self._open: bool | None = None  # of a run of frames that goes on, whether they are predicted; None: no such run
 
     @property
     def input_ids(self) -> np.ndarray:
