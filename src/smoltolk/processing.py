@@ -13,9 +13,11 @@ from transformers import AutoProcessor, BatchFeature, ProcessorMixin
 from transformers.utils import cached_file
 
 from smoltolk.common.errors import InputError
-from smoltolk.data.documents import recognition_prompt, synthesis_prompt
+from smoltolk.data.documents import Document, recognition_prompt, synthesis_prompt
 from smoltolk.data.prompts import mixed_prompt, pad_left
+from smoltolk.model.codebooks import frames_of
 from smoltolk.model.configuration import SmolTolkConfig
+from smoltolk.model.delays import SILENT
 from smoltolk.model.ids import IdSpace
 from smoltolk.model.runs import split_runs
 from smoltolk.speech.audio import resample
@@ -34,7 +36,7 @@ class Segment:
     Attributes:
         modality: ``text`` or ``speech``.
         text: what is written, None for speech.
-        units: int64 [n], from 0, None for text.
+        units: int64 [n], from 0, several codebooks: [n, Q]; None for text.
     """
 
     modality: Literal["text", "speech"]
@@ -45,9 +47,9 @@ class Segment:
 class SmolTolkProcessor(ProcessorMixin):
     """Prompts of text and speech for a SmolTolk model.
 
-    A segment of a prompt is a text (``str``), units (integers [n], from 0) or a recording (floating point [samples],
-    mono), for which a unit tokenizer is needed. A prompt is one segment, or a list of them with ``<switch>`` put
-    between text and speech. A batch is a list of prompts::
+    A segment of a prompt is a text (``str``), units (integers [n], from 0; several codebooks: [n, Q]) or a recording
+    (floating point [samples], mono), for which a unit tokenizer is needed. A prompt is one segment, or a list of them
+    with ``<switch>`` put between text and speech. A batch is a list of prompts::
 
         processor(["Once upon a time", ["Say it back: ", units]], continue_in="speech")
 
@@ -65,7 +67,7 @@ class SmolTolkProcessor(ProcessorMixin):
     def __init__(
         self,
         tokenizer: Any,
-        ids: IdSpace | dict[str, int] | None = None,
+        ids: IdSpace | dict[str, Any] | None = None,
         units: UnitTokenizer | Path | str | None = None,
         unit_fingerprint: str | None = None,
         chat_template: str | None = None,
@@ -74,7 +76,7 @@ class SmolTolkProcessor(ProcessorMixin):
             raise InputError(
                 "a processor must know where text and speech ids lie", "ids = None", "give model.config.id_space"
             )
-        self.ids = ids if isinstance(ids, IdSpace) else IdSpace(**ids)
+        self.ids = ids if isinstance(ids, IdSpace) else _ids_of(ids)
         self.units = load_unit_tokenizer(units) if isinstance(units, Path | str) else units
         self.unit_fingerprint = unit_fingerprint
         if self.units is not None:
@@ -98,7 +100,8 @@ class SmolTolkProcessor(ProcessorMixin):
             sample_rate: of recordings, Hz; None: that of the unit tokenizer.
 
         Returns:
-            ``input_ids`` and ``attention_mask``, int64 [B, T], padded on the left.
+            ``input_ids`` and ``attention_mask``, int64 [B, T], padded on the left; with several codebooks also
+            ``codes``, as ``generate()`` takes them.
 
         Raises:
             InputError: an empty prompt or segment, units out of range, a recording without a unit tokenizer.
@@ -110,29 +113,29 @@ class SmolTolkProcessor(ProcessorMixin):
         rows = []
         for prompt in batch:
             segments = [self._read(content, sample_rate) for content in _as_list(prompt)]
-            rows.append(mixed_prompt(self.ids, segments, continue_in_speech=in_speech).input_ids)
+            rows.append(mixed_prompt(self.ids, segments, continue_in_speech=in_speech))
         return self._batch(rows)
 
     def recognition(self, speech: Content | Sequence[Content], *, sample_rate: int | None = None) -> BatchFeature:
         """Prompts that a model trained on recognition continues with what is said; as for a call."""
         return self._batch(
-            [
-                recognition_prompt(self.ids, self._read(one, sample_rate, wanted="speech")[1]).input_ids
-                for one in _as_list(speech)
-            ]
+            [recognition_prompt(self.ids, self._read(one, sample_rate, wanted="speech")[1]) for one in _as_list(speech)]
         )
 
     def synthesis(self, text: str | Sequence[str]) -> BatchFeature:
         """Prompts that a model trained on synthesis continues by speaking the text; as for a call."""
         return self._batch(
-            [synthesis_prompt(self.ids, self._read(one, None, wanted="text")[1]).input_ids for one in _as_list(text)]
+            [synthesis_prompt(self.ids, self._read(one, None, wanted="text")[1]) for one in _as_list(text)]
         )
 
-    def _batch(self, rows: list[np.ndarray]) -> BatchFeature:
+    def _batch(self, rows: list[Document]) -> BatchFeature:
         if not rows:
             raise InputError("a batch has a prompt at least", "none", "give one")
-        input_ids, attention_mask = pad_left(rows, self.ids.eos_text)
-        return BatchFeature({"input_ids": input_ids, "attention_mask": attention_mask})
+        input_ids, attention_mask = pad_left([row.input_ids for row in rows], self.ids.eos_text)
+        batch = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if self.ids.num_codebooks > 1:
+            batch["codes"] = _pad_codes(rows, input_ids.shape[1])
+        return BatchFeature(batch)
 
     def _read(self, content: Any, sample_rate: int | None, wanted: str | None = None) -> tuple[bool, np.ndarray]:
         """Whether a segment is speech, and its text ids or units."""
@@ -144,9 +147,12 @@ class SmolTolkProcessor(ProcessorMixin):
         values = content.detach().cpu().numpy() if isinstance(content, torch.Tensor) else np.asarray(content)
         if values.ndim == 1 and np.issubdtype(values.dtype, np.floating) and values.size:
             return True, self._encode(values, sample_rate)
-        if values.ndim != 1 or not np.issubdtype(values.dtype, np.integer) or not values.size:
+        codebooks = self.ids.num_codebooks
+        shaped = values.ndim == 1 if codebooks == 1 else values.ndim == 2 and values.shape[1] == codebooks
+        if not shaped or not np.issubdtype(values.dtype, np.integer) or not values.size:
+            units = "[n]" if codebooks == 1 else f"[n, {codebooks}]"
             raise InputError(
-                "a segment is a text, units (integers [n]) or a recording (floating point [samples])",
+                f"a segment is a text, units (integers {units}) or a recording (floating point [samples])",
                 f"{type(content).__name__} of shape {values.shape} and type {values.dtype}",
                 "give one of them, not empty; mix the channels of a recording down",
             )
@@ -170,25 +176,30 @@ class SmolTolkProcessor(ProcessorMixin):
 
     # ------------------------------------------------------------------ out
 
-    def split(self, ids: Sequence[int] | np.ndarray | torch.Tensor) -> list[Segment]:
+    def split(self, ids: Sequence[int] | np.ndarray | torch.Tensor, codes: torch.Tensor | None = None) -> list[Segment]:
         """What ids say: runs of text and of units, in order. Control ids, ends and padding are left out.
 
         Args:
             ids: [T], e.g. a row of what ``generate()`` returns, with or without its prompt.
+            codes: [T, Q - 1] of several codebooks; without them the units are those of the first alone.
         """
         values = np.asarray(ids.cpu() if isinstance(ids, torch.Tensor) else ids)
         if values.ndim != 1:
             raise InputError("ids of one row are split at a time", f"shape {values.shape}", "use batch_split")
+        whole = [] if codes is None else frames_of(torch.as_tensor(values), codes.cpu(), self.ids)
+        frames = iter(whole)
         return [
-            Segment("speech", units=np.array(run.ids, np.int64))
+            Segment("speech", units=next(frames).numpy() if codes is not None else np.array(run.ids, np.int64))
             if run.is_speech
             else Segment("text", text=self.tokenizer.decode(run.ids, skip_special_tokens=True))
             for run in split_runs(values.tolist(), self.ids)
         ]
 
-    def batch_split(self, ids: Sequence[Any] | np.ndarray | torch.Tensor) -> list[list[Segment]]:
-        """:meth:`split` of each row of ids [B, T]."""
-        return [self.split(row) for row in ids]
+    def batch_split(
+        self, ids: Sequence[Any] | np.ndarray | torch.Tensor, codes: torch.Tensor | None = None
+    ) -> list[list[Segment]]:
+        """:meth:`split` of each row of ids [B, T] (and codes [B, T, Q - 1])."""
+        return [self.split(row, None if codes is None else codes[number]) for number, row in enumerate(ids)]
 
     def decode(self, ids: Sequence[int] | np.ndarray | torch.Tensor, **kwargs: Any) -> str:
         """Ids [T] as one line to read: text as it is, units in brackets, ``Say it: [3 17 4]``."""
@@ -237,14 +248,35 @@ class SmolTolkProcessor(ProcessorMixin):
         return super().from_pretrained(name, units=units, **kwargs)
 
     def _check_unit_tokenizer(self, units: UnitTokenizer) -> None:
-        if units.num_units != self.ids.num_units or self.unit_fingerprint not in (None, units.fingerprint):
+        alike = (units.num_units, units.num_codebooks) == (self.ids.num_units, self.ids.num_codebooks)
+        if not alike or self.unit_fingerprint not in (None, units.fingerprint):
             wanted = f" ({self.unit_fingerprint[:16]})" if self.unit_fingerprint else ""
             raise InputError(
                 "a model hears the units that it was trained with",
-                f"a tokenizer of {units.num_units} units ({units.fingerprint[:16]}),"
-                f" a model of {self.ids.num_units}{wanted}",
+                f"a tokenizer of {units.num_codebooks} x {units.num_units} units ({units.fingerprint[:16]}),"
+                f" a model of {self.ids.num_codebooks} x {self.ids.num_units}{wanted}",
                 "name the unit tokenizer of this model",
             )
+
+
+def _pad_codes(rows: Sequence[Document], length: int) -> torch.Tensor:
+    """Codes [B, T + n, Q - 1] of rows padded on the left to T; n: what the codebooks owe behind the last ids."""
+    longest = max(len(row.owed) for row in rows)
+    padded = [
+        np.pad(
+            np.concatenate([row.codes, row.owed]),
+            ((length - len(row), longest - len(row.owed)), (0, 0)),
+            constant_values=SILENT,
+        )
+        for row in rows
+    ]
+    return torch.from_numpy(np.stack(padded))
+
+
+def _ids_of(fields: dict[str, Any]) -> IdSpace:
+    """The id space as JSON gives it back."""
+    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+    return IdSpace(**values)
 
 
 def _as_list(value: Any) -> list[Any]:

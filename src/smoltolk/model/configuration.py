@@ -27,6 +27,10 @@ class SmolTolkConfig(PreTrainedConfig):
     Args:
         text_config: configuration of the text backbone. Its ``vocab_size`` counts the control ids.
         num_units: K, distinct speech units.
+        num_codebooks: Q, units of a frame; neural codecs have several, each of ``num_units`` (Mimi: 8 of 2,048).
+        codebook_delays: positions by which each codebook comes later than the first; None: 0, 1, 2, ...
+        codebook_weights: of each codebook's NLL in the loss, as they are; None: 1/Q each, so that a frame weighs as
+            much as an id of text. Ones make the loss the NLL of whole frames.
         speech_offset: first speech id (V); stored, so that resizing the text table never moves a unit.
         begin_prompt_id, end_prompt_id, switch_id: control ids, rows of the text table.
         eos_text_id: end of sequence in text.
@@ -61,6 +65,7 @@ class SmolTolkConfig(PreTrainedConfig):
     }
     keys_to_ignore_at_inference: ClassVar[list[str]] = [
         "past_key_values", "hidden_states", "selector_weights", "text_loss", "speech_loss", "selector_entropy",
+        "codebook_logits", "codebook_losses",
     ]  # fmt: skip
 
     text_config: dict | PreTrainedConfig | None = None
@@ -85,6 +90,9 @@ class SmolTolkConfig(PreTrainedConfig):
     packs_documents: bool = True
     masks_spans: bool = True
     published_spans: bool = False
+    num_codebooks: int = 1
+    codebook_delays: list[int] | None = None
+    codebook_weights: list[float] | None = None
     text_model_name: str | None = None
     unit_fingerprint: str | None = None
 
@@ -93,12 +101,28 @@ class SmolTolkConfig(PreTrainedConfig):
         kwargs.pop("tie_word_embeddings", None)
         super().__post_init__(**kwargs)
         self.tie_word_embeddings = False
-        for name in ("num_input_layers", "num_output_layers", "num_units"):
-            if getattr(self, name) < (1 if name == "num_units" else 0):
+        for name in ("num_input_layers", "num_output_layers", "num_units", "num_codebooks"):
+            if getattr(self, name) < (0 if name.endswith("layers") else 1):
                 raise InputError(
                     f"{name} must count something",
                     f"{name} = {getattr(self, name)}",
-                    "use 0 or more layers, 1 or more units",
+                    "use 0 or more layers, 1 or more units and codebooks",
+                )
+        if self.codebook_delays is None and self.num_codebooks > 1:
+            self.codebook_delays = list(range(self.num_codebooks))
+        for name in ("codebook_delays", "codebook_weights"):
+            values = getattr(self, name)
+            if name == "codebook_weights" and values is not None and self.num_codebooks == 1:
+                raise InputError(
+                    "weights share the loss out among several codebooks",
+                    f"{values} for one",
+                    "leave codebook_weights out",
+                )
+            if values is not None and (len(values) != self.num_codebooks or min(values) < 0):
+                raise InputError(
+                    f"{name} has one number, 0 or more, for each codebook",
+                    f"{values} for {self.num_codebooks} codebooks",
+                    "leave it out, or give as many numbers as num_codebooks",
                 )
         for name, choices in (("layer_mix", get_args(LayerMixMode)), ("layer_mix_pool", get_args(LayerMixPool))):
             if getattr(self, name) not in choices:
@@ -137,6 +161,7 @@ class SmolTolkConfig(PreTrainedConfig):
             end_prompt=self.end_prompt_id,
             switch=self.switch_id,
             eos_text=self.eos_text_id,
+            delays=tuple(self.codebook_delays or (0,)),
         )
 
     @property

@@ -7,8 +7,8 @@ from torch import Tensor
 from transformers import GenerationMixin
 
 
-class UnifiedGenerationMixin(GenerationMixin):
-    """``generate()`` and what belongs to it."""
+class TransitionScoresMixin(GenerationMixin):
+    """Scores behind ``generate()``."""
 
     def compute_transition_scores(
         self,

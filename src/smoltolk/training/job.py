@@ -128,6 +128,7 @@ class TrainingJob:
             self.system,
             self._text_model,
             num_units=self.units.metadata.num_units,
+            num_codebooks=self.units.metadata.num_codebooks,
             eos_text_id=self.tokenizer.eos_token_id,
             num_input_layers=self.preset.num_input_layers,
             num_output_layers=self.preset.num_output_layers,
