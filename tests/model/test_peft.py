@@ -108,6 +108,30 @@ def test_every_linear_layer(make_model: Make, ids: Tensor, assert_close: Callabl
     assert_close(logits(model.merge_and_unload(), ids), trained)
 
 
+@pytest.mark.parametrize(
+    ("tied", "targets"),
+    [(True, ["speech_embed", "codebook_embed"]), (False, "all-linear"), (False, ["codebook_embed"])],
+)
+def test_several_codebooks(
+    tied: bool, targets: list[str] | str, make_model: Make, write: Callable[..., Tensor], assert_close: Callable
+) -> None:
+    base = make_model(num_codebooks=3, codebook_delays=[0, 0, 0], tie_speech_embeddings=tied)
+    ids = write(base.config.id_space, "tttsuuuu")
+    codes = torch.full((1, 8, 2), -1)
+    codes[:, 4:] = torch.randint(0, base.config.num_units, (1, 4, 2), generator=torch.Generator().manual_seed(0))
+    model = wrapped(base, target_modules=targets)
+
+    @torch.no_grad()
+    def outputs(one: Any) -> tuple[Tensor, Tensor]:
+        made = one(input_ids=ids, codes=codes)
+        return made.logits, made.codebook_logits
+
+    trained, before = outputs(model), outputs(base)
+    assert not torch.allclose(trained[1], before[1])
+    for found, expected in zip(outputs(model.merge_and_unload()), trained, strict=True):
+        assert_close(found, expected)
+
+
 @pytest.mark.parametrize("pool", ["backbone", "all"])
 def test_a_tied_table_of_low_rank(pool: str, make_model: Make, ids: Tensor, assert_close: Callable) -> None:
     base = make_model(layer_mix_pool=pool)

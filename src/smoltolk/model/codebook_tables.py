@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from smoltolk.model.ids import IdSpace
 
@@ -32,7 +32,17 @@ def embed_codes(input_ids: Tensor, codes: Tensor, space: IdSpace, weight: Tensor
     return F.embedding_bag(rows.flatten(0, 1), weight, mode="sum").view(*input_ids.shape, -1)
 
 
-def code_logits(states: Tensor, weight: Tensor, space: IdSpace) -> Tensor:
-    """[..., E] -> [..., Q - 1, K]: a head each; the end of speech is the first codebook's to predict."""
-    logits = F.linear(states, weight.to(states.dtype))
+def table_of(module: nn.Module, num_rows: int) -> Tensor:
+    """The rows [num_rows, E] of an embedding that is used as a matrix.
+
+    LoRA of PEFT stands around an embedding as another module: what it adds belongs to the rows too.
+    """
+    if isinstance(module, nn.Embedding):
+        return module.weight
+    device = next(module.parameters()).device
+    return module(torch.arange(num_rows, device=device))
+
+
+def code_logits(logits: Tensor, space: IdSpace) -> Tensor:
+    """[..., (Q - 1) U] -> [..., Q - 1, K]: a head each; the end of speech is the first codebook's to predict."""
     return logits.unflatten(-1, (space.num_codebooks - 1, space.num_speech_ids))[..., : space.num_units]

@@ -19,6 +19,8 @@ def describe(config: SmolTolkConfig) -> dict[str, str]:
     text = config.get_text_config()
     named = f"{config.text_model_name} ({text.model_type})" if config.text_model_name else text.model_type
     units = f"{config.num_units:,}"
+    if config.num_codebooks > 1:
+        units = f"{config.num_codebooks} codebooks of {units}, delays {', '.join(map(str, config.id_space.delays))}"
     if config.unit_fingerprint is not None:
         units += f", fingerprint {config.unit_fingerprint[:16]}"
     mix = _MIXES[config.layer_mix]

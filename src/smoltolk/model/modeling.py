@@ -20,7 +20,7 @@ from smoltolk.model.assembly import add_control_rows, load_text_model, smoltolk_
 from smoltolk.model.cache import CacheViews, History
 from smoltolk.model.card import CardMixin
 from smoltolk.model.codebook_loss import code_targets, codebook_loss
-from smoltolk.model.codebook_tables import code_logits, embed_codes
+from smoltolk.model.codebook_tables import code_logits, embed_codes, table_of
 from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.delays import SILENT
 from smoltolk.model.generation import SmolTolkGenerationMixin
@@ -282,7 +282,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
         units = self.speech_embed(speech_ids - self.config.speech_offset)
         if codes is None:
             return units
-        return units + embed_codes(speech_ids, codes, self.config.id_space, self.codebook_embed.weight)
+        return units + embed_codes(speech_ids, codes, self.config.id_space, self._codebook_table())
 
     def _lone_padding(self) -> Tensor:
         """The embedding of a padding unit by itself, [1, 1, E]."""
@@ -341,20 +341,21 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
         return fused, heard
 
     def _speech_head(self, states: Tensor) -> Tensor:
-        """[..., D] -> [..., U]. Tied by using the matrix, not by sharing a parameter: PEFT would silently part them."""
+        """[..., E] -> [..., U]. Tied by using the matrix, not by sharing a parameter: PEFT would silently part them."""
         if not self.config.tie_speech_embeddings:
             return self.speech_unembed(states)
-        table = self.speech_embed
-        if not isinstance(table, nn.Embedding):  # LoRA of PEFT around it: what it adds belongs to the head too
-            return F.linear(states, table(torch.arange(self.config.id_space.num_speech_ids, device=states.device)))
-        return F.linear(states, table.weight.to(states.dtype))
+        table = table_of(self.speech_embed, self.config.id_space.num_speech_ids)
+        return F.linear(states, table.to(states.dtype))
 
     def _codebook_head(self, states: Tensor) -> Tensor:
         """[..., E] -> [..., Q - 1, K], tied as :meth:`_speech_head` is."""
-        tied = self.config.tie_speech_embeddings
-        return code_logits(
-            states, (self.codebook_embed if tied else self.codebook_unembed).weight, self.config.id_space
-        )
+        if not self.config.tie_speech_embeddings:
+            return code_logits(self.codebook_unembed(states), self.config.id_space)
+        return code_logits(F.linear(states, self._codebook_table().to(states.dtype)), self.config.id_space)
+
+    def _codebook_table(self) -> Tensor:
+        space = self.config.id_space
+        return table_of(self.codebook_embed, (space.num_codebooks - 1) * space.num_speech_ids)
 
     def _text_head(self, states: Tensor) -> Tensor:
         """[N, D] -> [N, V], the backbone's own; control ids are impossible."""

@@ -36,6 +36,8 @@ class Piece:
 class PieceStreamer(BaseStreamer):
     """Calls a function with each :class:`Piece` of the one row that is being generated; the prompt is left out.
 
+    Of several codebooks only the first passes by here; ``generate(..., return_dict_in_generate=True)`` has the others.
+
     Args:
         tokenizer: of the text; anything with its ``decode``.
         space: the id space.
