@@ -3,8 +3,8 @@
     python benchmarks/speech.py [--texts 24] [--rounds 3] [--model DIRECTORY_OR_HUB_ID]
 
 Speech is that of stories in seen and unseen voices of espeak-ng. "x" is times real time: seconds of speech for a second
-of processor time in one thread, the median of the rounds, in which the candidates take turns. ``--model`` adds a CTC model of transformers
-as aligner and judge.
+of processor time in one thread, the median of the rounds, in which the candidates take turns. ``--model`` adds a CTC
+model of transformers as aligner and judge.
 """
 
 from __future__ import annotations
