@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset, Sampler, SequentialSampler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from smoltolk.common.errors import InputError
@@ -38,8 +39,10 @@ class SmolTolkTrainer(Trainer):
     ) -> Any:
         """The model's own loss; its parts are summed for the log."""
         loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
-        for name in _PARTS:
-            value = outputs.get(name)
+        parts = {name: outputs.get(name) for name in _PARTS}
+        for codebook, value in enumerate(() if outputs.get("codebook_losses") is None else outputs["codebook_losses"]):
+            parts[f"codebook_{codebook}_loss"] = value
+        for name, value in parts.items():
             if value is not None:
                 self._sums[name] = self._sums.get(name, torch.zeros((), device=value.device)) + value.detach()
         self._batches += 1
@@ -146,18 +149,12 @@ def run_stage(
         optimizers=build_optimizer(model, recipe, stage),
         callbacks=[_Reporter(report)] if report else None,
     )
-    trainer.remove_callback(_printer())
+    trainer.remove_callback(PrinterCallback)
     checkpoint = last_whole_checkpoint(out_dir)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     history = [entry for entry in trainer.state.log_history if "loss" in entry]
     write_json(out_dir / "history.json", history)
     return history
-
-
-def _printer() -> type[TrainerCallback]:
-    from transformers.trainer_callback import PrinterCallback
-
-    return PrinterCallback
 
 
 def save_model(
