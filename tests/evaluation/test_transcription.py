@@ -107,6 +107,20 @@ def test_synthesis_is_judged_by_ear(model, tokenizer, speaker, tmp_path):
     assert bad.failure_rate == 1
 
 
+def test_another_judge_listens(model, tokenizer, speaker):
+    class Deaf:
+        name = "deaf"
+
+        def transcribe_batch(self, waveforms, sample_rate=SAMPLE_RATE):
+            return [f"{len(one)} samples" for one in waveforms]
+
+    ids = space_of(model)
+    said = synthesis_answers(tokenizer, ids, lambda k: [ids.speech_offset + k])
+    result = synthesis(Parrot(said), TEXTS, tokenizer, ids, speaker, judge=Deaf())
+    assert result.hypotheses == [f"{len(one)} samples" for one in speaker.waveforms]
+    assert result.error.wer >= 1
+
+
 def test_no_units_are_silence(speaker):
     waveforms = speak_units([np.zeros(0, np.int64), np.array([1])], speaker)
     assert np.abs(waveforms[0]).max() == 0

@@ -1,7 +1,15 @@
-"""Real speech, and units and a vocoder trained on it for seconds: enough for tests, not for ears."""
+"""Real speech, and units and a vocoder trained on it for seconds: enough for tests, not for ears.
+
+And models of transformers of the kinds that users name, as small as they get and untrained.
+"""
+
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from smoltolk.speech.phone_encoder import LabelledSpeech, PhoneUnitTokenizer, fit_phone_units
 from smoltolk.speech.synthesis import EspeakSynthesizer, Voice, espeak_available, voices
@@ -52,3 +60,179 @@ def clear_speech(labelled: list[LabelledSpeech]) -> list[np.ndarray]:
 @pytest.fixture(scope="session")
 def vocoder(clear_speech: list[np.ndarray], tokenizer: PhoneUnitTokenizer) -> Vocoder:
     return fit_vocoder(clear_speech, tokenizer.encode(clear_speech), tokenizer, steps=60, seed=0)
+
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz'"
+
+
+def save_ctc(folder: Path, layers: int = 1) -> None:
+    """A wav2vec 2.0 with a vocabulary of letters: 50 frames a second, blank 0. Without layers it is local."""
+    from transformers import Wav2Vec2Config, Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
+
+    folder.mkdir(parents=True, exist_ok=True)
+    vocabulary = {token: index for index, token in enumerate(["<pad>", "<s>", "</s>", "<unk>", "|", *LETTERS])}
+    (folder / "letters.json").write_text(json.dumps(vocabulary))
+    Wav2Vec2CTCTokenizer(str(folder / "letters.json")).save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(do_normalize=False).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = Wav2Vec2Config(
+        vocab_size=len(vocabulary),
+        hidden_size=16,
+        num_hidden_layers=layers,
+        num_attention_heads=2,
+        intermediate_size=16,
+        conv_dim=(8,) * 7,
+        num_conv_pos_embeddings=8,
+        num_conv_pos_embedding_groups=2,
+        feat_extract_norm="layer",
+        do_stable_layer_norm=True,
+        pad_token_id=0,
+    )
+    Wav2Vec2ForCTC(config).save_pretrained(folder)
+
+
+@pytest.fixture(scope="session")
+def ctc_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "ctc"
+    save_ctc(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def local_ctc_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "local"
+    save_ctc(folder, layers=0)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def whisper_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from transformers import (
+        GenerationConfig,
+        WhisperConfig,
+        WhisperFeatureExtractor,
+        WhisperForConditionalGeneration,
+        WhisperTokenizer,
+    )
+
+    folder = tmp_path_factory.mktemp("models") / "whisper"
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    marks = ["<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|notimestamps|>"]
+    times = [f"<|{0.02 * step:.2f}|>" for step in range(1501)]
+    vocabulary = {one: index for index, one in enumerate([*letters, marks[0]])}
+    tokenizer = WhisperTokenizer(vocab=vocabulary, merges=[], pad_token=marks[0])
+    tokenizer.add_special_tokens({"additional_special_tokens": marks[1:]})
+    tokenizer.add_tokens(times)
+    tokenizer.save_pretrained(folder)
+    WhisperFeatureExtractor().save_pretrained(folder)
+    end, start, _, _, no_times = (tokenizer.convert_tokens_to_ids(mark) for mark in marks)
+    torch.manual_seed(0)
+    config = WhisperConfig(
+        vocab_size=len(tokenizer),
+        d_model=16,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=16,
+        decoder_ffn_dim=16,
+        max_target_positions=24,
+        decoder_start_token_id=start,
+        eos_token_id=end,
+        bos_token_id=end,
+        pad_token_id=end,
+        suppress_tokens=None,
+        begin_suppress_tokens=None,
+    )
+    model = WhisperForConditionalGeneration(config)
+    model.generation_config = GenerationConfig(
+        decoder_start_token_id=start,
+        eos_token_id=end,
+        pad_token_id=end,
+        no_timestamps_token_id=no_times,
+        is_multilingual=False,
+        max_length=20,
+    )
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def vits_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight speakers."""
+    from transformers import VitsConfig, VitsModel, VitsTokenizer
+
+    folder = tmp_path_factory.mktemp("models") / "vits"
+    folder.mkdir()
+    (folder / "letters.json").write_text(json.dumps({one: index for index, one in enumerate(" " + LETTERS)}))
+    tokenizer = VitsTokenizer(str(folder / "letters.json"), phonemize=False, pad_token=" ", unk_token=" ")
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = VitsConfig(
+        vocab_size=28,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        ffn_dim=16,
+        flow_size=16,
+        spectrogram_bins=9,
+        num_speakers=8,
+        speaker_embedding_size=8,
+        upsample_initial_channel=16,
+        upsample_rates=[8, 8, 4],
+        upsample_kernel_sizes=[16, 16, 8],
+        resblock_kernel_sizes=[3],
+        resblock_dilation_sizes=[[1]],
+        prior_encoder_num_flows=1,
+        prior_encoder_num_wavenet_layers=1,
+        posterior_encoder_num_wavenet_layers=1,
+        duration_predictor_num_flows=1,
+        duration_predictor_filter_channels=16,
+        sampling_rate=22_050,
+    )
+    VitsModel(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def speecht5_dirs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A SpeechT5 that takes embeddings of four numbers, and its vocoder."""
+    from transformers import (
+        PreTrainedTokenizerFast,
+        SpeechT5Config,
+        SpeechT5ForTextToSpeech,
+        SpeechT5HifiGan,
+        SpeechT5HifiGanConfig,
+    )
+
+    folder, vocoder = (tmp_path_factory.mktemp("models") / name for name in ("speecht5", "hifigan"))
+    letters = {one: index for index, one in enumerate(["<pad>", "<unk>", " ", ".", *LETTERS])}
+    backend = Tokenizer(models.WordLevel(letters, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>", pad_token="<pad>").save_pretrained(folder)
+    torch.manual_seed(0)
+    config = SpeechT5Config(
+        vocab_size=len(letters),
+        hidden_size=16,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=16,
+        decoder_ffn_dim=16,
+        num_mel_bins=8,
+        speaker_embedding_dim=4,
+        speech_decoder_prenet_units=16,
+        speech_decoder_postnet_units=16,
+    )
+    SpeechT5ForTextToSpeech(config).save_pretrained(folder)
+    small = SpeechT5HifiGanConfig(
+        model_in_dim=8,
+        upsample_initial_channel=16,
+        upsample_rates=[8, 8, 4],
+        upsample_kernel_sizes=[16, 16, 8],
+        resblock_kernel_sizes=[3],
+        resblock_dilation_sizes=[[1]],
+    )
+    SpeechT5HifiGan(small).save_pretrained(vocoder)
+    return folder, vocoder

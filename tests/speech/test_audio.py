@@ -1,3 +1,4 @@
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.speech.audio import load, num_frames, num_samples, resample, save
+from smoltolk.speech.audio import load, num_frames, num_samples, read_blocks, resample, save
 from smoltolk.speech.synthesis import EspeakSynthesizer, Voice, espeak_available
 
 
@@ -46,6 +47,68 @@ def test_times_survive_resampling(speech: np.ndarray) -> None:
 def test_loading_resamples(tmp_path: Path, speech: np.ndarray) -> None:
     save(tmp_path / "fox.wav", resample(speech, 16_000, 44_100), sample_rate=44_100)
     assert len(load(tmp_path / "fox.wav")) == len(speech)
+
+
+@pytest.mark.parametrize("rate", [8_000, 22_050, 44_100])
+def test_blocks_are_the_whole(tmp_path: Path, rate: int) -> None:
+    noise = (0.1 * np.random.default_rng(0).standard_normal(5 * rate + 17)).astype(np.float32)
+    soundfile.write(tmp_path / "noise.wav", noise, rate, subtype="FLOAT")
+    whole = resample(noise, rate, 16_000)
+    assert np.abs(load(tmp_path / "noise.wav") - whole).max() == 0
+    for seconds in (0.01, 0.7, 60.0):
+        blocks = list(read_blocks(tmp_path / "noise.wav", seconds=seconds))
+        assert np.abs(np.concatenate(blocks) - whole).max() == 0
+
+
+def test_three_hours_take_the_memory_of_a_block(tmp_path: Path) -> None:
+    path, hours, rate = tmp_path / "long.flac", 3, 8_000
+    with soundfile.SoundFile(path, "w", rate, 1) as file:
+        for _ in range(6 * hours):
+            file.write(np.full(600 * rate, 8_000, np.int16))
+    tracemalloc.start()
+    total = sum(len(block) for block in read_blocks(path))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert total == hours * 3600 * 16_000
+    assert peak < 20e6
+
+
+def test_eight_channels_of_eight_kilohertz(tmp_path: Path) -> None:
+    channels = np.zeros((40_000, 8), np.float32)
+    channels[:, 3] = 0.8
+    soundfile.write(tmp_path / "eight.wav", channels, 8_000)
+    loaded = load(tmp_path / "eight.wav")
+    assert len(loaded) == 80_000 and np.median(loaded) == pytest.approx(0.1, rel=1e-3)
+
+
+def test_silence_and_clipped_speech_stay_as_they_are(tmp_path: Path, speech: np.ndarray) -> None:
+    save(tmp_path / "zeros.flac", np.zeros(16_000))
+    assert (load(tmp_path / "zeros.flac") == 0).all() and len(load(tmp_path / "zeros.flac")) == 16_000
+    clipped = np.clip(speech * 20, -1, 1)
+    save(tmp_path / "clipped.wav", clipped)
+    assert np.abs(load(tmp_path / "clipped.wav") - clipped).max() < 1e-4
+    soundfile.write(tmp_path / "loud.wav", 20 * speech, 16_000, subtype="FLOAT")
+    assert np.allclose(load(tmp_path / "loud.wav"), 20 * speech)
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".mp3"])
+def test_files_that_break_off_are_refused(tmp_path: Path, speech: np.ndarray, suffix: str) -> None:
+    save(tmp_path / f"whole{suffix}", np.tile(speech, 3))
+    content = (tmp_path / f"whole{suffix}").read_bytes()
+    for share in (0.5, 0.01):
+        (tmp_path / f"half{suffix}").write_bytes(content[: int(share * len(content))])
+        with pytest.raises(InputError, match=r"must be whole|must be audio|must have samples") as error:
+            load(tmp_path / f"half{suffix}")
+        assert "found: \n" not in str(error.value)
+
+
+def test_a_wav_of_unknown_length_is_whole(tmp_path: Path, speech: np.ndarray) -> None:
+    save(tmp_path / "piped.wav", speech)
+    content = bytearray((tmp_path / "piped.wav").read_bytes())
+    at = content.index(b"data") + 4
+    content[at : at + 4] = b"\xff" * 4  # as programs write that do not know when the sound will end
+    (tmp_path / "piped.wav").write_bytes(content)
+    assert len(load(tmp_path / "piped.wav")) == len(speech)
 
 
 def test_bad_files_say_what_is_wrong(tmp_path: Path) -> None:

@@ -1,84 +1,23 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from smoltolk.common.errors import InputError
-from smoltolk.speech.recognition import PocketsphinxJudge, error_rate, normalise, transcribe_all
-from smoltolk.speech.synthesis import EspeakSynthesizer, espeak_available, voices
+from smoltolk.common.errors import InputError, NotFoundError
+from smoltolk.speech.recognition import recogniser_named, transcribe_all
 
-TEXTS = [
-    "The old fox lives in the deep forest. It was cold, and the river was frozen.",
-    "Anna found 21 red lamps near the well. She gave them to her brother.",
-    "In Blorptown a lizard eats only mushrooms. So they buy some.",
-    "Then the teacher walked home with a heavy bag. It's late.",
-]
+SILENCE = [np.zeros(16_000, np.float32)]
 
 
-@pytest.fixture(scope="module")
-def judge() -> PocketsphinxJudge:
+def test_judges_by_name(ctc_dir: Path) -> None:
+    assert recogniser_named(str(ctc_dir), device="cpu").name == str(ctc_dir)
+    assert len(transcribe_all(SILENCE, ["unused"], judge=str(ctc_dir))) == 1
+    with pytest.raises(NotFoundError, match="no directory"):
+        recogniser_named("./no-such-model")
+
+
+def test_pocketsphinx_needs_texts() -> None:
     pytest.importorskip("pocketsphinx", reason="needs the extra 'judge'")
-    return PocketsphinxJudge(TEXTS)
-
-
-@pytest.fixture(scope="module")
-def spoken() -> list[np.ndarray]:
-    if not espeak_available():
-        pytest.skip("needs the extra 'tts'")
-    speakers = voices(4, 0, "seen")
-    return [EspeakSynthesizer().speak(text, voice).waveform for text, voice in zip(TEXTS, speakers, strict=True)]
-
-
-def test_the_judge_hears_what_was_said(judge: PocketsphinxJudge, spoken: list[np.ndarray]) -> None:
-    heard = [judge.transcribe(waveform) for waveform in spoken]
-    assert error_rate(TEXTS, heard).wer < 0.15
-    # A function of the waveform: neither the order nor the process matters.
-    assert [judge.transcribe(waveform) for waveform in spoken[::-1]][::-1] == heard
-    assert transcribe_all(spoken, TEXTS, workers=1) == heard
-
-
-def test_noise_is_not_understood(judge: PocketsphinxJudge, spoken: list[np.ndarray]) -> None:
-    backwards = [np.ascontiguousarray(waveform[::-1]) for waveform in spoken]
-    assert error_rate(TEXTS, [judge.transcribe(waveform) for waveform in backwards]).wer > 0.6
-
-
-def test_silence_and_nothing_are_no_crash(judge: PocketsphinxJudge) -> None:
-    for waveform in (np.zeros(0, dtype=np.float32), np.zeros(16_000, dtype=np.float32)):
-        assert len(judge.transcribe(waveform).split()) <= 3
-    with pytest.raises(InputError, match="must be finite"):
-        judge.transcribe(np.array([np.nan], dtype=np.float32))
-
-
-def test_a_judge_needs_words() -> None:
-    pytest.importorskip("pocketsphinx", reason="needs the extra 'judge'")
+    assert recogniser_named("pocketsphinx", texts=["a fox"], workers=0).transcribe_batch([]) == []
     with pytest.raises(InputError, match="texts with words"):
-        PocketsphinxJudge(["...", ""])
-
-
-def test_no_waveforms_give_no_transcripts() -> None:
-    pytest.importorskip("pocketsphinx", reason="needs the extra 'judge'")
-    assert transcribe_all([], TEXTS) == []
-
-
-def test_normalising_is_the_same_for_both_sides() -> None:
-    assert normalise("Anna\u2019s 21 RED lamps \u2014 don't!") == "anna's twenty one red lamps don't"
-    assert error_rate(["Twenty-one lamps."], ["21 lamps"]).wer == 0
-
-
-def test_error_rates_count_words_and_characters() -> None:
-    rate = error_rate(["a b c d", "e f g h"], ["a x c", "e f g h i"])
-    assert (rate.wer, rate.num_words, rate.num_utterances) == (3 / 8, 8, 2)
-    assert rate.cer == pytest.approx(5 / 14)
-    assert rate.low <= rate.wer <= rate.high
-
-
-def test_the_interval_is_a_function_of_the_seed() -> None:
-    references = ["a b c d"] * 30
-    hypotheses = ["a b c d", "a b c x", "x y c d"] * 10
-    rate = error_rate(references, hypotheses)
-    assert rate == error_rate(references, hypotheses)
-    assert 0.15 < rate.low < rate.wer == 0.25 < rate.high < 0.35
-
-
-def test_error_rates_need_pairs() -> None:
-    for references, hypotheses in (([], []), (["a"], []), (["..."], ["a"])):
-        with pytest.raises(InputError):
-            error_rate(references, hypotheses)
+        recogniser_named("pocketsphinx")

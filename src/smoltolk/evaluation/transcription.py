@@ -16,7 +16,7 @@ from smoltolk.data.documents import recognition_prompt, synthesis_prompt
 from smoltolk.evaluation.generation import Generation, Sampling, generate, to_text, to_units
 from smoltolk.model.ids import IdSpace
 from smoltolk.speech.audio import SAMPLE_RATE, resample
-from smoltolk.speech.recognition import ErrorRate, error_rate, transcribe_all
+from smoltolk.speech.recognition import ErrorRate, Recogniser, error_rate, transcribe_all
 
 _SILENCE_SECONDS = 0.2
 
@@ -109,6 +109,7 @@ def synthesis(
     vocoder: Speaker,
     *,
     judge_texts: Sequence[str] | None = None,
+    judge: Recogniser | None = None,
     sampling: Sampling | None = None,
     seed: int = 0,
     max_new_tokens: int | None = None,
@@ -126,6 +127,7 @@ def synthesis(
         ids: the model's id space.
         vocoder: units to waveforms.
         judge_texts: what the judge thinks may be said, for its vocabulary; default ``texts``.
+        judge: who listens; default: pocketsphinx, which knows ``judge_texts`` only. See ``recogniser_named``.
         sampling: None for the most likely unit at every step.
         seed: of sampling and vocoder.
         max_new_tokens: default: two units a character of the longest text, and 32.
@@ -148,7 +150,10 @@ def synthesis(
     )
     units = [to_units(one, ids) for one in made]
     waveforms = speak_units(units, vocoder, seed=seed)
-    hypotheses = transcribe_all(waveforms, texts if judge_texts is None else judge_texts, workers)
+    if judge is None:
+        hypotheses = transcribe_all(waveforms, texts if judge_texts is None else judge_texts, workers)
+    else:
+        hypotheses = judge.transcribe_batch(waveforms)
     _log(log_path, texts, hypotheses, made)
     return Transcribed(error_rate(texts, hypotheses), _failures(made), texts, hypotheses, units, waveforms)
 

@@ -20,6 +20,7 @@ _FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}
 # 0.29 s * 100 Hz = 28.999... stands for 29: what lies closer than this to a whole number is one.
 _SLACK = 1e-6
 _UNKNOWN_BYTES = 2**31 - 1
+_OGG_PAGE = 65_307  # bytes at most
 _MP3_PADDING, _MP3_HEAD = 4_800, 65_536  # samples that players cut off or not; bytes, tags included
 
 
@@ -149,11 +150,23 @@ def _check_whole(file: soundfile.SoundFile, path: Path, samples: int) -> None:
         broken = held < promised < _UNKNOWN_BYTES
     elif file.format == "FLAC":
         broken = held < promised
+    elif file.format == "OGG":
+        broken = not _last_page_says_so(path)
     else:
         # Without such a mark the length of an mp3 is an estimate.
         broken = file.format in ("MP3", "MPEG") and _counts_its_frames(path) and held < promised - _MP3_PADDING
     if broken:
-        raise InputError(f"{path} must be whole", f"{held / promised:.0%} of what its header promises", fix)
+        found = f"{held / promised:.0%} of what its header promises" if held < promised else "its end is missing"
+        raise InputError(f"{path} must be whole", found, fix)
+
+
+def _last_page_says_so(path: Path) -> bool:
+    """Whether the last page of an ogg file is marked as the last (RFC 3533, section 6: third bit of byte 5)."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _OGG_PAGE))
+        tail = file.read()
+    page = tail.rfind(b"OggS")
+    return page >= 0 and len(tail) > page + 5 and bool(tail[page + 5] & 4)
 
 
 def _counts_its_frames(path: Path) -> bool:

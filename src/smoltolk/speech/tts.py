@@ -10,6 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 from transformers import SpeechT5HifiGan, pipeline
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_TEXT_TO_SPECTROGRAM_MAPPING_NAMES,
+    MODEL_FOR_TEXT_TO_WAVEFORM_MAPPING_NAMES,
+)
 
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.seeds import derive, generator
@@ -19,6 +23,7 @@ from smoltolk.speech.pretrained import best_device, loading
 from smoltolk.speech.spoken import PAUSE_SECONDS, Spoken, check_says_something, said_form, sentences
 
 _WHAT = "a text-to-speech model of transformers"
+_SPEAKING = {*MODEL_FOR_TEXT_TO_WAVEFORM_MAPPING_NAMES.values(), *MODEL_FOR_TEXT_TO_SPECTROGRAM_MAPPING_NAMES.values()}
 _LONGEST_SENTENCE = 300  # characters: these models were trained on sentences
 _UNSEEN_EVERY = 4  # one speaker of four is kept for tests
 
@@ -81,6 +86,9 @@ class ModelSynthesizer:
                 options["vocoder"] = SpeechT5HifiGan.from_pretrained(vocoder).to(device or best_device())
         with loading(self.name, _WHAT):
             self._pipeline: Any = pipeline("text-to-speech", model=self.name, device=device or best_device(), **options)
+        made = type(self._pipeline.model).__name__
+        if made not in _SPEAKING:  # the pipeline takes any model, and fills what it lacks with chance
+            raise InputError(f"{self.name!r} must be {_WHAT}", made, "name a model that speaks")
         self._pipeline.model.eval()
         self._embeddings = None if speakers is None else _read_embeddings(Path(speakers))
         config = self._pipeline.model.config

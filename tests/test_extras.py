@@ -1,0 +1,47 @@
+"""Without the extras everything is imported, and what needs one says which."""
+
+import subprocess
+import sys
+
+WITHOUT_EXTRAS = """
+import importlib, pkgutil, socket, sys
+
+class Without:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("espeakng_loader", "pocketsphinx"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+def no_network(*_, **__):
+    raise OSError("no network")
+
+sys.meta_path.insert(0, Without())
+socket.socket.connect = no_network
+import smoltolk
+names = [module.name for module in pkgutil.walk_packages(smoltolk.__path__, "smoltolk.")]
+for name in names:
+    if not name.endswith("__main__"):
+        importlib.import_module(name)
+from smoltolk.common.errors import MissingExtraError
+from smoltolk.speech.alignment import aligner_named
+from smoltolk.speech.recognition import recogniser_named
+from smoltolk.speech.synthesis import EspeakSynthesizer, Voice, espeak_available
+assert not espeak_available()
+for extra, use in (
+    ("judge", lambda: aligner_named("pocketsphinx")),
+    ("judge", lambda: recogniser_named("pocketsphinx", texts=["a fox"])),
+    ("tts", lambda: EspeakSynthesizer().speak("a fox", Voice())),
+):
+    try:
+        use()
+    except MissingExtraError as error:
+        assert f"pip install 'smoltolk[{extra}]'" in str(error), error
+    else:
+        raise AssertionError(extra)
+print(len(names))
+"""
+
+
+def test_every_module_imports_without_extras_and_network() -> None:
+    run = subprocess.run([sys.executable, "-c", WITHOUT_EXTRAS], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert int(run.stdout.split()[-1]) > 100
