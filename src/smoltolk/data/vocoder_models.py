@@ -1,0 +1,187 @@
+"""A vocoder of one's own, from a corpus: whose voices it learns, and how well it is understood."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from smoltolk.common.errors import InputError
+from smoltolk.common.progress import Bar
+from smoltolk.data.corpora import read_corpus
+from smoltolk.data.speech_models import judge_vocoder, split_held_out, waveform_of
+from smoltolk.data.utterances import Utterance
+from smoltolk.speech.audio import SAMPLE_RATE
+from smoltolk.speech.hifigan import HifiGanVocoder
+from smoltolk.speech.hifigan_training import fit_hifigan
+from smoltolk.speech.recognition import ErrorRate
+from smoltolk.speech.units import UnitTokenizer
+from smoltolk.speech.vocoder import Vocoder, fit_vocoder
+from smoltolk.speech.vocoder_loop import Keeping
+from smoltolk.speech.vocos_training import fit_vocos
+
+ALL = "all"
+# Steps of training unless told otherwise: about one and four minutes of a CPU, hours of a GPU.
+DEFAULT_STEPS = {"griffinlim": 500, "vocos": 400, "hifigan": 20_000}
+FEW_UTTERANCES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What is to be learnt.
+
+    Attributes:
+        kind: ``griffinlim``, ``vocos`` or ``hifigan``.
+        speaker: a name; ``"all"``: every voice, which takes a HiFi-GAN; None: who speaks longest.
+        steps: of training; None: :data:`DEFAULT_STEPS` of the kind.
+        most: utterances to learn from; they are held in memory.
+        size: of a HiFi-GAN, see :data:`smoltolk.speech.hifigan_training.SIZES`.
+        device: where it is trained; the simple kind always takes the CPU.
+        precision: ``auto``, ``bf16`` or ``fp32``; likewise.
+        seed: of the choice of utterances, of weights and crops.
+    """
+
+    kind: str = "griffinlim"
+    speaker: str | None = None
+    steps: int | None = None
+    most: int = 300
+    size: str = "small"
+    device: str = "cpu"
+    precision: str = "auto"
+    seed: int = 0
+
+    @property
+    def num_steps(self) -> int:
+        """Of training.
+
+        Raises:
+            InputError: an unknown kind.
+        """
+        if self.kind not in DEFAULT_STEPS:
+            raise InputError(f"a vocoder's kind must be {', '.join(DEFAULT_STEPS)}", f"{self.kind!r}", "choose one")
+        return DEFAULT_STEPS[self.kind] if self.steps is None else self.steps
+
+
+@dataclass(frozen=True, slots=True)
+class FittedVocoder:
+    """A vocoder, whom it sounds like, and what a judge hears of held-out utterances.
+
+    Attributes:
+        speakers: in the order of its voices.
+        num_utterances: it learnt from.
+        seconds: of them together.
+        errors: word error rates: ``natural`` recordings, their spectrograms inverted (``copy``), and the vocoder
+            speaking their ``units``, each in the voice of its recording; empty where nothing was judged.
+    """
+
+    vocoder: Vocoder
+    speakers: tuple[str, ...]
+    num_utterances: int
+    seconds: float
+    errors: dict[str, ErrorRate]
+
+
+def speakers_of(corpus: Path | str) -> dict[str, float]:
+    """Seconds of recordings by each speaker, the most first."""
+    seconds: dict[str, float] = defaultdict(float)
+    for one in read_corpus(corpus):
+        if one.audio is not None:
+            seconds[one.speaker] += one.seconds
+    return dict(sorted(seconds.items(), key=lambda item: (-item[1], item[0])))
+
+
+def fit_corpus_vocoder(
+    corpus: Path | str,
+    tokenizer: UnitTokenizer,
+    choice: Choice,
+    *,
+    judge: bool = True,
+    work: Path | None = None,
+    progress: Bar | None = None,
+    warn: Callable[[str], None] | None = None,
+) -> FittedVocoder:
+    """Train a vocoder on one speaker of a corpus, or on all.
+
+    Args:
+        corpus: a corpus directory.
+        tokenizer: of the units it is to speak.
+        choice: what is to be learnt.
+        judge: let the offline judge listen to held-out utterances.
+        work: for checkpoints and samples; the simple kind, a minute's work, keeps none.
+        progress: advanced by one per step.
+        warn: told what speaks against a good voice before the training starts.
+
+    Raises:
+        NotFoundError: no corpus, or a part of it is missing.
+        InputError: no such speaker, fewer than two utterances, or a choice that contradicts itself.
+        MissingExtraError: ``judge`` is asked for and not installed.
+    """
+    steps, everyone = choice.num_steps, choice.speaker == ALL
+    if everyone and choice.kind != "hifigan":
+        raise InputError(
+            "several voices take a vocoder that tells them apart",
+            f"all speakers, kind {choice.kind!r}",
+            "take the kind hifigan, or one speaker",
+        )
+    usable = _usable(corpus, choice.speaker)
+    held_out, training = split_held_out(usable, choice.most, choice.seed)
+    if len(training) < FEW_UTTERANCES and warn is not None:
+        warn(
+            f"{len(training)} utterances are few to learn a voice from: expect words that cannot be understood. "
+            f"A few hundred are better, {FEW_UTTERANCES} the least"
+        )
+    waveforms = [waveform_of(one) for one in training]
+    # Units are taken at the rate of their tokenizer, sound is learnt at that of the spectrograms.
+    heard = waveforms if tokenizer.sample_rate == SAMPLE_RATE else [
+        waveform_of(one, tokenizer.sample_rate) for one in training
+    ]  # fmt: skip
+    units = tokenizer.encode(heard)
+    shared: dict[str, Any] = {"steps": steps, "seed": choice.seed, "progress": progress}
+    placed = {"device": choice.device, "precision": choice.precision, "keeping": Keeping(work)}
+    vocoder: Vocoder
+    if choice.kind == "griffinlim":
+        vocoder = fit_vocoder(waveforms, units, tokenizer, **shared)
+    elif choice.kind == "vocos":
+        vocoder = fit_vocos(waveforms, units, tokenizer, **shared, **placed)
+    else:
+        names = [one.speaker for one in training] if everyone else None
+        vocoder = fit_hifigan(waveforms, units, tokenizer, speakers=names, size=choice.size, **shared, **placed)
+    judged = [one for one in held_out if one.text] if judge else []
+    errors = {}
+    if judged:
+        texts = [one.text for one in usable if one.text]
+        known = [one.speaker if one.speaker in vocoder.speakers else None for one in judged]
+        errors = judge_vocoder(_OwnVoices(vocoder, known), tokenizer, judged, texts)
+    seconds = sum(map(len, waveforms)) / SAMPLE_RATE
+    return FittedVocoder(vocoder, vocoder.speakers or (usable[0].speaker,), len(training), seconds, errors)
+
+
+class _OwnVoices:
+    """A vocoder that says each utterance in the voice it was recorded in."""
+
+    def __init__(self, vocoder: Vocoder, speakers: Sequence[str | None]):
+        self._vocoder, self._speakers = vocoder, speakers
+
+    def copy_synthesis(self, waveform: np.ndarray) -> np.ndarray:
+        return self._vocoder.copy_synthesis(waveform)
+
+    def synthesize_batch(self, units: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return self._vocoder.synthesize_batch(units, speakers=self._speakers)
+
+
+def _usable(corpus: Path | str, speaker: str | None) -> list[Utterance]:
+    seconds = speakers_of(corpus)
+    chosen = next(iter(seconds), "") if speaker is None else speaker
+    recorded = [one for one in read_corpus(corpus) if one.audio is not None]
+    usable = recorded if chosen == ALL else [one for one in recorded if one.speaker == chosen]
+    if len(usable) < 2:
+        raise InputError(
+            "a vocoder needs two utterances of its speaker at least, better two hundred",
+            f"{len(usable)} of {chosen!r}; there are {', '.join(list(seconds)[:5]) or 'none'}",
+            "name another speaker",
+        )
+    return usable
