@@ -55,6 +55,33 @@ def test_against_a_loop(states: tuple[torch.Tensor, torch.Tensor]) -> None:
     torch.testing.assert_close(loss.total, torch.stack(text + speech).mean())
 
 
+@pytest.mark.parametrize("at_once", [1, 3, 64, 100])
+def test_in_parts_it_is_the_same_and_no_part_is_larger(at_once: int) -> None:
+    generator = torch.Generator().manual_seed(3)
+    labels = torch.randint(0, V + U, (2, 90), generator=generator)
+    seen: list[int] = []
+
+    def gradients(most: int | None) -> tuple[torch.Tensor, ...]:
+        states = [torch.randn(2, 90, D, generator=torch.Generator().manual_seed(s)).requires_grad_() for s in (4, 5)]
+        table = HEADS[0].clone().requires_grad_()
+
+        def head(rows: torch.Tensor) -> torch.Tensor:
+            seen.append(len(rows))
+            return rows @ table.T
+
+        loss = modality_loss(
+            *states, labels, text_head=head, speech_head=lambda rows: rows @ HEADS[1].T, speech_offset=V,
+            text_rows_at_once=most,
+        )  # fmt: skip
+        return loss.total.detach(), *torch.autograd.grad(loss.total, [*states, table])
+
+    whole = gradients(None)
+    assert seen.pop() > 100 and not seen
+    for one, other in zip(gradients(at_once), whole, strict=True):
+        torch.testing.assert_close(one, other)
+    assert max(seen) <= at_once
+
+
 def test_divided_by_the_given_number(states: tuple[torch.Tensor, torch.Tensor]) -> None:
     mean = compute(states, LABELS).total
     for number in (16, torch.tensor(16)):

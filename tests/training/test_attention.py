@@ -6,6 +6,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from smoltolk.common.errors import InputError
 from smoltolk.training.attention import cpu_attention, use_cpu_attention
 
 
@@ -35,5 +36,5 @@ def test_it_equals_plain_attention_with_packed_documents_and_padding(num_key_val
 
 def test_what_it_does_not_know_is_refused():
     states = torch.zeros(1, 2, 3, 4)
-    with pytest.raises(NotImplementedError, match="soft caps"):
+    with pytest.raises(InputError, match="soft caps"):
         cpu_attention(torch.nn.Identity(), states, states, states, None, 1.0, softcap=30.0)

@@ -14,8 +14,9 @@ from smoltolk.data.shards import read_shards
 from smoltolk.data.stories import World
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.training.backbone import BackboneSize
-from smoltolk.training.job import Changes, TrainingJob
-from smoltolk.training.presets import adjust, preset_named
+from smoltolk.training.changes import Changes
+from smoltolk.training.job import TrainingJob
+from smoltolk.training.presets import preset_named
 from smoltolk.training.text_job import TextJob
 from smoltolk.training.workplace import rows_that_fit
 
@@ -159,7 +160,7 @@ def test_rows_of_a_pass_share_out_the_step(monkeypatch: pytest.MonkeyPatch) -> N
     recipe = preset_named("150m").recipe
     assert rows_that_fit(recipe) == 8
     assert rows_that_fit(preset_named("small").recipe) == 5
-    assert rows_that_fit(adjust(recipe, rows_per_step=6, row_length=4096)) == 3
-    assert rows_that_fit(adjust(recipe, rows_per_step=6, row_length=100_000)) == 1
+    assert rows_that_fit(Changes(rows_per_step=6, row_length=4096).apply(recipe)) == 3
+    assert rows_that_fit(Changes(rows_per_step=6, row_length=100_000).apply(recipe)) == 1
     monkeypatch.setenv("WORLD_SIZE", "128")
     assert rows_that_fit(recipe) == 4

@@ -82,8 +82,8 @@ def train(
     """
     from smoltolk.cli.printing import run_job, show
     from smoltolk.speech.units import load_unit_tokenizer
-    from smoltolk.training.job import Changes, TrainingJob
-    from smoltolk.training.presets import parse_mixture, parse_spans
+    from smoltolk.training.changes import Changes, parse_mixture, parse_spans
+    from smoltolk.training.job import TrainingJob
 
     rates = {name: rate for name, rate in (("stage1", stage1_rate), ("stage2", stage2_rate)) if rate is not None}
     changes = Changes(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_jsonl
-from smoltolk.common.progress import bar
+from smoltolk.common.progress import Reached, bar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,15 +65,7 @@ def run_job(job: Job, title: str) -> dict[str, Any]:
     if not is_main():  # one bar is enough
         return job.run()
     with bar(title, job.num_steps, "steps") as progress:
-        done = 0.0
-
-        def report(step: float, note: str) -> None:
-            nonlocal done
-            progress.note(note)
-            progress.advance(step - done)
-            done = step
-
-        return job.run(report)
+        return job.run(Reached(progress))
 
 
 def cloze_table(cells: Mapping[str, Mapping[str, Mapping[str, float]]], directions: Sequence[str]) -> Table:

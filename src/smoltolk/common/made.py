@@ -31,22 +31,27 @@ def made_before(out: Path, command: dict[str, Any]) -> dict[str, Any] | None:
             "choose another place",
         )
     held = read_json(out / RECORD)
-    before, now = _leaves(held["command"]), _leaves(command)
-    different = [name for name in {**now, **before} if before.get(name) != now.get(name)]
+    different = differences(held["command"], command)
     if different:
-        if "verb" in different:  # then nothing else says more
-            different = ["verb"]
-        told = [f"{name} was {before.get(name)!r}, is {now.get(name)!r}" for name in different[:3]]
         raise InputError(
             "an output directory holds what one command made",
-            f"{out} was made by another one: {'; '.join(told)}",
-            "choose another place, or delete that directory",
+            f"{out} was made by another one: {different}",
+            "give the same options, choose another place, or delete that directory",
         )
     return held["figures"]
 
 
+def differences(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """The first three differences of two commands, in words; empty if there are none."""
+    old, new = _leaves(before), _leaves(now)
+    different = [name for name in {**new, **old} if old.get(name) != new.get(name)]
+    if "verb" in different:  # then nothing else says more
+        different = ["verb"]
+    return "; ".join(f"{name} was {old.get(name)!r}, is {new.get(name)!r}" for name in different[:3])
+
+
 def _leaves(value: Any, name: str = "") -> dict[str, Any]:
-    """``{"recipe": {"stages": [{"num_steps": 8}]}}`` as ``{"recipe.stages.0.num_steps": 8}``."""
+    """``{"stage2": {"betas": [0.9]}}`` as ``{"stage2.betas.0": 0.9}``."""
     if not isinstance(value, dict | list):
         return {name: value}
     items = value.items() if isinstance(value, dict) else enumerate(value)

@@ -148,6 +148,30 @@ class ProgressFile:
             return 0.0, ""
 
 
+class Reached:
+    """Tells a bar how far work has come, from reports of what is done in all; the other way round: :class:`ReportBar`.
+
+    Args:
+        bar: advanced by what is new.
+    """
+
+    def __init__(self, bar: Bar):
+        self._bar, self._done = bar, 0.0
+
+    def __call__(self, done: float, text: str | None = None) -> None:
+        """``done`` units of work are done in all; fewer than before change nothing.
+
+        Args:
+            done: since the work began.
+            text: shown behind the bar; None leaves what is there.
+        """
+        if done > self._done:
+            if text is not None:
+                self._bar.note(text)
+            self._bar.advance(done - self._done)
+            self._done = done
+
+
 class ReportBar:
     """A bar for work in another process: counts up and hands the total to a report function.
 

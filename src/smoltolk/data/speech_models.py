@@ -57,9 +57,9 @@ def fit_units(corpus: Path | str, *, steps: int, most: int, seed: int = 0, progr
             "make the corpus with `smoltolk speak`, or with `smoltolk corpus` and alignment",
         )
     held_out, training = _split(usable, most, seed)
-    speech = [LabelledSpeech(_waveform(one), one.phones) for one in training]
+    speech = [LabelledSpeech(waveform_of(one), one.phones) for one in training]
     tokenizer = fit_phone_units(speech, steps=steps, seed=seed, progress=progress)
-    quality = measure_units(tokenizer, [LabelledSpeech(_waveform(one), one.phones) for one in held_out])
+    quality = measure_units(tokenizer, [LabelledSpeech(waveform_of(one), one.phones) for one in held_out])
     return FittedUnits(tokenizer, quality, len(training))
 
 
@@ -125,25 +125,68 @@ def fit_corpus_vocoder(
             "name another speaker",
         )
     held_out, training = _split(usable, most, seed)
-    waveforms = [_waveform(one, tokenizer.sample_rate) for one in training]
+    waveforms = [waveform_of(one, tokenizer.sample_rate) for one in training]
     vocoder = fit_vocoder(waveforms, tokenizer.encode(waveforms), tokenizer, steps=steps, seed=seed, progress=progress)
     texts = [one.text for one in usable if one.text]
     judged = [one for one in held_out if one.text] if judge else []
-    errors = _judge(vocoder, tokenizer, judged, texts) if judged else {}
+    errors = judge_vocoder(vocoder, tokenizer, judged, texts) if judged else {}
     return FittedVocoder(vocoder, chosen, len(training), errors)
 
 
-def _judge(
-    vocoder: Vocoder, tokenizer: UnitTokenizer, utterances: Sequence[Utterance], texts: Sequence[str]
+def judge_vocoder(
+    vocoder: Vocoder,
+    tokenizer: UnitTokenizer,
+    utterances: Sequence[Utterance],
+    texts: Sequence[str],
+    seed: int = 0,
 ) -> dict[str, ErrorRate]:
-    natural = [_waveform(one, tokenizer.sample_rate) for one in utterances]
+    """Word error rates of utterances as recorded, through the vocoder's spectrogram, and from their units.
+
+    Nothing but the way through the vocoder should differ: the utterances are best in its own voice.
+
+    Args:
+        vocoder: the one judged.
+        tokenizer: of its units.
+        utterances: with recordings and texts.
+        texts: what the judge thinks may be said.
+        seed: of the intervals.
+
+    Returns:
+        ``natural``, ``copy`` and ``units``.
+
+    Raises:
+        InputError: an utterance without a recording.
+        MissingExtraError: the judge is not installed.
+    """
+    natural = [waveform_of(one, tokenizer.sample_rate) for one in utterances]
     heard = {
         "natural": natural,
         "copy": [vocoder.copy_synthesis(one) for one in natural],
         "units": vocoder.synthesize_batch([one.units for one in tokenizer.encode(natural)]),
     }
     said = [one.text for one in utterances]
-    return {name: error_rate(said, transcribe_all(waveforms, texts, workers=0)) for name, waveforms in heard.items()}
+    # One judge hears them all: its language model takes seconds to build.
+    transcripts = transcribe_all([one for waveforms in heard.values() for one in waveforms], texts, workers=0)
+    starts = range(0, len(transcripts), len(said))
+    return {
+        name: error_rate(said, transcripts[start : start + len(said)], seed)
+        for name, start in zip(heard, starts, strict=True)
+    }
+
+
+def waveform_of(utterance: Utterance, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
+    """The recording of an utterance.
+
+    Args:
+        utterance: one of a corpus.
+        sample_rate: in Hz.
+
+    Raises:
+        InputError: it has none, or it cannot be read.
+    """
+    if utterance.audio is None:
+        raise InputError("an utterance must have its recording", f"{utterance.id} has none", "leave it out")
+    return load(utterance.audio, sample_rate)
 
 
 def _split(utterances: Sequence[Utterance], most: int, seed: int) -> tuple[list[Utterance], list[Utterance]]:
@@ -153,9 +196,3 @@ def _split(utterances: Sequence[Utterance], most: int, seed: int) -> tuple[list[
     num_held_out = max(1, min(_MOST_HELD_OUT, math.floor(_HELD_OUT * min(len(utterances), most))))
     drawn = [utterances[k] for k in generator(seed, "held out").permutation(len(utterances))]
     return drawn[:num_held_out], drawn[num_held_out : num_held_out + most]
-
-
-def _waveform(utterance: Utterance, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
-    if utterance.audio is None:
-        raise InputError("an utterance must have its recording", f"{utterance.id} has none", "leave it out")
-    return load(utterance.audio, sample_rate)

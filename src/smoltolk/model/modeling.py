@@ -31,6 +31,7 @@ from smoltolk.model.packing import side_by_side
 from smoltolk.model.published import published_visibility
 from smoltolk.model.spans import SpanBatch, find_spans, gather, group_spans, scatter
 
+_LOGITS_AT_ONCE = 1 << 24  # text logits that training holds at a time: 64 MiB of them
 _OWN_MATRICES = ("speech_embed", "speech_unembed", "input_projection", "pool_projection", "output_projection")
 
 
@@ -350,6 +351,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
             speech_head=self._speech_head,
             speech_offset=self.config.speech_offset,
             num_predicted=num_items,
+            text_rows_at_once=max(64, _LOGITS_AT_ONCE // self.config.speech_offset // 64 * 64),
         )
         output.loss, output.text_loss, output.speech_loss = loss.total, loss.text, loss.speech
         if output.selector_entropy is not None and self.config.entropy_weight:

@@ -130,7 +130,7 @@ def evaluate_one(settings: Settings, system: System, report: Report) -> dict[str
     result = evaluate_clozes(
         model, items, ids, seed=settings.seed, progress=ReportBar(report), log_path=folder / "clozes.jsonl"
     )
-    test = read_shards(settings.shards("test"), fingerprint=units.fingerprint)
+    test, may_be_said = read_shards(settings.shards("test"), fingerprint=units.fingerprint), judge_texts(settings)
     spoken = [Document(ids).speech(test.units(i)).input_ids for i in range(len(test))]
     heard = recognition(model, spoken_sentences(test, tokenizer), tokenizer, ids, log_path=folder / "recognition.jsonl")
     said = synthesis(
@@ -139,7 +139,7 @@ def evaluate_one(settings: Settings, system: System, report: Report) -> dict[str
         tokenizer,
         ids,
         vocoder,
-        judge_texts=judge_texts(settings),
+        judge_texts=may_be_said,
         seed=settings.seed,
         workers=0,
         log_path=folder / "synthesis.jsonl",
@@ -163,7 +163,7 @@ def evaluate_one(settings: Settings, system: System, report: Report) -> dict[str
             out_dir=settings.out / "samples",
             seed=settings.seed,
             recordings=_recordings(settings, [item.id for item in chosen]),
-            judge_texts=judge_texts(settings),
+            judge_texts=may_be_said,
         )
     return figures
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from smoltolk.common.errors import InputError, WorkerError
 from smoltolk.common.files import read_json, remove_leftovers, write_json
-from smoltolk.common.progress import Bar, ProgressFile, bars, console
+from smoltolk.common.progress import ProgressFile, Reached, bars, console
 from smoltolk.common.workers import num_cpus
 
 
@@ -122,7 +122,7 @@ class RunDirectory:
         with ExitStack() as stack:
             stack.callback(pool.shutdown, wait=False, cancel_futures=True)
             shown_bars = stack.enter_context(bars({job.name: (job.title, job.total) for job in jobs}))
-            shown = dict.fromkeys(files, 0.0)
+            reached = {name: Reached(shown) for name, shown in shown_bars.items()}
             waiting, running = list(jobs), dict[Future[dict[str, Any]], Job]()
             while waiting or running:
                 for job in [job for job in waiting if all(map(self.done, job.after))]:
@@ -130,17 +130,15 @@ class RunDirectory:
                     running[pool.submit(_work, job, files[job.name].path)] = job
                 finished, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
                 for name, file in files.items():
-                    done, text = file.read()
-                    if done > shown[name]:
-                        shown_bars[name].note(text)
-                        shown_bars[name].advance(done - shown[name])
-                        shown[name] = done
+                    reached[name](*file.read())
                 for future in finished:
-                    self._collect(running.pop(future), future, shown_bars, shown)
+                    job = running.pop(future)
+                    self._collect(job, future)
+                    reached[job.name](job.total)
         for file in files.values():
             file.path.unlink(missing_ok=True)
 
-    def _collect(self, job: Job, future: Future, bars: dict[str, Bar], shown: dict[str, float]) -> None:
+    def _collect(self, job: Job, future: Future) -> None:
         try:
             outcome = future.result()
         except BrokenProcessPool as error:
@@ -149,8 +147,6 @@ class RunDirectory:
                 f"one of the processes of {job.title!r} was killed or crashed (often: out of memory)",
                 "run the same command again, it continues where it stopped",
             ) from error
-        bars[job.name].advance(job.total - shown[job.name])
-        shown[job.name] = job.total
         self._finish(job.name, outcome["seconds"], outcome["figures"])
 
     def _finish(self, name: str, seconds: float, figures: dict[str, Any]) -> None:

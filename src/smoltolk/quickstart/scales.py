@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from smoltolk.common.errors import InputError
-from smoltolk.data.interleave import SpanLengths
 from smoltolk.training.backbone import BackboneSize
-from smoltolk.training.recipe import Recipe, Stage
-
-STAGE_2_MIXTURE = {"speech": 1.0, "text": 0.75, "interleaved": 1.25, "recognition": 1.5, "synthesis": 1.0}
+from smoltolk.training.presets import small_recipe, text_recipe
+from smoltolk.training.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,49 +48,6 @@ class Scale:
     num_samples: int = 4
 
 
-def _text(num_steps: int, learning_rate: float = 3e-3) -> Recipe:
-    stage = Stage(
-        name="text",
-        num_steps=num_steps,
-        trainable="all",
-        learning_rate=learning_rate,
-        warmup_steps=num_steps // 10,
-        decay_steps=num_steps // 4,
-        mixture={"text": 1.0},
-    )
-    return Recipe(stages=(stage,), row_length=256, rows_per_step=16, save_steps=100)
-
-
-def _speech(first: int, second: int, rate: float) -> Recipe:
-    stage1 = Stage(
-        name="stage1",
-        num_steps=first,
-        trainable="speech",
-        learning_rate=rate,
-        warmup_steps=first // 10,
-        decay_steps=first // 5,
-    )
-    stage2 = Stage(
-        name="stage2",
-        num_steps=second,
-        trainable="all",
-        learning_rate=rate,
-        warmup_steps=second // 20,
-        decay_steps=second // 3,
-        mixture=STAGE_2_MIXTURE,
-    )
-    # Stories have about 30 words: runs must be short for the modality to change several times.
-    spans = SpanLengths(text=(2, 6), speech=(2, 6))
-    return Recipe(
-        stages=(stage1, stage2),
-        row_length=192,
-        rows_per_step=5,
-        spans=spans,
-        prompted_length=48,  # single sentences: that is what the evaluation asks for
-        save_steps=250,
-    )
-
-
 SCALES = {
     "tiny": Scale(
         num_facts=12,
@@ -103,8 +58,8 @@ SCALES = {
         vocoder_steps=30,
         num_vocoder_stories=12,
         backbone=BackboneSize(hidden_size=64, num_layers=2, num_heads=2, vocab_size=600),
-        text=_text(30),
-        speech=_speech(20, 60, 3e-3),
+        text=text_recipe(30),
+        speech=small_recipe(20, 60, 3e-3),
         num_story_clozes=24,
         num_fact_clozes=24,
         num_test_stories=6,
@@ -119,8 +74,8 @@ SCALES = {
         vocoder_steps=250,
         num_vocoder_stories=150,
         backbone=BackboneSize(hidden_size=128, num_layers=4, num_heads=4, vocab_size=1024),
-        text=_text(450),
-        speech=_speech(250, 1750, 3e-3),
+        text=text_recipe(450),
+        speech=small_recipe(250, 1750, 3e-3),
         num_story_clozes=500,
         num_fact_clozes=504,
         num_test_stories=100,
@@ -134,9 +89,9 @@ SCALES = {
         vocoder_steps=2000,
         num_vocoder_stories=800,
         backbone=BackboneSize(hidden_size=256, num_layers=8, num_heads=8, vocab_size=2048),
-        text=_text(2000, 2e-3),
+        text=text_recipe(2000, 2e-3),
         num_output_layers=2,
-        speech=replace(_speech(1000, 9000, 1.5e-3), rows_per_step=16, save_steps=500),
+        speech=replace(small_recipe(1000, 9000, 1.5e-3), rows_per_step=16, save_steps=500),
         num_story_clozes=1000,
         num_fact_clozes=2160,
         num_test_stories=300,

@@ -6,23 +6,21 @@ from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
-import numpy as np
-
 from smoltolk.common.files import write_json, write_jsonl
 from smoltolk.common.progress import ReportBar
 from smoltolk.data.corpora import Counts, Utterance, read_corpus, read_info
 from smoltolk.data.prepare import prepare
 from smoltolk.data.speak import speak
+from smoltolk.data.speech_models import judge_vocoder, waveform_of
 from smoltolk.data.stories import Cloze
+from smoltolk.data.world_files import ask_all
 from smoltolk.evaluation.cloze import option_texts
 from smoltolk.quickstart.settings import Settings
-from smoltolk.speech.audio import load
 from smoltolk.speech.phone_encoder import LabelledSpeech, fit_phone_units
-from smoltolk.speech.recognition import error_rate, transcribe_all
 from smoltolk.speech.synthesis import Voice, voices
 from smoltolk.speech.unit_quality import measure_units
 from smoltolk.speech.units import load_unit_tokenizer
-from smoltolk.speech.vocoder import Vocoder, fit_vocoder
+from smoltolk.speech.vocoder import fit_vocoder
 from smoltolk.training.trainer import Report
 
 _PARALLEL_SENTENCES = 10  # said in four seen and four unseen voices, to see how much units depend on the voice
@@ -31,12 +29,7 @@ _PARALLEL_VOICES = 4
 
 def clozes(settings: Settings) -> list[Cloze]:
     """All questions of the run."""
-    world, scale = settings.world, settings.scale
-    return [
-        *world.story_clozes(scale.num_story_clozes),
-        *world.fact_clozes(scale.num_fact_clozes, heard=True),
-        *world.fact_clozes(scale.num_fact_clozes, heard=False),
-    ]
+    return ask_all(settings.world, settings.scale.num_story_clozes, settings.scale.num_fact_clozes)
 
 
 def test_sentences(settings: Settings) -> list[str]:
@@ -100,13 +93,7 @@ def _parallel(settings: Settings) -> list[Voice]:
 
 
 def _labelled(utterance: Utterance) -> LabelledSpeech:
-    return LabelledSpeech(_audio(utterance), utterance.phones)
-
-
-def _audio(utterance: Utterance) -> np.ndarray:
-    if utterance.audio is None:
-        raise FileNotFoundError(f"utterance {utterance.id} has no audio")
-    return load(utterance.audio)
+    return LabelledSpeech(waveform_of(utterance), utterance.phones)
 
 
 def fit_units(settings: Settings, report: Report) -> dict[str, Any]:
@@ -116,7 +103,7 @@ def fit_units(settings: Settings, report: Report) -> dict[str, Any]:
     tokenizer = fit_phone_units(training, steps=scale.encoder_steps, seed=settings.seed, progress=ReportBar(report))
     tokenizer.save(settings.units)
     held_out = [_labelled(utterance) for utterance in read_corpus(settings.corpus("test"))]
-    spoken = [_audio(utterance) for utterance in read_corpus(settings.corpus("voices"))]
+    spoken = [waveform_of(utterance) for utterance in read_corpus(settings.corpus("voices"))]
     each = 2 * _PARALLEL_VOICES
     sentences = [spoken[i : i + each] for i in range(0, len(spoken), each)]
     quality = measure_units(
@@ -132,33 +119,18 @@ def fit_the_vocoder(settings: Settings, report: Report) -> dict[str, Any]:
     """Train the vocoder on one voice and let the judge hear natural, copied and spoken-from-units speech."""
     scale = settings.scale
     tokenizer = load_unit_tokenizer(settings.units)
-    waveforms = [_audio(utterance) for utterance in read_corpus(settings.corpus("vocoder"))]
+    waveforms = [waveform_of(utterance) for utterance in read_corpus(settings.corpus("vocoder"))]
     units = tokenizer.encode(waveforms)
     vocoder = fit_vocoder(
         waveforms, units, tokenizer, steps=scale.vocoder_steps, seed=settings.seed, progress=ReportBar(report)
     )
     vocoder.save(settings.vocoder)
-    return judge_vocoder(settings, vocoder)
-
-
-def judge_vocoder(settings: Settings, vocoder: Vocoder) -> dict[str, Any]:
-    """Word error rates of held-out sentences: as spoken, through the vocoder's spectrogram, and from their units.
-
-    All in the vocoder's own voice, so that nothing but the way through it differs.
-    """
-    tokenizer = load_unit_tokenizer(settings.units)
-    utterances = list(read_corpus(settings.corpus("judged")))
-    natural, texts = [_audio(utterance) for utterance in utterances], [utterance.text for utterance in utterances]
-    heard = {
-        "natural": natural,
-        "copy": [vocoder.copy_synthesis(waveform) for waveform in natural],
-        "units": vocoder.synthesize_batch([one.units for one in tokenizer.encode(natural)]),
-    }
+    judged = list(read_corpus(settings.corpus("judged")))  # in the vocoder's own voice
+    errors = judge_vocoder(vocoder, tokenizer, judged, judge_texts(settings), settings.seed)
     figures: dict[str, Any] = {}
-    for name, waveforms in heard.items():
-        error = error_rate(texts, transcribe_all(waveforms, judge_texts(settings), workers=0), settings.seed)
+    for name, error in errors.items():
         figures |= {f"wer_{name}": error.wer, f"wer_{name}_low": error.low, f"wer_{name}_high": error.high}
-    return {**figures, "judged_sentences": len(texts)}
+    return {**figures, "judged_sentences": len(judged)}
 
 
 def make_shards(settings: Settings) -> dict[str, Any]:

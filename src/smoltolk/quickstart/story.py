@@ -49,7 +49,7 @@ def quickstart(out: Path, scale: str = "small", seed: int = 0, text_model: str |
         lambda: speech_steps.make_world(settings),
     )
     run.step("speech", "Speech: stories and questions in many voices", lambda: speech_steps.make_speech(settings))
-    text_steps = sum(stage.num_steps for stage in sizes.text.stages)
+    text_steps = sizes.text.num_steps
     run.side_by_side(
         [
             Job("units", "Units: a phone encoder", sizes.encoder_steps, speech_steps.fit_units, (settings,)),
@@ -58,7 +58,7 @@ def quickstart(out: Path, scale: str = "small", seed: int = 0, text_model: str |
         ]
     )
     run.step("shards", "Shards: what was spoken, as units with words", lambda: speech_steps.make_shards(settings))
-    steps = sum(stage.num_steps for stage in sizes.speech.stages)
+    steps = sizes.speech.num_steps
     scored = 8 * (sizes.num_story_clozes + 2 * sizes.num_fact_clozes)
     run.side_by_side(
         [Job(f"train-{s}", f"Train {s}", steps, model_steps.train_one, (settings, s)) for s in SYSTEMS]

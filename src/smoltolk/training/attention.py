@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, eager_mask
 
+from smoltolk.common.errors import InputError
+
 NAME = "smoltolk_cpu"
 
 
@@ -39,7 +41,11 @@ def cpu_attention(
         [B, T, H, D], and no weights.
     """
     if dropout or kwargs.get("softcap") is not None:
-        raise NotImplementedError("this attention knows neither dropout nor soft caps")
+        raise InputError(
+            "this attention knows neither dropout nor soft caps",
+            f"dropout {dropout}, soft cap {kwargs.get('softcap')}",
+            "leave the model with the attention it came with",
+        )
     groups = query.shape[1] // key.shape[1]
     if groups > 1:
         key, value = (part.repeat_interleave(groups, dim=1) for part in (key, value))

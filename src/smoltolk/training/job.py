@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,30 +12,18 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from smoltolk.common.errors import InputError
 from smoltolk.common.made import digest_of_file, made_before
 from smoltolk.data.aligned import AlignedCorpus, Texts
-from smoltolk.data.interleave import SpanLengths
 from smoltolk.data.shards import UnitCorpus, read_shards
 from smoltolk.data.texts import read_documents
 from smoltolk.model.assembly import load_text_model
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.training.backbone import load_tokenizer
-from smoltolk.training.presets import Preset, adjust, preset_for, preset_named
+from smoltolk.training.changes import Changes
+from smoltolk.training.presets import Preset, preset_for, preset_named
 from smoltolk.training.recipe import Recipe
 from smoltolk.training.run import train_system
 from smoltolk.training.systems import build_system, num_parameters, system_named
 from smoltolk.training.trainer import Report
 from smoltolk.training.workplace import check_device_rows, claim_work, plain, put_in_place, rows_that_fit
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
-    """What a run changes of its preset; None leaves it. See :func:`smoltolk.training.presets.adjust`."""
-
-    steps: int | None = None
-    row_length: int | None = None
-    rows_per_step: int | None = None
-    rates: dict[str, float] | None = None
-    mixture: dict[str, float] | None = None
-    spans: SpanLengths | None = None
 
 
 class TrainingJob:
@@ -92,7 +80,7 @@ class TrainingJob:
                 "name the text model that it was made from",
             )
         self.preset: Preset = named or preset_for(num_parameters(self._text_model))
-        self.recipe: Recipe = adjust(self.preset.recipe, **_shallow(changes or Changes()))
+        self.recipe: Recipe = (changes or Changes()).apply(self.preset.recipe)
         self.device_rows = device_rows or rows_that_fit(self.recipe)
         self.command = {
             "verb": "train",
@@ -125,7 +113,7 @@ class TrainingJob:
     @property
     def num_steps(self) -> int:
         """Optimizer steps of all stages."""
-        return sum(stage.num_steps for stage in self.recipe.stages)
+        return self.recipe.num_steps
 
     def run(self, report: Report | None = None) -> dict[str, Any]:
         """Train, write the model directory, and return its figures.
@@ -168,7 +156,3 @@ class TrainingJob:
         }
         put_in_place(work, self.out, self.command, figures)
         return figures
-
-
-def _shallow(changes: Changes) -> dict[str, Any]:
-    return {field.name: getattr(changes, field.name) for field in fields(changes)}

@@ -6,17 +6,14 @@ arXiv 2503.06211 and its released code; the number of steps of stage 2 is a budg
 
 from __future__ import annotations
 
-import dataclasses
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.interleave import SpanLengths
-from smoltolk.data.mixture import Task
 from smoltolk.training.recipe import Recipe, Stage
 
 PAPER_MIXTURE = {"speech": 1.0, "text": 1.0, "interleaved": 1.0}
+SMALL_MIXTURE = {"speech": 1.0, "text": 0.75, "interleaved": 1.25, "recognition": 1.5, "synthesis": 1.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,21 +50,33 @@ def _paper(name: str, text_model: str, first_rate: float, second_rate: float) ->
     return Preset(name=name, text_model=text_model, num_input_layers=2, num_output_layers=2, recipe=recipe)
 
 
-def _small() -> Preset:
+def small_recipe(first: int, second: int, rate: float) -> Recipe:
+    """Two stages for a small text model, trained on a CPU with recordings of a few sentences.
+
+    Args:
+        first, second: optimizer steps of the stages.
+        rate: peak learning rate of both.
+    """
     stage1 = Stage(
-        name="stage1", num_steps=250, trainable="speech", learning_rate=3e-3, warmup_steps=25, decay_steps=50
+        name="stage1",
+        num_steps=first,
+        trainable="speech",
+        learning_rate=rate,
+        warmup_steps=first // 10,
+        decay_steps=first // 5,
     )
     stage2 = Stage(
         name="stage2",
-        num_steps=1750,
+        num_steps=second,
         trainable="all",
-        learning_rate=3e-3,
-        warmup_steps=87,
-        decay_steps=583,
-        mixture={"speech": 1.0, "text": 0.75, "interleaved": 1.25, "recognition": 1.5, "synthesis": 1.0},
+        learning_rate=rate,
+        warmup_steps=second // 20,
+        decay_steps=second // 3,
+        mixture=SMALL_MIXTURE,
     )
-    spans = SpanLengths(text=(2, 6), speech=(2, 6))  # for recordings of a few sentences
-    recipe = Recipe(
+    # Stories have about 30 words: runs must be short for the modality to change several times.
+    spans = SpanLengths(text=(2, 6), speech=(2, 6))
+    return Recipe(
         stages=(stage1, stage2),
         row_length=192,
         rows_per_step=5,
@@ -75,13 +84,41 @@ def _small() -> Preset:
         prompted_length=48,  # single sentences: that is what one says and hears
         save_steps=250,
     )
-    return Preset(name="small", text_model="smoltolk backbone", num_input_layers=2, num_output_layers=1, recipe=recipe)
 
 
+def text_recipe(
+    num_steps: int, learning_rate: float = 3e-3, *, row_length: int = 256, rows_per_step: int = 16
+) -> Recipe:
+    """One stage for a small text model by itself.
+
+    Args:
+        num_steps: optimizer steps; a tenth of them warms up, the last quarter decays.
+        learning_rate: peak rate.
+        row_length, rows_per_step: as for :class:`~smoltolk.training.recipe.Recipe`.
+    """
+    stage = Stage(
+        name="text",
+        num_steps=num_steps,
+        trainable="all",
+        learning_rate=learning_rate,
+        warmup_steps=max(0, num_steps) // 10,
+        decay_steps=max(0, num_steps) // 4,
+        mixture={"text": 1.0},
+    )
+    return Recipe(stages=(stage,), row_length=row_length, rows_per_step=rows_per_step, save_steps=100)
+
+
+_SMALL = Preset(
+    name="small",
+    text_model="smoltolk backbone",
+    num_input_layers=2,
+    num_output_layers=1,
+    recipe=small_recipe(250, 1750, 3e-3),
+)
 PRESETS = {
     preset.name: preset
     for preset in (
-        _small(),
+        _SMALL,
         _paper("150m", "HuggingFaceTB/SmolLM-135M", 3e-3, 3e-4),
         _paper("400m", "HuggingFaceTB/SmolLM-360M", 3e-3, 3e-4),
         _paper("2b", "HuggingFaceTB/SmolLM-1.7B", 5e-4, 5e-5),
@@ -109,110 +146,3 @@ def preset_for(num_parameters: int) -> Preset:
         num_parameters: of the text model.
     """
     return PRESETS[next(name for name, most in _UP_TO.items() if num_parameters <= most)]
-
-
-def adjust(
-    recipe: Recipe,
-    *,
-    steps: int | None = None,
-    row_length: int | None = None,
-    rows_per_step: int | None = None,
-    rates: Mapping[str, float] | None = None,
-    mixture: Mapping[str, float] | None = None,
-    spans: SpanLengths | None = None,
-) -> Recipe:
-    """The same recipe in another size.
-
-    Args:
-        recipe: to start from.
-        steps: over all stages, which keep their shares, and so do their warm-up and decay.
-        row_length, rows_per_step: as for :class:`~smoltolk.training.recipe.Recipe`.
-        rates: peak learning rate by stage.
-        mixture: of the stages that train everything.
-        spans: words in the runs of interleaved documents.
-
-    Raises:
-        InputError: numbers that are not positive, too few steps, a stage or a task that there is not.
-    """
-    for name, value in (("steps", steps), ("row_length", row_length), ("rows_per_step", rows_per_step)):
-        if value is not None and value < 1:
-            raise InputError(f"{name} must be 1 or more", f"{value}", "give a positive number")
-    stages = _scaled(recipe.stages, steps) if steps is not None else recipe.stages
-    unknown = set(rates or ()) - {stage.name for stage in stages}
-    if unknown:
-        raise InputError("a rate belongs to a stage of the recipe", f"{sorted(unknown)}", "name one of its stages")
-    stages = tuple(_changed(stage, rates or {}, mixture) for stage in stages)
-    return dataclasses.replace(
-        recipe,
-        stages=stages,
-        row_length=row_length or recipe.row_length,
-        rows_per_step=rows_per_step or recipe.rows_per_step,
-        spans=spans or recipe.spans,
-    )
-
-
-def _changed(stage: Stage, rates: Mapping[str, float], mixture: Mapping[str, float] | None) -> Stage:
-    rate = rates.get(stage.name, stage.learning_rate)
-    if not rate > 0:
-        raise InputError("a learning rate must be above 0", f"{stage.name}: {rate}", "give e.g. 3e-4")
-    mix = dict(mixture) if mixture is not None and stage.trainable == "all" else stage.mixture
-    return dataclasses.replace(stage, learning_rate=rate, mixture=mix)
-
-
-def _scaled(stages: tuple[Stage, ...], steps: int) -> tuple[Stage, ...]:
-    if steps < len(stages):
-        raise InputError("every stage needs a step", f"{steps} steps for {len(stages)} stages", "give more steps")
-    total = sum(stage.num_steps for stage in stages)
-    counts = [max(1, round(stage.num_steps * steps / total)) for stage in stages]
-    counts[-1] = max(1, steps - sum(counts[:-1]))
-    return tuple(
-        dataclasses.replace(
-            stage,
-            num_steps=count,
-            warmup_steps=min(stage.warmup_steps, stage.warmup_steps * count // stage.num_steps),
-            decay_steps=min(stage.decay_steps, stage.decay_steps * count // stage.num_steps),
-        )
-        for stage, count in zip(stages, counts, strict=True)
-    )
-
-
-def parse_mixture(text: str) -> dict[str, float]:
-    """``"speech=1,text=1,interleaved=2"`` as weights by task.
-
-    Raises:
-        InputError: something else, an unknown task, or no weight above 0.
-    """
-    weights: dict[str, float] = {}
-    for part in text.split(","):
-        name, equals, number = part.partition("=")
-        try:
-            weights[name.strip()] = float(number)
-        except ValueError:
-            equals = ""
-        if not equals or name.strip() not in set(Task) or not 0 <= weights[name.strip()] < float("inf"):
-            raise InputError(
-                f"a mixture is like speech=1,text=1,interleaved=1, of the tasks {', '.join(Task)}",
-                repr(part),
-                "correct this part",
-            )
-    weights = {name: weight for name, weight in weights.items() if weight > 0}
-    if not weights:
-        raise InputError("a mixture needs a weight above 0", repr(text), "give one of its tasks a weight")
-    return weights
-
-
-def parse_spans(text: str) -> SpanLengths:
-    """``"10-30,5-15"`` as words in the runs of text and of speech.
-
-    Raises:
-        InputError: something else.
-    """
-    found = re.fullmatch(r"(\d+)-(\d+),(\d+)-(\d+)", text.replace(" ", ""))
-    if found is None:
-        raise InputError(
-            "spans are like 10-30,5-15: fewest and most words of a run of text, then of speech",
-            repr(text),
-            "write them so",
-        )
-    first, second, third, fourth = map(int, found.groups())
-    return SpanLengths(text=(first, second), speech=(third, fourth))

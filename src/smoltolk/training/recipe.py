@@ -75,6 +75,11 @@ class Recipe:
     save_steps: int = 500
 
     @property
+    def num_steps(self) -> int:
+        """Optimizer steps over all stages."""
+        return sum(stage.num_steps for stage in self.stages)
+
+    @property
     def num_ids(self) -> int:
         """Ids seen over all stages, padding included."""
-        return sum(stage.num_steps for stage in self.stages) * self.rows_per_step * self.row_length
+        return self.num_steps * self.rows_per_step * self.row_length

@@ -10,7 +10,7 @@ from smoltolk.common.errors import InputError
 from smoltolk.common.made import digest_of_file, made_before
 from smoltolk.data.texts import endless, fitting_pieces, read_documents
 from smoltolk.training.backbone import BackboneSize, new_backbone, pretrain, train_tokenizer
-from smoltolk.training.recipe import Recipe, Stage
+from smoltolk.training.presets import text_recipe
 from smoltolk.training.systems import num_parameters
 from smoltolk.training.trainer import Report
 from smoltolk.training.workplace import check_device_rows, claim_work, plain, put_in_place, rows_that_fit
@@ -51,16 +51,7 @@ class TextJob:
     ):
         _check(size, row_length=row_length, rows_per_step=rows_per_step, learning_rate=learning_rate)
         check_device_rows(device_rows)
-        stage = Stage(
-            name="text",
-            num_steps=steps,
-            trainable="all",
-            learning_rate=learning_rate,
-            warmup_steps=max(0, steps) // 10,
-            decay_steps=max(0, steps) // 4,
-            mixture={"text": 1.0},
-        )
-        self.recipe = Recipe(stages=(stage,), row_length=row_length, rows_per_step=rows_per_step, save_steps=100)
+        self.recipe = text_recipe(steps, learning_rate, row_length=row_length, rows_per_step=rows_per_step)
         self.out, self.size, self.seed = out, size, seed
         self.device_rows = device_rows or rows_that_fit(self.recipe)
         self.documents = read_documents(text)
@@ -76,7 +67,7 @@ class TextJob:
     @property
     def num_steps(self) -> int:
         """Optimizer steps."""
-        return self.recipe.stages[0].num_steps
+        return self.recipe.num_steps
 
     def run(self, report: Report | None = None) -> dict[str, Any]:
         """Train, write the model directory, and return its figures.

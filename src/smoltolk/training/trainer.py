@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset, Sampler, SequentialSampler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from smoltolk.common.errors import InputError
@@ -146,18 +147,12 @@ def run_stage(
         optimizers=build_optimizer(model, recipe, stage),
         callbacks=[_Reporter(report)] if report else None,
     )
-    trainer.remove_callback(_printer())
+    trainer.remove_callback(PrinterCallback)
     checkpoint = last_whole_checkpoint(out_dir)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     history = [entry for entry in trainer.state.log_history if "loss" in entry]
     write_json(out_dir / "history.json", history)
     return history
-
-
-def _printer() -> type[TrainerCallback]:
-    from transformers.trainer_callback import PrinterCallback
-
-    return PrinterCallback
 
 
 def save_model(

@@ -12,7 +12,7 @@ import torch
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import atomic_directory, read_json, write_json
-from smoltolk.common.made import record
+from smoltolk.common.made import differences, record
 from smoltolk.training.recipe import Recipe
 from smoltolk.training.trainer import is_main, num_processes
 
@@ -20,8 +20,10 @@ _IDS_AT_ONCE = 16_384
 
 
 def plain(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as JSON would give it back."""
-    return json.loads(json.dumps(asdict(recipe)))
+    """A recipe as JSON would give it back, its stages by name: what a message about it can point at."""
+    fields = asdict(recipe)
+    stages = {stage.pop("name"): stage for stage in fields.pop("stages")}
+    return json.loads(json.dumps(stages | fields))
 
 
 def check_device_rows(device_rows: int | None) -> None:
@@ -50,12 +52,15 @@ def claim_work(out: Path, command: dict[str, Any]) -> Path:
     work = out.with_name(out.name + ".work")
     record_path = work / "command.json"
     begun = work.is_dir() and any(path != record_path for path in work.iterdir())
-    if begun and (not record_path.is_file() or read_json(record_path) != command):
-        raise InputError(
-            "an interrupted run goes on with the same command",
-            f"{work} was left by another one",
-            f"give the same options, or delete {work} to start anew",
-        )
+    if begun:
+        left = read_json(record_path) if record_path.is_file() else {}
+        different = differences(left, command)
+        if different:
+            raise InputError(
+                "an interrupted run goes on with the same command",
+                f"{work} was left by another one: {different}",
+                f"give the same options, or delete {work} to start anew",
+            )
     if is_main():
         write_json(record_path, command)
     return work

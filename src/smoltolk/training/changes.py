@@ -1,0 +1,123 @@
+"""What one run changes of a recipe, and how it is written on a command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from smoltolk.common.errors import InputError
+from smoltolk.data.interleave import SpanLengths
+from smoltolk.data.mixture import Task
+from smoltolk.training.recipe import Recipe, Stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """The same recipe in another size; None leaves what the recipe has.
+
+    Attributes:
+        steps: over all stages, which keep their shares, and so do their warm-up and decay.
+        row_length, rows_per_step: as for :class:`~smoltolk.training.recipe.Recipe`.
+        rates: peak learning rate by stage.
+        mixture: of the stages that train everything.
+        spans: words in the runs of interleaved documents.
+    """
+
+    steps: int | None = None
+    row_length: int | None = None
+    rows_per_step: int | None = None
+    rates: Mapping[str, float] | None = None
+    mixture: Mapping[str, float] | None = None
+    spans: SpanLengths | None = None
+
+    def apply(self, recipe: Recipe) -> Recipe:
+        """The changed recipe.
+
+        Raises:
+            InputError: numbers that are not positive, too few steps, a stage that there is not.
+        """
+        for name in ("steps", "row_length", "rows_per_step"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} must be 1 or more", f"{value}", "give a positive number")
+        stages = recipe.stages if self.steps is None else _scaled(recipe.stages, self.steps)
+        rates = self.rates or {}
+        unknown = set(rates) - {stage.name for stage in stages}
+        if unknown:
+            raise InputError("a rate belongs to a stage of the recipe", f"{sorted(unknown)}", "name one of its stages")
+        return dataclasses.replace(
+            recipe,
+            stages=tuple(_changed(stage, rates, self.mixture) for stage in stages),
+            row_length=self.row_length or recipe.row_length,
+            rows_per_step=self.rows_per_step or recipe.rows_per_step,
+            spans=self.spans or recipe.spans,
+        )
+
+
+def _changed(stage: Stage, rates: Mapping[str, float], mixture: Mapping[str, float] | None) -> Stage:
+    rate = rates.get(stage.name, stage.learning_rate)
+    if not rate > 0:
+        raise InputError("a learning rate must be above 0", f"{stage.name}: {rate}", "give e.g. 3e-4")
+    mix = dict(mixture) if mixture is not None and stage.trainable == "all" else stage.mixture
+    return dataclasses.replace(stage, learning_rate=rate, mixture=mix)
+
+
+def _scaled(stages: tuple[Stage, ...], steps: int) -> tuple[Stage, ...]:
+    if steps < len(stages):
+        raise InputError("every stage needs a step", f"{steps} steps for {len(stages)} stages", "give more steps")
+    total = sum(stage.num_steps for stage in stages)
+    counts = [max(1, round(stage.num_steps * steps / total)) for stage in stages]
+    counts[-1] = max(1, steps - sum(counts[:-1]))
+    return tuple(
+        dataclasses.replace(
+            stage,
+            num_steps=count,
+            warmup_steps=min(stage.warmup_steps, stage.warmup_steps * count // stage.num_steps),
+            decay_steps=min(stage.decay_steps, stage.decay_steps * count // stage.num_steps),
+        )
+        for stage, count in zip(stages, counts, strict=True)
+    )
+
+
+def parse_mixture(text: str) -> dict[str, float]:
+    """``"speech=1,text=1,interleaved=2"`` as weights by task.
+
+    Raises:
+        InputError: something else, an unknown task, or no weight above 0.
+    """
+    weights: dict[str, float] = {}
+    for part in text.split(","):
+        name, equals, number = part.partition("=")
+        try:
+            weights[name.strip()] = float(number)
+        except ValueError:
+            equals = ""
+        if not equals or name.strip() not in set(Task) or not 0 <= weights[name.strip()] < float("inf"):
+            raise InputError(
+                f"a mixture is like speech=1,text=1,interleaved=1, of the tasks {', '.join(Task)}",
+                repr(part),
+                "correct this part",
+            )
+    weights = {name: weight for name, weight in weights.items() if weight > 0}
+    if not weights:
+        raise InputError("a mixture needs a weight above 0", repr(text), "give one of its tasks a weight")
+    return weights
+
+
+def parse_spans(text: str) -> SpanLengths:
+    """``"10-30,5-15"`` as words in the runs of text and of speech.
+
+    Raises:
+        InputError: something else.
+    """
+    found = re.fullmatch(r"(\d+)-(\d+),(\d+)-(\d+)", text.replace(" ", ""))
+    if found is None:
+        raise InputError(
+            "spans are like 10-30,5-15: fewest and most words of a run of text, then of speech",
+            repr(text),
+            "write them so",
+        )
+    first, second, third, fourth = map(int, found.groups())
+    return SpanLengths(text=(first, second), speech=(third, fourth))
