@@ -151,8 +151,8 @@ def main() -> None:
                 "own": vocoder.synthesize_batch([u.units for u in held_out]),
             }
             wer = {key: error_rate(said, transcribe_all(made, texts, workers=0)).wer for key, made in heard.items()}
-            figures = f"{cpu:7.0f}{wer['copy']:8.1%}{wer['true']:8.1%}{wer['own']:15.1%}{speed(vocoder, held_out):13.0f}"
-            print(f"{name:8s}{kind:12s}{figures}", flush=True)
+            errors = f"{wer['copy']:8.1%}{wer['true']:8.1%}{wer['own']:15.1%}"
+            print(f"{name:8s}{kind:12s}{cpu:7.0f}{errors}{speed(vocoder, held_out):13.0f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -20,10 +20,12 @@ def vocoder_fit(
     corpus: Annotated[Path, typer.Argument(help="Corpus with recordings.")],
     units: Annotated[Path, typer.Argument(help="Directory of the units it is to speak.")],
     out: Annotated[Path, typer.Argument(help="The vocoder's directory; checkpoints lie in OUT.work meanwhile.")],
-    kind: Annotated[str, typer.Option(help="griffinlim (a minute), vocos (minutes) or hifigan (a GPU).")] = "griffinlim",
+    kind: Annotated[str, typer.Option(help="griffinlim (a minute), vocos (four) or hifigan (a GPU).")] = "griffinlim",
     speaker: Annotated[
         str | None,
-        typer.Option("--speaker", "--speakers", help="Whose voice; all: every one (hifigan); default: who speaks longest."),
+        typer.Option(
+            "--speaker", "--speakers", help="Whose voice; all: hifigan learns every one; default: who speaks longest."
+        ),
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Of training; default by kind: 500, 400 or 20000.")] = None,
     utterances: Annotated[int, typer.Option(help="Most to learn from; they are held in memory.")] = 300,

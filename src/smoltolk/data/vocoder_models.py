@@ -16,7 +16,6 @@ from smoltolk.data.corpora import read_corpus
 from smoltolk.data.speech_models import judge_vocoder, split_held_out, waveform_of
 from smoltolk.data.utterances import Utterance
 from smoltolk.speech.audio import SAMPLE_RATE
-from smoltolk.speech.hifigan import HifiGanVocoder
 from smoltolk.speech.hifigan_training import fit_hifigan
 from smoltolk.speech.recognition import ErrorRate
 from smoltolk.speech.units import UnitTokenizer
@@ -141,7 +140,7 @@ def fit_corpus_vocoder(
     ]  # fmt: skip
     units = tokenizer.encode(heard)
     shared: dict[str, Any] = {"steps": steps, "seed": choice.seed, "progress": progress}
-    placed = {"device": choice.device, "precision": choice.precision, "keeping": Keeping(work)}
+    placed: dict[str, Any] = {"device": choice.device, "precision": choice.precision, "keeping": Keeping(work)}
     vocoder: Vocoder
     if choice.kind == "griffinlim":
         vocoder = fit_vocoder(waveforms, units, tokenizer, **shared)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from smoltolk.speech.audio import SAMPLE_RATE
-from smoltolk.speech.istft import inverse_stft
+from smoltolk.speech.istft import hann, inverse_stft
 
 HOP = 160  # samples: 10 ms
 HOP_RATE = SAMPLE_RATE / HOP  # 100 Hz
@@ -68,6 +68,7 @@ def normalise_mel(log_mel_BMT: Tensor, mask_BT: Tensor | None = None) -> Tensor:
 
 
 @functools.cache
+@torch.inference_mode(False)
 def mel_filters() -> Tensor:
     """Triangular filters ``[80, 257]`` from 0 to 8 kHz, each with area one in bins (Slaney's mel scale)."""
     # Linear below 1 kHz, logarithmic above (M. Slaney, Auditory Toolbox, 1998): no filter falls between bins.
@@ -82,6 +83,7 @@ def mel_filters() -> Tensor:
 
 
 @functools.cache
+@torch.inference_mode(False)
 def _inverse_filters() -> Tensor:
     return torch.linalg.pinv(mel_filters().double()).float()
 
@@ -119,14 +121,9 @@ def griffin_lim(log_mel_BMT: Tensor, *, iterations: int = 32, momentum: float = 
     return inverse_stft(target * estimate, HOP)
 
 
-@functools.cache
-def _window() -> Tensor:
-    return torch.hann_window(WINDOW)
-
-
 def _stft(waveforms_BN: Tensor, num_hops: int | None = None) -> Tensor:
     num_hops = hops_of(waveforms_BN.shape[-1]) if num_hops is None else num_hops
     missing = num_hops * HOP - waveforms_BN.shape[-1]
     padded = torch.nn.functional.pad(waveforms_BN, (_SIDE, _SIDE + missing))
-    window = _window().to(waveforms_BN.device)
+    window = hann(WINDOW).to(waveforms_BN.device)
     return torch.stft(padded, WINDOW, HOP, window=window, center=False, return_complex=True)

@@ -150,9 +150,7 @@ def plain_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name in [name for name in state if name.endswith((".weight_g", ".weight_v"))]:
         layer = name.removesuffix("_g").removesuffix("_v")
         if f"{layer}_g" not in state or f"{layer}_v" not in state:
-            raise InputError(
-                "weight_g and weight_v come in pairs", f"{name} alone", "copy the checkpoint again, whole"
-            )
+            raise InputError("weight_g and weight_v come in pairs", f"{name} alone", "copy the checkpoint again, whole")
         if f"{layer}_g" in plain:
             length, direction = plain.pop(f"{layer}_g").float(), plain.pop(f"{layer}_v").float()
             plain[layer] = torch._weight_norm(direction, length, 0)

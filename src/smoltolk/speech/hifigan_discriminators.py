@@ -5,6 +5,8 @@ Kong, Kim and Bae, "HiFi-GAN" (2020), sections 2.3 and 2.4.
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
@@ -29,7 +31,7 @@ class PeriodDiscriminator(nn.Module):
         sizes = (1, width, 4 * width, 16 * width, 32 * width, 32 * width)
         self.layers = nn.ModuleList(
             parametrizations.weight_norm(nn.Conv2d(first, second, (5, 1), (3 if k < 4 else 1, 1), padding=(2, 0)))
-            for k, (first, second) in enumerate(zip(sizes, sizes[1:], strict=False))
+            for k, (first, second) in enumerate(itertools.pairwise(sizes))
         )
         self.head = parametrizations.weight_norm(nn.Conv2d(sizes[-1], 1, (3, 1), padding=(1, 0)))
 

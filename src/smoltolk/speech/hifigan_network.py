@@ -133,9 +133,7 @@ class ResidualBlock(nn.Module):
         self.convs1 = nn.ModuleList(
             nn.Conv1d(channels, channels, kernel, dilation=one, padding=(kernel - 1) * one // 2) for one in dilations
         )
-        self.convs2 = nn.ModuleList(
-            nn.Conv1d(channels, channels, kernel, padding=(kernel - 1) // 2) for _ in dilations
-        )
+        self.convs2 = nn.ModuleList(nn.Conv1d(channels, channels, kernel, padding=(kernel - 1) // 2) for _ in dilations)
 
     def forward(self, hidden_BCT: Tensor) -> Tensor:
         for dilated, plain in zip(self.convs1, self.convs2, strict=True):
@@ -198,10 +196,9 @@ class HifiGanNetwork(nn.Module):
                 given["var_pred_dropout"],
             )  # fmt: skip
         self._blocks_each = len(config.resblock_kernel_sizes)
-        for module in (*self.ups, self.resblocks, self.conv_post):
-            for one in module.modules():
-                if isinstance(one, nn.Conv1d | nn.ConvTranspose1d):
-                    nn.init.normal_(one.weight, std=0.01)
+        # The published 0.01 suits 512 channels; in narrow networks the signal would die on its way.
+        for up, rate in zip(self.ups, config.upsample_rates, strict=True):
+            nn.init.normal_(up.weight, std=(up.weight.shape[0] * up.weight.shape[2] / rate) ** -0.5)
 
     def forward(self, frames_BF: Tensor, speakers_B: Tensor, styles_B: Tensor) -> Tensor:
         """Samples ``[batch, hop * frames]`` in [-1, 1].

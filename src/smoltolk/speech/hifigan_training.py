@@ -16,11 +16,17 @@ from smoltolk.common.seeds import derive
 from smoltolk.speech import audio, features
 from smoltolk.speech.hifigan import HifiGanVocoder
 from smoltolk.speech.hifigan_discriminators import Discriminators, adversarial_loss, discriminator_loss, feature_loss
-from smoltolk.speech.hifigan_network import HifiGanConfig, HifiGanNetwork, add_weight_norm, remove_weight_norm, upsampling
+from smoltolk.speech.hifigan_network import (
+    HifiGanConfig,
+    HifiGanNetwork,
+    add_weight_norm,
+    remove_weight_norm,
+    upsampling,
+)
 from smoltolk.speech.units import Units, UnitTokenizer
 from smoltolk.speech.vocoder_crops import Batch, Crops
-from smoltolk.speech.vocoder_losses import mel_distance
 from smoltolk.speech.vocoder_loop import Keeping, Training, chosen_precision, run
+from smoltolk.speech.vocoder_losses import mel_distance
 from smoltolk.speech.vocoder_mel import check_training_data, hops_per_frame, torch_generator
 
 # name -> generator channels, embedding, residual kernels, dilations, width of the discriminators. The last is the
@@ -131,7 +137,7 @@ def fit_hifigan(
         discriminators = Discriminators(SIZES[size][-1]).to(place).train()
     if start is not None:
         vocoder = _like(start, tokenizer, names)
-    numbers = [names.index(one) for one in speakers] if speakers is not None and len(names) > 1 else [0] * len(units)
+    numbers = [vocoder.speakers.index(one) for one in speakers or () if vocoder.speakers] or [0] * len(units)
     voices = torch.tensor(numbers, device=place)
     crops = Crops(utterances, units, vocoder.frame_rate, vocoder.config.hop // features.HOP)
     network = vocoder.network.to(place).requires_grad_(True).train()
@@ -151,7 +157,7 @@ def fit_hifigan(
                 return _step(network, discriminators, optimizers, drawn, voices, against=index >= alone)
 
     def sample(directory: Path) -> None:
-        plain = HifiGanVocoder(vocoder.config, vocoder.unit_fingerprint, speakers=vocoder.speakers, styles=vocoder.styles)
+        plain = _empty(vocoder)
         add_weight_norm(plain.network)
         plain.network.load_state_dict(network.state_dict())
         for number, one in enumerate(units[:_NUM_SAMPLES]):
@@ -240,12 +246,18 @@ def _by_length(utterances: Sequence[np.ndarray], speakers: Sequence[str] | None)
 def _like(start: HifiGanVocoder, tokenizer: UnitTokenizer, names: tuple[str, ...]) -> HifiGanVocoder:
     """A copy of ``start`` to train on."""
     start.check_units_of(tokenizer)
-    if (start.speakers or len(names) > 1) and set(names) - set(start.speakers):
+    unknown = sorted(set(names) - set(start.speakers))
+    if unknown and (start.speakers or len(names) > 1):
         raise InputError(
             "a vocoder goes on with the speakers that it has",
-            f"{', '.join(sorted(set(names) - set(start.speakers))[:5])}; it has {', '.join(start.speakers[:5]) or 'one'}",
-            "train on one voice, or begin anew",
+            f"{', '.join(map(repr, unknown[:5]))}; it has {', '.join(start.speakers[:5]) or 'one without a name'}",
+            "name the speaker of each utterance as it does, or begin anew",
         )
-    copy = HifiGanVocoder(start.config, start.unit_fingerprint, speakers=start.speakers, styles=start.styles)
+    copy = _empty(start)
     copy.load_state_dict(start.state_dict())
     return copy
+
+
+def _empty(like: HifiGanVocoder) -> HifiGanVocoder:
+    """One of the same settings, with weights of no meaning."""
+    return HifiGanVocoder(like.config, like.unit_fingerprint, speakers=like.speakers, styles=like.styles)

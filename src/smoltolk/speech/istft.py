@@ -23,11 +23,11 @@ def inverse_stft(spectrum_BFT: Tensor, hop: int) -> Tensor:
         ``[batch, frames * hop]``.
     """
     window = 2 * (spectrum_BFT.shape[1] - 1)
-    hann = _window(window).to(spectrum_BFT.device)
-    frames = torch.fft.irfft(spectrum_BFT, n=window, dim=1) * hann[:, None]
+    weights = hann(window).to(spectrum_BFT.device)
+    frames = torch.fft.irfft(spectrum_BFT, n=window, dim=1) * weights[:, None]
     num_frames, side = frames.shape[-1], (window - hop) // 2
     length = (num_frames - 1) * hop + window
-    weight = overlap_add(hann.square()[None, :, None].expand(1, window, num_frames), hop)
+    weight = overlap_add(weights.square()[None, :, None].expand(1, window, num_frames), hop)
     return (overlap_add(frames, hop) / weight.clamp(min=1e-4))[:, side : length - side]
 
 
@@ -39,5 +39,8 @@ def overlap_add(frames_BWT: Tensor, hop: int) -> Tensor:
 
 
 @functools.cache
-def _window(size: int) -> Tensor:
+@torch.inference_mode(False)
+def hann(size: int) -> Tensor:
+    """The periodic Hann window ``[size]``, on the CPU."""
+    # Outside of inference mode, whoever asks first: a tensor made inside could never meet a gradient.
     return torch.hann_window(size)

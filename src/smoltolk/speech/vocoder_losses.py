@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-
 import torch
 from torch import Tensor
 
 from smoltolk.speech import features
+from smoltolk.speech.istft import hann
 
 # Window and hop in samples at 16 kHz: 64, 32 and 8 ms. One resolution alone leaves room for wrong phases.
 RESOLUTIONS = ((1024, 256), (512, 128), (128, 32))
@@ -41,13 +40,8 @@ def stft_distance(made_BN: Tensor, real_BN: Tensor) -> Tensor:
 
 def _magnitudes(waveforms_BN: Tensor, window: int, hop: int) -> Tensor:
     spectrum = torch.stft(
-        waveforms_BN, window, hop, window=_window(window).to(waveforms_BN.device), pad_mode="constant",
+        waveforms_BN, window, hop, window=hann(window).to(waveforms_BN.device), pad_mode="constant",
         return_complex=True,
     )  # fmt: skip
     # Not the absolute value: its gradient has no limit at zero.
     return (spectrum.real.square() + spectrum.imag.square()).clamp(min=_FLOOR**2).sqrt()
-
-
-@functools.cache
-def _window(size: int) -> Tensor:
-    return torch.hann_window(size)

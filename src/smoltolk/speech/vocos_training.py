@@ -14,9 +14,9 @@ from smoltolk.common.seeds import derive
 from smoltolk.speech import audio, features
 from smoltolk.speech.fitting import one_thread, share_of_peak
 from smoltolk.speech.units import Units, UnitTokenizer
-from smoltolk.speech.vocoder_crops import Batch, Crops
-from smoltolk.speech.vocoder_losses import mel_distance, stft_distance
+from smoltolk.speech.vocoder_crops import BATCH, Batch, Crops
 from smoltolk.speech.vocoder_loop import Keeping, Training, chosen_precision, run
+from smoltolk.speech.vocoder_losses import mel_distance, stft_distance
 from smoltolk.speech.vocoder_mel import check_training_data, torch_generator
 from smoltolk.speech.vocos import VocosVocoder
 
@@ -32,6 +32,7 @@ def fit_vocos(
     tokenizer: UnitTokenizer,
     *,
     steps: int = 400,
+    batch: int = BATCH,
     mel_rate: float = 3e-3,
     learning_rate: float = 2e-3,
     seed: int = 0,
@@ -49,7 +50,8 @@ def fit_vocos(
         utterances: float32 ``[samples]`` at 16 kHz, best of one voice; a few hundred.
         units: what ``tokenizer`` says of them.
         tokenizer: one codebook; its frame rate divides 100 Hz.
-        steps: optimizer steps, each over 12 crops of 4 s.
+        steps: optimizer steps.
+        batch: crops of 4 s in each.
         mel_rate: peak learning rate of the regression (AdamW, one cycle).
         learning_rate: peak of the network behind it.
         seed: of the weights and the crops.
@@ -78,10 +80,10 @@ def fit_vocos(
 
     def step(index: int) -> dict[str, Tensor]:
         random = torch_generator(seed, "vocoder crops", index)
-        batch = crops.draw(random).to(place)
+        drawn = crops.draw(random, batch).to(place)
         with torch.autocast(place.type, torch.bfloat16, enabled=bf16):
-            mel_loss, own_mel = vocoder.spectrogram_loss(batch)
-            sound_loss = _sound_loss(vocoder, batch, own_mel.detach(), random, mixed=index >= _OWN_MEL_FROM * steps)
+            mel_loss, own_mel = vocoder.spectrogram_loss(drawn)
+            sound_loss = _sound_loss(vocoder, drawn, own_mel.detach(), random, mixed=index >= _OWN_MEL_FROM * steps)
         for optimizer, (part, rate), loss in zip(optimizers, groups, (mel_loss, sound_loss), strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = rate * share_of_peak(index, steps)
@@ -98,7 +100,7 @@ def fit_vocos(
         vocoder.train()
 
     settings = {
-        "kind": VocosVocoder.KIND, "units": tokenizer.fingerprint, "utterances": len(utterances), "steps": steps,
+        "kind": VocosVocoder.KIND, "units": tokenizer.fingerprint, "utterances": len(utterances), "steps": steps, "batch": batch,
         "mel_rate": mel_rate, "learning_rate": learning_rate, "seed": seed, "network": vocoder.vocos.settings,
         "samples": sum(map(len, utterances)), "bf16": bf16,
     }  # fmt: skip
