@@ -140,7 +140,7 @@ def fit_corpus_vocoder(
     ]  # fmt: skip
     units = tokenizer.encode(heard)
     shared: dict[str, Any] = {"steps": steps, "seed": choice.seed, "progress": progress}
-    placed: dict[str, Any] = {"device": choice.device, "precision": choice.precision, "keeping": Keeping(work)}
+    placed: dict[str, Any] = {"device": choice.device, "precision": choice.precision, "keeping": _keeping(work, steps)}
     vocoder: Vocoder
     if choice.kind == "griffinlim":
         vocoder = fit_vocoder(waveforms, units, tokenizer, **shared)
@@ -157,6 +157,11 @@ def fit_corpus_vocoder(
         errors = judge_vocoder(_OwnVoices(vocoder, known), tokenizer, judged, texts)
     seconds = sum(map(len, waveforms)) / SAMPLE_RATE
     return FittedVocoder(vocoder, vocoder.speakers or (usable[0].speaker,), len(training), seconds, errors)
+
+
+def _keeping(work: Path | None, steps: int) -> Keeping:
+    """Ten checkpoints and five sets of samples of a short training; of a long one, every so many steps."""
+    return Keeping(work, save_every=max(1, min(1_000, steps // 10)), sample_every=max(1, min(2_000, steps // 5)))
 
 
 class _OwnVoices:

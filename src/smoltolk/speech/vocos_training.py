@@ -100,9 +100,9 @@ def fit_vocos(
         vocoder.train()
 
     settings = {
-        "kind": VocosVocoder.KIND, "units": tokenizer.fingerprint, "utterances": len(utterances), "steps": steps, "batch": batch,
-        "mel_rate": mel_rate, "learning_rate": learning_rate, "seed": seed, "network": vocoder.vocos.settings,
-        "samples": sum(map(len, utterances)), "bf16": bf16,
+        "kind": VocosVocoder.KIND, "units": tokenizer.fingerprint, "utterances": len(utterances), "steps": steps,
+        "batch": batch, "mel_rate": mel_rate, "learning_rate": learning_rate, "seed": seed,
+        "network": vocoder.vocos.settings, "samples": sum(map(len, utterances)), "bf16": bf16,
     }  # fmt: skip
     training = Training(settings, {"vocoder": vocoder}, {"mel": optimizers[0], "vocos": optimizers[1]})
     run(training, step, steps, keeping=keeping or Keeping(), progress=progress, sample=sample)
