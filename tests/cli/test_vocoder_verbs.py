@@ -8,8 +8,8 @@ import pytest
 import soundfile
 import torch
 
+from smoltolk.speech.hifigan_config import hifigan_config
 from smoltolk.speech.hifigan_network import HifiGanNetwork
-from smoltolk.speech.hifigan_training import hifigan_config
 from smoltolk.speech.units import load_unit_tokenizer
 
 

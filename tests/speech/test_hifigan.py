@@ -6,13 +6,8 @@ import torch
 
 from smoltolk.common.errors import InputError
 from smoltolk.speech.hifigan import HifiGanVocoder
-from smoltolk.speech.hifigan_network import (
-    HifiGanConfig,
-    HifiGanNetwork,
-    add_weight_norm,
-    remove_weight_norm,
-    upsampling,
-)
+from smoltolk.speech.hifigan_config import HifiGanConfig, upsampling
+from smoltolk.speech.hifigan_network import HifiGanNetwork, add_weight_norm, remove_weight_norm
 
 UNITS = np.array([3, 1, 4, 1, 5])
 SETTINGS = {

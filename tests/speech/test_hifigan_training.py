@@ -8,7 +8,8 @@ import torch
 
 from smoltolk.common.errors import InputError
 from smoltolk.speech.hifigan import HifiGanVocoder
-from smoltolk.speech.hifigan_training import SIZES, fit_hifigan, hifigan_config
+from smoltolk.speech.hifigan_config import SIZES, hifigan_config
+from smoltolk.speech.hifigan_training import fit_hifigan
 from smoltolk.speech.phone_encoder import LabelledSpeech, PhoneUnitTokenizer
 from smoltolk.speech.units import Units
 from smoltolk.speech.vocoder_loop import Keeping

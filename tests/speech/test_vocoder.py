@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.speech.hifigan_network import HifiGanConfig
+from smoltolk.speech.hifigan_config import HifiGanConfig
 from smoltolk.speech.vocoder import KINDS, GriffinLimVocoder, HifiGanVocoder, Vocoder, VocosVocoder, load_vocoder
 
 UNITS, DURATIONS = np.array([3, 1, 4, 1, 5]), np.array([1, 2, 1, 3, 2])

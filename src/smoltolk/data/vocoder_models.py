@@ -38,7 +38,7 @@ class Choice:
         speaker: a name; ``"all"``: every voice, which takes a HiFi-GAN; None: who speaks longest.
         steps: of training; None: :data:`DEFAULT_STEPS` of the kind.
         most: utterances to learn from; they are held in memory.
-        size: of a HiFi-GAN, see :data:`smoltolk.speech.hifigan_training.SIZES`.
+        size: of a HiFi-GAN, see :data:`smoltolk.speech.hifigan_config.SIZES`.
         device: where it is trained; the simple kind always takes the CPU.
         precision: ``auto``, ``bf16`` or ``fp32``; likewise.
         seed: of the choice of utterances, of weights and crops.

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from smoltolk.common.errors import InputError
-from smoltolk.speech.hifigan_network import HifiGanConfig, HifiGanNetwork
+from smoltolk.speech.hifigan_config import HifiGanConfig
+from smoltolk.speech.hifigan_network import HifiGanNetwork
 from smoltolk.speech.vocoder_base import Vocoder, to_samples
 
 

@@ -15,7 +15,7 @@ from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import read_json
 from smoltolk.speech.downloads import fetch
 from smoltolk.speech.hifigan import HifiGanVocoder
-from smoltolk.speech.hifigan_network import HifiGanConfig
+from smoltolk.speech.hifigan_config import HifiGanConfig
 from smoltolk.speech.units import UnitTokenizer
 
 _ROOT = "https://dl.fbaipublicfiles.com/textless_nlp"

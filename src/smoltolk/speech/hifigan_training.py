@@ -15,66 +15,18 @@ from smoltolk.common.progress import Bar
 from smoltolk.common.seeds import derive
 from smoltolk.speech import audio, features
 from smoltolk.speech.hifigan import HifiGanVocoder
+from smoltolk.speech.hifigan_config import SIZES, hifigan_config
 from smoltolk.speech.hifigan_discriminators import Discriminators, adversarial_loss, discriminator_loss, feature_loss
-from smoltolk.speech.hifigan_network import (
-    HifiGanConfig,
-    HifiGanNetwork,
-    add_weight_norm,
-    remove_weight_norm,
-    upsampling,
-)
+from smoltolk.speech.hifigan_network import HifiGanNetwork, add_weight_norm, remove_weight_norm
 from smoltolk.speech.units import Units, UnitTokenizer
 from smoltolk.speech.vocoder_crops import Batch, Crops
 from smoltolk.speech.vocoder_loop import Keeping, Training, chosen_precision, run
 from smoltolk.speech.vocoder_losses import mel_distance
-from smoltolk.speech.vocoder_mel import check_training_data, hops_per_frame, torch_generator
+from smoltolk.speech.vocoder_mel import check_training_data, torch_generator
 
-# name -> generator channels, embedding, residual kernels, dilations, width of the discriminators. The last is the
-# size of the published checkpoints; a CPU trains the first only, and speaks faster than real time with the second.
-SIZES: dict[str, tuple[int, int, tuple[int, ...], tuple[int, ...], int]] = {
-    "tiny": (32, 16, (3,), (1, 3), 1),
-    "small": (256, 64, (3, 7), (1, 3, 5), 8),
-    "standard": (512, 128, (3, 7, 11), (1, 3, 5), 32),
-}
 _MEL_WEIGHT, _FEATURE_WEIGHT = 45.0, 2.0  # HiFi-GAN, section 2.4
 _DECAY_PER_1000 = 0.995  # of the learning rate
 _NUM_SAMPLES = 4
-
-
-def hifigan_config(tokenizer: UnitTokenizer, size: str, num_speakers: int) -> HifiGanConfig:
-    """Settings of a unit HiFi-GAN for a tokenizer's units at 16 kHz.
-
-    Args:
-        tokenizer: of the units.
-        size: of :data:`SIZES`.
-        num_speakers: an embedding of speakers where there are two or more.
-
-    Raises:
-        InputError: no such size, or a frame rate that cannot be reached.
-    """
-    if size not in SIZES:
-        raise InputError(f"a size must be {', '.join(SIZES)}", f"{size!r}", "choose one of them")
-    channels, dim, kernels, dilations, _ = SIZES[size]
-    rates, rate_kernels = upsampling(hops_per_frame(tokenizer.frame_rate) * features.HOP)
-    return HifiGanConfig(
-        num_embeddings=tokenizer.num_units,
-        embedding_dim=dim,
-        model_in_dim=dim * (1 + (num_speakers > 1)),
-        upsample_rates=rates,
-        upsample_kernel_sizes=rate_kernels,
-        upsample_initial_channel=channels,
-        resblock_kernel_sizes=kernels,
-        resblock_dilation_sizes=(dilations,) * len(kernels),
-        dur_predictor_params={
-            "encoder_embed_dim": dim,
-            "var_pred_hidden_dim": dim,
-            "var_pred_kernel_size": 3,
-            "var_pred_dropout": 0.5 if dim > 64 else 0.1,
-        },
-        multispkr="by name" if num_speakers > 1 else None,
-        num_speakers=num_speakers,
-        sampling_rate=features.SAMPLE_RATE,
-    )
 
 
 def fit_hifigan(
