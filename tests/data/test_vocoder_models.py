@@ -31,6 +31,10 @@ def test_a_hifigan_learns_all_voices(spoken_corpus: Path, tokenizer: UnitTokeniz
     fitted = fit_corpus_vocoder(spoken_corpus, tokenizer, choice, judge=False, work=tmp_path / "work")
     assert set(fitted.speakers) == set(speakers_of(spoken_corpus)) and fitted.num_utterances == 7
     assert (tmp_path / "work" / "checkpoint-00000001").is_dir()
+    fitted.vocoder.save(tmp_path / "vocoder")
+    further = Choice("hifigan", "all", steps=1, size="tiny", start=tmp_path / "vocoder")
+    again = fit_corpus_vocoder(spoken_corpus, tokenizer, further, judge=False)
+    assert again.speakers == fitted.speakers and again.vocoder.fingerprint != fitted.vocoder.fingerprint
     assert len(list((tmp_path / "work" / "samples").rglob("*.wav"))) == 4
 
 
@@ -57,6 +61,7 @@ def test_each_is_judged_in_its_own_voice(
         (Choice(speaker="all"), "tells them apart"),
         (Choice("vocos", "all"), "tells them apart"),
         (Choice("wavenet"), "'wavenet'"),
+        (Choice("vocos", start=Path("other")), "can begin with another"),
         (Choice(most=0), "an utterance at least"),
     ],
 )

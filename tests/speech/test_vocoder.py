@@ -71,6 +71,13 @@ def test_every_kind_loads_bit_for_bit(any_vocoder: Vocoder, tmp_path: Path) -> N
     with pytest.raises(InputError, match="one tokenizer only"):
         load_vocoder(tmp_path / "v", "0" * 64)
     config = tmp_path / "v" / "config.json"
+    whole = config.read_text()
+    for missing in ("unit_fingerprint", "num_units", "generator"):
+        config.write_text(json.dumps({name: value for name, value in json.loads(whole).items() if name != missing}))
+        if config.read_text() != json.dumps(json.loads(whole)):
+            with pytest.raises(InputError, match="as it was saved"):
+                load_vocoder(tmp_path / "v")
+    config.write_text(whole)
     config.write_text(json.dumps(json.loads(config.read_text()) | {"unit_fingerprint": "0" * 64}))
     with pytest.raises(InputError, match="belong together"):
         load_vocoder(tmp_path / "v")

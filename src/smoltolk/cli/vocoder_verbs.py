@@ -30,6 +30,7 @@ def vocoder_fit(
     steps: Annotated[int | None, typer.Option(help="Of training; default by kind: 500, 400 or 20000.")] = None,
     utterances: Annotated[int, typer.Option(help="Most to learn from; they are held in memory.")] = 300,
     size: Annotated[str, typer.Option(help="Of a hifigan: tiny, small or standard (as published).")] = "small",
+    start: Annotated[Path | None, typer.Option(help="A hifigan to begin with, e.g. an imported one.")] = None,
     device: Annotated[str, typer.Option(help="For training: cpu or cuda; griffinlim takes the CPU.")] = "cpu",
     precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
     judge: Annotated[bool, typer.Option(help="Let the offline recogniser listen to held-out utterances.")] = True,
@@ -54,8 +55,9 @@ def vocoder_fit(
     from smoltolk.data.corpora import check_complete
     from smoltolk.data.vocoder_models import Choice, fit_corpus_vocoder
     from smoltolk.speech.units import load_unit_tokenizer
+    from smoltolk.speech.vocoder import load_vocoder
 
-    choice = Choice(kind, speaker, steps, utterances, size, device, precision, seed)
+    choice = Choice(kind, speaker, steps, utterances, size, start, device, precision, seed)
     info, tokenizer = check_complete(corpus), load_unit_tokenizer(units)
     command: dict[str, Any] = {
         "verb": "vocoder fit",
@@ -66,6 +68,7 @@ def vocoder_fit(
         "steps": choice.num_steps,
         "utterances": utterances,
         "size": size,
+        "start": None if start is None else load_vocoder(start).fingerprint,
         "precision": precision,
         "judge": judge,
         "seed": seed,

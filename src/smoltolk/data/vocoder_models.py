@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from smoltolk.common.errors import InputError
+from smoltolk.common.errors import InputError, require
 from smoltolk.common.progress import Bar
 from smoltolk.data.corpora import read_corpus
 from smoltolk.data.speech_models import judge_vocoder, split_held_out, waveform_of
 from smoltolk.data.utterances import Utterance
 from smoltolk.speech.audio import SAMPLE_RATE
+from smoltolk.speech.hifigan import HifiGanVocoder
 from smoltolk.speech.hifigan_training import fit_hifigan
 from smoltolk.speech.recognition import ErrorRate
-from smoltolk.speech.units import UnitTokenizer
+from smoltolk.speech.units import Units, UnitTokenizer
 from smoltolk.speech.vocoder import Vocoder, fit_vocoder
 from smoltolk.speech.vocoder_loop import Keeping
 from smoltolk.speech.vocos_training import fit_vocos
@@ -39,6 +40,7 @@ class Choice:
         steps: of training; None: :data:`DEFAULT_STEPS` of the kind.
         most: utterances to learn from; they are held in memory.
         size: of a HiFi-GAN, see :data:`smoltolk.speech.hifigan_config.SIZES`.
+        start: directory of a HiFi-GAN for the same units to begin with, e.g. a published one.
         device: where it is trained; the simple kind always takes the CPU.
         precision: ``auto``, ``bf16`` or ``fp32``; likewise.
         seed: of the choice of utterances, of weights and crops.
@@ -49,20 +51,21 @@ class Choice:
     steps: int | None = None
     most: int = 300
     size: str = "small"
+    start: Path | None = None
     device: str = "cpu"
     precision: str = "auto"
     seed: int = 0
 
     @property
     def num_steps(self) -> int:
-        """Of training.
+        """Of training; raises as :meth:`check_kind`."""
+        self.check_kind()
+        return DEFAULT_STEPS[self.kind] if self.steps is None else self.steps
 
-        Raises:
-            InputError: an unknown kind.
-        """
+    def check_kind(self) -> None:
+        """Raise InputError if the kind is not known."""
         if self.kind not in DEFAULT_STEPS:
             raise InputError(f"a vocoder's kind must be {', '.join(DEFAULT_STEPS)}", f"{self.kind!r}", "choose one")
-        return DEFAULT_STEPS[self.kind] if self.steps is None else self.steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +122,9 @@ def fit_corpus_vocoder(
         InputError: no such speaker, fewer than two utterances, or a choice that contradicts itself.
         MissingExtraError: ``judge`` is asked for and not installed.
     """
-    steps, everyone = choice.num_steps, choice.speaker == ALL
-    if everyone and choice.kind != "hifigan":
-        raise InputError(
-            "several voices take a vocoder that tells them apart",
-            f"all speakers, kind {choice.kind!r}",
-            "take the kind hifigan, or one speaker",
-        )
+    start = _checked_start(choice, tokenizer)
+    if judge:
+        require("pocketsphinx", "the offline judge")  # now, not after hours of training
     usable = _usable(corpus, choice.speaker)
     held_out, training = split_held_out(usable, choice.most, choice.seed)
     if len(training) < FEW_UTTERANCES and warn is not None:
@@ -135,20 +134,10 @@ def fit_corpus_vocoder(
         )
     waveforms = [waveform_of(one) for one in training]
     # Units are taken at the rate of their tokenizer, sound is learnt at that of the spectrograms.
-    heard = waveforms if tokenizer.sample_rate == SAMPLE_RATE else [
-        waveform_of(one, tokenizer.sample_rate) for one in training
-    ]  # fmt: skip
-    units = tokenizer.encode(heard)
-    shared: dict[str, Any] = {"steps": steps, "seed": choice.seed, "progress": progress}
-    placed: dict[str, Any] = {"device": choice.device, "precision": choice.precision, "keeping": _keeping(work, steps)}
-    vocoder: Vocoder
-    if choice.kind == "griffinlim":
-        vocoder = fit_vocoder(waveforms, units, tokenizer, **shared)
-    elif choice.kind == "vocos":
-        vocoder = fit_vocos(waveforms, units, tokenizer, **shared, **placed)
-    else:
-        names = [one.speaker for one in training] if everyone else None
-        vocoder = fit_hifigan(waveforms, units, tokenizer, speakers=names, size=choice.size, **shared, **placed)
+    same = tokenizer.sample_rate == SAMPLE_RATE
+    heard = waveforms if same else [waveform_of(one, tokenizer.sample_rate) for one in training]
+    names = [one.speaker for one in training]
+    vocoder = _fit(choice, waveforms, tokenizer.encode(heard), tokenizer, names, start, work, progress)
     judged = [one for one in held_out if one.text] if judge else []
     errors = {}
     if judged:
@@ -157,6 +146,46 @@ def fit_corpus_vocoder(
         errors = judge_vocoder(_OwnVoices(vocoder, known), tokenizer, judged, texts)
     seconds = sum(map(len, waveforms)) / SAMPLE_RATE
     return FittedVocoder(vocoder, vocoder.speakers or (usable[0].speaker,), len(training), seconds, errors)
+
+
+def _checked_start(choice: Choice, tokenizer: UnitTokenizer) -> HifiGanVocoder | None:
+    """What training begins with, if the choice does not contradict itself."""
+    choice.check_kind()
+    if choice.kind == "hifigan":
+        return None if choice.start is None else HifiGanVocoder.load(choice.start, tokenizer.fingerprint)
+    if choice.speaker == ALL:
+        raise InputError(
+            "several voices take a vocoder that tells them apart",
+            f"all speakers, kind {choice.kind!r}",
+            "take the kind hifigan, or one speaker",
+        )
+    if choice.start is not None:
+        raise InputError(
+            "only a HiFi-GAN can begin with another one", f"kind {choice.kind!r} with a start", "take the kind hifigan"
+        )
+    return None
+
+
+def _fit(
+    choice: Choice,
+    waveforms: Sequence[np.ndarray],
+    units: Sequence[Units],
+    tokenizer: UnitTokenizer,
+    speakers: Sequence[str],
+    start: HifiGanVocoder | None,
+    work: Path | None,
+    progress: Bar | None,
+) -> Vocoder:
+    steps = choice.num_steps
+    shared: dict[str, Any] = {"steps": steps, "seed": choice.seed, "progress": progress}
+    if choice.kind == "griffinlim":
+        return fit_vocoder(waveforms, units, tokenizer, **shared)
+    shared |= {"device": choice.device, "precision": choice.precision, "keeping": _keeping(work, steps)}
+    if choice.kind == "vocos":
+        return fit_vocos(waveforms, units, tokenizer, **shared)
+    named = choice.speaker == ALL or (start is not None and start.speakers)
+    names = speakers if named else None
+    return fit_hifigan(waveforms, units, tokenizer, speakers=names, size=choice.size, start=start, **shared)
 
 
 def _keeping(work: Path | None, steps: int) -> Keeping:

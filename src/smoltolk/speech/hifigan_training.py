@@ -198,6 +198,12 @@ def _by_length(utterances: Sequence[np.ndarray], speakers: Sequence[str] | None)
 def _like(start: HifiGanVocoder, tokenizer: UnitTokenizer, names: tuple[str, ...]) -> HifiGanVocoder:
     """A copy of ``start`` to train on."""
     start.check_units_of(tokenizer)
+    if start.sample_rate != features.SAMPLE_RATE or start.frame_rate != tokenizer.frame_rate:
+        raise InputError(
+            "training goes on at 16 kHz, at the frame rate of the units",
+            f"a vocoder of {start.sample_rate} Hz and {start.frame_rate:g} frames per second",
+            "begin anew",
+        )
     unknown = sorted(set(names) - set(start.speakers))
     if unknown and (start.speakers or len(names) > 1):
         raise InputError(
@@ -212,4 +218,5 @@ def _like(start: HifiGanVocoder, tokenizer: UnitTokenizer, names: tuple[str, ...
 
 def _empty(like: HifiGanVocoder) -> HifiGanVocoder:
     """One of the same settings, with weights of no meaning."""
-    return HifiGanVocoder(like.config, like.unit_fingerprint, speakers=like.speakers, styles=like.styles)
+    with torch.random.fork_rng(devices=[]):
+        return HifiGanVocoder(like.config, like.unit_fingerprint, speakers=like.speakers, styles=like.styles)

@@ -167,10 +167,17 @@ class Vocoder(nn.Module, ABC):
         kinds: dict[str, Any] = {name: kind for name, kind in KINDS.items() if issubclass(kind, cls)}
         config = load_config(directory, tuple(kinds), "a vocoder")
         if unit_fingerprint is not None:
-            _check_fingerprint(config["unit_fingerprint"], unit_fingerprint)
-        vocoder = kinds[config["kind"]]._from_config(config)
+            _check_fingerprint(config.get("unit_fingerprint", "?"), unit_fingerprint)
+        try:
+            vocoder = kinds[config["kind"]]._from_config(config)
+        except (KeyError, TypeError) as error:
+            raise InputError(
+                "config.json of a vocoder must be as it was saved",
+                f"{directory}: {error!r}",
+                "fit or copy it again, whole",
+            ) from error
         load_weights(directory, vocoder)
-        check_same("a vocoder", config["fingerprint"], vocoder.fingerprint)
+        check_same("a vocoder", config.get("fingerprint", "?"), vocoder.fingerprint)
         return vocoder
 
     def check_units(self, units: np.ndarray) -> Tensor:

@@ -13,7 +13,6 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from smoltolk.common.errors import InputError
 from smoltolk.speech import features
 from smoltolk.speech.istft import inverse_stft
 from smoltolk.speech.vocoder_mel import MelVocoder
@@ -126,15 +125,10 @@ class VocosVocoder(MelVocoder):
 
     @classmethod
     def _from_config(cls, config: Mapping[str, Any]) -> Self:
-        try:
-            return cls(
-                config["num_units"],
-                config["frame_rate"],
-                config["unit_fingerprint"],
-                width=config["width"],
-                network=config["network"],
-            )
-        except (KeyError, TypeError) as error:
-            raise InputError(
-                "config.json of a vocoder must be as it was saved", f"{error}", "fit or copy it again, whole"
-            ) from error
+        return cls(
+            config["num_units"],
+            config["frame_rate"],
+            config["unit_fingerprint"],
+            width=config["width"],
+            network=config["network"],
+        )
