@@ -58,10 +58,9 @@ def test_mask(make_text_model: Make) -> None:
     adapter = SpeechAdapter(make_text_model().config, 1)
     states = torch.randn(1, 6, 32)
 
-    def halves(batch: torch.Tensor, head: torch.Tensor, query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
-        return (query >= 3) == (key >= 3)
-
-    found = adapter(states, adapter.mask(states, halves))[-1]
+    index = torch.arange(6)
+    halves = ((index[:, None] >= 3) == (index >= 3)) & (index[:, None] >= index)
+    found = adapter(states, adapter.mask(states, halves[None]))[-1]
     torch.testing.assert_close(found[:, :3], adapter(states[:, :3])[-1])
     torch.testing.assert_close(found[:, 3:], adapter(states[:, 3:])[-1])
 

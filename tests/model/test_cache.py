@@ -59,20 +59,18 @@ def test_start_does_not_move_with_a_static_layers_counter() -> None:
     assert (int(first.start), int(second.start)) == (0, 2)
 
 
-def test_visibility_inside_a_span_only() -> None:
+@pytest.mark.parametrize("static", [False, True])
+def test_visibility_inside_a_span_only(static: bool) -> None:
     row = "tuutuuu"
-    _, history = remembered(row, len(row))
-    visible = [
-        [
-            bool(history.same_span(torch.tensor(0), torch.tensor(0), torch.tensor(q), torch.tensor(k)))
-            for k in range(q + 1)
-        ]
+    expected = [
+        [(row[q] == row[k] == "u" and "t" not in row[k:q] and k <= q) or q == k for k in range(len(row))]
         for q in range(len(row))
     ]
-    expected = [
-        [(row[q] == row[k] == "u" and "t" not in row[k:q]) or q == k for k in range(q + 1)] for q in range(len(row))
-    ]
-    assert visible == expected
+    for length in (len(row), 3, 1):
+        _, history = remembered(row, length, static)
+        last = (len(row) - 1) % length + 1
+        visible = history.visible(last)[0, :, : len(row)]
+        assert visible.tolist() == expected[-last:]
 
 
 def test_reordered_with_the_beams() -> None:

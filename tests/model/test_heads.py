@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from smoltolk.model.heads import text_logits
+from smoltolk.model.heads import TextHead
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "llama": {},
@@ -29,16 +30,28 @@ def test_the_backbones_own_head(architecture: str, make_text_model: Callable[...
     ids = torch.arange(12).view(2, 6)
     states = text_model.base_model(ids).last_hidden_state
     base = text_model.base_model
-    torch.testing.assert_close(text_logits(text_model, states.flatten(0, 1)), text_model(ids).logits.flatten(0, 1))
+    torch.testing.assert_close(TextHead()(text_model, states.flatten(0, 1)), text_model(ids).logits.flatten(0, 1))
     assert text_model.base_model is base  # nothing was exchanged in the model itself
 
 
 def test_gradients_reach_states_and_head(make_text_model: Callable[..., PreTrainedModel]) -> None:
     text_model = make_text_model()
     states = torch.randn(4, 32, requires_grad=True)
-    text_logits(text_model, states).sum().backward()
+    TextHead()(text_model, states).sum().backward()
     assert states.grad is not None and text_model.lm_head.weight.grad is not None
 
 
 def test_no_rows(make_text_model: Callable[..., PreTrainedModel]) -> None:
-    assert text_logits(make_text_model(), torch.zeros(0, 32)).shape == (0, 61)
+    assert TextHead()(make_text_model(), torch.zeros(0, 32)).shape == (0, 61)
+
+
+def test_parts_may_be_exchanged(make_text_model: Callable[..., PreTrainedModel]) -> None:
+    text_model, head, states = make_text_model(), TextHead(), torch.randn(2, 32)
+    before = head(text_model, states)
+    text_model.lm_head = torch.nn.Linear(32, 7)
+    torch.testing.assert_close(head(text_model, states), text_model.lm_head(states))
+    assert before.shape == (2, 61)
+    copied, copied_head = copy.deepcopy((text_model, head))
+    torch.nn.init.zeros_(copied.lm_head.weight)
+    torch.testing.assert_close(copied_head(copied, states), copied.lm_head(states))
+    torch.testing.assert_close(head(text_model, states), text_model.lm_head(states))

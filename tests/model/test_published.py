@@ -12,12 +12,8 @@ from smoltolk.model.published import published_visibility
 def seen(row: str) -> list[str]:
     """For each position of a row which positions it sees, as letters."""
     is_speech = torch.tensor([[letter == "u" for letter in row]])
-    visible = published_visibility(is_speech)
-    b = torch.tensor(0)
-    return [
-        "".join(str(k) for k in range(q + 1) if bool(visible(b, b, torch.tensor(q), torch.tensor(k))))
-        for q in range(len(row))
-    ]
+    visible = published_visibility(is_speech)[0]
+    return ["".join(str(k) for k in sees.nonzero().flatten().tolist()) for sees in visible]
 
 
 @pytest.mark.parametrize(

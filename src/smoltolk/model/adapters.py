@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers import AutoModel, Cache, PreTrainedConfig
-from transformers.masking_utils import create_causal_mask
 
 from smoltolk.common.errors import InputError
 
@@ -75,15 +75,25 @@ class SpeechAdapter(nn.Module):
         """Configuration of the headless model."""
         return self.model.config
 
-    def mask(self, states: Tensor, visible: Callable[..., Tensor], past_key_values: Cache | None = None) -> Tensor:
-        """A ready mask for ``forward``: causal, and only where ``visible(batch, head, query, key)`` holds."""
-        return create_causal_mask(
-            config=self.config,
-            inputs_embeds=states,
-            attention_mask=None,
-            past_key_values=past_key_values,
-            and_mask_function=visible,
-        )
+    def mask(self, states: Tensor, visible: Tensor) -> Tensor:
+        """A ready mask for ``forward``.
+
+        Made here and not by transformers' mask functions, which take longer than the adapter itself for one position.
+
+        Args:
+            states: what the blocks will read, for their type.
+            visible: [B, T, S] bool, whether a query sees a key, causality included.
+
+        Returns:
+            [B, 1, T, S], of the kind that the adapter's attention understands.
+        """
+        if self.config._attn_implementation.startswith(("flash", "flex", "paged")):
+            # These know no mask that is a tensor, and would attend without one; so does sdpa's own flash kernel.
+            self.model.set_attn_implementation("sdpa")
+        visible = visible[:, None]
+        if self.config._attn_implementation == "sdpa":
+            return visible
+        return torch.zeros_like(visible, dtype=states.dtype).masked_fill(~visible, torch.finfo(states.dtype).min)
 
     def forward(
         self,

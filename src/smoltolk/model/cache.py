@@ -81,8 +81,14 @@ class History:
         last_text = torch.where(self.is_speech, -1, index).cummax(1).values
         return self.current((index - last_text - 1).clamp(min=0), length)
 
-    def same_span(self, batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        """Mask function of transformers: a query sees the speech of its own span, a text position only itself."""
+    def visible(self, length: int) -> Tensor:
+        """Whether each current position (dimension 1) sees each one of the cache, [B, length, S].
+
+        Speech sees the past of its own span, a text position only itself.
+        """
         # Positions of one span share the count of text positions before them; so does the text right before it.
         text_before = (~self.is_speech).cumsum(1)
-        return (text_before[batch, query] == text_before[batch, key]) & (self.is_speech[batch, key] | (query == key))
+        key = torch.arange(self.is_speech.shape[1], device=self.is_speech.device)
+        query = (torch.arange(length, device=key.device) + self.start)[:, None]
+        same_span = self.current(text_before, length)[..., None] == text_before[:, None]
+        return same_span & (query >= key) & (self.is_speech[:, None] | (query == key))

@@ -1,4 +1,4 @@
-"""The text head of any causal LM, for chosen rows only."""
+"""The text head of any causal LM, for chosen states only."""
 
 from __future__ import annotations
 
@@ -30,16 +30,42 @@ class _Passthrough(nn.Module):
         return _States(last_hidden_state=inputs_embeds)
 
 
-def text_logits(backbone: PreTrainedModel, states: Tensor) -> Tensor:
-    """What the backbone's own head makes of final states: ``[N, D] -> [N, V]``.
+class TextHead:
+    """What a backbone's own head makes of final states.
 
     The forward of the whole causal LM runs with its decoder passed over, so that logit scaling, soft caps and biases
-    stay right for every architecture.
+    stay right for every architecture. It runs on a shallow copy that shares every other part with the backbone; the
+    copy is kept, because a compiler cannot look into the making of one.
     """
-    head = copy.copy(backbone)
-    head._modules = dict(backbone._modules)
-    setattr(head, backbone.base_model_prefix, _Passthrough())
-    logits = head(inputs_embeds=states[None], use_cache=False).logits[0]
-    if not isinstance(logits, torch.Tensor) or logits.shape[:-1] != states.shape[:-1]:
-        raise TypeError(f"{type(backbone).__name__} gave no logits for its states")
-    return logits
+
+    def __init__(self) -> None:
+        self._copy: PreTrainedModel | None = None
+
+    def __call__(self, backbone: PreTrainedModel, states: Tensor) -> Tensor:
+        """Logits of states.
+
+        Args:
+            backbone: the causal LM; the same one in every call, though parts of it may have been exchanged.
+            states: [N, D], behind the final norm.
+
+        Returns:
+            [N, V].
+        """
+        head = self._copy if self._copy is not None and _shares_parts(self._copy, backbone) else self.build(backbone)
+        logits = head(inputs_embeds=states[None], use_cache=False).logits[0]
+        if not isinstance(logits, torch.Tensor) or logits.shape[:-1] != states.shape[:-1]:
+            raise TypeError(f"{type(backbone).__name__} gave no logits for its states")
+        return logits
+
+    def build(self, backbone: PreTrainedModel) -> PreTrainedModel:
+        """Make the copy."""
+        self._copy = copy.copy(backbone)
+        self._copy._modules = dict(backbone._modules)
+        setattr(self._copy, backbone.base_model_prefix, _Passthrough())
+        return self._copy
+
+
+def _shares_parts(head: PreTrainedModel, backbone: PreTrainedModel) -> bool:
+    """Adapters of PEFT and resized tables are new modules in the backbone's place for them."""
+    decoder = backbone.base_model_prefix
+    return all(head._modules.get(name) is part for name, part in backbone._modules.items() if name != decoder)

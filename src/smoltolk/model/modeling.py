@@ -23,7 +23,7 @@ from smoltolk.model.adapters import SpeechAdapter
 from smoltolk.model.assembly import add_control_rows, load_text_model, smoltolk_config
 from smoltolk.model.cache import CacheViews, History
 from smoltolk.model.configuration import SmolTolkConfig
-from smoltolk.model.heads import text_logits
+from smoltolk.model.heads import TextHead
 from smoltolk.model.layer_mix import LayerMix
 from smoltolk.model.loss import mean_entropy, modality_loss
 from smoltolk.model.modality import document_positions, document_starts, next_is_speech
@@ -105,6 +105,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
         mixes_inputs = config.num_mixed_layers > config.num_layers
         self.pool_projection = nn.Linear(E_in, D) if mixes_inputs and E_in != D else nn.Identity()
         self.output_projection = nn.Identity() if E_out == D else nn.Linear(D, E_out, bias=False)
+        self.text_head = TextHead()  # no module: all it has is the backbone's
         self.post_init()
 
     @classmethod
@@ -158,6 +159,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
         logits_to_keep: int | Tensor = 0,
         output_hidden_states: bool = False,
         output_selector_weights: bool = False,
+        speech_only: bool | None = None,
         **kwargs: Any,
     ) -> SmolTolkOutput:
         """Predict the next id of text or speech.
@@ -174,6 +176,8 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
             use_cache: keep the states for the next call; on by default only if a cache is given.
             logits_to_keep: number of last positions to compute logits for (0: all), or their indices.
             output_hidden_states, output_selector_weights: also return them.
+            speech_only: True promises that speech follows all positions that logits are kept for, so that the text
+                head is left out; None finds out where that costs nothing.
             kwargs: ``num_items_in_batch``, the number of predicted positions over all accumulated batches.
 
         Raises:
@@ -253,7 +257,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
         if labels is None or not self.training:
             next_BT = next_is_speech(input_ids, config.switch_id, is_speech_BT, history, document_ids)
             keep = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
-            output.logits = self._logits(final_BTD[:, keep], speech_BTE[:, keep], next_BT[:, keep])
+            output.logits = self._logits(final_BTD[:, keep], speech_BTE[:, keep], next_BT[:, keep], speech_only)
         return output
 
     # ------------------------------------------------------------------ the steps
@@ -286,8 +290,9 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
         if not config.num_input_layers:
             return torch.where(is_speech[..., None], self.input_projection(units), text), ()
         if views is not None and history is not None:  # decoding: on the time grid, so that the cache has one clock
-            mask = self.input_adapter.mask(units, history.same_span, views.input_adapter)
-            positions = history.positions_in_span(units.shape[1])
+            T = units.shape[1]
+            mask = self.input_adapter.mask(units, history.visible(T))
+            positions = history.positions_in_span(T)
             layers = self.input_adapter(units, mask, positions, views.input_adapter, all_layers=mixes_inputs)
             fused = torch.where(is_speech[..., None], self.input_projection(layers[-1]).to(text.dtype), text)
             return fused, tuple(self.pool_projection(layer) for layer in layers) if mixes_inputs else ()
@@ -320,23 +325,39 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
 
     def _text_head(self, states: Tensor) -> Tensor:
         """[N, D] -> [N, V], the backbone's own; control ids are impossible."""
-        logits = text_logits(self.backbone, states)
-        space = self.config.id_space
-        control = [space.begin_prompt, space.end_prompt] + ([] if self.config.predict_switch else [space.switch])
-        return logits.index_fill(-1, torch.tensor(control, device=logits.device), torch.finfo(logits.dtype).min)
+        logits = self.text_head(self.backbone, states)
+        never = torch.tensor(self._never_predicted(), device=logits.device)
+        return logits.index_fill(-1, never, torch.finfo(logits.dtype).min)
 
-    def _logits(self, text_states: Tensor, speech_states: Tensor, speech_next: Tensor) -> Tensor:
+    def _never_predicted(self) -> list[int]:
+        space = self.config.id_space
+        return [space.begin_prompt, space.end_prompt] + ([] if self.config.predict_switch else [space.switch])
+
+    def _logits(
+        self, text_states: Tensor, speech_states: Tensor, speech_next: Tensor, speech_only: bool | None
+    ) -> Tensor:
         """[B, N, D] twice -> [B, N, V + U]; ids of the modality that cannot follow hold the dtype's minimum."""
-        text = self._text_head(text_states.flatten(0, 1)).unflatten(0, text_states.shape[:2])
-        speech = self._speech_head(speech_states).to(text.dtype)
-        floor = torch.finfo(text.dtype).min
-        switch = text[..., self.config.switch_id].clone()
-        # Behind the text table may lie unused ids (a table padded to a round number): nothing predicts them.
-        text = F.pad(text, (0, self.config.speech_offset - text.shape[-1]), value=floor)
-        text = text.masked_fill(speech_next[..., None], floor)
-        if self.config.predict_switch:  # leaving speech is predicted among the units, by the text head's row
-            text[..., self.config.switch_id] = switch
-        return torch.cat([text, speech.masked_fill(~speech_next[..., None], floor)], dim=-1)
+        config, (B, N), next_BN1 = self.config, speech_next.shape, speech_next[..., None]
+        floor = torch.finfo(text_states.dtype).min
+        logits = text_states.new_full((B, N, config.vocab_size), floor)
+        if self._needs_text_head(speech_next, speech_only):
+            text = self.text_head(self.backbone, text_states.flatten(0, 1)).unflatten(0, (B, N))
+            # Behind the text table may lie unused ids (a table padded to a round number): nothing predicts them.
+            logits[..., : text.shape[-1]] = text.masked_fill(next_BN1, floor)
+            for index in self._never_predicted():
+                logits[..., index] = floor
+            if config.predict_switch:  # leaving speech is predicted among the units, by the text head's row
+                logits[..., config.switch_id] = text[..., config.switch_id]
+        logits[..., config.speech_offset :] = self._speech_head(speech_states).masked_fill(~next_BN1, floor)
+        return logits
+
+    def _needs_text_head(self, speech_next: Tensor, speech_only: bool | None) -> bool:
+        """Whether any position predicts text: where none does, a large vocabulary would cost more than all the rest."""
+        if self.config.predict_switch:
+            return True
+        if speech_only is None:  # a GPU would have to be waited for, a compiler would break its graph
+            speech_only = not (torch.compiler.is_compiling() or speech_next.is_cuda) and bool(speech_next.all())
+        return not speech_only
 
     def _add_loss(
         self, output: SmolTolkOutput, text: Tensor, speech: Tensor, labels: Tensor, num_items: Tensor | int | None
@@ -390,6 +411,14 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
                     "use the tokenizer and the codebook that the model was trained with",
                 )
         return input_ids
+
+    def prepare_inputs_for_generation(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """As in transformers; on a CPU it also looks whether the text head can be left out of a (compiled) step."""
+        inputs = super().prepare_inputs_for_generation(*args, **kwargs)
+        ids = inputs["input_ids"]
+        if ids is not None and ids.shape[1] == 1 and ids.device.type == "cpu" and not self.config.predict_switch:
+            inputs["speech_only"] = bool((ids >= self.config.speech_offset).all())
+        return inputs
 
     def create_masks_for_generate(self, attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:
         """``generate`` with a static cache asks for 4-D masks; each sub-model makes its own from the 2-D one."""
