@@ -96,6 +96,7 @@ def test_weight_norm_comes_and_goes_without_a_trace(several: HifiGanVocoder) -> 
         ({"model_in_dim": 5}, "model_in_dim 5, embedding_dim 4"),
         ({"upsample_kernel_sizes": [11]}, "must be as many"),
         ({"resblock_kernel_sizes": 3}, "published keys"),
+        ({"dur_predictor_params": {"encoder_embed_dim": 4}}, r"dur_predictor_params\.var_pred_hidden_dim"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(changes: dict[str, object], message: str) -> None:

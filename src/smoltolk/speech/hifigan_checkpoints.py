@@ -153,7 +153,7 @@ def plain_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             raise InputError("weight_g and weight_v come in pairs", f"{name} alone", "copy the checkpoint again, whole")
         if f"{layer}_g" in plain:
             length, direction = plain.pop(f"{layer}_g").float(), plain.pop(f"{layer}_v").float()
-            plain[layer] = torch._weight_norm(direction, length, 0)
+            plain[layer] = direction * (length / direction.flatten(1).norm(dim=1)[:, None, None])
     return plain
 
 

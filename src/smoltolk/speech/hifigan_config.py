@@ -19,6 +19,7 @@ SIZES: dict[str, tuple[int, int, tuple[int, ...], tuple[int, ...], int]] = {
     "standard": (512, 128, (3, 7, 11), (1, 3, 5), 32),
 }
 _LARGEST_RATE = 11
+_DURATION_KEYS = ("encoder_embed_dim", "var_pred_hidden_dim", "var_pred_kernel_size", "var_pred_dropout")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +114,9 @@ class HifiGanConfig:
                 f"multistyle {self.multistyle!r}",
                 "take the config.json that came with the checkpoint",
             )
+        for name in _DURATION_KEYS if self.dur_predictor_params else ():
+            if name not in self.dur_predictor_params:  # type: ignore[operator]
+                raise KeyError(f"dur_predictor_params.{name}")
         for first, second in (
             (self.upsample_rates, self.upsample_kernel_sizes),
             (self.resblock_kernel_sizes, self.resblock_dilation_sizes),
