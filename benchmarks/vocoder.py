@@ -113,7 +113,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--kinds", default="griffinlim,vocos")
     parser.add_argument("--units", default="phones,k200")
-    parser.add_argument("--steps", type=int, help="Of every kind; default: 500, 400 and 150.")
+    parser.add_argument("--steps", type=int, help="Of every kind; default: 500, 600 and 150.")
     parser.add_argument("--size", default="small", help="Of hifigan: tiny, small or standard.")
     parser.add_argument("--device", default="cpu", help="For training hifigan.")
     arguments = parser.parse_args()
@@ -128,7 +128,7 @@ def main() -> None:
     }
     fits: dict[str, tuple[Callable[..., Vocoder], int, dict[str, Any]]] = {
         "griffinlim": (fit_vocoder, 500, {}),
-        "vocos": (fit_vocos, 400, {}),
+        "vocos": (fit_vocos, 600, {}),
         "hifigan": (fit_hifigan, 150, {"size": arguments.size, "device": arguments.device}),
     }
     training, natural, said = sound(learn), sound(judged), [one.text for one in judged]

@@ -27,7 +27,7 @@ def vocoder_fit(
             "--speaker", "--speakers", help="Whose voice; all: hifigan learns every one; default: who speaks longest."
         ),
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="Of training; default by kind: 500, 400 or 20000.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Of training; default by kind: 500, 600 or 20000.")] = None,
     utterances: Annotated[int, typer.Option(help="Most to learn from; they are held in memory.")] = 300,
     size: Annotated[str, typer.Option(help="Of a hifigan: tiny, small or standard (as published).")] = "small",
     start: Annotated[Path | None, typer.Option(help="A hifigan to begin with, e.g. an imported one.")] = None,

@@ -26,7 +26,7 @@ from smoltolk.speech.vocos_training import fit_vocos
 
 ALL = "all"
 # Steps of training unless told otherwise: about one and four minutes of a CPU, hours of a GPU.
-DEFAULT_STEPS = {"griffinlim": 500, "vocos": 400, "hifigan": 20_000}
+DEFAULT_STEPS = {"griffinlim": 500, "vocos": 600, "hifigan": 20_000}
 FEW_UTTERANCES = 50
 
 
