@@ -20,7 +20,7 @@ from smoltolk.speech.hifigan_discriminators import Discriminators, adversarial_l
 from smoltolk.speech.hifigan_network import HifiGanNetwork, add_weight_norm, remove_weight_norm
 from smoltolk.speech.units import Units, UnitTokenizer
 from smoltolk.speech.vocoder_crops import Batch, Crops
-from smoltolk.speech.vocoder_loop import Keeping, Training, chosen_precision, run
+from smoltolk.speech.vocoder_loop import Keeping, Training, chosen_device, chosen_precision, run
 from smoltolk.speech.vocoder_losses import mel_distance
 from smoltolk.speech.vocoder_mel import check_training_data, torch_generator
 
@@ -78,7 +78,7 @@ def fit_hifigan(
     """
     check_training_data(utterances, units, tokenizer)
     names = _by_length(utterances, speakers)
-    place = torch.device(device)
+    place = chosen_device(device)
     bf16 = chosen_precision(precision, place)
     alone = min(2_000, steps // 10) if alone is None else alone
     with torch.random.fork_rng(devices=[]):

@@ -160,6 +160,24 @@ def run(
             training.save(work, now)
 
 
+def chosen_device(device: torch.device | str) -> torch.device:
+    """A device of this machine.
+
+    Raises:
+        InputError: no such device, or none of that kind here.
+    """
+    try:
+        place = torch.device(device)
+        torch.empty(0, device=place)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch without CUDA asserts
+        raise InputError(
+            "training takes a device of this machine",
+            f"{device}: {str(error).splitlines()[0]}",
+            "give cpu, or cuda where a GPU and its torch are",
+        ) from error
+    return place
+
+
 def chosen_precision(precision: str, device: torch.device) -> bool:
     """Whether to compute in bfloat16.
 
