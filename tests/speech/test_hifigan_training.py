@@ -107,3 +107,20 @@ def test_sizes_have_names(tokenizer: PhoneUnitTokenizer) -> None:
     for size in SIZES:
         config = hifigan_config(tokenizer, size, 2)
         assert config.hop == 640 and config.num_speakers == 2 and config.frame_rate == tokenizer.frame_rate
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_a_gpu_trains_and_samples(
+    precision: str,
+    clear_speech: list[np.ndarray],
+    spoken: list[Units],
+    tokenizer: PhoneUnitTokenizer,
+    tmp_path: Path,
+) -> None:
+    keeping = Keeping(tmp_path, save_every=2, sample_every=2)
+    settings = {"steps": 3, "alone": 1, "device": "cuda", "precision": precision, "keeping": keeping, **QUICK}
+    vocoder = fit_hifigan(clear_speech, spoken, tokenizer, speakers=["a", "b"] * 4, **settings)
+    assert vocoder.device.type == "cpu" and len(list(tmp_path.rglob("*.wav"))) == 8
+    here = vocoder.synthesize(spoken[0].units, spoken[0].durations)
+    np.testing.assert_allclose(vocoder.to("cuda").synthesize(spoken[0].units, spoken[0].durations), here, atol=1e-2)

@@ -100,3 +100,13 @@ def test_training_says_what_it_needs(
     other = Units(np.array([41]), np.array([25]))
     with pytest.raises(InputError, match=r"0 \.\. 40"):
         fit_vocos([clear_speech[0][:16000]], [other], tokenizer, steps=1)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_trains_and_speaks(
+    clear_speech: list[np.ndarray], spoken: list[Units], tokenizer: PhoneUnitTokenizer, tmp_path: Path
+) -> None:
+    keeping = Keeping(tmp_path, save_every=2, sample_every=2)
+    vocoder = fit_vocos(clear_speech, spoken, tokenizer, steps=3, network=TINY, device="cuda", keeping=keeping)
+    here = vocoder.synthesize(spoken[0].units, spoken[0].durations)
+    np.testing.assert_allclose(vocoder.to("cuda").synthesize(spoken[0].units, spoken[0].durations), here, atol=1e-2)
