@@ -49,10 +49,10 @@ def test_what_comes_later_changes_nothing_beyond_its_reach() -> None:
 def test_training_learns_to_speak(
     clear_speech: list[np.ndarray], spoken: list[Units], tokenizer: PhoneUnitTokenizer
 ) -> None:
-    few, more = (fit_vocos(clear_speech, spoken, tokenizer, steps=n, batch=4, network=TINY) for n in (1, 20))
+    few, more = (fit_vocos(clear_speech, spoken, tokenizer, steps=n, batch=4, network=TINY) for n in (1, 12))
     assert more.unit_fingerprint == tokenizer.fingerprint and not more.training
     before, after = (mel_distance(clear_speech[0], one.copy_synthesis(clear_speech[0])) for one in (few, more))
-    assert after < 0.6 * before
+    assert after < 0.7 * before
     before, after = (
         mel_distance(clear_speech[0], one.synthesize(spoken[0].units, spoken[0].durations)) for one in (few, more)
     )
