@@ -86,7 +86,7 @@ class MelVocoder(Vocoder):
         return (log_mel_BMT - self.mel_mean[:, None]) / self.mel_scale
 
     def spectrogram_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Mean absolute error of normalised log-mel, plus that of log durations.
+        """Mean absolute error of normalised log-mel, plus mean squared error of log durations.
 
         Returns:
             The loss ``[]``, and the log-mel that was written, ``[batch, 80, hops]``, normalised.
@@ -95,7 +95,8 @@ class MelVocoder(Vocoder):
         mel = self.mel_network(batch.frames, batch.places).float()
         error = ((mel - self.normalise(batch.log_mel)).abs() * hop_mask).sum()
         logs = self.duration_network(batch.units, batch.unit_mask).float()
-        duration_error = ((logs - batch.durations.log()).abs() * batch.unit_mask).sum() / batch.unit_mask.sum()
+        # Squares aim at the mean: absolute errors aim at the median, one frame, and speech comes out 3% too fast.
+        duration_error = ((logs - batch.durations.log()).square() * batch.unit_mask).sum() / batch.unit_mask.sum()
         return error / (hop_mask.sum() * features.NUM_MELS) + duration_error, mel
 
 
