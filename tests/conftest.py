@@ -1,9 +1,14 @@
 """Real speech and real units, made once, for the tests of every room that needs them."""
 
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
+from huggingface_hub.errors import EntryNotFoundError
 
 from smoltolk.data.corpora import read_corpus
 from smoltolk.data.prepare import prepare
@@ -65,3 +70,63 @@ def shards_dir(spoken_corpus: Path, phone_units_dir: Path, tmp_path_factory: pyt
 @pytest.fixture(scope="session")
 def unit_corpus(shards_dir: Path) -> UnitCorpus:
     return read_shards(shards_dir)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
+    """What would have been uploaded: path -> content. ``hub["card"]`` is what already lies there."""
+    uploaded: dict[str, Any] = {"card": None}
+
+    def load(repo_id: str, **_: Any) -> ModelCard:
+        if uploaded["card"] is None:
+            raise EntryNotFoundError("no card")
+        return ModelCard(uploaded["card"])
+
+    class Api:
+        def create_repo(self, repo_id: str, **_: Any) -> SimpleNamespace:
+            return SimpleNamespace(repo_id=f"us/{repo_id}")
+
+        def create_commit(self, repo_id: str, operations: list[Any], **_: Any) -> str:
+            assert repo_id == "us/talker"
+            uploaded.update({one.path_in_repo: Path(one.path_or_fileobj).read_bytes() for one in operations})
+            return "done"
+
+    for place in (
+        "transformers.utils.hub.hf_api",
+        "transformers.modeling_utils.hf_api",
+        "transformers.processing_utils.hf_api",
+    ):
+        monkeypatch.setattr(place, lambda *_: Api())
+    monkeypatch.setattr("transformers.utils.hub.ModelCard.load", load)
+    return uploaded
+
+
+def _largest_error(model: Any, expected: dict[str, torch.Tensor]) -> float:
+    """max |difference| / max |expected|, the largest over texts, speech and mixtures of both."""
+    space = model.config.id_space
+    control = torch.tensor([space.begin_prompt, space.end_prompt, space.switch])
+    worst = 0.0
+    for kind in ("mixed", "speech", "text"):
+        tokens = expected[f"{kind}.tokens"] + expected[f"{kind}.is_speech"] * space.speech_offset
+        with torch.no_grad():
+            logits = model(tokens[:, :-1]).logits
+        for modality, part in (
+            ("text", slice(0, space.speech_offset)),
+            ("speech", slice(space.speech_offset, space.size)),
+        ):
+            wanted = expected.get(f"{kind}.logits_{modality}")
+            if wanted is None or not wanted.numel():
+                continue
+            wanted = wanted.reshape(-1, wanted.shape[-1])
+            found = logits[expected[f"{kind}.predict_{modality}"]][:, part]
+            if modality == "text":  # written down before control ids became impossible
+                found, wanted = (values.index_fill(1, control, 0.0) for values in (found, wanted))
+            assert found.shape == wanted.shape
+            worst = max(worst, float((found - wanted).abs().max() / wanted.abs().max()))
+    return worst
+
+
+@pytest.fixture(scope="session")
+def largest_error() -> Callable[..., float]:
+    """``largest_error(model, expected)``: of the logits of a converted checkpoint (see tests/data/parity)."""
+    return _largest_error

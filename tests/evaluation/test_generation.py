@@ -3,10 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.documents import recognition_prompt, synthesis_prompt
-from smoltolk.evaluation.generation import Generation, Sampling, generate, pad_left, to_text, to_units
+from smoltolk.evaluation.generation import Generation, Sampling, generate, to_text, to_units
+from smoltolk.model.modeling import SmolTolkForCausalLM
 
 
 @pytest.fixture(scope="module")
@@ -76,12 +78,6 @@ def test_end_is_cut_off_and_its_lack_is_reported():
     assert (second.ids.tolist(), second.ended) == ([6, 7, 8], False)
 
 
-def test_left_padding():
-    ids, mask = pad_left([[1, 2, 3], [4]], 0, torch.device("cpu"))
-    assert ids.tolist() == [[1, 2, 3], [0, 0, 4]]
-    assert mask.tolist() == [[1, 1, 1], [0, 0, 1]]
-
-
 def test_units_are_deduplicated_and_others_left_out(ids):
     made = Generation(np.array([22, 22, 23, 29, 23, 22, 3]), True)
     assert to_units(made, ids).tolist() == [2, 3, 2]
@@ -98,3 +94,22 @@ def test_errors(model):
         Sampling(temperature=0)
     with pytest.raises(InputError, match="at least one id"):
         generate(model, [[1], []], end_id=0, pad_id=0, max_new_tokens=1)
+
+
+def test_a_model_that_may_choose_is_held_to_what_was_asked(tokenizer):
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=1,
+        eos_token_id=0,
+    )  # fmt: skip
+    text_model = LlamaForCausalLM(config)
+    with torch.no_grad():
+        text_model.get_input_embeddings().weight.zero_()
+    chooser = SmolTolkForCausalLM.from_text_model(text_model, num_units=12, predict_switch=True).eval()
+    ids = chooser.config.id_space
+    with torch.no_grad():  # whatever it reads, <switch> is what it would write
+        chooser.get_input_embeddings().weight[ids.switch] = 1.0
+        chooser.backbone.base_model.norm.weight.fill_(0.0)
+    prompts = [recognition_prompt(ids, [3, 1, 4]).input_ids, synthesis_prompt(ids, [5, 6]).input_ids]
+    for prompt, end in zip(prompts, (ids.eos_text, ids.eos_speech), strict=True):
+        (made,) = generate(chooser, [prompt], end_id=end, pad_id=ids.eos_text, max_new_tokens=4)
+        assert ids.switch not in made.ids

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
+from smoltolk.model.delays import delayed
 from smoltolk.model.ids import IdSpace
 from smoltolk.model.modeling import SmolTolkForCausalLM
 
@@ -123,3 +125,36 @@ def gradients() -> Callable[..., dict[str, Tensor]]:
         return found
 
     return compute
+
+
+def _written(space: IdSpace, *rows: str, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """``written(space, "ttse3e")``: ids and codes of text, a switch, an end of speech and a run of 3 frames.
+
+    ``3.`` is a run that goes on: without the tail of its delay.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    one = [_row(space, row, generator) for row in rows]
+    return torch.stack([ids for ids, _ in one]), torch.stack([codes for _, codes in one])
+
+
+def _row(space: IdSpace, row: str, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    ids: list[int] = []
+    codes: list[list[int]] = []
+    silent = [-1] * (space.num_codebooks - 1)
+    for letter, number, goes_on in re.findall(r"([a-z])|(\d+)(\.?)", row):
+        if number:
+            frames = torch.randint(0, space.num_units, (int(number), space.num_codebooks), generator=generator)
+            grid = delayed(frames.numpy(), space.delays)[: len(frames) if goes_on else None]
+            ids += [space.pad_speech if unit < 0 else space.speech_offset + int(unit) for unit in grid[:, 0]]
+            codes += grid[:, 1:].tolist()
+        else:
+            text = int(torch.randint(2, 57, (), generator=generator))
+            ids.append({"t": text, "s": space.switch, "e": space.eos_speech}[letter])
+            codes.append(silent)
+    return torch.tensor(ids), torch.tensor(codes).view(len(ids), -1)
+
+
+@pytest.fixture(scope="session")
+def written() -> Callable[..., tuple[Tensor, Tensor]]:
+    """``written(space, "ttse3e")``: ids and codes of rows of several codebooks."""
+    return _written

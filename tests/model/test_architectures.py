@@ -39,6 +39,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "mpt": {},
     "cohere2": {"sliding_window": 5},
     "mixtral": {"num_local_experts": 4},
+    "bloom": {},
 }
 Build = Callable[[str], tuple[PreTrainedModel, SmolTolkForCausalLM]]
 

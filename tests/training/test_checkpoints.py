@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,35 +21,10 @@ PARITY = Path(__file__).parents[1] / "data" / "parity"
 TEXT_MODELS = {"smoltolk": PARITY / "tiny-llama", "early": PARITY / "tiny-llama", "lf2ar": None}
 
 
-def largest_error(model: SmolTolkForCausalLM, expected: dict[str, torch.Tensor]) -> float:
-    """max |difference| / max |expected|, the largest over texts, speech and mixtures of both."""
-    space = model.config.id_space
-    control = torch.tensor([space.begin_prompt, space.end_prompt, space.switch])
-    worst = 0.0
-    for kind in ("mixed", "speech", "text"):
-        tokens = expected[f"{kind}.tokens"] + expected[f"{kind}.is_speech"] * space.speech_offset
-        with torch.no_grad():
-            logits = model(tokens[:, :-1]).logits
-        for modality, part in (
-            ("text", slice(0, space.speech_offset)),
-            ("speech", slice(space.speech_offset, space.size)),
-        ):
-            wanted = expected.get(f"{kind}.logits_{modality}")
-            if wanted is None or not wanted.numel():
-                continue
-            wanted = wanted.reshape(-1, wanted.shape[-1])
-            found = logits[expected[f"{kind}.predict_{modality}"]][:, part]
-            if modality == "text":  # written down before control ids became impossible
-                found, wanted = (values.index_fill(1, control, 0.0) for values in (found, wanted))
-            assert found.shape == wanted.shape
-            worst = max(worst, float((found - wanted).abs().max() / wanted.abs().max()))
-    return worst
-
-
 @pytest.mark.parametrize("name", TEXT_MODELS)
-def test_parity(name: str, tmp_path: Path) -> None:
+def test_parity(name: str, tmp_path: Path, largest_error: Callable) -> None:
     expected = load_file(PARITY / name / "expected.safetensors")
-    model = convert_checkpoint(PARITY / name, tmp_path / "ours", TEXT_MODELS[name])
+    model = convert_checkpoint(PARITY / name, tmp_path / "ours", TEXT_MODELS[name]).model
     assert largest_error(model, expected) <= 1e-5
     assert largest_error(SmolTolkForCausalLM.from_pretrained(tmp_path / "ours").eval(), expected) <= 1e-5
 
@@ -60,7 +36,7 @@ def test_the_file_itself() -> None:
 
 
 def test_the_tokenizer_comes_along(tmp_path: Path) -> None:
-    model = convert_checkpoint(PARITY / "lf2ar", tmp_path / "ours")
+    model = convert_checkpoint(PARITY / "lf2ar", tmp_path / "ours").model
     assert AutoTokenizer.from_pretrained(tmp_path / "ours").eos_token_id == model.config.eos_text_id == 1
 
 
@@ -119,7 +95,7 @@ def lf2ar(tmp_path: Path) -> Path:
     return directory
 
 
-def test_several_files(lf2ar: Path) -> None:
+def test_several_files(lf2ar: Path, largest_error: Callable) -> None:
     state = load_file(lf2ar / "model.safetensors")
     (lf2ar / "model.safetensors").unlink()
     names = sorted(state)
@@ -147,3 +123,42 @@ def test_a_model_of_this_project(tmp_path: Path) -> None:
     convert_checkpoint(PARITY / "lf2ar", tmp_path / "ours")
     with pytest.raises(InputError, match="load with from_pretrained"):
         load_checkpoint(tmp_path / "ours")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model_args": {"audio_vocabsize": "many"}}, "numbers, flags and names"),
+        ({"model": {"txt_embed.weight": [1.0, 2.0]}}, "dict of tensors by name"),
+        ({"model": {}}, "every tensor of its model"),
+    ],
+)
+def test_other_values(change: dict[str, Any], message: str, tmp_path: Path) -> None:
+    checkpoint = torch.load(PARITY / "smoltolk" / "model_ckpt.pt", weights_only=True)
+    for part, values in change.items():
+        checkpoint[part] = checkpoint[part] | values if values else {}
+    torch.save(checkpoint, tmp_path / "other.pt")
+    with pytest.raises(InputError, match=message):
+        load_checkpoint(tmp_path / "other.pt", PARITY / "tiny-llama")
+
+
+def test_a_text_model_that_nobody_knows(lf2ar: Path) -> None:
+    described = json.loads((lf2ar / "config.json").read_text())
+    described["model_args"]["backbone_config"] = {"model_type": "abacus"}
+    (lf2ar / "config.json").write_text(json.dumps(described))
+    with pytest.raises(InputError, match="that transformers knows"):
+        load_checkpoint(lf2ar)
+
+
+def test_an_adapter_whose_heads_do_not_divide_its_width(lf2ar: Path) -> None:
+    described = json.loads((lf2ar / "config.json").read_text())
+    for adapter in ("aud_inadapter", "aud_outadapter"):
+        described["model_args"] |= {f"{adapter}_dim": 30, f"{adapter}_n_heads": 4}
+    (lf2ar / "config.json").write_text(json.dumps(described))
+    with pytest.raises(InputError, match="heads must divide the adapter's width"):
+        load_checkpoint(lf2ar)
+
+
+def test_the_name_of_the_text_model_is_kept() -> None:
+    model, _ = load_checkpoint(PARITY / "smoltolk", PARITY / "tiny-llama")
+    assert model.config.text_model_name == "local/tiny-llama"

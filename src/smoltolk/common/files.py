@@ -72,6 +72,18 @@ def _alive(pid: int) -> bool:
     return True
 
 
+def write_text(path: Path | str, text: str) -> None:
+    """Write a text in UTF-8, atomically."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_text(path: Path | str) -> str | None:
+    """The text of a file in UTF-8 (what is not is replaced), None if there is no such file."""
+    path = Path(path)
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
+
+
 def write_json(path: Path | str, value: Any) -> None:
     """Write ``value`` as indented JSON, atomically."""
     with atomic_file(path) as temporary:

@@ -25,7 +25,7 @@ class Utterances(Protocol):
         """Texts, starts and ends (seconds) of its words."""
 
     def units(self, index: int, /) -> np.ndarray:
-        """Its units."""
+        """Its units, ``[n]``; several codebooks: ``[n, Q]``, one row a frame."""
 
     def durations(self, index: int, /) -> np.ndarray:
         """Frames of each unit."""
@@ -142,9 +142,26 @@ class AlignedCorpus:
         return self._locate(utterance)[0][low:high].strip()
 
     def units(self, utterance: int, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """Units of words ``start .. stop`` (default: all), integer ``[n]``, a view."""
+        """Units of words ``start .. stop`` (default: all), integer ``[n]`` or ``[n, Q]``, a view."""
         low, high = self._bounds(self.unit_stops, utterance, start, stop)
         return self._utterances.units(utterance)[low:high]
+
+    def cuts(self, utterance: int, borders: np.ndarray) -> tuple[np.ndarray, list[int], np.ndarray, list[int]]:
+        """All tokens and all units of an utterance, and where each of some words begins in them.
+
+        Args:
+            utterance: its number.
+            borders: int64 ``[n]``, words (0 to their count).
+
+        Returns:
+            tokens, n places among the tokens, units, n places among the units.
+        """
+        places = borders + (self.word_offsets[utterance] - 1)
+        token_cuts, unit_cuts = self.token_stops[places], self.unit_stops[places]
+        token_cuts[borders == 0] = unit_cuts[borders == 0] = 0
+        start, stop = self._token_offsets[utterance], self._token_offsets[utterance + 1]
+        units = self._utterances.units(utterance)
+        return self._tokens[start:stop], token_cuts.tolist(), units, unit_cuts.tolist()
 
     def _locate(self, index: int) -> tuple[str, np.ndarray]:
         text, words = self._utterances.text(index), self._utterances.words(index)[0]

@@ -51,17 +51,20 @@ class Coded:
 
 
 class Ragged:
-    """A column of lists of numbers: all numbers end to end, and where each list begins.
+    """A column of lists of numbers, or of rows of Q numbers: all end to end, and where each list begins.
 
     Attributes:
-        flat: [total].
+        flat: [total], or [total, Q].
         offsets: int64 [rows + 1].
     """
 
     def __init__(self, column: pa.ChunkedArray):
         # Chunk by chunk: one Arrow list array cannot hold more than 2**31 numbers.
-        parts = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
-        self.flat: np.ndarray = np.concatenate(parts) if parts else np.zeros(0, np.int64)
+        row = column.type.value_type
+        width = row.list_size if pa.types.is_fixed_size_list(row) else None
+        parts = [_numbers(chunk.flatten(), width) for chunk in column.chunks]
+        shape = 0 if width is None else (0, width)
+        self.flat: np.ndarray = np.concatenate(parts) if parts else np.zeros(shape, np.int64)
         self.offsets = offsets(pc.list_value_length(column))
 
     def __len__(self) -> int:
@@ -69,3 +72,9 @@ class Ragged:
 
     def __getitem__(self, index: int) -> np.ndarray:
         return self.flat[self.offsets[index] : self.offsets[index + 1]]
+
+
+def _numbers(values: pa.Array, width: int | None) -> np.ndarray:
+    if width is None:
+        return values.to_numpy(zero_copy_only=False)
+    return values.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)

@@ -12,16 +12,21 @@ The model reads the modality of the next id from the ids alone: it is that of th
     recognition   <eos text> <begin prompt> <switch> units <switch> <end prompt> text <eos text>
     synthesis     <eos text> <begin prompt> text <end prompt> <switch> units <eos speech>
 
+Where a frame has several codebooks, ids carry the first one's units and :attr:`Document.codes` the others', each later
+by its delay; a run of frames closes with as many ``<pad speech>`` as the largest delay
+(:mod:`smoltolk.model.codebooks`).
+
 :class:`Document` keeps these rules, for training rows and for the prompts of evaluation alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from smoltolk.common.errors import InputError
+from smoltolk.model.delays import SILENT
 from smoltolk.model.ids import IdSpace
 
 IGNORED = -100  # the label that torch's cross entropy and transformers leave out
@@ -46,6 +51,10 @@ class Document:
         self._labels: list[np.ndarray] = []
         self._speech: bool | None = None  # modality of the next id; None before the first
         self._switched = False
+        self._frames: list[tuple[int, np.ndarray]] = []  # of several codebooks, and the position of the first
+        self._open: bool | None = (
+            None  # whether the frames of a run that is not closed are predicted; None: there are none
+        )
 
     @property
     def input_ids(self) -> np.ndarray:
@@ -56,6 +65,16 @@ class Document:
     def labels(self) -> np.ndarray:
         """int64 ``[length]``, aligned with ``input_ids`` (the model shifts); -100: not predicted."""
         return np.concatenate(self._labels) if self._labels else np.zeros(0, np.int64)
+
+    @property
+    def codes(self) -> np.ndarray:
+        """int64 ``[length, Q - 1]``: the units of the codebooks behind the first, -1 where they are silent."""
+        return self._delayed()[: len(self)]
+
+    @property
+    def owed(self) -> np.ndarray:
+        """int64 ``[n, Q - 1]``: what they have yet to say behind the last id, where that is speech that goes on."""
+        return self._delayed()[len(self) :]
 
     @property
     def next_is_speech(self) -> bool | None:
@@ -71,9 +90,23 @@ class Document:
         return self._append(np.asarray(tokens, np.int64), predict)
 
     def speech(self, units: Sequence[int] | np.ndarray, *, predict: bool = True) -> Document:
-        """Append units, numbered from 0 as the codebook has them."""
+        """Append units, numbered from 0 as the codebook has them; several codebooks: frames ``[n, Q]``."""
         self._enter(speech=True)
-        return self._append(np.asarray(units, np.int64) + self._space.speech_offset, predict)
+        if self._space.num_codebooks == 1:
+            return self._append(np.asarray(units, np.int64) + self._space.speech_offset, predict)
+        frames = np.asarray(units, np.int64)
+        if len(frames) == 0:
+            return self
+        if frames.ndim != 2 or frames.shape[1] != self._space.num_codebooks:
+            raise InputError(
+                "frames are a matrix [frames, codebooks]",
+                f"shape {frames.shape} for {self._space.num_codebooks} codebooks",
+                "give the units of every codebook",
+            )
+        self._frames.append((len(self), frames))
+        self._append(frames[:, 0] + self._space.speech_offset, predict)
+        self._open = predict
+        return self
 
     def switch(self) -> Document:
         """Change the modality; as the first id it leads from text to speech."""
@@ -81,8 +114,40 @@ class Document:
             raise InputError("something must stand between two switches", "a second <switch>", "leave out empty runs")
         if self._speech is None:
             self._enter(speech=False)
+        self._close()
         self._append(np.array([self._space.switch]), self._predict_switch)
         self._speech, self._switched = not self._speech, True
+        return self
+
+    def runs(self, runs: Iterable[tuple[bool, np.ndarray]]) -> Document:
+        """Append runs ``(is speech, tokens or units)`` with a ``<switch>`` wherever the modality changes.
+
+        What :meth:`speech`, :meth:`text` and :meth:`switch` give in turn, in one step: interleaved rows have so many
+        short runs that a call and a check for each would be most of the work.
+        """
+        if self._space.num_codebooks > 1:
+            for is_speech, ids in runs:
+                if len(ids) and self._speech not in (None, is_speech):
+                    self.switch()
+                if len(ids):
+                    (self.speech if is_speech else self.text)(ids)
+            return self
+        switch = np.array([self._space.switch])
+        switch_label = switch if self._predict_switch else np.array([IGNORED])
+        for is_speech, ids in runs:
+            if len(ids) == 0:
+                continue
+            if self._speech is None:
+                self._enter(is_speech)
+            elif self._speech != is_speech:
+                self._ids.append(switch)
+                self._labels.append(switch_label)
+                self._speech = is_speech
+            if is_speech:
+                ids = ids + np.int64(self._space.speech_offset)
+            self._ids.append(ids)
+            self._labels.append(ids)
+            self._switched = False
         return self
 
     def begin_prompt(self) -> Document:
@@ -97,6 +162,7 @@ class Document:
         """Append the end-of-sequence id of the current modality."""
         if self._speech is None:
             raise InputError("a document needs something before its end", "nothing", "add text or speech first")
+        self._close()
         return self._append(np.array([self._space.eos_speech if self._speech else self._space.eos_text]), True)
 
     def _control(self, control_id: int) -> Document:
@@ -114,6 +180,22 @@ class Document:
                 f"{names[speech]} where {names[not speech]} was due",
                 "call switch() between them",
             )
+
+    def _close(self) -> None:
+        """Let the later codebooks of a run of frames finish."""
+        if self._open is not None:
+            self._append(np.full(self._space.tail, self._space.pad_speech), self._open)
+            self._open = None
+
+    def _delayed(self) -> np.ndarray:
+        """[length + what is owed, Q - 1]."""
+        delays = self._space.delays[1:]
+        ends = max((start + len(frames) + self._space.tail for start, frames in self._frames), default=0)
+        codes = np.full((max(ends, len(self)), len(delays)), SILENT, np.int64)
+        for start, frames in self._frames:
+            for codebook, delay in enumerate(delays):
+                codes[start + delay : start + delay + len(frames), codebook] = frames[:, codebook + 1]
+        return codes
 
     def _append(self, ids: np.ndarray, predict: bool) -> Document:
         if len(ids):

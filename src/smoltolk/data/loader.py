@@ -37,15 +37,18 @@ class RowDataset(Dataset[dict[str, Tensor]]):
         return self.num_rows
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """``input_ids``, ``labels`` and ``document_ids``, each int64 ``[T]``."""
+        """``input_ids``, ``labels`` and ``document_ids``, each int64 ``[T]``; several codebooks: ``codes`` too."""
         if not 0 <= index < self.num_rows:
             raise IndexError(f"row {index} of {self.num_rows}")
         row = self.source.row(self.first + index)
-        return {
+        item = {
             "input_ids": torch.from_numpy(row.input_ids),
             "labels": torch.from_numpy(row.labels),
             "document_ids": torch.from_numpy(row.document_ids),
         }
+        if row.codes is not None:
+            item["codes"] = torch.from_numpy(row.codes)
+        return item
 
 
 class RankSampler(Sampler[int]):
@@ -80,7 +83,10 @@ class RowCollator:
         self._speech_offset = space.speech_offset
 
     def __call__(self, rows: Iterable[dict[str, Tensor]]) -> dict[str, Any]:
-        """``input_ids``, ``labels``, ``document_ids``, each int64 ``[B, T]``, and ``spans``, a tuple of SpanBatch."""
+        """``input_ids``, ``labels``, ``document_ids``, each int64 ``[B, T]``, and ``spans``, a tuple of SpanBatch.
+
+        Several codebooks: ``codes`` too, int64 ``[B, T, Q - 1]``.
+        """
         rows = list(rows)
         batch: dict[str, Any] = {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
         spans = find_spans(batch["input_ids"] >= self._speech_offset, batch["document_ids"])

@@ -127,17 +127,17 @@ def interleaved(
     A run that has nothing in its modality (one word too short to own a unit) is said in the other one, so
     that no word is lost; runs of one modality that come to lie side by side are one.
     """
-    borders, speech = draw_runs(piece.stop - piece.start, spans, rng)
-    document = Document(space, predict_switch=predict_switch)
-    for start, stop in zip(borders[:-1] + piece.start, borders[1:] + piece.start, strict=True):
-        sides = (corpus.tokens(piece.utterance, start, stop), corpus.units(piece.utterance, start, stop))
-        spoken = speech if len(sides[speech]) else not speech
-        if len(sides[spoken]):
-            if document.next_is_speech not in (None, spoken):
-                document.switch()
-            (document.speech if spoken else document.text)(sides[spoken])
+    borders, first_is_speech = draw_runs(piece.stop - piece.start, spans, rng)
+    tokens, token_cuts, units, unit_cuts = corpus.cuts(piece.utterance, borders + piece.start)
+    runs: list[tuple[bool, np.ndarray]] = []
+    speech = first_is_speech
+    for number in range(len(borders) - 1):
+        said = units[unit_cuts[number] : unit_cuts[number + 1]]
+        written = tokens[token_cuts[number] : token_cuts[number + 1]]
+        spoken = speech if len(said if speech else written) else not speech
+        runs.append((spoken, said if spoken else written))
         speech = not speech
-    return document.end()
+    return Document(space, predict_switch=predict_switch).runs(runs).end()
 
 
 class Schedule:

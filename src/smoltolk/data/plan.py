@@ -31,16 +31,16 @@ class _Cost:
     needs: str
 
 
-def _cost(task: Task, spans: SpanLengths) -> _Cost:
+def _cost(task: Task, spans: SpanLengths, tail: int) -> _Cost:
     if task is Task.SPEECH:
-        return _Cost(1, 0, 0, 2, "units")
+        return _Cost(1, 0, 0, 2 + tail, "units")
     if task is Task.TEXT:
         return _Cost(0, 1, 0, 2, "text")
     if task is Task.INTERLEAVED:
-        # What is expected: a share of the words is spoken, and there is a switch after each run.
+        # What is expected: a share of the words is spoken, there is a switch after each run, and one of two has a tail.
         share, words_of_two_runs = spans.speech_share, (sum(spans.text) + sum(spans.speech)) / 2
-        return _Cost(share, 1 - share, 2 / words_of_two_runs, 2, "words")
-    return _Cost(1, 1, 0, 6 if task is Task.RECOGNITION else 5, "units and text")
+        return _Cost(share, 1 - share, (2 + tail) / words_of_two_runs, 2, "words")
+    return _Cost(1, 1, 0, (6 if task is Task.RECOGNITION else 5) + tail, "units and text")
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,7 @@ def plan_rows(
     spans: SpanLengths,
     seed: int,
     prompted_length: int | None = None,
+    tail: int = 0,
 ) -> Plan:
     """Lay a corpus out in rows.
 
@@ -96,11 +97,12 @@ def plan_rows(
         spans: lengths of the runs of interleaved documents.
         seed: of the order in which pieces share rows.
         prompted_length: most ids of a recognition or synthesis document; None: ``row_length``.
+        tail: positions that a run of speech needs behind its last unit, for the delay of several codebooks.
 
     Raises:
         InputError: the corpus has nothing for this task.
     """
-    cost = _cost(task, spans)
+    cost = _cost(task, spans, tail)
     usable = _usable(task, corpus)
     num_words = np.diff(corpus.word_offsets)
     whole = np.ceil(cost.unit * corpus.num_units + cost.token * corpus.num_tokens + cost.word * num_words)

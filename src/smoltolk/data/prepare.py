@@ -61,7 +61,9 @@ def prepare(
     corpus_dir, out_dir = Path(corpus_dir), Path(out_dir)
     info = check_complete(corpus_dir)
     tokenizer = load_unit_tokenizer(tokenizer_dir)
-    metadata = ShardMetadata(tokenizer.frame_rate, tokenizer.fingerprint, tokenizer.num_units)
+    metadata = ShardMetadata(
+        tokenizer.frame_rate, tokenizer.fingerprint, tokenizer.num_units, num_codebooks=tokenizer.num_codebooks
+    )
     _claim(out_dir, {"corpus": info.digest, "source": info.source, "tokenizer": asdict(metadata)})
     remove_leftovers(out_dir)
     jobs = [

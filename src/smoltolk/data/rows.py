@@ -31,6 +31,7 @@ from smoltolk.data.mixture import Piece, Schedule, Stream, Task, TextSource, bui
 from smoltolk.data.packing import choose_last
 from smoltolk.data.permutation import Permutation
 from smoltolk.data.plan import Plan, plan_rows
+from smoltolk.model.delays import SILENT
 from smoltolk.model.ids import IdSpace
 
 
@@ -80,6 +81,8 @@ class Row:
         pieces: what each document was made of, in order; for text without end, ``Piece(number, 0, 0)``.
         num_owned: how many of them are the row's own. The others fill it up.
         num_padding: ids at the end that are no document.
+        codes: int64 ``[T, Q - 1]``, the units of the codebooks behind the first, delayed, -1 where they are silent;
+            None with one codebook.
     """
 
     input_ids: np.ndarray
@@ -90,6 +93,7 @@ class Row:
     pieces: tuple[Piece, ...]
     num_owned: int
     num_padding: int
+    codes: np.ndarray | None = None
 
 
 class RowSource:
@@ -120,6 +124,7 @@ class RowSource:
                 minimum=self.settings.minimum,
                 spans=self.settings.spans,
                 seed=derive(seed, "plan", number),
+                tail=space.tail,
             )
             for number, stream in enumerate(self.streams)
         ]
@@ -139,10 +144,12 @@ class RowSource:
         built = [self._build(stream.task, stream.source, piece, rng) for piece in owned]
         order = choose_last(np.array([len(document) for document in built]), self._room, rng)
         pieces, documents = [owned[place] for place in order], [built[place] for place in order]
-        while sum(map(len, documents)) <= self._room:
+        filled = sum(map(len, documents))
+        while filled <= self._room:
             # The plan's last row, or interleaved documents that came out shorter than expected.
             pieces.append(plan.piece(int(rng.integers(len(plan.lengths)))))
             documents.append(self._build(stream.task, stream.source, pieces[-1], rng))
+            filled += len(documents[-1])
         return self._assemble(number, pieces, documents, len(owned))
 
     @property
@@ -188,17 +195,24 @@ class RowSource:
         input_ids = np.full(length, self.space.eos_text, np.int64)
         labels = np.full(length, IGNORED, np.int64)
         document_ids = np.zeros(length, np.int64)
+        several = self.space.num_codebooks > 1
+        codes = np.full((length, self.space.num_codebooks - 1), SILENT, np.int64) if several else None
         # Ids kept free behind each document, so that each of the row's own is begun. Only where interleaved
         # ones came out much longer than expected does this cut another than the last.
-        begins = [min(len(document), self.settings.minimum) for document in documents[:num_owned]]
+        kept = sum(min(len(document), self.settings.minimum) for document in documents[:num_owned])
         filled = begun = 0
         for document in documents:
             if filled >= length:
                 break
-            end = min(filled + len(document), max(length - sum(begins[begun + 1 :]), filled + 1))
+            size = len(document)
+            if begun < num_owned:
+                kept -= min(size, self.settings.minimum)
+            end = min(filled + size, max(length - kept, filled + 1))
             input_ids[filled:end] = document.input_ids[: end - filled]
             labels[filled:end] = document.labels[: end - filled]
             document_ids[filled:end] = begun
+            if codes is not None:
+                codes[filled:end] = document.codes[: end - filled]
             filled, begun = end, begun + 1
         document_ids[filled:] = begun
         if not self.settings.separate:
@@ -212,4 +226,5 @@ class RowSource:
             tuple(pieces[:begun]),
             min(num_owned, begun),
             length - filled,
+            codes,
         )

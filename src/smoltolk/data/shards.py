@@ -5,6 +5,9 @@ One row an utterance::
     id, text, words list<struct{text, start, end}> (seconds), units list<uint16>,
     durations list<uint16> (frames), speaker, language, source, seconds
 
+A codec with Q codebooks has a matrix of units, one row a frame: ``list<fixed_size_list<uint16, Q>>``; nothing is
+joined, so durations are 1.
+
 The file's metadata says which codebook the units belong to, so that a wrong one fails loudly.
 """
 
@@ -44,6 +47,14 @@ SCHEMA = pa.schema(
 )
 
 
+def schema_for(num_codebooks: int) -> pa.Schema:
+    """Columns of shards whose frames have that many units."""
+    if num_codebooks == 1:
+        return SCHEMA
+    frames = pa.list_(pa.list_(pa.uint16(), num_codebooks))
+    return SCHEMA.set(SCHEMA.get_field_index("units"), pa.field("units", frames))
+
+
 def check_utterance(utterance: UnitUtterance, metadata: ShardMetadata) -> None:
     """Hold one utterance against the rules of a shard.
 
@@ -54,7 +65,10 @@ def check_utterance(utterance: UnitUtterance, metadata: ShardMetadata) -> None:
     units, durations = np.asarray(utterance.units), np.asarray(utterance.durations)
     starts = np.array([word.start for word in utterance.words], dtype=np.float64)
     ends = np.array([word.end for word in utterance.words], dtype=np.float64)
-    if len(units) != len(durations) or len(units) == 0:
+    several = metadata.num_codebooks > 1
+    if units.shape[1:] != ((metadata.num_codebooks,) if several else ()):
+        problem = f"units of shape {units.shape} from {metadata.num_codebooks} codebook{'s' * several}"
+    elif len(units) != len(durations) or len(units) == 0:
         problem = f"{len(units)} units, {len(durations)} durations"
     elif units.min() < 0 or units.max() >= metadata.num_units:
         problem = f"units from {units.min()} to {units.max()} with a codebook of {metadata.num_units}"
@@ -65,6 +79,8 @@ def check_utterance(utterance: UnitUtterance, metadata: ShardMetadata) -> None:
             f"durations sum to {durations.sum()} frames, "
             f"{utterance.seconds:.3f} s have {utterance.seconds * metadata.frame_rate:.1f}"
         )
+    elif several and durations.max() > 1:
+        problem = f"a duration of {durations.max()} frames, where frames of several codebooks stand one by one"
     elif not np.all(np.isfinite(starts) & np.isfinite(ends)):
         problem = "a word without a time"
     elif np.any(ends < starts) or np.any(np.diff(starts) < 0):
@@ -95,7 +111,8 @@ class ShardWriter(AbstractContextManager["ShardWriter"]):
 
     def __enter__(self) -> ShardWriter:
         self._atomic = atomic_file(self.path)
-        schema = SCHEMA.with_metadata({_METADATA_KEY: json.dumps(asdict(self.metadata)).encode()})
+        self._schema = schema_for(self.metadata.num_codebooks)
+        schema = self._schema.with_metadata({_METADATA_KEY: json.dumps(asdict(self.metadata)).encode()})
         self._file = pq.ParquetWriter(self._atomic.__enter__(), schema, compression="zstd", write_page_checksum=True)
         return self
 
@@ -120,15 +137,22 @@ class ShardWriter(AbstractContextManager["ShardWriter"]):
                 [[{"text": w.text, "start": w.start, "end": w.end} for w in row.words] for row in rows],
                 pa.list_(WORD),
             ),
-            pa.array([np.asarray(row.units, np.uint16) for row in rows], pa.list_(pa.uint16())),
+            self._units([np.asarray(row.units, np.uint16) for row in rows]),
             pa.array([np.asarray(row.durations, np.uint16) for row in rows], pa.list_(pa.uint16())),
             pa.array([row.speaker for row in rows], pa.string()),
             pa.array([row.language for row in rows], pa.string()),
             pa.array([row.source for row in rows], pa.string()),
             pa.array([row.seconds for row in rows], pa.float64()),
         ]
-        self._file.write_batch(pa.record_batch(columns, schema=SCHEMA))
+        self._file.write_batch(pa.record_batch(columns, schema=self._schema))
         self._pending = []
+
+    def _units(self, rows: list[np.ndarray]) -> pa.Array:
+        if self.metadata.num_codebooks == 1:
+            return pa.array(rows, pa.list_(pa.uint16()))
+        flat = pa.FixedSizeListArray.from_arrays(np.concatenate(rows).ravel(), self.metadata.num_codebooks)
+        ends = np.cumsum([0, *map(len, rows)], dtype=np.int32)
+        return pa.ListArray.from_arrays(pa.array(ends), flat, type=self._schema.field("units").type)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -172,15 +196,15 @@ def read_shard_metadata(path: Path | str) -> ShardMetadata:
     except (pa.ArrowInvalid, OSError) as error:
         raise _unreadable(path, error) from error
     held = (schema.metadata or {}).get(_METADATA_KEY)
-    version = json.loads(held).get("schema_version") if held else None
-    if version != SCHEMA_VERSION or not schema.equals(SCHEMA, check_metadata=False):
+    said = json.loads(held) if held else {}
+    version, expected = said.get("schema_version"), schema_for(said.get("num_codebooks", 1))
+    if version != SCHEMA_VERSION or not schema.equals(expected, check_metadata=False):
         raise InputError(
             f"a shard must have schema version {SCHEMA_VERSION} and its columns {SCHEMA.names}",
             f"{path} has version {version} and columns {schema.names}",
             "prepare the corpus again with this version of smoltolk",
         )
-    assert held is not None  # noqa: S101 - version was read from it
-    return ShardMetadata(**json.loads(held))
+    return ShardMetadata(**said)
 
 
 def read_shards(directory: Path | str, *, fingerprint: str | None = None) -> UnitCorpus:
@@ -219,7 +243,7 @@ def _check_table(path: Path, table: pa.Table, metadata: ShardMetadata) -> None:
     """The rules of check_utterance, for a whole file at once."""
     units, durations = Ragged(table["units"]), Ragged(table["durations"])
     problem = None
-    if any(table[name].null_count for name in table.column_names):
+    if any(table[name].null_count for name in table.column_names) or len(units.flat) != units.offsets[-1]:
         problem = "empty cells"
     elif not np.array_equal(units.offsets, durations.offsets):
         problem = "units and durations of different length"

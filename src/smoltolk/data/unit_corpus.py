@@ -23,14 +23,16 @@ class ShardMetadata:
     Attributes:
         frame_rate: frames per second; durations count these frames.
         fingerprint: hex string of the unit tokenizer (encoder and codebook).
-        num_units: size of the codebook; every unit is below it.
+        num_units: size of the codebook, or of each of several; every unit is below it.
         schema_version: of the file format.
+        num_codebooks: Q, units of a frame.
     """
 
     frame_rate: float
     fingerprint: str
     num_units: int
     schema_version: int = SCHEMA_VERSION
+    num_codebooks: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,8 @@ class UnitUtterance:
 
     Attributes:
         words: in order, times in seconds (kept as float32).
-        units: uint16 [n], no two neighbours equal.
-        durations: uint16 [n], frames of each unit, >= 1.
+        units: uint16 [n], no two neighbours equal; of several codebooks [n, Q], one row a frame, as they are.
+        durations: uint16 [n], frames of each unit, >= 1; of several codebooks all 1.
         seconds: length of the recording.
     """
 
@@ -115,7 +117,7 @@ class UnitCorpus(Sequence[UnitUtterance]):
         return self._sources[index]
 
     def units(self, index: int) -> np.ndarray:
-        """uint16 [n], a view."""
+        """uint16 [n], or [n, Q] of several codebooks, a view."""
         return self._units[index]
 
     def durations(self, index: int) -> np.ndarray:
@@ -133,7 +135,7 @@ class UnitCorpus(Sequence[UnitUtterance]):
 
     @property
     def num_units_each(self) -> np.ndarray:
-        """int64 [num_utterances]: units of each utterance."""
+        """int64 [num_utterances]: units of each utterance; of several codebooks, frames."""
         return np.diff(self._units.offsets)
 
     @property

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from smoltolk.data.documents import Document
+from smoltolk.data.prompts import mixed_prompt
 from smoltolk.evaluation.cloze import SpokenCloze
 from smoltolk.evaluation.generation import Sampling, generate, to_text, to_units
 from smoltolk.evaluation.transcription import Speaker, speak_units
@@ -104,9 +104,8 @@ def make_samples(
 
 
 def _prompt(item: SpokenCloze, ids: IdSpace, listens: bool, speaks: bool) -> np.ndarray:
-    document = Document(ids)
-    document = document.speech(item.prompt_units) if listens else document.text(item.prompt_tokens)
-    return (document if listens == speaks else document.switch()).input_ids
+    content = item.prompt_units if listens else item.prompt_tokens
+    return mixed_prompt(ids, [(listens, content)], continue_in_speech=speaks).input_ids
 
 
 def _prompt_audio(

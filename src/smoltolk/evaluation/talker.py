@@ -11,7 +11,8 @@ from transformers import AutoTokenizer
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_json
-from smoltolk.data.documents import Document, recognition_prompt, synthesis_prompt
+from smoltolk.data.documents import recognition_prompt, synthesis_prompt
+from smoltolk.data.prompts import mixed_prompt
 from smoltolk.evaluation.generation import Generation, Sampling, generate, to_text, to_units
 from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.modeling import SmolTolkForCausalLM
@@ -118,14 +119,8 @@ class Talker:
         return to_text(self._generate(self._prompt(prompt, False), False, most, sampling, seed), self.tokenizer)
 
     def _prompt(self, prompt: str | np.ndarray, speak: bool) -> np.ndarray:
-        document = Document(self.ids)
-        if isinstance(prompt, str):
-            document.text(self._tokens(prompt))
-        else:
-            document.speech(self._encode(prompt))
-        if document.next_is_speech != speak:
-            document.switch()
-        return document.input_ids
+        segment = (False, self._tokens(prompt)) if isinstance(prompt, str) else (True, self._encode(prompt))
+        return mixed_prompt(self.ids, [segment], continue_in_speech=speak).input_ids
 
     def _generate(
         self, prompt: np.ndarray, speak: bool, most: int, sampling: Sampling | None = None, seed: int = 0
@@ -196,7 +191,7 @@ def check_units(directory: Path | str, model: SmolTolkForCausalLM, what: str, fi
     """Refuse parts made for other units than the model's.
 
     Args:
-        directory: of the model; its ``training.json`` names the units, if it was written by ``smoltolk train``.
+        directory: of the model; where its configuration does not name the units, its ``training.json`` may.
         model: the model.
         what: for the message.
         fingerprint, num_units: of the units of the part.
@@ -205,7 +200,9 @@ def check_units(directory: Path | str, model: SmolTolkForCausalLM, what: str, fi
         InputError: they differ.
     """
     known = Path(directory) / "training.json"
-    wanted = read_json(known).get("units", {}).get("fingerprint") if known.is_file() else None
+    wanted = model.config.unit_fingerprint
+    if wanted is None and known.is_file():  # a model from before its configuration named them
+        wanted = read_json(known).get("units", {}).get("fingerprint")
     if num_units != model.config.num_units or wanted not in (None, fingerprint):
         raise InputError(
             "a model hears and speaks the units that it was trained with",

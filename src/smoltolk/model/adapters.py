@@ -13,6 +13,7 @@ from transformers import AutoModel, Cache, PreTrainedConfig
 from smoltolk.common.errors import InputError
 
 _NO_WINDOW = 1 << 30
+_COUNTS = ("hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads", "head_dim")
 _LAYER_WISE = ("layer_types", "mlp_layer_types", "no_rope_layers")
 
 
@@ -135,6 +136,8 @@ def _resize(config: PreTrainedConfig, size: dict[str, Any]) -> None:
             "use its own names, e.g. hidden_size, num_attention_heads",
         )
     for name, value in size.items():
+        if name in _COUNTS and not (isinstance(value, int) and value > 0):
+            raise InputError("an adapter's sizes are whole numbers from 1", f"{name} = {value!r}", "give such a number")
         setattr(config, name, value)
     width, heads = config.hidden_size, config.num_attention_heads
     key_heads = getattr(config, "num_key_value_heads", None) or heads

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from torch import Tensor
+from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
+from transformers.masking_utils import create_causal_mask
 
 from smoltolk.common.errors import InputError
+from smoltolk.common.hub import hub_id
 from smoltolk.model.configuration import SmolTolkConfig
 
 NUM_CONTROL_IDS = 3  # <begin prompt>, <end prompt>, <switch>
+_TRIED = 4  # positions of each half of what a text model is tried on
 
 
 def load_text_model(name_or_path: str) -> PreTrainedModel:
@@ -89,19 +94,51 @@ def packs_documents(text_model: PreTrainedModel) -> bool:
 
     The second of two documents must come out the same, to the bit, whatever the first one is.
     """
-    table, length = text_model.get_input_embeddings().weight, 4
+    position_ids = torch.arange(_TRIED, device=text_model.device).repeat(2)[None]
+    return _keeps_apart(text_model, lambda states: {"position_ids": position_ids})
+
+
+@torch.no_grad()
+def masks_spans(text_model: PreTrainedModel) -> bool:
+    """Whether the model takes a ready mask: tried, as in :func:`packs_documents`. ALiBi may take flags alone."""
+
+    def mask(states: Tensor) -> dict[str, Any]:
+        same = lambda batch, head, query, key: (query < _TRIED) == (key < _TRIED)  # noqa: E731
+        made = create_causal_mask(
+            config=text_model.config,
+            inputs_embeds=states,
+            attention_mask=None,
+            past_key_values=None,
+            and_mask_function=same,
+        )
+        return {"attention_mask": made, "position_ids": torch.arange(2 * _TRIED, device=states.device)[None]}
+
+    try:
+        return _keeps_apart(text_model, mask)
+    except (ValueError, TypeError, RuntimeError, IndexError):
+        return False
+
+
+def _keeps_apart(text_model: PreTrainedModel, inputs: Callable[[Tensor], dict[str, Any]]) -> bool:
+    """Whether the second half of a sequence comes out the same, to the bit, whatever the first half is.
+
+    Args:
+        text_model: left as it is.
+        inputs: what else the model is given beside its states [1, 8, D].
+    """
+    table = text_model.get_input_embeddings().weight
     generator = torch.Generator().manual_seed(0)
-    first, other, second = torch.randn(3, 1, length, table.shape[1], generator=generator).to(table)
-    position_ids = torch.arange(length, device=table.device).repeat(2)[None]
+    first, other, second = torch.randn(3, 1, _TRIED, table.shape[1], generator=generator).to(table)
     was_training = text_model.training
     text_model.eval()
-    behind = [
-        text_model.base_model(
-            inputs_embeds=torch.cat([before, second], dim=1), position_ids=position_ids, use_cache=False
-        ).last_hidden_state[:, length:]
-        for before in (first, other)
-    ]
-    text_model.train(was_training)
+    try:
+        behind = []
+        for before in (first, other):
+            states = torch.cat([before, second], dim=1)
+            output = text_model.base_model(inputs_embeds=states, use_cache=False, **inputs(states))
+            behind.append(output.last_hidden_state[:, _TRIED:])
+    finally:
+        text_model.train(was_training)
     return torch.equal(*behind)
 
 
@@ -109,10 +146,30 @@ def _layer_number(name: str) -> int:
     return max((int(part) for part in name.split(".") if part.isdigit()), default=-1)
 
 
+def _names_its_layers(config: PreTrainedConfig) -> bool:
+    if getattr(config, "layer_types", None) is None:
+        return False
+    try:
+        copy.deepcopy(config).layer_types = ["full_attention"] * config.num_hidden_layers
+    except AttributeError:  # worked out from other settings
+        return False
+    return True
+
+
 def smoltolk_config(
     text_model: PreTrainedModel, num_units: int, eos_text_id: int | None, **settings: Any
 ) -> SmolTolkConfig:
-    """The configuration around a text model whose last rows are the control ids."""
+    """The configuration around a text model whose last rows are the control ids.
+
+    Raises:
+        InputError: a text model that speech cannot be put around, or a setting that breaks a rule.
+    """
+    if text_model._is_stateful and not _names_its_layers(text_model.config):
+        raise InputError(
+            "a text model must be able to have attention layers alone, for these are what adapters are made of",
+            f"{type(text_model).__name__} decides by itself what its layers are",
+            "use a decoder-only transformer, or a hybrid whose configuration names the type of each layer",
+        )
     table, width = text_model.get_input_embeddings().weight.shape
     if width != text_model.config.hidden_size:
         raise InputError(
@@ -132,6 +189,8 @@ def smoltolk_config(
     text_config = copy.deepcopy(text_model.config)
     text_config.vocab_size = table
     settings.setdefault("packs_documents", packs_documents(text_model))
+    settings.setdefault("masks_spans", masks_spans(text_model))
+    settings.setdefault("text_model_name", hub_id(text_model.config.name_or_path))
     begin = table - NUM_CONTROL_IDS
     ids = {"begin_prompt_id": begin, "end_prompt_id": begin + 1, "switch_id": begin + 2, "eos_text_id": eos_text_id}
     return SmolTolkConfig(text_config=text_config, num_units=num_units, speech_offset=table, **ids, **settings)

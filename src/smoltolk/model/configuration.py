@@ -27,6 +27,10 @@ class SmolTolkConfig(PreTrainedConfig):
     Args:
         text_config: configuration of the text backbone. Its ``vocab_size`` counts the control ids.
         num_units: K, distinct speech units.
+        num_codebooks: Q, units of a frame; neural codecs have several, each of ``num_units`` (Mimi: 8 of 2,048).
+        codebook_delays: positions by which each codebook comes later than the first; None: 0, 1, 2, ...
+        codebook_weights: of each codebook's NLL in the loss, as they are; None: 1/Q each, so that a frame weighs as
+            much as an id of text. Ones make the loss the NLL of whole frames.
         speech_offset: first speech id (V); stored, so that resizing the text table never moves a unit.
         begin_prompt_id, end_prompt_id, switch_id: control ids, rows of the text table.
         eos_text_id: end of sequence in text.
@@ -47,8 +51,12 @@ class SmolTolkConfig(PreTrainedConfig):
         initializer_range: standard deviation of the speech tables, the selector and the projections.
         packs_documents: the text model keeps packed documents apart by their positions. Where it does not
             (``from_text_model`` tries it), they are computed side by side.
+        masks_spans: the text model's blocks take a ready mask. Where they do not (``from_text_model`` tries it), spans
+            are decoded one run of columns after the other (see :func:`smoltolk.model.span_decoding.decode_runs`).
         published_spans: mask spans as the code of ``vozlms/smoltolk_base`` does, where there is neither a cache nor
             packing (see :mod:`smoltolk.model.published`); for checkpoints trained with it.
+        text_model_name: hub id of the text model, where it came from the hub.
+        unit_fingerprint: of the unit tokenizer that made the units the model was trained with.
     """
 
     model_type = "smoltolk"
@@ -57,6 +65,7 @@ class SmolTolkConfig(PreTrainedConfig):
     }
     keys_to_ignore_at_inference: ClassVar[list[str]] = [
         "past_key_values", "hidden_states", "selector_weights", "text_loss", "speech_loss", "selector_entropy",
+        "codebook_logits", "codebook_losses",
     ]  # fmt: skip
 
     text_config: dict | PreTrainedConfig | None = None
@@ -79,19 +88,41 @@ class SmolTolkConfig(PreTrainedConfig):
     predict_switch: bool = False
     initializer_range: float = 0.02
     packs_documents: bool = True
+    masks_spans: bool = True
     published_spans: bool = False
+    num_codebooks: int = 1
+    codebook_delays: list[int] | None = None
+    codebook_weights: list[float] | None = None
+    text_model_name: str | None = None
+    unit_fingerprint: str | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
         # Tying belongs to the text model, which does it by itself; the speech head is tied functionally.
         kwargs.pop("tie_word_embeddings", None)
         super().__post_init__(**kwargs)
         self.tie_word_embeddings = False
-        for name in ("num_input_layers", "num_output_layers", "num_units"):
-            if getattr(self, name) < (1 if name == "num_units" else 0):
+        for name in ("num_input_layers", "num_output_layers", "num_units", "num_codebooks"):
+            if getattr(self, name) < (0 if name.endswith("layers") else 1):
                 raise InputError(
                     f"{name} must count something",
                     f"{name} = {getattr(self, name)}",
-                    "use 0 or more layers, 1 or more units",
+                    "use 0 or more layers, 1 or more units and codebooks",
+                )
+        if self.codebook_delays is None and self.num_codebooks > 1:
+            self.codebook_delays = list(range(self.num_codebooks))
+        for name in ("codebook_delays", "codebook_weights"):
+            values = getattr(self, name)
+            if name == "codebook_weights" and values is not None and self.num_codebooks == 1:
+                raise InputError(
+                    "weights share the loss out among several codebooks",
+                    f"{values} for one",
+                    "leave codebook_weights out",
+                )
+            if values is not None and (len(values) != self.num_codebooks or min(values) < 0):
+                raise InputError(
+                    f"{name} has one number, 0 or more, for each codebook",
+                    f"{values} for {self.num_codebooks} codebooks",
+                    "leave it out, or give as many numbers as num_codebooks",
                 )
         for name, choices in (("layer_mix", get_args(LayerMixMode)), ("layer_mix_pool", get_args(LayerMixPool))):
             if getattr(self, name) not in choices:
@@ -130,6 +161,7 @@ class SmolTolkConfig(PreTrainedConfig):
             end_prompt=self.end_prompt_id,
             switch=self.switch_id,
             eos_text=self.eos_text_id,
+            delays=tuple(self.codebook_delays or (0,)),
         )
 
     @property
@@ -146,6 +178,11 @@ class SmolTolkConfig(PreTrainedConfig):
     def num_layers(self) -> int:
         """L, the backbone's."""
         return self._text.num_hidden_layers
+
+    @property
+    def max_position_embeddings(self) -> int:
+        """Longest sequence that the backbone was made for."""
+        return self._text.max_position_embeddings
 
     @property
     def input_width(self) -> int:

@@ -18,7 +18,9 @@ from transformers import AutoConfig, PreTrainedConfig
 from transformers.initialization import no_init_weights
 
 from smoltolk.common.errors import InputError
+from smoltolk.common.hub import hub_id
 from smoltolk.model.configuration import SmolTolkConfig
+from smoltolk.model.conversion_codebooks import codebook_settings, stack_codebooks
 from smoltolk.model.modeling import SmolTolkForCausalLM
 
 Settings = Mapping[str, Any]
@@ -31,6 +33,8 @@ _SMOLTOLK = {
     "txt_unembed.": "{text_head}.",
     "audio_embed.0.": "speech_embed.",
     "audio_unembed.0.": "speech_unembed.",
+    "audio_embed.further.": "codebook_embed.",
+    "audio_unembed.further.": "codebook_unembed.",
     "audio_in_layers.": "{input_blocks}.",
     "audio_out_layers.": "{output_blocks}.",
     "layer_weights": "layer_mix.static_logits",
@@ -50,6 +54,9 @@ _LF2AR = {
     "aud_expression.backbone2out_proj.": "output_projection.",
     "aud_expression.out_layers.": "{output_blocks}.",
     "aud_expression.unembed.0.": "speech_unembed.",
+    "aud_perception.embed.further.": "codebook_embed.",
+    "aud_expression.perception_embed.further.": "codebook_embed.",
+    "aud_expression.unembed.further.": "codebook_unembed.",
 }
 # What wrappers put into names, and buffers that older releases stored and that are computed now.
 _WRAPPERS = re.compile(r"^(?:module\.|_orig_mod\.)+|(?<=\.)_orig_mod\.")
@@ -66,6 +73,9 @@ def convert(
     eos_text_id: int | None = None,
 ) -> SmolTolkForCausalLM:
     """The SmolTolk model that computes what the published code computes with a checkpoint.
+
+    Of several codebooks a checkpoint has the tables, but not the delays that its rows were written with: they are taken
+    to be 0. For other rows set ``codebook_delays`` of the model's configuration.
 
     Args:
         settings: the checkpoint's ``model_args``.
@@ -98,17 +108,25 @@ def convert(
             f"the checkpoint only names {settings.get('backbone')!r}",
             "name the text model: its directory or hub id",
         )
+    stack_codebooks(settings, tensors)
     table = _tensor(tensors, prefix + "txt_embed.weight")
     text_config = copy.deepcopy(text_config)
     text_config.vocab_size = table.shape[0]
     text_config.tie_word_embeddings = text_config.tie_word_embeddings and torch.equal(
         table, tensors.get(prefix + "txt_unembed.weight", table)
     )
-    ids = _text_ids(settings, text_config, eos_text_id)
-    if names is _SMOLTOLK:
-        config = _smoltolk_config(settings, tensors, text_config, ids)
-    else:
-        config = _lf2ar_config(settings, tensors, text_config, ids)
+    describe = _smoltolk_config if names is _SMOLTOLK else _lf2ar_config
+    try:
+        config = describe(settings, tensors, text_config, _text_ids(settings, text_config, eos_text_id))
+    except (TypeError, ValueError, ZeroDivisionError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            "settings of a checkpoint are numbers, flags and names, as its code wrote them",
+            f"{type(error).__name__}: {error}",
+            "use the settings that were saved with its tensors",
+        ) from error
+    config.text_model_name = hub_id(str(settings.get("backbone") or ""))
     with no_init_weights():
         model = SmolTolkForCausalLM(config)
     _load(model, tensors, {source: target.format(**_places(model)) for source, target in names.items()})
@@ -120,7 +138,6 @@ def _smoltolk_config(
 ) -> SmolTolkConfig:
     """The settings of a SmolTolk release; ``tensors`` gains the static mix that some of its selectors imply."""
     selects = settings.get("layer_selwa_audio", False)
-    _demand(settings, n_codebooks=1)
     if selects:
         _demand(settings, selwa_linear=True, selwa_downproj=0)
     static = settings.get("layer_wa_audio", False)
@@ -135,11 +152,12 @@ def _smoltolk_config(
     return SmolTolkConfig(
         text_config=text_config,
         num_units=_num_units(settings, "audio_vocabsize", "audio_pad_token"),
+        **codebook_settings(settings),
         num_input_layers=settings.get("n_audio_in_layers") or 0,
         num_output_layers=settings.get("n_audio_out_layers") or 0,
         layer_mix="dynamic" if selects else "static" if static else "last",
         speech_residual=bool(settings.get("raw_speech_residual", False)),
-        tie_speech_embeddings=_tied(settings, "tie_audio_embeddings", tensors, "audio_embed.0", "audio_unembed.0"),
+        tie_speech_embeddings=_tied(settings, "tie_audio_embeddings", tensors, "audio_embed", "audio_unembed"),
         entropy_weight=float(settings.get("entropy_reg", 0.0)),
         published_spans="selwa_downproj" in settings,  # a setting that only the code with those masks has
         **ids,
@@ -150,13 +168,14 @@ def _lf2ar_config(
     settings: Settings, tensors: dict[str, Tensor], text_config: PreTrainedConfig, ids: dict[str, int]
 ) -> SmolTolkConfig:
     """The settings of an LF2AR model."""
-    _demand(settings, n_aud_codebooks=1, n_img_codebooks=0, aud_head_type="categorical")
+    _demand(settings, n_img_codebooks=0, aud_head_type="categorical")
     mode = settings.get("aud_attention_residual", "none")
     mixes_inputs = mode != "none" and not settings.get("aud_attention_residual_backbone_only", False)
-    perception, expression = "aud_perception.embed.0", "aud_expression.unembed.0"
+    perception, expression = "aud_perception.embed", "aud_expression.unembed"
     return SmolTolkConfig(
         text_config=text_config,
         num_units=_num_units(settings, "aud_vocabsize", "aud_pad_token"),
+        **codebook_settings(settings),
         num_input_layers=settings.get("aud_inadapter_n_layers") or 0,
         num_output_layers=settings.get("aud_outadapter_n_layers") or 0,
         input_adapter_size=_adapter_size(settings, "aud_inadapter", text_config),
@@ -176,7 +195,14 @@ def _lf2ar_text_config(settings: Settings, text_config: PreTrainedConfig | None)
     stored = settings.get("backbone_config")
     if text_config is None and stored is not None:
         stored = dict(stored)
-        text_config = AutoConfig.for_model(stored.pop("model_type"), **stored)
+        try:
+            text_config = AutoConfig.for_model(stored.pop("model_type"), **stored)
+        except (KeyError, ValueError) as error:
+            raise InputError(
+                "backbone_config must be the configuration of a model that transformers knows",
+                str(error).splitlines()[0],
+                "name the text model: its directory or hub id",
+            ) from error
     base = settings.get("rope_theta", -1)
     if text_config is not None and base > 0:
         text_config = copy.deepcopy(text_config)
@@ -237,9 +263,12 @@ def _num_units(settings: Settings, size: str, padding: str) -> int:
 
 def _tied(settings: Settings, name: str, tensors: State, embed: str, unembed: str) -> bool:
     """Whether the speech tables are one: the setting says so, and the tensors do not say otherwise."""
-    table = _tensor(tensors, f"{embed}.weight")
-    head = tensors.get(f"{unembed}.weight", table)
-    return bool(settings.get(name, True)) and table.shape == head.shape and torch.equal(table, head)
+    same = bool(settings.get(name, True))
+    for number in ("0", "further") if f"{embed}.further.weight" in tensors else ("0",):
+        table = _tensor(tensors, f"{embed}.{number}.weight")
+        head = tensors.get(f"{unembed}.{number}.weight", table)
+        same = same and table.shape == head.shape and torch.equal(table, head)
+    return same
 
 
 def _demand(settings: Settings, **wanted: Any) -> None:
@@ -284,7 +313,7 @@ def _load(model: SmolTolkForCausalLM, tensors: State, names: dict[str, str]) -> 
     for name, tensor in tensors.items():
         source = next((source for source in names if name.startswith(source)), "")
         target = names.get(source, "") + name.removeprefix(source)
-        if target == "speech_unembed.weight" and model.config.tie_speech_embeddings:
+        if target in ("speech_unembed.weight", "codebook_unembed.weight") and model.config.tie_speech_embeddings:
             continue  # the same matrix as the embedding's
         if target in expected:
             renamed[target] = tensor.flatten() if target == "layer_mix.static_logits" else tensor

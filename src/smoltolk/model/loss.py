@@ -57,8 +57,8 @@ def modality_loss(
     ) -> Tensor:
         flat = states[:, :-1].flatten(0, 1)
         if rows.numel() == 0:
-            # Zero, and still a part of the graph: no parameter goes without gradient.
-            return flat.index_select(0, rows).sum().float()
+            # Zero, and still a part of the graph: no parameter goes without gradient, the head's neither.
+            return head(flat.index_select(0, rows)).float().sum()
         # Rounded up, so that a run meets few shapes: matrix libraries prepare code for each new one.
         missing = -rows.numel() % _ROWS_MULTIPLE
         chosen = flat.index_select(0, F.pad(rows, (0, missing)))

@@ -7,60 +7,44 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, Cache, DynamicCache, GenerationMixin, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, Cache, DynamicCache, PreTrainedModel
 from transformers import initialization as init
-from transformers.generation.candidate_generator import CandidateGenerator, PromptLookupCandidateGenerator
-from transformers.utils import ModelOutput
 
-from smoltolk.common.errors import InputError
 from smoltolk.model.adapters import SpeechAdapter
 from smoltolk.model.assembly import add_control_rows, load_text_model, smoltolk_config
 from smoltolk.model.cache import CacheViews, History
+from smoltolk.model.card import CardMixin
+from smoltolk.model.codebook_loss import code_targets, codebook_loss
+from smoltolk.model.codebook_tables import code_logits, embed_codes
 from smoltolk.model.configuration import SmolTolkConfig
+from smoltolk.model.delays import SILENT
+from smoltolk.model.generation import SmolTolkGenerationMixin
+from smoltolk.model.generation_modes import generation_defaults
 from smoltolk.model.heads import TextHead
+from smoltolk.model.inputs import checked_codes, checked_ids
 from smoltolk.model.layer_mix import LayerMix
 from smoltolk.model.loss import mean_entropy, modality_loss
 from smoltolk.model.modality import document_positions, document_starts, next_is_speech
+from smoltolk.model.output import SmolTolkOutput
 from smoltolk.model.packing import side_by_side
 from smoltolk.model.published import published_visibility
-from smoltolk.model.spans import SpanBatch, find_spans, gather, group_spans, scatter
+from smoltolk.model.span_adapting import adapt_spans
+from smoltolk.model.span_decoding import decode_runs
+from smoltolk.model.spans import SpanBatch, find_spans, group_spans, scatter
 
 _LOGITS_AT_ONCE = 1 << 24  # text logits that training holds at a time: 64 MiB of them
-_OWN_MATRICES = ("speech_embed", "speech_unembed", "input_projection", "pool_projection", "output_projection")
+_OWN_MATRICES = (
+    "speech_embed", "speech_unembed", "codebook_embed", "codebook_unembed",
+    "input_projection", "pool_projection", "output_projection",
+)  # fmt: skip
 
 
-@dataclass
-class SmolTolkOutput(ModelOutput):
-    """What a forward pass gives.
-
-    Attributes:
-        loss: scalar; None without labels.
-        logits: [B, T, V + U] over the one id space; the other modality holds the dtype's minimum. None in training
-            with labels, where each head is computed on its own rows only.
-        past_key_values: the flat cache (see :mod:`smoltolk.model.cache`).
-        hidden_states: L + 1 tensors [B, T, D]: the backbone's input, then h^1..h^L (on request).
-        text_loss, speech_loss: mean NLL in nats of each modality's predicted ids.
-        selector_entropy: mean entropy of the selector, nats.
-        selector_weights: [B, T, L] (dynamic) or [L] (static) (on request).
-    """
-
-    loss: Tensor | None = None
-    logits: Tensor | None = None
-    past_key_values: Cache | None = None
-    hidden_states: tuple[Tensor, ...] | None = None
-    text_loss: Tensor | None = None
-    speech_loss: Tensor | None = None
-    selector_entropy: Tensor | None = None
-    selector_weights: Tensor | None = None
-
-
-class SmolTolkPreTrainedModel(PreTrainedModel):
+class SmolTolkPreTrainedModel(CardMixin, PreTrainedModel):
     """Loading, saving and initialisation."""
 
     config_class = SmolTolkConfig
@@ -81,7 +65,7 @@ class SmolTolkPreTrainedModel(PreTrainedModel):
                 init.zeros_(module.bias)
 
 
-class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
+class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
     """A text language model that also hears and speaks.
 
     Ids alone say what a position is: below ``config.speech_offset`` text, from there on speech.
@@ -95,6 +79,11 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
         self.speech_embed = nn.Embedding(num_speech_ids, E_in)
         if not config.tie_speech_embeddings:
             self.speech_unembed = nn.Linear(E_out, num_speech_ids, bias=False)
+        if config.num_codebooks > 1:  # the tables of all but the first, one under the other
+            num_rows = (config.num_codebooks - 1) * num_speech_ids
+            self.codebook_embed = nn.Embedding(num_rows, E_in)
+            if not config.tie_speech_embeddings:
+                self.codebook_unembed = nn.Linear(E_out, num_rows, bias=False)
         if config.num_input_layers:
             self.input_adapter = SpeechAdapter(text_config, config.num_input_layers, config.input_adapter_size)
         self.layer_mix = LayerMix(config.layer_mix, config.num_mixed_layers, D, config.layer_mix_norm)
@@ -107,6 +96,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
         self.output_projection = nn.Identity() if E_out == D else nn.Linear(D, E_out, bias=False)
         self.text_head = TextHead()  # no module: all it has is the backbone's
         self.post_init()
+        self.generation_config.update(**generation_defaults(config.id_space))
 
     @classmethod
     def from_text_model(
@@ -155,6 +145,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
         labels: Tensor | None = None,
         document_ids: Tensor | None = None,
         spans: Sequence[SpanBatch] | None = None,
+        codes: Tensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | Tensor = 0,
         output_hidden_states: bool = False,
@@ -173,6 +164,8 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
             labels: [B, T], aligned with ``input_ids``; -100 where nothing is predicted.
             document_ids: [B, T], which packed document a position belongs to; documents do not see each other.
             spans: the speech spans of this batch, as the collator found and grouped them; found here if None.
+            codes: [B, T, Q - 1], for several codebooks: the units of those behind the first, delayed, -1 where they
+                are silent (see :mod:`smoltolk.model.codebooks`).
             use_cache: keep the states for the next call; on by default only if a cache is given.
             logits_to_keep: number of last positions to compute logits for (0: all), or their indices.
             output_hidden_states, output_selector_weights: also return them.
@@ -181,11 +174,12 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
             kwargs: ``num_items_in_batch``, the number of predicted positions over all accumulated batches.
 
         Raises:
-            InputError: ids out of range, embeddings instead of ids, or packed documents with a cache.
+            InputError: ids out of range, embeddings instead of ids, packed documents with a cache, frames without
+                their codebooks or not laid out as the delays say.
         """
         config = self.config
         use_cache = past_key_values is not None or bool(use_cache)
-        input_ids = self._check_inputs(input_ids, inputs_embeds, document_ids, use_cache)
+        input_ids = checked_ids(config, input_ids, inputs_embeds, document_ids, use_cache)
         if document_ids is not None and not config.packs_documents:
             return side_by_side(
                 self,
@@ -193,6 +187,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
                 document_ids,
                 attention_mask,
                 labels,
+                codes=codes,
                 logits_to_keep=logits_to_keep,
                 output_hidden_states=output_hidden_states,
                 output_selector_weights=output_selector_weights,
@@ -206,6 +201,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
         real_BT = None if attention_mask is None else attention_mask[:, -T:].bool()
         if real_BT is not None:  # padding is no speech, whatever its id
             is_speech_BT = is_speech_BT & real_BT
+        codes = checked_codes(config, input_ids, codes, real_BT, document_ids, past_key_values, ends=labels is None)
         views = history = None
         if past_key_values is not None:
             views = self._views(past_key_values)
@@ -219,7 +215,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
             position_ids = (attention_mask.long().cumsum(-1) - 1).clamp(min=0)[:, -T:]
 
         # 1-2. Embed; late fusion composes the units of each span before the backbone sees them.
-        text_BTD, units_BTE = self._embed(input_ids)
+        text_BTD, units_BTE = self._embed(input_ids, codes)
         fused_BTD, heard = self._fuse(text_BTD, units_BTE, is_speech_BT, document_ids, spans, views, history)
 
         # 3. The backbone over the mixed sequence. Its last hidden state is taken after the final norm.
@@ -253,22 +249,47 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
         if mixed.entropy is not None:
             output.selector_entropy = mean_entropy(mixed.entropy, real_BT)
         if labels is not None:
-            self._add_loss(output, final_BTD, speech_BTE, labels, kwargs.get("num_items_in_batch"))
+            targets = None
+            if codes is not None:
+                targets = code_targets(
+                    input_ids,
+                    codes,
+                    labels,
+                    config.id_space,
+                    real_BT,
+                    document_ids,
+                    predict_switch=config.predict_switch,
+                )
+            self._add_loss(output, final_BTD, speech_BTE, labels, kwargs.get("num_items_in_batch"), targets)
         if labels is None or not self.training:
             next_BT = next_is_speech(input_ids, config.switch_id, is_speech_BT, history, document_ids)
             keep = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
             output.logits = self._logits(final_BTD[:, keep], speech_BTE[:, keep], next_BT[:, keep], speech_only)
+            output.codebook_logits = None if codes is None else self._codebook_head(speech_BTE[:, keep])
         return output
 
     # ------------------------------------------------------------------ the steps
 
-    def _embed(self, input_ids: Tensor) -> tuple[Tensor, Tensor]:
+    def _embed(self, input_ids: Tensor, codes: Tensor | None) -> tuple[Tensor, Tensor]:
         """Text embeddings [B, T, D] and unit embeddings [B, T, E], each with a filler where the other belongs."""
-        space = self.config.id_space
-        is_speech = input_ids >= space.speech_offset
+        is_speech = input_ids >= self.config.speech_offset
         text = self.backbone.get_input_embeddings()(torch.where(is_speech, 0, input_ids))
-        units = self.speech_embed(torch.where(is_speech, input_ids, space.pad_speech) - space.speech_offset)
+        units = self._embed_units(torch.where(is_speech, input_ids, self.config.id_space.pad_speech), codes)
         return text, units.to(text.dtype)
+
+    def _embed_units(self, speech_ids: Tensor, codes: Tensor | None) -> Tensor:
+        """[B, T] -> [B, T, E]; several codebooks: their sum."""
+        units = self.speech_embed(speech_ids - self.config.speech_offset)
+        if codes is None:
+            return units
+        return units + embed_codes(speech_ids, codes, self.config.id_space, self.codebook_embed.weight)
+
+    def _lone_padding(self) -> Tensor:
+        """The embedding of a padding unit by itself, [1, 1, E]."""
+        config = self.config
+        padding = torch.tensor([[config.id_space.pad_speech]], device=self.speech_embed.weight.device)
+        silent = padding.new_full((1, 1, config.num_codebooks - 1), SILENT) if config.num_codebooks > 1 else None
+        return self._embed_units(padding, silent)
 
     def _fuse(
         self,
@@ -291,37 +312,49 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
             return torch.where(is_speech[..., None], self.input_projection(units), text), ()
         if views is not None and history is not None:  # decoding: on the time grid, so that the cache has one clock
             T = units.shape[1]
-            mask = self.input_adapter.mask(units, history.visible(T))
-            positions = history.positions_in_span(T)
-            layers = self.input_adapter(units, mask, positions, views.input_adapter, all_layers=mixes_inputs)
+            if config.masks_spans:
+                mask = self.input_adapter.mask(units, history.visible(T))
+                positions = history.positions_in_span(T)
+                layers = self.input_adapter(units, mask, positions, views.input_adapter, all_layers=mixes_inputs)
+            else:
+                layers = decode_runs(self.input_adapter, units, history, views.input_adapter, mixes_inputs)
             fused = torch.where(is_speech[..., None], self.input_projection(layers[-1]).to(text.dtype), text)
             return fused, tuple(self.pool_projection(layer) for layer in layers) if mixes_inputs else ()
         if config.published_spans and document_ids is None:
             grid = torch.where(is_speech[..., None], units, text)
             mask = self.input_adapter.mask(grid, published_visibility(is_speech))
             return torch.where(is_speech[..., None], self.input_adapter(grid, mask)[-1], text), ()
-        fused = text
+        groups = group_spans(find_spans(is_speech, document_ids)) if spans is None else spans
+        nothing_heard = self.training and not any(group.num_spans for group in groups)
+        padding = self._lone_padding().to(text.dtype) if mixes_inputs or nothing_heard else None
+        adapted, lone = adapt_spans(self.input_adapter, units, groups, padding, mixes_inputs)
+        # A batch without speech takes the lone unit with weight zero: no parameter may go without gradient.
+        fused = text + 0.0 * self.input_projection(lone[-1]).mean().to(text.dtype) if nothing_heard else text
         heard: tuple[Tensor, ...] = ()
         if mixes_inputs:
-            padding = self.speech_embed.weight[config.id_space.pad_speech - config.speech_offset]
-            lone = self.input_adapter(padding[None, None].to(text.dtype), all_layers=True)
             heard = tuple(self.pool_projection(layer).to(text.dtype).expand_as(text) for layer in lone)
-        for group in group_spans(find_spans(is_speech, document_ids)) if spans is None else spans:
-            group = group.to(text.device)
-            if group.num_spans:
-                # Side by side and right-padded, spans need no mask: what is padded lies in the future of what is real.
-                layers = self.input_adapter(gather(units, group), all_layers=mixes_inputs)
-                fused = scatter(self.input_projection(layers[-1]), group, fused)
-                heard = tuple(
-                    scatter(self.pool_projection(layer), group, held)
-                    for layer, held in zip(layers, heard, strict=False)
-                )
+        for group, layers in adapted:
+            fused = scatter(self.input_projection(layers[-1]), group, fused)
+            heard = tuple(
+                scatter(self.pool_projection(layer), group, held) for layer, held in zip(layers, heard, strict=False)
+            )
         return fused, heard
 
     def _speech_head(self, states: Tensor) -> Tensor:
         """[..., D] -> [..., U]. Tied by using the matrix, not by sharing a parameter: PEFT would silently part them."""
-        weight = self.speech_embed.weight if self.config.tie_speech_embeddings else self.speech_unembed.weight
-        return F.linear(states, weight.to(states.dtype))
+        if not self.config.tie_speech_embeddings:
+            return self.speech_unembed(states)
+        table = self.speech_embed
+        if not isinstance(table, nn.Embedding):  # LoRA of PEFT around it: what it adds belongs to the head too
+            return F.linear(states, table(torch.arange(self.config.id_space.num_speech_ids, device=states.device)))
+        return F.linear(states, table.weight.to(states.dtype))
+
+    def _codebook_head(self, states: Tensor) -> Tensor:
+        """[..., E] -> [..., Q - 1, K], tied as :meth:`_speech_head` is."""
+        tied = self.config.tie_speech_embeddings
+        return code_logits(
+            states, (self.codebook_embed if tied else self.codebook_unembed).weight, self.config.id_space
+        )
 
     def _text_head(self, states: Tensor) -> Tensor:
         """[N, D] -> [N, V], the backbone's own; control ids are impossible."""
@@ -360,10 +393,30 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
         return not speech_only
 
     def _add_loss(
-        self, output: SmolTolkOutput, text: Tensor, speech: Tensor, labels: Tensor, num_items: Tensor | int | None
+        self,
+        output: SmolTolkOutput,
+        text: Tensor,
+        speech: Tensor,
+        labels: Tensor,
+        num_items: Tensor | int | None,
+        targets: Tensor | None,
     ) -> None:
         if not self.config.predict_switch:
             labels = labels.masked_fill(labels == self.config.switch_id, -100)
+        predicted = labels[:, 1:] != -100
+        count, frames = num_items, None
+        if targets is not None:
+            count = predicted.sum() if num_items is None else num_items
+            frames = codebook_loss(
+                speech,
+                targets,
+                labels,
+                self.config.id_space,
+                heads=lambda states: (self._speech_head(states), self._codebook_head(states)),
+                weights=self.config.codebook_weights,
+                num_predicted=count,
+            )
+            labels = labels.masked_fill(labels >= self.config.speech_offset, -100)
         loss = modality_loss(
             text,
             speech,
@@ -371,68 +424,24 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, GenerationMixin):
             text_head=self._text_head,
             speech_head=self._speech_head,
             speech_offset=self.config.speech_offset,
-            num_predicted=num_items,
+            num_predicted=count,
             text_rows_at_once=max(64, _LOGITS_AT_ONCE // self.config.speech_offset // 64 * 64),
         )
         output.loss, output.text_loss, output.speech_loss = loss.total, loss.text, loss.speech
+        if frames is not None:
+            output.loss = output.loss + frames.total
+            output.speech_loss, output.codebook_losses = frames.mean, frames.each
         if output.selector_entropy is not None and self.config.entropy_weight:
             share: Tensor | float = 1.0
             if num_items is not None:  # this micro-batch's part of the accumulated mean
-                share = (labels[:, 1:] != -100).sum() / num_items
-            output.loss = loss.total - self.config.entropy_weight * share * output.selector_entropy
+                share = predicted.sum() / num_items
+            output.loss = output.loss - self.config.entropy_weight * share * output.selector_entropy
 
     # ------------------------------------------------------------------ housekeeping
 
     def _views(self, cache: Cache) -> CacheViews:
         config = self.config
         return CacheViews.of(cache, config.num_layers, config.num_input_layers, config.num_output_layers)
-
-    def _check_inputs(
-        self, input_ids: Tensor | None, inputs_embeds: Tensor | None, document_ids: Tensor | None, use_cache: bool
-    ) -> Tensor:
-        if input_ids is None or inputs_embeds is not None:
-            raise InputError(
-                "the model reads ids, because ids say which positions are speech",
-                "inputs_embeds" if inputs_embeds is not None else "no input_ids",
-                "pass input_ids [B, T] alone",
-            )
-        if document_ids is not None and use_cache:
-            raise InputError(
-                "packed documents are for training, a cache is for decoding",
-                "document_ids together with a cache",
-                "decode one document a row, padded on the left",
-            )
-        if not (torch.compiler.is_compiling() or input_ids.is_cuda) and input_ids.numel():
-            low, high = int(input_ids.min()), int(input_ids.max())
-            if low < 0 or high >= self.config.vocab_size:
-                raise InputError(
-                    f"ids must lie in 0..{self.config.vocab_size - 1} (speech from {self.config.speech_offset})",
-                    f"ids from {low} to {high}",
-                    "use the tokenizer and the codebook that the model was trained with",
-                )
-        return input_ids
-
-    def prepare_inputs_for_generation(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """As in transformers; on a CPU it also looks whether the text head can be left out of a (compiled) step."""
-        inputs = super().prepare_inputs_for_generation(*args, **kwargs)
-        ids = inputs["input_ids"]
-        if ids is not None and ids.shape[1] == 1 and ids.device.type == "cpu" and not self.config.predict_switch:
-            inputs["speech_only"] = bool((ids >= self.config.speech_offset).all())
-        return inputs
-
-    def create_masks_for_generate(self, attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:
-        """``generate`` with a static cache asks for 4-D masks; each sub-model makes its own from the 2-D one."""
-        return attention_mask
-
-    def _get_static_cache_init_shape(self) -> None:
-        """A static cache's layers get their shapes from the states they are given: the history has its own."""
-
-    def _get_candidate_generator(self, *args: Any, **kwargs: Any) -> CandidateGenerator:
-        """Prompt lookup asks the logits processors about every id, not only those of the text model."""
-        generator = super()._get_candidate_generator(*args, **kwargs)
-        if isinstance(generator, PromptLookupCandidateGenerator):
-            generator.vocab_size = self.config.vocab_size
-        return generator
 
     def get_input_embeddings(self) -> nn.Module:
         """The text table."""

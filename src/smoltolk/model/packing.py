@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from smoltolk.model.delays import SILENT
 from smoltolk.model.spans import find_spans, gather, scatter
 
 if TYPE_CHECKING:
-    from smoltolk.model.modeling import SmolTolkForCausalLM, SmolTolkOutput
+    from smoltolk.model.modeling import SmolTolkForCausalLM
+    from smoltolk.model.output import SmolTolkOutput
 
 
 def side_by_side(
@@ -21,6 +23,7 @@ def side_by_side(
     attention_mask: Tensor | None,
     labels: Tensor | None,
     *,
+    codes: Tensor | None = None,
     logits_to_keep: int | Tensor = 0,
     **kwargs: Any,
 ) -> SmolTolkOutput:
@@ -34,6 +37,7 @@ def side_by_side(
         input_ids, document_ids: [B, T].
         attention_mask: [B, T], 1 for real positions, or None.
         labels: [B, T] or None.
+        codes: [B, T, Q - 1] or None.
         logits_to_keep: as in ``forward``.
         kwargs: of ``forward``.
     """
@@ -49,6 +53,7 @@ def side_by_side(
         rows(input_ids, 0),
         attention_mask=real.long(),
         labels=None if labels is None else rows(labels, -100),
+        codes=None if codes is None else gather(codes, documents).masked_fill(~documents.mask[..., None], SILENT),
         **kwargs,
     )
 
@@ -56,10 +61,13 @@ def side_by_side(
         return scatter(value, documents, value.new_zeros(*input_ids.shape, value.shape[-1]))
 
     keep = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
-    weights, states = output.selector_weights, output.hidden_states
+    weights, states, code_logits = output.selector_weights, output.hidden_states, output.codebook_logits
     return replace(
         output,
         logits=None if output.logits is None else back(output.logits)[:, keep],
+        codebook_logits=None
+        if code_logits is None
+        else back(code_logits.flatten(2))[:, keep].unflatten(-1, code_logits.shape[2:]),
         hidden_states=None if states is None else tuple(back(state) for state in states),
         selector_weights=back(weights) if weights is not None and weights.ndim == 3 else weights,
     )

@@ -90,6 +90,7 @@ def train_one(settings: Settings, system: System, report: Report) -> dict[str, A
         eos_text_id=tokenizer.eos_token_id,
         num_input_layers=scale.num_input_layers,
         num_output_layers=scale.num_output_layers,
+        unit_fingerprint=units.metadata.fingerprint,
         seed=settings.seed,
     )
     if settings.text_model is None and not torch.cuda.is_available():

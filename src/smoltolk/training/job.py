@@ -10,7 +10,7 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from smoltolk.common.errors import InputError
-from smoltolk.common.made import digest_of_file, made_before
+from smoltolk.common.made import made_before
 from smoltolk.data.aligned import AlignedCorpus, Texts
 from smoltolk.data.shards import UnitCorpus, read_shards
 from smoltolk.data.texts import read_documents
@@ -85,7 +85,7 @@ class TrainingJob:
         self.command = {
             "verb": "train",
             "text_model": str(Path(text_model).resolve()) if Path(text_model).exists() else text_model,
-            "text": None if text is None else digest_of_file(text),
+            "text": None if self.documents is None else self.documents.digest,
             "units": asdict(self.units.metadata),
             "utterances": self.num_utterances,
             "seconds": float(self.units.seconds.sum()),
@@ -128,9 +128,11 @@ class TrainingJob:
             self.system,
             self._text_model,
             num_units=self.units.metadata.num_units,
+            num_codebooks=self.units.metadata.num_codebooks,
             eos_text_id=self.tokenizer.eos_token_id,
             num_input_layers=self.preset.num_input_layers,
             num_output_layers=self.preset.num_output_layers,
+            unit_fingerprint=self.units.metadata.fingerprint,
             seed=self.seed,
         )
         trained = train_system(

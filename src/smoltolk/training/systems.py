@@ -29,6 +29,8 @@ def build_system(
     eos_text_id: int,
     num_input_layers: int = 2,
     num_output_layers: int = 2,
+    num_codebooks: int = 1,
+    unit_fingerprint: str | None = None,
     seed: int = 0,
 ) -> tuple[SmolTolkForCausalLM, set[str]]:
     """Build one system on a text model.
@@ -40,6 +42,8 @@ def build_system(
         num_units: K.
         eos_text_id: end of sequence in text.
         num_input_layers, num_output_layers: of ``late``'s adapters.
+        num_codebooks: Q, units of a frame.
+        unit_fingerprint: of the units, for the model's configuration.
         seed: of the new parameters.
 
     Returns:
@@ -49,7 +53,10 @@ def build_system(
         InputError: an unknown system.
     """
     system_named(name)
-    common: dict[str, Any] = {"num_units": num_units, "eos_text_id": eos_text_id, "seed": seed}
+    common: dict[str, Any] = {
+        "num_units": num_units, "num_codebooks": num_codebooks, "unit_fingerprint": unit_fingerprint,
+        "eos_text_id": eos_text_id, "seed": seed,
+    }  # fmt: skip
     if name == "late":
         adapters = {"num_input_layers": num_input_layers, "num_output_layers": num_output_layers}
         model = SmolTolkForCausalLM.from_text_model(text_model, **common, **adapters)

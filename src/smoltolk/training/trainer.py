@@ -39,8 +39,10 @@ class SmolTolkTrainer(Trainer):
     ) -> Any:
         """The model's own loss; its parts are summed for the log."""
         loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
-        for name in _PARTS:
-            value = outputs.get(name)
+        parts = {name: outputs.get(name) for name in _PARTS}
+        for codebook, value in enumerate(() if outputs.get("codebook_losses") is None else outputs["codebook_losses"]):
+            parts[f"codebook_{codebook}_loss"] = value
+        for name, value in parts.items():
             if value is not None:
                 self._sums[name] = self._sums.get(name, torch.zeros((), device=value.device)) + value.detach()
         self._batches += 1

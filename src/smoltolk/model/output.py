@@ -1,0 +1,40 @@
+"""What a forward pass gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from transformers import Cache
+from transformers.utils import ModelOutput
+
+
+@dataclass
+class SmolTolkOutput(ModelOutput):
+    """What a forward pass gives.
+
+    Attributes:
+        loss: scalar; None without labels.
+        logits: [B, T, V + U] over the one id space; the other modality holds the dtype's minimum. None in training
+            with labels, where each head is computed on its own rows only.
+        past_key_values: the flat cache (see :mod:`smoltolk.model.cache`).
+        hidden_states: L + 1 tensors [B, T, D]: the backbone's input, then h^1..h^L (on request).
+        text_loss, speech_loss: mean NLL in nats of each modality's predicted ids.
+        selector_entropy: mean entropy of the selector, nats.
+        selector_weights: [B, T, L] (dynamic) or [L] (static) (on request).
+        codebook_logits: [B, T, Q - 1, K] of the codebooks behind the first; they count where a frame follows. None
+            with one codebook, and where ``logits`` is.
+        codebook_losses: [Q], mean NLL in nats of each codebook's predicted units; None with one codebook. Then
+            ``speech_loss`` is their weighted sum per predicted speech position.
+    """
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    past_key_values: Cache | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    text_loss: Tensor | None = None
+    speech_loss: Tensor | None = None
+    selector_entropy: Tensor | None = None
+    selector_weights: Tensor | None = None
+    codebook_logits: Tensor | None = None
+    codebook_losses: Tensor | None = None
