@@ -1,7 +1,8 @@
-"""Verbs of vocoders: fit, say."""
+"""Verbs of vocoders: fit, import, say."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,53 +19,129 @@ Seed = Annotated[int, typer.Option(help="Of every random choice.")]
 def vocoder_fit(
     corpus: Annotated[Path, typer.Argument(help="Corpus with recordings.")],
     units: Annotated[Path, typer.Argument(help="Directory of the units it is to speak.")],
-    out: Annotated[Path, typer.Argument(help="The vocoder's directory.")],
-    speaker: Annotated[str | None, typer.Option(help="Whose voice; default: who speaks longest.")] = None,
-    steps: Annotated[int, typer.Option(help="Of training; 500 take about two minutes.")] = 500,
+    out: Annotated[Path, typer.Argument(help="The vocoder's directory; checkpoints lie in OUT.work meanwhile.")],
+    kind: Annotated[str, typer.Option(help="griffinlim (a minute), vocos (four) or hifigan (a GPU).")] = "griffinlim",
+    speaker: Annotated[
+        str | None,
+        typer.Option(
+            "--speaker", "--speakers", help="Whose voice; all: hifigan learns every one; default: who speaks longest."
+        ),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Of training; default by kind: 500, 600 or 20000.")] = None,
     utterances: Annotated[int, typer.Option(help="Most to learn from; they are held in memory.")] = 300,
+    size: Annotated[str, typer.Option(help="Of a hifigan: tiny, small or standard (as published).")] = "small",
+    start: Annotated[Path | None, typer.Option(help="A hifigan to begin with, e.g. an imported one.")] = None,
+    device: Annotated[str, typer.Option(help="For training: cpu or cuda; griffinlim takes the CPU.")] = "cpu",
+    precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
     judge: Annotated[bool, typer.Option(help="Let the offline recogniser listen to held-out utterances.")] = True,
     seed: Seed = 0,
 ) -> None:
-    """Train a vocoder on one speaker of a corpus.
+    """Train a vocoder on one speaker of a corpus, or on all.
 
-    A recogniser tells how well its speech is understood.
+    A recogniser tells how well its speech is understood. An interrupted run of
+    vocos or hifigan goes on where it was; samples of its progress end up in
+    OUT/samples.
+
+    Several voices: smoltolk vocoder fit speech units vocoder --kind hifigan --speakers all --device cuda
 
     Example: smoltolk vocoder fit speech units vocoder
     """
+    import shutil
+
     from smoltolk.cli.printing import kept, show
     from smoltolk.common.files import atomic_directory
     from smoltolk.common.made import made_before, record
     from smoltolk.common.progress import bar
     from smoltolk.data.corpora import check_complete
-    from smoltolk.data.speech_models import fit_corpus_vocoder
+    from smoltolk.data.vocoder_models import Choice, fit_corpus_vocoder
     from smoltolk.speech.units import load_unit_tokenizer
+    from smoltolk.speech.vocoder import load_vocoder
 
+    choice = Choice(kind, speaker, steps, utterances, size, start, device, precision, seed)
     info, tokenizer = check_complete(corpus), load_unit_tokenizer(units)
     command: dict[str, Any] = {
         "verb": "vocoder fit",
         "corpus": info.digest,
         "units": tokenizer.fingerprint,
+        "kind": kind,
         "speaker": speaker,
+        "steps": choice.num_steps,
+        "utterances": utterances,
+        "size": size,
+        "start": None if start is None else load_vocoder(start).fingerprint,
+        "precision": precision,
+        "judge": judge,
+        "seed": seed,
     }
-    command |= {"steps": steps, "utterances": utterances, "judge": judge, "seed": seed}
     figures = made_before(out, command)
     if figures is None:
-        with bar("vocoder", steps, "steps") as progress:
+        work = out.with_name(out.name + ".work")
+        with bar("vocoder", choice.num_steps, "steps") as progress:
             fitted = fit_corpus_vocoder(
-                corpus, tokenizer, speaker=speaker, steps=steps, most=utterances, judge=judge, seed=seed,
-                progress=progress,
+                corpus, tokenizer, choice, judge=judge, work=work, progress=progress,
+                warn=lambda text: print(f"  note: {text}", file=sys.stderr),
             )  # fmt: skip
-        figures = {"speaker": fitted.speaker, "utterances": fitted.num_utterances}
+        figures = {"voices": list(fitted.speakers), "utterances": fitted.num_utterances}
+        figures |= {"minutes": fitted.seconds / 60}
         figures |= {f"wer_{name}": error.wer for name, error in fitted.errors.items()}
         figures |= {"judged": max((error.num_utterances for error in fitted.errors.values()), default=0)}
         with atomic_directory(out) as directory:
             fitted.vocoder.save(directory)
+            if (work / "samples").is_dir():
+                shutil.copytree(work / "samples", directory / "samples")
             record(directory, command, figures)
+        shutil.rmtree(work, ignore_errors=True)
     else:
         kept(out)
-    rows = {"voice": figures["speaker"], "learned from": f"{figures['utterances']} utterances"}
+    voices = figures["voices"]
+    rows = {"voices": ", ".join(voices[:3]) + (f" and {len(voices) - 3} more" if len(voices) > 3 else "")}
+    rows |= {"learned from": f"{figures['utterances']} utterances, {figures['minutes']:.1f} minutes"}
     titles = {"wer_natural": "as recorded", "wer_copy": "its spectrogram inverted", "wer_units": "spoken from units"}
     rows |= {f"word errors, {title}": f"{figures[name]:.1%}" for name, title in titles.items() if name in figures}
+    show(f"vocoder in {out}", rows)
+
+
+@vocoder_app.command("import")
+def vocoder_import(
+    source: Annotated[str, typer.Argument(help="mhubert-25hz-lj, hubert-50hz-expresso, or a .pt file.")],
+    units: Annotated[Path, typer.Argument(help="Directory of the units it was trained for.")],
+    out: Annotated[Path, typer.Argument(help="The vocoder's directory.")],
+    config: Annotated[Path | None, typer.Option(help="The .json of a .pt file.")] = None,
+    speakers: Annotated[Path | None, typer.Option(help="A file with a speaker's name a line.")] = None,
+    styles: Annotated[Path | None, typer.Option(help="A file with a style's name a line.")] = None,
+) -> None:
+    """Make a vocoder of a published unit HiFi-GAN (textless NLP).
+
+    A known name is fetched once and checked; whether units are really those it was
+    trained for cannot be: their number and rate are.
+
+    Example: smoltolk vocoder import generator.pt units vocoder --config config.json
+    """
+    from smoltolk.cli.printing import show
+    from smoltolk.common.errors import InputError
+    from smoltolk.common.files import atomic_directory
+    from smoltolk.common.made import made_before, record
+    from smoltolk.speech.hifigan_checkpoints import PUBLISHED, published_hifigan, read_hifigan
+    from smoltolk.speech.units import load_unit_tokenizer
+
+    tokenizer = load_unit_tokenizer(units)
+    if source in PUBLISHED:
+        vocoder = published_hifigan(source, tokenizer)
+    elif config is None:
+        raise InputError(
+            "a published vocoder has a name, or a .pt file with its .json",
+            f"{source!r} without --config",
+            f"name one of {', '.join(PUBLISHED)}, or give --config",
+        )
+    else:
+        vocoder = read_hifigan(source, config, tokenizer, speakers=speakers, styles=styles)
+    command = {"verb": "vocoder import", "vocoder": vocoder.fingerprint}
+    if made_before(out, command) is None:
+        with atomic_directory(out) as directory:
+            vocoder.save(directory)
+            record(directory, command, {})
+    rows = {"units": f"{vocoder.num_units} at {vocoder.frame_rate:g} Hz", "sample rate": f"{vocoder.sample_rate} Hz"}
+    rows |= {"voices": ", ".join(vocoder.speakers[:5]) or "one"}
     show(f"vocoder in {out}", rows)
 
 
@@ -73,6 +150,7 @@ def vocoder_say(
     units: Annotated[Path, typer.Argument(help="A .jsonl file as `units encode` writes it.")],
     vocoder: Annotated[Path, typer.Argument(help="Directory of the vocoder.")],
     out: Annotated[Path, typer.Argument(help="Directory for ID.wav of each line.")],
+    speaker: Annotated[str | None, typer.Option(help="Which of its voices; default: its first.")] = None,
     keep_durations: Annotated[bool, typer.Option(help="Use the durations of the file, not the vocoder's.")] = False,
     seed: Seed = 0,
 ) -> None:
@@ -83,13 +161,14 @@ def vocoder_say(
     from smoltolk.cli.printing import read_units
     from smoltolk.common.progress import bar
     from smoltolk.speech.audio import save
-    from smoltolk.speech.vocoder import Vocoder
+    from smoltolk.speech.vocoder import load_vocoder
 
-    speaker = Vocoder.load(vocoder)
-    rows = read_units(units, speaker.unit_fingerprint)
+    speaks = load_vocoder(vocoder)
+    voice = int(speaker) if speaker is not None and speaker.isdigit() and speaker not in speaks.speakers else speaker
+    rows = read_units(units, speaks.unit_fingerprint)
     with bar("speak", len(rows), "recordings") as progress:
         for name, sequence, durations in rows:
-            waveform = speaker.synthesize(sequence, durations if keep_durations else None, seed)
-            save(out / f"{name}.wav", waveform, speaker.sample_rate)
+            waveform = speaks.synthesize(sequence, durations if keep_durations else None, seed, speaker=voice)
+            save(out / f"{name}.wav", waveform, speaks.sample_rate)
             progress.advance()
     print(f"{len(rows)} recordings in {out}")

@@ -1,12 +1,12 @@
-"""Units and a vocoder of one's own, from a corpus: which utterances they learn from, and how good they are."""
+"""Units of one's own, from a corpus: which utterances they learn from, how good they are; and a judge of vocoders."""
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -20,7 +20,6 @@ from smoltolk.speech.phone_encoder import LabelledSpeech, PhoneUnitTokenizer, fi
 from smoltolk.speech.recognition import ErrorRate, error_rate, transcribe_all
 from smoltolk.speech.unit_quality import UnitQuality, measure_units
 from smoltolk.speech.units import UnitTokenizer
-from smoltolk.speech.vocoder import Vocoder, fit_vocoder
 
 _HELD_OUT = 0.1  # share of the utterances on which quality is measured
 _MOST_HELD_OUT = 40
@@ -56,85 +55,25 @@ def fit_units(corpus: Path | str, *, steps: int, most: int, seed: int = 0, progr
             f"{len(usable)} in {corpus}",
             "make the corpus with `smoltolk speak`, or with `smoltolk corpus` and alignment",
         )
-    held_out, training = _split(usable, most, seed)
+    held_out, training = split_held_out(usable, most, seed)
     speech = [LabelledSpeech(waveform_of(one), one.phones) for one in training]
     tokenizer = fit_phone_units(speech, steps=steps, seed=seed, progress=progress)
     quality = measure_units(tokenizer, [LabelledSpeech(waveform_of(one), one.phones) for one in held_out])
     return FittedUnits(tokenizer, quality, len(training))
 
 
-@dataclass(frozen=True, slots=True)
-class FittedVocoder:
-    """A vocoder, the speaker it sounds like, and what a judge hears of held-out utterances.
+class Speaker(Protocol):
+    """What is judged of a vocoder."""
 
-    Attributes:
-        errors: word error rates: ``natural`` recordings, their spectrograms inverted (``copy``), and the vocoder
-            speaking their ``units``; empty where nothing was judged.
-    """
+    def copy_synthesis(self, waveform: np.ndarray) -> np.ndarray:
+        """A recording [samples] through the vocoder's spectrogram and back."""
 
-    vocoder: Vocoder
-    speaker: str
-    num_utterances: int
-    errors: dict[str, ErrorRate]
-
-
-def speakers_of(corpus: Path | str) -> dict[str, float]:
-    """Seconds of recordings by each speaker, the most first."""
-    seconds: dict[str, float] = defaultdict(float)
-    for one in read_corpus(corpus):
-        if one.audio is not None:
-            seconds[one.speaker] += one.seconds
-    return dict(sorted(seconds.items(), key=lambda item: (-item[1], item[0])))
-
-
-def fit_corpus_vocoder(
-    corpus: Path | str,
-    tokenizer: UnitTokenizer,
-    *,
-    speaker: str | None = None,
-    steps: int,
-    most: int,
-    judge: bool = True,
-    seed: int = 0,
-    progress: Bar | None = None,
-) -> FittedVocoder:
-    """Train a vocoder on one speaker of a corpus.
-
-    Args:
-        corpus: a corpus directory.
-        tokenizer: of the units it is to speak.
-        speaker: default: who speaks longest.
-        steps: of training.
-        most: utterances to learn from.
-        judge: let the offline judge listen to held-out utterances.
-        seed: of the choice of utterances, of weights and crops.
-        progress: advanced by one per step.
-
-    Raises:
-        NotFoundError: no corpus, or a part of it is missing.
-        InputError: no such speaker, or fewer than two utterances.
-        MissingExtraError: ``judge`` is asked for and not installed.
-    """
-    seconds = speakers_of(corpus)
-    chosen = next(iter(seconds), "") if speaker is None else speaker
-    usable = [one for one in read_corpus(corpus) if one.speaker == chosen and one.audio is not None]
-    if len(usable) < 2:
-        raise InputError(
-            "a vocoder needs two utterances of its speaker at least, better two hundred",
-            f"{len(usable)} of {chosen!r}; there are {', '.join(list(seconds)[:5]) or 'none'}",
-            "name another speaker",
-        )
-    held_out, training = _split(usable, most, seed)
-    waveforms = [waveform_of(one, tokenizer.sample_rate) for one in training]
-    vocoder = fit_vocoder(waveforms, tokenizer.encode(waveforms), tokenizer, steps=steps, seed=seed, progress=progress)
-    texts = [one.text for one in usable if one.text]
-    judged = [one for one in held_out if one.text] if judge else []
-    errors = judge_vocoder(vocoder, tokenizer, judged, texts) if judged else {}
-    return FittedVocoder(vocoder, chosen, len(training), errors)
+    def synthesize_batch(self, units: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Units [n] each to waveforms [samples] each."""
 
 
 def judge_vocoder(
-    vocoder: Vocoder,
+    vocoder: Speaker,
     tokenizer: UnitTokenizer,
     utterances: Sequence[Utterance],
     texts: Sequence[str],
@@ -189,7 +128,7 @@ def waveform_of(utterance: Utterance, sample_rate: int = SAMPLE_RATE) -> np.ndar
     return load(utterance.audio, sample_rate)
 
 
-def _split(utterances: Sequence[Utterance], most: int, seed: int) -> tuple[list[Utterance], list[Utterance]]:
+def split_held_out(utterances: Sequence[Utterance], most: int, seed: int) -> tuple[list[Utterance], list[Utterance]]:
     """Held-out and training utterances, drawn at random: neighbours may share a voice or a topic."""
     if most < 1:
         raise InputError("training needs an utterance at least", f"{most}", "allow more utterances")

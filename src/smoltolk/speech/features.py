@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from smoltolk.speech.audio import SAMPLE_RATE
+from smoltolk.speech.istft import hann, inverse_stft
 
 HOP = 160  # samples: 10 ms
 HOP_RATE = SAMPLE_RATE / HOP  # 100 Hz
@@ -67,6 +68,7 @@ def normalise_mel(log_mel_BMT: Tensor, mask_BT: Tensor | None = None) -> Tensor:
 
 
 @functools.cache
+@torch.inference_mode(False)
 def mel_filters() -> Tensor:
     """Triangular filters ``[80, 257]`` from 0 to 8 kHz, each with area one in bins (Slaney's mel scale)."""
     # Linear below 1 kHz, logarithmic above (M. Slaney, Auditory Toolbox, 1998): no filter falls between bins.
@@ -81,8 +83,14 @@ def mel_filters() -> Tensor:
 
 
 @functools.cache
+@torch.inference_mode(False)
 def _inverse_filters() -> Tensor:
     return torch.linalg.pinv(mel_filters().double()).float()
+
+
+def mel_to_magnitudes(log_mel_BMT: Tensor) -> Tensor:
+    """Magnitudes ``[batch, 257, hops]`` that come closest to a log-mel ``[batch, 80, hops]``, above zero."""
+    return (_inverse_filters().to(log_mel_BMT.device) @ log_mel_BMT.exp()).clamp(min=FLOOR / 10)
 
 
 def griffin_lim(log_mel_BMT: Tensor, *, iterations: int = 32, momentum: float = 0.99, seed: int = 0) -> Tensor:
@@ -99,41 +107,23 @@ def griffin_lim(log_mel_BMT: Tensor, *, iterations: int = 32, momentum: float = 
     Returns:
         float32 ``[batch, 160 * hops]``.
     """
-    target = (_inverse_filters() @ log_mel_BMT.exp()).clamp(min=FLOOR / 10)
+    target = mel_to_magnitudes(log_mel_BMT)
     random = torch.Generator().manual_seed(seed)
     # One row of phases serves all of a batch: a waveform does not depend on what it is made beside.
     phase = torch.rand(target.shape[1:], generator=random)[None].expand_as(target) * (2 * math.pi)
     estimate = torch.polar(torch.ones_like(target), phase)
     previous = torch.zeros_like(estimate)
     for _ in range(iterations):
-        rebuilt = _stft(_istft(target * estimate), target.shape[-1])
+        rebuilt = _stft(inverse_stft(target * estimate, HOP), target.shape[-1])
         estimate = rebuilt - previous * (momentum / (1 + momentum))
         estimate = estimate / estimate.abs().clamp(min=1e-16)
         previous = rebuilt
-    return _istft(target * estimate)
-
-
-@functools.cache
-def _window() -> Tensor:
-    return torch.hann_window(WINDOW)
+    return inverse_stft(target * estimate, HOP)
 
 
 def _stft(waveforms_BN: Tensor, num_hops: int | None = None) -> Tensor:
     num_hops = hops_of(waveforms_BN.shape[-1]) if num_hops is None else num_hops
     missing = num_hops * HOP - waveforms_BN.shape[-1]
     padded = torch.nn.functional.pad(waveforms_BN, (_SIDE, _SIDE + missing))
-    window = _window().to(waveforms_BN.device)
+    window = hann(WINDOW).to(waveforms_BN.device)
     return torch.stft(padded, WINDOW, HOP, window=window, center=False, return_complex=True)
-
-
-def _istft(spectrum_BFT: Tensor) -> Tensor:
-    """Inverse of :func:`_stft`, least squares by overlap and add."""
-    frames = torch.fft.irfft(spectrum_BFT, n=WINDOW, dim=1) * _window()[:, None]
-    length = (frames.shape[-1] - 1) * HOP + WINDOW
-    summed = _overlap_add(frames, length)
-    weight = _overlap_add(_window().square()[None, :, None].expand(1, WINDOW, frames.shape[-1]), length)
-    return (summed / weight.clamp(min=1e-4))[:, _SIDE : length - _SIDE]
-
-
-def _overlap_add(frames_BWT: Tensor, length: int) -> Tensor:
-    return torch.nn.functional.fold(frames_BWT, (1, length), (1, WINDOW), stride=(1, HOP))[:, 0, 0]

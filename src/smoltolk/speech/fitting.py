@@ -61,7 +61,7 @@ def fit(
         raise InputError("training takes at least one step", f"steps = {steps}", "give a positive number")
     network.train()
     optimizer = torch.optim.AdamW(network.parameters(), learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share_of_peak(step, steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: share_of_peak(step, steps))
     for step in range(steps):
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16_is_fast()):
             value = loss()
@@ -152,7 +152,8 @@ def check_same(what: str, stored: str, computed: str) -> None:
         )
 
 
-def _share_of_peak(step: int, steps: int) -> float:
+def share_of_peak(step: int, steps: int) -> float:
+    """Learning rate of a step as a share of its peak: a linear warm-up over 15%, a cosine down to nothing."""
     warmup = max(1.0, _WARMUP * steps)
     if step < warmup:
         return (step + 1) / (warmup + 1)

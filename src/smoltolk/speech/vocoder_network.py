@@ -72,5 +72,5 @@ def place_features(durations_N: Tensor) -> Tensor:
     ends = durations_N.cumsum(0)
     lengths = durations_N.repeat_interleave(durations_N).float()
     starts = (ends - durations_N).repeat_interleave(durations_N)
-    before = torch.arange(len(lengths)) - starts
+    before = torch.arange(len(lengths), device=starts.device) - starts
     return torch.stack([before / lengths, (lengths - 1 - before) / lengths, lengths.log()])

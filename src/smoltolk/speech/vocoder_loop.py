@@ -1,0 +1,199 @@
+"""Training that goes on where it was killed: checkpoints of networks and optimizers, and samples now and then.
+
+Whatever a step draws at random it draws for ``(seed, step)``, so that a checkpoint needs no state of a generator and
+an interrupted training ends with the same weights as one that never stopped.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.optim import Optimizer
+
+from smoltolk.common.errors import InputError
+from smoltolk.common.files import atomic_directory, read_json, remove_leftovers, write_json
+from smoltolk.common.progress import Bar
+from smoltolk.speech.fitting import bf16_is_fast
+
+PRECISIONS = ("auto", "bf16", "fp32")
+_NOTE_EVERY = 20  # steps; reading a loss waits for a GPU
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """Where a training keeps its place and its samples.
+
+    Attributes:
+        work: directory of checkpoints and of ``samples``; None: nothing is kept.
+        save_every: steps from checkpoint to checkpoint.
+        sample_every: steps from one set of samples to the next.
+    """
+
+    work: Path | None = None
+    save_every: int = 1_000
+    sample_every: int = 2_000
+
+
+@dataclass(slots=True)
+class Training:
+    """Networks with their optimizers.
+
+    Attributes:
+        settings: all that decides the result, as JSON takes it; a checkpoint of other settings is refused.
+        networks: by name.
+        optimizers: by name.
+    """
+
+    settings: Mapping[str, Any]
+    networks: Mapping[str, nn.Module]
+    optimizers: Mapping[str, Optimizer]
+
+    def save(self, work: Path, step: int) -> None:
+        """Write ``work/checkpoint-STEP``, whole or not at all, then delete the ones before."""
+        path = work / f"checkpoint-{step:08d}"
+        with atomic_directory(path) as directory:
+            write_json(directory / "state.json", {"step": step, "settings": dict(self.settings)})
+            for name, network in self.networks.items():
+                weights = {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
+                save_file(weights, directory / f"{name}.safetensors")
+            torch.save({name: one.state_dict() for name, one in self.optimizers.items()}, directory / "optimizers.pt")
+        for older in _checkpoints(work):
+            if older != path:
+                shutil.rmtree(older)
+
+    def restore(self, work: Path) -> int:
+        """Take up the last checkpoint in ``work``; return how many steps were done, 0 where there is none.
+
+        Raises:
+            InputError: it is of another training, or damaged.
+        """
+        found = _checkpoints(work)
+        if not found:
+            return 0
+        path = found[-1]
+        state = read_json(path / "state.json")
+        if state["settings"] != dict(self.settings):
+            different = sorted(
+                name
+                for name in {**state["settings"], **self.settings}
+                if state["settings"].get(name) != self.settings.get(name)
+            )
+            told = [f"{name} was {state['settings'].get(name)!r}, is {self.settings.get(name)!r}" for name in different]
+            raise InputError(
+                "an interrupted training goes on with the same settings and data",
+                f"{path}: {'; '.join(told[:3])}",
+                f"give the same options, or delete {work} to start anew",
+            )
+        try:
+            for name, network in self.networks.items():
+                network.load_state_dict(load_file(path / f"{name}.safetensors"))
+            # Tensors, numbers and containers only: no code can hide in it.
+            states = torch.load(path / "optimizers.pt", map_location="cpu", weights_only=True)
+            for name, optimizer in self.optimizers.items():
+                optimizer.load_state_dict(states[name])
+        except (SafetensorError, RuntimeError, OSError, KeyError, ValueError, pickle.UnpicklingError) as error:
+            raise InputError(
+                "a checkpoint must hold the networks and optimizers of its training",
+                f"{path}: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
+                f"delete {path} to start anew",
+            ) from error
+        return int(state["step"])
+
+
+def run(
+    training: Training,
+    step: Callable[[int], Mapping[str, torch.Tensor]],
+    steps: int,
+    *,
+    keeping: Keeping,
+    progress: Bar | None = None,
+    sample: Callable[[Path], None] | None = None,
+) -> None:
+    """Train from the last checkpoint to the last step.
+
+    Args:
+        training: changed in place.
+        step: does optimizer step number ``i`` of 0 .. steps - 1, returns losses to show and to watch.
+        steps: in all, at least 1.
+        keeping: where checkpoints and samples go.
+        progress: advanced by one per step, notes the losses.
+        sample: writes samples into a new directory.
+
+    Raises:
+        InputError: ``steps`` below 1, a loss that is not finite, or a checkpoint of another training.
+    """
+    if steps < 1:
+        raise InputError("training takes at least one step", f"steps = {steps}", "give a positive number")
+    work = keeping.work
+    if work is not None:
+        remove_leftovers(work)
+    done = 0 if work is None else training.restore(work)
+    if progress is not None and done:
+        progress.advance(done)
+    for index in range(done, steps):
+        losses = step(index)
+        if index % _NOTE_EVERY == 0 or index == steps - 1:
+            shown = {name: value.item() for name, value in losses.items()}
+            if not all(map(math.isfinite, shown.values())):
+                raise InputError("the losses must stay finite", f"{shown} at step {index}", "lower the learning rate")
+            if progress is not None:
+                progress.note(", ".join(f"{name} {value:.2f}" for name, value in shown.items()))
+        if progress is not None:
+            progress.advance()
+        now, last = index + 1, index + 1 == steps
+        if work is None:
+            continue
+        if sample is not None and (now % keeping.sample_every == 0 or last):
+            with atomic_directory(work / "samples" / f"step-{now:08d}") as directory:
+                sample(directory)
+        if now % keeping.save_every == 0 or last:
+            training.save(work, now)
+
+
+def chosen_device(device: torch.device | str) -> torch.device:
+    """A device of this machine.
+
+    Raises:
+        InputError: no such device, or none of that kind here.
+    """
+    try:
+        place = torch.device(device)
+        torch.empty(0, device=place)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch without CUDA asserts
+        raise InputError(
+            "training takes a device of this machine",
+            f"{device}: {str(error).splitlines()[0]}",
+            "give cpu, or cuda where a GPU and its torch are",
+        ) from error
+    return place
+
+
+def chosen_precision(precision: str, device: torch.device) -> bool:
+    """Whether to compute in bfloat16.
+
+    Args:
+        precision: ``"bf16"``, ``"fp32"``, or ``"auto"``: bf16 where it is fast.
+        device: of the networks.
+
+    Raises:
+        InputError: another word.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"precision must be {', '.join(PRECISIONS)}", f"{precision!r}", "choose one of them")
+    if precision != "auto":
+        return precision == "bf16"
+    return torch.cuda.is_bf16_supported() if device.type == "cuda" else bf16_is_fast()
+
+
+def _checkpoints(work: Path) -> list[Path]:
+    return sorted(path for path in work.glob("checkpoint-*") if path.is_dir())
