@@ -21,15 +21,16 @@ from smoltolk.speech.units import load_unit_tokenizer
 # Kills itself while the second shard is being written.
 KILLED = """
 import os, signal, sys
-from smoltolk.data import prepare as module
-parts, whole = [], module._encode
-def until_killed(batch):
+from smoltolk.data.encoding import PartEncoder
+from smoltolk.data.prepare import prepare
+parts, whole = [], PartEncoder.encode
+def until_killed(self, batch):
     parts.append(batch)
     if len(parts) == 2:
         os.kill(os.getpid(), signal.SIGKILL)
-    return whole(batch)
-module._encode = until_killed
-module.prepare(*sys.argv[1:], workers=0)
+    return whole(self, batch)
+PartEncoder.encode = until_killed
+prepare(*sys.argv[1:], workers=0)
 """
 
 
@@ -76,7 +77,7 @@ def test_a_kill_and_other_workers_change_no_byte(
 def test_a_second_run_encodes_nothing(
     spoken_corpus: Path, phone_units_dir: Path, shards_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_prepare_part", None)
+    monkeypatch.setattr(module, "encode_part", None)
     assert prepare(spoken_corpus, phone_units_dir, shards_dir, workers=0).num_utterances == 8
 
 

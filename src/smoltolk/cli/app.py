@@ -9,6 +9,7 @@ import typer
 
 from smoltolk.cli import (
     corpus_verbs,
+    inspect_verbs,
     model_verbs,
     shard_verbs,
     speech_verbs,
@@ -56,5 +57,14 @@ def quickstart(
 
 
 # Without a name, their verbs become verbs of the root.
-for verbs in (corpus_verbs, speech_verbs, unit_verbs, vocoder_verbs, shard_verbs, model_verbs, talk_verbs):
+for verbs in (
+    corpus_verbs,
+    speech_verbs,
+    unit_verbs,
+    vocoder_verbs,
+    shard_verbs,
+    inspect_verbs,
+    model_verbs,
+    talk_verbs,
+):
     app.add_typer(verbs.app)

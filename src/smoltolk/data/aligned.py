@@ -119,6 +119,10 @@ class AlignedCorpus:
     def __len__(self) -> int:
         return len(self.num_tokens)
 
+    def is_of(self, utterances: object) -> bool:
+        """Whether it was made of these utterances."""
+        return self._utterances is utterances
+
     def num_words(self, utterance: int) -> int:
         """Words of one utterance, 1 if they are not known."""
         return int(self.word_offsets[utterance + 1] - self.word_offsets[utterance])
