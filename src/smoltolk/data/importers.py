@@ -64,8 +64,7 @@ def import_release(
         files += [Path(text_dir) / f"{split}.{end}" for end in ("bin", "len", "wrds_tms", "wrds_tms_len")]
     wanted = {"release": split, "source": source, "language": language, "files": _sizes(files)}
     items: Iterator[Item] = (
-        (held.id(index), partial(held.utterance, index, source=source, language=language))
-        for index in range(len(held))
+        (held.id(index), partial(held.utterance, index, source=source, language=language)) for index in range(len(held))
     )
     return _write(items, len(held), Path(out_dir), wanted, metadata, utterances_per_part)
 

@@ -21,7 +21,7 @@ from smoltolk.speech.audio import SAMPLE_RATE, load
 from smoltolk.speech.vocoder import Vocoder
 
 Sound = tuple[np.ndarray, int]  # float32 [samples], Hz
-_PIXELS_PER_SECOND, _LEAST_WIDTH, _STRIP_WIDTH = 110, 240, 1200
+_PIXELS_PER_SECOND, _LEAST_WIDTH, _STRIP_WIDTH = 130, 240, 1200
 _WAVE_HEIGHT, _COLUMNS_PER_SECOND = 44, 55
 _SHORTEST_NAMED = 34  # pixels of a box that has room for a word
 
@@ -129,7 +129,7 @@ def _run_box(run: Run) -> _Box:
 def _box(label: str, seconds: tuple[float, float], title: str, predicted: bool) -> _Box:
     start, stop = seconds
     width = max((stop - start) * _PIXELS_PER_SECOND, 2.0)
-    fitting = int(width / 6.2)
+    fitting = int((width - 6) / 6.0)
     if len(label) > fitting:
         label = label[: fitting - 1] + "\u2026" if width >= _SHORTEST_NAMED and fitting > 2 else ""
     return _Box(start * _PIXELS_PER_SECOND, width, label, title, start, stop, predicted)
