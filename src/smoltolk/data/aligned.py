@@ -167,6 +167,28 @@ class AlignedCorpus:
         units = self._utterances.units(utterance)
         return self._tokens[start:stop], token_cuts.tolist(), units, unit_cuts.tolist()
 
+    def parts(self) -> dict[str, np.ndarray]:
+        """Everything that was worked out, as flat arrays: what :mod:`smoltolk.data.mapped` keeps on disk."""
+        numbers = range(len(self))
+        texts = [self._locate(index)[0].encode() for index in numbers]
+        units = [np.asarray(self._utterances.units(index)) for index in numbers]
+        return {
+            "tokens": self._tokens,
+            "token_stops": self.token_stops,
+            "unit_stops": self.unit_stops,
+            "char_stops": self._char_stops,
+            "closes_sentence": self.closes_sentence,
+            "units": _flat(units, np.uint16),
+            "text": np.frombuffer(b"".join(texts), np.uint8),
+            "num_tokens": self.num_tokens,
+            "num_units": self.num_units,
+            "has_words": self.has_words,
+            "word_offsets": self.word_offsets,
+            "token_offsets": self._token_offsets,
+            "unit_offsets": _offsets(np.array([len(part) for part in units], np.int64)),
+            "text_offsets": _offsets(np.array([len(text) for text in texts], np.int64)),
+        }
+
     def _locate(self, index: int) -> tuple[str, np.ndarray]:
         text, words = self._utterances.text(index), self._utterances.words(index)[0]
         return locate_words(text, words) if words else (text, np.array([len(text)]))

@@ -115,7 +115,7 @@ def view_row(source: RowSource, index: int, tokenizer: Any, shards: UnitCorpus) 
         if isinstance(corpus, TextSource) or piece.utterance >= len(shards) or not corpus.is_of(shards):
             found = DocumentView(-1, f"text {piece.utterance}", piece, number < row.num_owned, tuple(runs), (), 0.0)
         else:
-            located = tuple(_located(runs, row.task, piece, corpus, shards))
+            located = tuple(_located(runs, row.task, piece, corpus, shards, source.space))
             words, length = _words(shards, piece.utterance), float(shards.seconds[piece.utterance])
             name = shards.id(piece.utterance)
             found = DocumentView(piece.utterance, name, piece, number < row.num_owned, located, words, length)
@@ -164,11 +164,14 @@ def _runs(row: Row, kinds: np.ndarray, start: int, stop: int, space: IdSpace, to
     return runs
 
 
-def _located(runs: list[Run], task: Task, piece: Piece, corpus: AlignedCorpus, shards: UnitCorpus) -> Iterator[Run]:
+def _located(
+    runs: list[Run], task: Task, piece: Piece, corpus: AlignedCorpus, shards: UnitCorpus, space: IdSpace
+) -> Iterator[Run]:
     """The same runs with their words and times."""
     utterance = piece.utterance
     stops = {kind: _stops(corpus, utterance, kind) for kind in ("text", "speech")}
     frames = np.concatenate([[0], np.cumsum(shards.durations(utterance), dtype=np.int64)])
+    ids = {"text": corpus.tokens(utterance), "speech": corpus.units(utterance) + np.int64(space.speech_offset)}
     words = _words(shards, utterance)
     word = 0 if task is Task.SPEECH else piece.start
     for run in runs:
@@ -181,6 +184,9 @@ def _located(runs: list[Run], task: Task, piece: Piece, corpus: AlignedCorpus, s
         if task is Task.SPEECH:
             word = int(np.searchsorted(own, before, side="right"))
         last = min(int(np.searchsorted(own, after)) + 1, len(own))
+        following = next((other for other in runs if other.start >= run.stop and other.kind in stops), None)
+        if task is Task.INTERLEAVED and following is not None:
+            last = _word_after(last, int(np.searchsorted(own, after, side="right")), following, stops, ids)
         said = words[word:last]
         if run.kind == "speech":
             rate = shards.metadata.frame_rate
@@ -191,6 +197,15 @@ def _located(runs: list[Run], task: Task, piece: Piece, corpus: AlignedCorpus, s
         yield Run(run.kind, run.start, run.stop, run.ids, run.num_predicted, text, said, seconds)
         if task is Task.INTERLEAVED:
             word = last
+
+
+def _word_after(first: int, last: int, following: Run, stops: dict[str, np.ndarray], ids: dict[str, np.ndarray]) -> int:
+    """Where a run ends among words that have nothing in its modality: where the next run's ids begin."""
+    for word in range(first, last + 1):
+        before = int(stops[following.kind][word - 1])
+        if np.array_equal(ids[following.kind][before : before + len(following.ids)], following.ids):
+            return word
+    return first
 
 
 def _stops(corpus: AlignedCorpus, utterance: int, kind: str) -> np.ndarray:
