@@ -62,15 +62,11 @@ class PartEncoder:
     """Encodes parts with one tokenizer, held in memory.
 
     Args:
-        tokenizer_dir: a saved unit tokenizer.
-        device: where it computes; None: where it was made for.
+        tokenizer: on the device where it shall compute.
     """
 
-    def __init__(self, tokenizer_dir: Path | str, device: str | None = None):
-        self._tokenizer: UnitTokenizer = load_unit_tokenizer(tokenizer_dir)
-        if device is not None:
-            self._tokenizer.to(device)
-        self._encoder_seconds = 0.0
+    def __init__(self, tokenizer: UnitTokenizer):
+        self._tokenizer, self._encoder_seconds = tokenizer, 0.0
 
     def __call__(self, job: PartJob) -> PartTimes:
         """Write the shard of one part, whole or not at all."""
@@ -149,7 +145,10 @@ def start_worker(tokenizer_dir: Path, device: str | None, one_thread: bool) -> N
     global _encoder
     if one_thread:
         torch.set_num_threads(1)  # the processors are shared out among the workers
-    _encoder = PartEncoder(tokenizer_dir, device)
+    tokenizer = load_unit_tokenizer(tokenizer_dir)
+    if device is not None:
+        tokenizer.to(device)
+    _encoder = PartEncoder(tokenizer)
 
 
 def encode_part(job: PartJob) -> PartTimes:
