@@ -32,8 +32,8 @@ from rich.table import Table
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.aligned import AlignedCorpus
+from smoltolk.data.disk_corpus import DiskCorpus, IndexWriter
 from smoltolk.data.interleave import SpanLengths
-from smoltolk.data.mapped import IndexWriter, MappedCorpus
 from smoltolk.data.mixture import Stream, Task
 from smoltolk.data.rows import RowSource
 from smoltolk.model.ids import IdSpace
@@ -207,7 +207,7 @@ def peak_mb() -> float:
 def open_index(directory: str) -> None:
     """What the child process does."""
     before, start = peak_mb(), time.monotonic()
-    corpus = MappedCorpus(directory, None)  # interleaving needs no tokenizer, and transformers no memory here
+    corpus = DiskCorpus(directory, None)  # interleaving needs no tokenizer, and transformers no memory here
     size = len(VOCABULARY) + 1
     space = IdSpace(size + 3, NUM_UNITS, begin_prompt=size, end_prompt=size + 1, switch=size + 2, eos_text=0)
     source = RowSource([Stream(Task.INTERLEAVED, corpus)], space, seed=0)

@@ -160,15 +160,15 @@ class AlignedCorpus:
         Returns:
             tokens, n places among the tokens, units, n places among the units.
         """
-        places = borders + (self.word_offsets[utterance] - 1)
-        token_cuts, unit_cuts = self.token_stops[places], self.unit_stops[places]
+        words = slice(*self.word_offsets[utterance : utterance + 2].tolist())
+        token_cuts, unit_cuts = self.token_stops[words][borders - 1], self.unit_stops[words][borders - 1]
         token_cuts[borders == 0] = unit_cuts[borders == 0] = 0
-        start, stop = self._token_offsets[utterance], self._token_offsets[utterance + 1]
+        start, stop = self._token_offsets[utterance : utterance + 2].tolist()
         units = self._utterances.units(utterance)
         return self._tokens[start:stop], token_cuts.tolist(), units, unit_cuts.tolist()
 
     def parts(self) -> dict[str, np.ndarray]:
-        """Everything that was worked out, as flat arrays: what :mod:`smoltolk.data.mapped` keeps on disk."""
+        """Everything that was worked out, as flat arrays: what :mod:`smoltolk.data.disk_corpus` keeps on disk."""
         numbers = range(len(self))
         texts = [self._locate(index)[0].encode() for index in numbers]
         units = [np.asarray(self._utterances.units(index)) for index in numbers]

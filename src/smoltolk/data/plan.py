@@ -19,7 +19,7 @@ from smoltolk.data.interleave import SpanLengths
 from smoltolk.data.mixture import Piece, Task
 from smoltolk.data.packing import cut, fill_rows
 
-_CHUNK = 1_000_000  # utterances whose numbers are in memory as they are being worked on
+_CHUNK = 200_000  # utterances whose numbers are in memory as they are being worked on
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +106,15 @@ def plan_rows(
     longest = row_length
     if prompted_length is not None and task in (Task.RECOGNITION, Task.SYNTHESIS):
         longest = min(prompted_length, row_length)
-    tables: list[np.ndarray] = []
+    columns: list[list[np.ndarray]] = [[], [], [], []]
     for first in range(0, len(corpus), _CHUNK):
-        tables += _pieces(task, corpus, first, min(first + _CHUNK, len(corpus)), longest, cost)
-    if task in (Task.RECOGNITION, Task.SYNTHESIS):
-        # Cut off, they would lose the very side that is asked for.
-        tables = [table[:, table[3] <= row_length] for table in tables]
-    num_pieces = sum(table.shape[1] for table in tables)
+        for pieces in _pieces(task, corpus, first, min(first + _CHUNK, len(corpus)), longest, cost):
+            if task in (Task.RECOGNITION, Task.SYNTHESIS):
+                # Cut off, they would lose the very side that is asked for.
+                pieces = pieces[:, pieces[3] <= row_length]
+            for column, part in zip(columns, pieces, strict=True):
+                column.append(part.copy())
+    num_pieces = sum(map(len, columns[0]))
     if num_pieces == 0:
         raise InputError(
             f"the task {task} needs utterances with {cost.needs} that fit a row of {row_length} ids",
@@ -121,14 +123,11 @@ def plan_rows(
         )
     order = np.arange(num_pieces, dtype=np.int32)
     generator(seed, "pieces").shuffle(order)
+    # One column after another, each freed in its turn: with ten million utterances each takes 40 MB.
+    utterance, start, stop, lengths = (np.concatenate(columns.pop(0))[order] for _ in range(4))
+    del order
     used = np.zeros(len(corpus), bool)
-    columns = []
-    for place in range(4):  # one by one: with ten million utterances each takes 40 MB
-        column = np.concatenate([table[place] for table in tables])
-        if place == 0:
-            used[column] = True
-        columns.append(column[order])
-    utterance, start, stop, lengths = columns
+    used[utterance] = True
     return Plan(
         utterance=utterance,
         start=start,

@@ -9,8 +9,8 @@ import pytest
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.aligned import AlignedCorpus
+from smoltolk.data.disk_corpus import DiskArray, DiskCorpus, IndexWriter, index_shards
 from smoltolk.data.interleave import SpanLengths
-from smoltolk.data.mapped import IndexWriter, MappedCorpus, index_shards
 from smoltolk.data.mixture import Stream, Task
 from smoltolk.data.rows import RowSettings, RowSource
 from smoltolk.data.shards import UnitCorpus
@@ -27,11 +27,11 @@ def test_rows_from_disk_are_those_from_memory(
     with IndexWriter(tmp_path) as writer:
         for part in (slice(0, 13), slice(13, 14), slice(14, None)):
             writer.add(make_corpus(both._utterances.items[part]))  # type: ignore[attr-defined]
-    mapped = MappedCorpus(tmp_path, tokenizer)
-    assert len(mapped) == 32 and mapped.text(31) == "ein Café" and mapped.text(3, 1, 2) == both.text(3, 1, 2)
+    held = DiskCorpus(tmp_path, tokenizer)
+    assert len(held) == 32 and held.text(31) == "ein Café" and held.text(3, 1, 2) == both.text(3, 1, 2)
     sources = [
         RowSource([Stream(task, corpus) for task in Task], space, seed=0, settings=SETTINGS)  # type: ignore[arg-type]
-        for corpus in (both, mapped, pickle.loads(pickle.dumps(mapped)))  # noqa: S301
+        for corpus in (both, held, pickle.loads(pickle.dumps(held)))  # noqa: S301
     ]
     for index in range(60):
         rows = [source.row(index) for source in sources]
@@ -41,13 +41,24 @@ def test_rows_from_disk_are_those_from_memory(
 
 
 def test_shards_are_indexed_once(unit_corpus: UnitCorpus, shards_dir: Path, tokenizer: object, tmp_path: Path) -> None:
-    mapped = index_shards(shards_dir, tokenizer, tmp_path / "index")
+    held = index_shards(shards_dir, tokenizer, tmp_path / "index")
     whole = AlignedCorpus(unit_corpus, tokenizer, unit_corpus.metadata.frame_rate)
     assert all(
-        np.array_equal(getattr(mapped, n), getattr(whole, n)) for n in ("token_stops", "unit_stops", "word_offsets")
+        np.array_equal(getattr(held, n), getattr(whole, n)) for n in ("token_stops", "unit_stops", "word_offsets")
     )
     before = (tmp_path / "index" / "tokens.bin").stat().st_mtime_ns
     index_shards(shards_dir, tokenizer, tmp_path / "index")
     assert (tmp_path / "index" / "tokens.bin").stat().st_mtime_ns == before
     with pytest.raises(InputError, match="belongs to its shards and its tokenizer"):
         index_shards(shards_dir / "part-00000.parquet", tokenizer, tmp_path / "index")
+
+
+def test_an_array_on_disk_is_indexed_like_one_in_memory(tmp_path: Path) -> None:
+    numbers = np.arange(10, dtype=np.int32) ** 2
+    numbers.tofile(tmp_path / "numbers.bin")
+    disk = DiskArray(tmp_path / "numbers.bin", np.int32)
+    assert len(disk) == 10 and disk[3] == 9 and disk[-1] == 81 and disk[np.int64(2)] == 4
+    for key in (slice(2, 5), slice(None), slice(-3, None), slice(5, 2), slice(1, 9, 3), np.array([7, 1]), numbers > 9):
+        assert disk[key].tolist() == numbers[key].tolist()
+    with pytest.raises(IndexError, match="number 10 of 10"):
+        disk[10]

@@ -1,12 +1,14 @@
-"""An aligned corpus on disk: made once, shard by shard, then read through the page cache.
+"""An aligned corpus on disk: made once, shard by shard, then read utterance by utterance.
 
-For corpora whose units and tokens do not fit into memory. All processes of a machine share one copy of its pages, and
-the system drops them when memory is short.
+For corpora whose units and tokens do not fit into memory. Files are read, not mapped: mapped pages would count as the
+memory of every process that has touched them, and random rows touch them all. The system keeps one copy of them for
+all processes as long as there is room.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
@@ -34,7 +36,7 @@ _EACH = {"num_tokens": np.int32, "num_units": np.int32, "has_words": np.bool_}
 _OFFSETS = ("word_offsets", "token_offsets", "unit_offsets", "text_offsets")
 
 
-def index_shards(shards_dir: Path | str, tokenizer: Any, index_dir: Path | str) -> MappedCorpus:
+def index_shards(shards_dir: Path | str, tokenizer: Any, index_dir: Path | str) -> DiskCorpus:
     """Align the shards of a directory and keep the result on disk; what is already there is opened.
 
     Args:
@@ -68,7 +70,7 @@ def index_shards(shards_dir: Path | str, tokenizer: Any, index_dir: Path | str) 
             f"{index_dir} was made of others",
             "delete it, or name another directory",
         )
-    return MappedCorpus(index_dir, tokenizer)
+    return DiskCorpus(index_dir, tokenizer)
 
 
 class IndexWriter(ExitStack):
@@ -106,8 +108,48 @@ class IndexWriter(ExitStack):
         self._files[name].write(np.ascontiguousarray(array).tobytes())
 
 
-class MappedCorpus(AlignedCorpus):
-    """An aligned corpus whose arrays stay on disk; picklable, a worker maps the files again.
+class DiskArray:
+    """A file of numbers that reads what is asked for, and nothing else.
+
+    Args:
+        path: raw numbers.
+        kind: their dtype.
+    """
+
+    def __init__(self, path: Path, kind: Any):
+        self._path, self.dtype = path, np.dtype(kind)
+        self._size = path.stat().st_size // self.dtype.itemsize
+        self._file = path.open("rb", buffering=0)
+
+    def __reduce__(self) -> tuple[type, tuple[Path, Any]]:
+        return type(self), (self._path, self.dtype)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.fromfile(self._path, self.dtype).astype(self.dtype if dtype is None else dtype, copy=False)
+
+    def __getitem__(self, key: Any) -> Any:
+        """A number, a slice as a new array; any other index reads the whole file."""
+        if isinstance(key, slice):
+            start, stop, step = key.indices(self._size)
+            found = self._read(start, max(0, stop - start))
+            return found if step == 1 else found[::step]
+        if isinstance(key, int | np.integer):
+            if not -self._size <= key < self._size:
+                raise IndexError(f"number {key} of {self._size}")
+            return self._read(int(key) % self._size, 1)[0]
+        return np.asarray(self)[key]
+
+    def _read(self, start: int, count: int) -> np.ndarray:
+        size = self.dtype.itemsize
+        held = bytearray(os.pread(self._file.fileno(), count * size, start * size))
+        return np.frombuffer(held, self.dtype)
+
+
+class DiskCorpus(AlignedCorpus):
+    """An aligned corpus whose arrays stay on disk; picklable, a worker opens the files again.
 
     Args:
         directory: of the index.
@@ -116,33 +158,29 @@ class MappedCorpus(AlignedCorpus):
 
     def __init__(self, directory: Path | str, tokenizer: Any):
         self._directory, self._tokenizer = Path(directory), tokenizer
-        held = {name: self._map(name, kind) for name, kind in (*_FLAT.items(), *_EACH.items())}
-        offsets = {name: self._map(name, np.int64) for name in _OFFSETS}
+        kinds = {**_FLAT, **_EACH, **dict.fromkeys(_OFFSETS, np.int64)}
+        held: dict[str, Any] = {name: DiskArray(self._directory / f"{name}.bin", kind) for name, kind in kinds.items()}
         self.has_words, self.num_tokens, self.num_units = held["has_words"], held["num_tokens"], held["num_units"]
-        self.word_offsets, self._token_offsets = offsets["word_offsets"], offsets["token_offsets"]
+        self.word_offsets, self._token_offsets = held["word_offsets"], held["token_offsets"]
         self.token_stops, self.unit_stops = held["token_stops"], held["unit_stops"]
         self.closes_sentence, self._char_stops, self._tokens = (
             held[name] for name in ("closes_sentence", "char_stops", "tokens")
         )
-        self._utterances = _MappedUnits(held["units"], offsets["unit_offsets"])  # type: ignore[assignment]
-        self._text, self._text_offsets = held["text"], offsets["text_offsets"]
+        self._utterances = _DiskUnits(held["units"], held["unit_offsets"])  # type: ignore[assignment]
+        self._text, self._text_offsets = held["text"], held["text_offsets"]
 
     def __reduce__(self) -> tuple[type, tuple[Path, Any]]:
         return type(self), (self._directory, self._tokenizer)
 
-    def _map(self, name: str, kind: Any) -> np.ndarray:
-        path = self._directory / f"{name}.bin"
-        return np.memmap(path, kind, "r") if path.stat().st_size else np.zeros(0, kind)
-
     def _locate(self, index: int) -> tuple[str, np.ndarray]:
-        start, stop = self._text_offsets[index], self._text_offsets[index + 1]
-        words = slice(self.word_offsets[index], self.word_offsets[index + 1])
+        start, stop = self._text_offsets[index : index + 2].tolist()
+        words = slice(*self.word_offsets[index : index + 2].tolist())
         return self._text[start:stop].tobytes().decode(), self._char_stops[words]
 
 
-class _MappedUnits:
-    def __init__(self, flat: np.ndarray, offsets: np.ndarray):
+class _DiskUnits:
+    def __init__(self, flat: DiskArray, offsets: DiskArray):
         self._flat, self._offsets = flat, offsets
 
     def units(self, index: int) -> np.ndarray:
-        return self._flat[self._offsets[index] : self._offsets[index + 1]]
+        return self._flat[slice(*self._offsets[index : index + 2].tolist())]
