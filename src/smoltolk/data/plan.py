@@ -106,15 +106,19 @@ def plan_rows(
     longest = row_length
     if prompted_length is not None and task in (Task.RECOGNITION, Task.SYNTHESIS):
         longest = min(prompted_length, row_length)
-    columns: list[list[np.ndarray]] = [[], [], [], []]
+    # Whole utterances first, in columns of the full length from the start: with ten million utterances each takes
+    # 40 MB, and many small arrays would leave as much again in holes.
+    columns, count, long = [np.empty(len(corpus), np.int32) for _ in range(4)], 0, []
     for first in range(0, len(corpus), _CHUNK):
-        for pieces in _pieces(task, corpus, first, min(first + _CHUNK, len(corpus)), longest, cost):
-            if task in (Task.RECOGNITION, Task.SYNTHESIS):
-                # Cut off, they would lose the very side that is asked for.
-                pieces = pieces[:, pieces[3] <= row_length]
-            for column, part in zip(columns, pieces, strict=True):
-                column.append(part.copy())
-    num_pieces = sum(map(len, columns[0]))
+        whole, cut_up = _pieces(task, corpus, first, min(first + _CHUNK, len(corpus)), longest, cost)
+        for column, values in zip(columns, whole, strict=True):
+            column[count : count + len(values)] = values
+        count += whole.shape[1]
+        long += cut_up
+    if task in (Task.RECOGNITION, Task.SYNTHESIS):
+        # Cut off, they would lose the very side that is asked for.
+        long = [pieces[:, pieces[3] <= row_length] for pieces in long]
+    num_pieces = count + sum(pieces.shape[1] for pieces in long)
     if num_pieces == 0:
         raise InputError(
             f"the task {task} needs utterances with {cost.needs} that fit a row of {row_length} ids",
@@ -123,8 +127,9 @@ def plan_rows(
         )
     order = np.arange(num_pieces, dtype=np.int32)
     generator(seed, "pieces").shuffle(order)
-    # One column after another, each freed in its turn: with ten million utterances each takes 40 MB.
-    utterance, start, stop, lengths = (np.concatenate(columns.pop(0))[order] for _ in range(4))
+    utterance, start, stop, lengths = (
+        np.concatenate([columns.pop(0)[:count], *(pieces[place] for pieces in long)])[order] for place in range(4)
+    )
     del order
     used = np.zeros(len(corpus), bool)
     used[utterance] = True
@@ -138,18 +143,23 @@ def plan_rows(
     )
 
 
-def _pieces(task: Task, corpus: AlignedCorpus, first: int, last: int, longest: int, cost: _Cost) -> list[np.ndarray]:
-    """Pieces of the utterances ``first .. last``: int32 ``[4, n]`` each, (utterance, start, stop, length)."""
+def _pieces(
+    task: Task, corpus: AlignedCorpus, first: int, last: int, longest: int, cost: _Cost
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Of the utterances ``first .. last`` those that fit, and the pieces of those that do not.
+
+    Returns:
+        int32 ``[4, n]`` each: utterance, start, stop, length.
+    """
     num_units, num_tokens = corpus.num_units[first:last], corpus.num_tokens[first:last]
     num_words = np.diff(corpus.word_offsets[first : last + 1])
     usable = _usable(task, num_units, num_tokens, corpus.has_words[first:last])
-    whole = np.ceil(cost.unit * num_units + cost.token * num_tokens + cost.word * num_words)
-    fits = whole + cost.fixed <= longest
-    short = np.flatnonzero(usable & fits)
+    size = np.ceil(cost.unit * num_units + cost.token * num_tokens + cost.word * num_words) + cost.fixed
+    short = np.flatnonzero(usable & (size <= longest))
     stop = num_units if task is Task.SPEECH else num_words
-    pieces = np.stack([short + first, 0 * short, stop[short], whole[short].astype(np.int64) + cost.fixed])
-    long = (np.flatnonzero(usable & ~fits) + first).tolist()
-    return [pieces.astype(np.int32), *(_cut_utterance(task, corpus, index, longest, cost) for index in long)]
+    whole = np.stack([short + first, 0 * short, stop[short], size[short].astype(np.int64)]).astype(np.int32)
+    long = (np.flatnonzero(usable & (size > longest)) + first).tolist()
+    return whole, [_cut_utterance(task, corpus, index, longest, cost) for index in long]
 
 
 def _usable(task: Task, num_units: np.ndarray, num_tokens: np.ndarray, has_words: np.ndarray) -> np.ndarray:
