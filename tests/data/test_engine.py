@@ -15,8 +15,6 @@ import os, sys
 from smoltolk.common.errors import WorkerError
 from smoltolk.data.engine import Engine, spread
 from smoltolk.data.prepare import prepare
-import ray
-ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
 corpus, units, out = sys.argv[1:]
 print(prepare(corpus, units, out, workers=2, engine=Engine.RAY).num_utterances)
 try:

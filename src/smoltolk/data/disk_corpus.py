@@ -49,17 +49,18 @@ def index_shards(shards_dir: Path | str, tokenizer: Any, index_dir: Path | str) 
         InputError: a shard that breaks the rules, or ``index_dir`` is of other shards or another tokenizer.
     """
     paths, index_dir = shard_paths(shards_dir), Path(index_dir)
+    fingerprint = read_shard_metadata(paths[0]).fingerprint
     wanted = {
         "version": _VERSION,
         "tokenizer": hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest(),
-        "fingerprint": read_shard_metadata(paths[0]).fingerprint,
+        "fingerprint": fingerprint,
         "shards": {path.name: path.stat().st_size for path in paths},
     }
     if not index_dir.exists():
         with atomic_directory(index_dir) as directory:
             with IndexWriter(directory) as writer, bar(f"index of {len(paths)} shards", len(paths), "shards") as done:
                 for path in paths:
-                    units = read_shards(path, fingerprint=wanted["fingerprint"])
+                    units = read_shards(path, fingerprint=fingerprint)
                     writer.add(AlignedCorpus(units, tokenizer, units.metadata.frame_rate))
                     done.advance()
             write_json(directory / "index.json", wanted)

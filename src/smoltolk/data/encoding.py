@@ -1,6 +1,6 @@
 """One part of a spoken corpus -> one shard: what a worker does.
 
-Recordings are read by a thread of their own while the encoder works on those before, so that the encoder, which on a
+Recordings are read by threads of their own while the encoder works on those before, so that the encoder, which on a
 GPU is the expensive part, does not wait for files.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from smoltolk.speech.units import Units, UnitTokenizer, load_unit_tokenizer
 # What goes through the encoder together, and lies in memory twice (once being read): this many recordings or seconds,
 # whichever is less. One recording alone may be longer.
 BATCH_RECORDINGS, BATCH_SECONDS = 16, 600.0
+_READERS = 4  # threads; decoding and resampling release Python's lock
 _encoder: PartEncoder | None = None  # of this worker process
 
 Loaded = list[tuple[Utterance, "np.ndarray | str"]]
@@ -107,15 +108,13 @@ class PartEncoder:
             return str(error)
 
     def _read_ahead(self, groups: Iterator[list[Utterance]]) -> Iterator[Loaded]:
-        with ThreadPoolExecutor(1) as reader:
-            coming: Future[Loaded] | None = None
+        with ThreadPoolExecutor(_READERS) as readers:
+            coming: list[tuple[Utterance, Future[np.ndarray | str]]] | None = None
             for group in itertools.chain(groups, [None]):
-                ready, coming = coming, None if group is None else reader.submit(self._read, group)
+                ready = coming
+                coming = None if group is None else [(one, readers.submit(self._waveform, one)) for one in group]
                 if ready is not None:
-                    yield ready.result()
-
-    def _read(self, group: Sequence[Utterance]) -> Loaded:
-        return [(utterance, self._waveform(utterance)) for utterance in group]
+                    yield [(utterance, waveform.result()) for utterance, waveform in ready]
 
     def _waveform(self, utterance: Utterance) -> np.ndarray | str:
         if utterance.audio is None:
