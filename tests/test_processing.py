@@ -183,7 +183,7 @@ def test_several_codebooks(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -
     assert rows[2][0].units[:1].tolist() == frames[:1].tolist()
     with pytest.raises(InputError, match=r"integers \[n, 3\]"):
         processor([np.array([1, 2, 3])])
-    with pytest.raises(InputError, match="12 units .*, a model of 3 x 12"):
+    with pytest.raises(InputError, match=r"12 units .*, a model of 3 x 12"):
         SmolTolkProcessor(tokenizer, model.config.id_space, EnergyUnits())
 
 

@@ -54,3 +54,14 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
     while any(alive(child) for child in children) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(alive(child) for child in children)
+
+
+def test_only_named_files_go_where_a_directory_is_shared(tmp_path: Path) -> None:
+    for name in ("a.parquet", "b.parquet", "a.parquet.part"):
+        (tmp_path / f".tmp-999999999-{name}").write_text("half")
+    remove_leftovers(tmp_path, ["a.parquet", "c.parquet"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".tmp-999999999-a.parquet.part",
+        ".tmp-999999999-b.parquet",
+    ]
+    remove_leftovers(tmp_path / "nowhere", ["a.parquet"])

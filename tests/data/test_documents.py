@@ -85,3 +85,20 @@ def test_a_border_hides_what_came_before_it():
     ids = np.array([[EOS_SPEECH, 12, 9, 11]])
     assert next_is_speech(ids, SPACE).tolist() == [[True, True, False, True]]
     assert next_is_speech(ids, SPACE, np.array([[0, 0, 1, 1]])).tolist() == [[True, True, True, True]]
+
+
+_runs_st = st.lists(st.tuples(st.booleans(), st.lists(st.integers(0, 4), max_size=3)), max_size=8)
+
+
+@given(_runs_st, st.booleans())
+@settings(max_examples=200, deadline=None)
+def test_runs_in_one_step_are_runs_one_by_one(runs, predict_switch):
+    whole = Document(SPACE, predict_switch=predict_switch).runs([(s, np.array(ids, np.int32)) for s, ids in runs])
+    parts = Document(SPACE, predict_switch=predict_switch)
+    for is_speech, ids in runs:
+        if ids and parts.next_is_speech not in (None, is_speech):
+            parts.switch()
+        if ids:
+            (parts.speech if is_speech else parts.text)(ids)
+    assert np.array_equal(whole.input_ids, parts.input_ids) and np.array_equal(whole.labels, parts.labels)
+    assert whole.next_is_speech == parts.next_is_speech and len(whole) == len(parts)

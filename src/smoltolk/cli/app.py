@@ -10,6 +10,7 @@ import typer
 from smoltolk.cli import (
     convert_verbs,
     corpus_verbs,
+    inspect_verbs,
     model_verbs,
     shard_verbs,
     speech_verbs,
@@ -63,6 +64,7 @@ for verbs in (
     unit_verbs,
     vocoder_verbs,
     shard_verbs,
+    inspect_verbs,
     model_verbs,
     convert_verbs,
     talk_verbs,

@@ -6,7 +6,13 @@ import importlib
 from types import ModuleType
 
 # One line per extra: the module whose absence is noticed -> the extra that brings it.
-_EXTRAS = {"espeakng_loader": "tts", "pocketsphinx": "judge", "lhotse": "corpora", "datasets": "text"}
+_EXTRAS = {
+    "espeakng_loader": "tts",
+    "pocketsphinx": "judge",
+    "lhotse": "corpora",
+    "datasets": "text",
+    "ray": "ray",
+}
 
 
 class SmolTolkError(Exception):

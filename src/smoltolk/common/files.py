@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,13 +47,20 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def remove_leftovers(directory: Path | str) -> None:
+def remove_leftovers(directory: Path | str, names: Collection[str] | None = None) -> None:
     """Delete what killed processes left in ``directory`` (not deeper) under a temporary name.
 
     Files of other processes that still live are kept: two runs side by side do not disturb each other.
+
+    Args:
+        directory: may not exist.
+        names: of the files that were being written; None: any. Whoever shares a directory with other machines, whose
+            processes cannot be seen, names his own files.
     """
-    for path in Path(directory).glob(".tmp-*"):
-        pid = path.name.split("-")[1]
+    for path in Path(directory).glob(".tmp-*-*"):
+        _, pid, name = path.name.split("-", 2)
+        if names is not None and name not in names:
+            continue
         if pid.isdigit() and int(pid) != os.getpid() and _alive(int(pid)):
             continue
         if path.is_dir():

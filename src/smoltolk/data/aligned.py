@@ -119,6 +119,10 @@ class AlignedCorpus:
     def __len__(self) -> int:
         return len(self.num_tokens)
 
+    def is_of(self, utterances: object) -> bool:
+        """Whether it was made of these utterances."""
+        return self._utterances is utterances
+
     def num_words(self, utterance: int) -> int:
         """Words of one utterance, 1 if they are not known."""
         return int(self.word_offsets[utterance + 1] - self.word_offsets[utterance])
@@ -156,12 +160,34 @@ class AlignedCorpus:
         Returns:
             tokens, n places among the tokens, units, n places among the units.
         """
-        places = borders + (self.word_offsets[utterance] - 1)
-        token_cuts, unit_cuts = self.token_stops[places], self.unit_stops[places]
+        words = slice(*self.word_offsets[utterance : utterance + 2].tolist())
+        token_cuts, unit_cuts = self.token_stops[words][borders - 1], self.unit_stops[words][borders - 1]
         token_cuts[borders == 0] = unit_cuts[borders == 0] = 0
-        start, stop = self._token_offsets[utterance], self._token_offsets[utterance + 1]
+        start, stop = self._token_offsets[utterance : utterance + 2].tolist()
         units = self._utterances.units(utterance)
         return self._tokens[start:stop], token_cuts.tolist(), units, unit_cuts.tolist()
+
+    def parts(self) -> dict[str, np.ndarray]:
+        """Everything that was worked out, as flat arrays: what :mod:`smoltolk.data.disk_corpus` keeps on disk."""
+        numbers = range(len(self))
+        texts = [self._locate(index)[0].encode() for index in numbers]
+        units = [np.asarray(self._utterances.units(index)) for index in numbers]
+        return {
+            "tokens": self._tokens,
+            "token_stops": self.token_stops,
+            "unit_stops": self.unit_stops,
+            "char_stops": self._char_stops,
+            "closes_sentence": self.closes_sentence,
+            "units": _flat(units, np.uint16),
+            "text": np.frombuffer(b"".join(texts), np.uint8),
+            "num_tokens": self.num_tokens,
+            "num_units": self.num_units,
+            "has_words": self.has_words,
+            "word_offsets": self.word_offsets,
+            "token_offsets": self._token_offsets,
+            "unit_offsets": _offsets(np.array([len(part) for part in units], np.int64)),
+            "text_offsets": _offsets(np.array([len(text) for text in texts], np.int64)),
+        }
 
     def _locate(self, index: int) -> tuple[str, np.ndarray]:
         text, words = self._utterances.text(index), self._utterances.words(index)[0]

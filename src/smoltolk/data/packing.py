@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 import numpy as np
 
 
@@ -16,11 +18,13 @@ def fill_rows(lengths: np.ndarray, row_length: int, minimum: int) -> np.ndarray:
     Returns:
         int64 ``[R + 1]``, from 0 to P: row r has the documents ``rows[r] .. rows[r + 1]``, at least one.
     """
-    before = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    following = np.searchsorted(before, before + row_length - minimum, side="right").tolist()
-    rows = [0]
-    while rows[-1] < len(lengths):
-        rows.append(max(following[rows[-1]], rows[-1] + 1))
+    before = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=before[1:])
+    rows = array("q", [0])  # not a list: there may be millions
+    while (first := rows[-1]) < len(lengths):
+        # Documents that begin while there is room, the first in any case.
+        room = before[first] + row_length - minimum
+        rows.append(max(int(np.searchsorted(before[:-1], room, side="right")), first + 1))
     return np.array(rows, np.int64)
 
 

@@ -19,6 +19,8 @@ from smoltolk.data.interleave import SpanLengths
 from smoltolk.data.mixture import Piece, Task
 from smoltolk.data.packing import cut, fill_rows
 
+_CHUNK = 200_000  # utterances whose numbers are in memory as they are being worked on
+
 
 @dataclass(frozen=True, slots=True)
 class _Cost:
@@ -48,8 +50,8 @@ class Plan:
     """Pieces, and the rows that own them.
 
     Attributes:
-        utterance, start, stop: int64 ``[P]``, the pieces (see :class:`~smoltolk.data.mixture.Piece`).
-        lengths: int64 ``[P]`` ids of each piece's document; for interleaved ones, what is expected.
+        utterance, start, stop: int32 ``[P]``, the pieces (see :class:`~smoltolk.data.mixture.Piece`).
+        lengths: int32 ``[P]`` ids of each piece's document; for interleaved ones, what is expected.
         rows: int64 ``[R + 1]``; row r owns the pieces ``rows[r] .. rows[r + 1]``.
         num_left_out: utterances of which the task uses nothing: without words, text or units, or longer
             than a row where they cannot be cut.
@@ -103,51 +105,78 @@ def plan_rows(
         InputError: the corpus has nothing for this task.
     """
     cost = _cost(task, spans, tail)
-    usable = _usable(task, corpus)
-    num_words = np.diff(corpus.word_offsets)
-    whole = np.ceil(cost.unit * corpus.num_units + cost.token * corpus.num_tokens + cost.word * num_words)
     longest = row_length
     if prompted_length is not None and task in (Task.RECOGNITION, Task.SYNTHESIS):
         longest = min(prompted_length, row_length)
-    fits = whole + cost.fixed <= longest
-    short = np.flatnonzero(usable & fits)
-    stop = corpus.num_units if task is Task.SPEECH else num_words
-    tables = [np.stack([short, 0 * short, stop[short], whole[short].astype(np.int64) + cost.fixed], axis=1)]
-    tables += [_cut_utterance(task, corpus, index, longest, cost) for index in np.flatnonzero(usable & ~fits).tolist()]
-    table = np.concatenate(tables)
+    # Whole utterances first, in columns of the full length from the start: with ten million utterances each takes
+    # 40 MB, and many small arrays would leave as much again in holes.
+    columns, count, long = [np.empty(len(corpus), np.int32) for _ in range(4)], 0, []
+    for first in range(0, len(corpus), _CHUNK):
+        whole, cut_up = _pieces(task, corpus, first, min(first + _CHUNK, len(corpus)), longest, cost)
+        for column, values in zip(columns, whole, strict=True):
+            column[count : count + len(values)] = values
+        count += whole.shape[1]
+        long += cut_up
     if task in (Task.RECOGNITION, Task.SYNTHESIS):
         # Cut off, they would lose the very side that is asked for.
-        table = table[table[:, 3] <= row_length]
-    if len(table) == 0:
+        long = [pieces[:, pieces[3] <= row_length] for pieces in long]
+    num_pieces = count + sum(pieces.shape[1] for pieces in long)
+    if num_pieces == 0:
         raise InputError(
             f"the task {task} needs utterances with {cost.needs} that fit a row of {row_length} ids",
             f"none among {len(corpus)} utterances",
             "give longer rows or another corpus, or leave out this task",
         )
-    table = generator(seed, "pieces").permutation(table)
+    order = np.arange(num_pieces, dtype=np.int32)
+    generator(seed, "pieces").shuffle(order)
+    utterance, start, stop, lengths = (
+        np.concatenate([columns.pop(0)[:count], *(pieces[place] for pieces in long)])[order] for place in range(4)
+    )
+    del order
+    used = np.zeros(len(corpus), bool)
+    used[utterance] = True
     return Plan(
-        utterance=table[:, 0],
-        start=table[:, 1],
-        stop=table[:, 2],
-        lengths=table[:, 3],
-        rows=fill_rows(table[:, 3], row_length, minimum),
-        num_left_out=len(corpus) - len(np.unique(table[:, 0])),
+        utterance=utterance,
+        start=start,
+        stop=stop,
+        lengths=lengths,
+        rows=fill_rows(lengths, row_length, minimum),
+        num_left_out=len(corpus) - int(used.sum()),
     )
 
 
-def _usable(task: Task, corpus: AlignedCorpus) -> np.ndarray:
-    usable = np.ones(len(corpus), bool)
+def _pieces(
+    task: Task, corpus: AlignedCorpus, first: int, last: int, longest: int, cost: _Cost
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Of the utterances ``first .. last`` those that fit, and the pieces of those that do not.
+
+    Returns:
+        int32 ``[4, n]`` each: utterance, start, stop, length.
+    """
+    num_units, num_tokens = corpus.num_units[first:last], corpus.num_tokens[first:last]
+    num_words = np.diff(corpus.word_offsets[first : last + 1])
+    usable = _usable(task, num_units, num_tokens, corpus.has_words[first:last])
+    size = np.ceil(cost.unit * num_units + cost.token * num_tokens + cost.word * num_words) + cost.fixed
+    short = np.flatnonzero(usable & (size <= longest))
+    stop = num_units if task is Task.SPEECH else num_words
+    whole = np.stack([short + first, 0 * short, stop[short], size[short].astype(np.int64)]).astype(np.int32)
+    long = (np.flatnonzero(usable & (size > longest)) + first).tolist()
+    return whole, [_cut_utterance(task, corpus, index, longest, cost) for index in long]
+
+
+def _usable(task: Task, num_units: np.ndarray, num_tokens: np.ndarray, has_words: np.ndarray) -> np.ndarray:
+    usable = np.ones(len(num_units), bool)
     if task in (Task.TEXT, Task.RECOGNITION, Task.SYNTHESIS):
-        usable &= corpus.num_tokens > 0
+        usable &= num_tokens > 0
     if task in (Task.SPEECH, Task.RECOGNITION, Task.SYNTHESIS):
-        usable &= corpus.num_units > 0
+        usable &= num_units > 0
     if task is Task.INTERLEAVED:
-        usable &= corpus.has_words & (corpus.num_tokens + corpus.num_units > 0)
+        usable &= has_words & (num_tokens + num_units > 0)
     return usable
 
 
 def _cut_utterance(task: Task, corpus: AlignedCorpus, utterance: int, row_length: int, cost: _Cost) -> np.ndarray:
-    """The pieces of an utterance longer than a row: int64 [pieces, 4], (utterance, start, stop, length)."""
+    """The pieces of an utterance longer than a row: int32 ``[4, pieces]``, (utterance, start, stop, length)."""
     words = slice(corpus.word_offsets[utterance], corpus.word_offsets[utterance + 1])
     closes, unit_stops = corpus.closes_sentence[words], corpus.unit_stops[words]
     tokens = np.diff(corpus.token_stops[words], prepend=0)
@@ -169,5 +198,5 @@ def _cut_utterance(task: Task, corpus: AlignedCorpus, utterance: int, row_length
     else:
         keep = (has_units | (cost.unit == 0)) & (has_tokens | (cost.token == 0))
     lengths = np.ceil(np.add.reduceat(costs, borders[:-1])) + cost.fixed
-    table = np.stack([np.full(len(keep), utterance), borders[:-1], borders[1:], lengths], axis=1)
-    return table[keep].astype(np.int64)
+    table = np.stack([np.full(len(keep), utterance), borders[:-1], borders[1:], lengths])
+    return table[:, keep].astype(np.int32)

@@ -2,196 +2,140 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-import pyarrow.parquet as pq
-import torch
-
-from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.common.files import read_json, read_jsonl, remove_leftovers, write_json, write_jsonl
+from smoltolk.common.errors import InputError
+from smoltolk.common.files import remove_leftovers
 from smoltolk.common.progress import bar
-from smoltolk.common.workers import parallel_map
-from smoltolk.data.corpora import Counts, check_complete, read_counts, read_part
-from smoltolk.data.shards import ShardMetadata, ShardWriter, UnitUtterance, read_shard_metadata
-from smoltolk.data.utterances import Utterance
-from smoltolk.speech.audio import load
-from smoltolk.speech.units import Units, UnitTokenizer, load_unit_tokenizer
-
-# Recordings in memory at a time; tokenizers that work on batches get this many together.
-_BATCH = 16
-_tokenizer: UnitTokenizer | None = None  # of this worker process
+from smoltolk.data.corpora import Counts, check_complete, read_counts
+from smoltolk.data.encoding import PartJob, encode_part, start_worker
+from smoltolk.data.engine import Engine, spread
+from smoltolk.data.parts import PartFiles, claim_shards, gather
+from smoltolk.data.unit_corpus import ShardMetadata
+from smoltolk.speech.units import load_unit_tokenizer
 
 
-@dataclass(frozen=True)
-class _Job:
-    corpus: Path
-    part: int
-    shard: Path
-    rejected: Path
-    metadata: ShardMetadata
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The part of the work that one of several machines does: ``Share(2, 3)`` is the second of three.
+
+    Attributes:
+        number: from 1.
+        count: how many machines.
+    """
+
+    number: int = 1
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.count:
+            raise _wrong_share(f"{self.number}/{self.count}")
+
+    @classmethod
+    def parse(cls, text: str) -> Share:
+        """Read ``"2/3"``.
+
+        Raises:
+            InputError: not of this form, or outside ``1/n .. n/n``.
+        """
+        found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text.strip())
+        if found is None:
+            raise _wrong_share(repr(text))
+        return cls(int(found[1]), int(found[2]))
+
+    def __contains__(self, part: int) -> bool:
+        return part % self.count == self.number - 1
 
 
 def prepare(
-    corpus_dir: Path | str, tokenizer_dir: Path | str, out_dir: Path | str, *, workers: int | None = None
+    corpus_dir: Path | str,
+    tokenizer_dir: Path | str,
+    out_dir: Path | str,
+    *,
+    workers: int | None = None,
+    share: Share | None = None,
+    engine: Engine = Engine.PROCESSES,
+    device: str | None = None,
 ) -> Counts:
     """Turn every recording of a corpus into units.
 
     Writes ``part-00000.parquet`` and so on; what cannot be read goes to ``rejected.jsonl`` with its reason.
-    Finished shards are skipped on a second run; the result does not depend on the number of workers.
+    Finished shards are skipped on a second run; the result does not depend on workers, shares or engine.
+
+    Several machines can share the work, with one ``out_dir`` that all of them see or one each: every machine writes
+    the shards of its parts and nothing else of the others. Where the directories differ, put their files into one
+    and run without ``share``: that encodes nothing again, and brings ``rejected.jsonl`` together.
 
     Args:
         corpus_dir: as :mod:`smoltolk.data.corpora` describes.
         tokenizer_dir: a saved unit tokenizer.
         out_dir: a new directory, or one that an earlier, equal call has begun to fill.
         workers: processes, each with one thread; None means one per processor, 0 this one.
+        share: which parts; None: all.
+        engine: what runs the workers, see :func:`smoltolk.data.engine.spread`.
+        device: of the encoder, e.g. ``"cuda"``; None: where the tokenizer loads.
 
     Returns:
-        Counts over the whole corpus, earlier runs included.
+        Counts over the parts finished in ``out_dir``, those of earlier runs and other machines included.
 
     Raises:
         NotFoundError: no corpus, no tokenizer, or parts of the corpus are missing.
-        InputError: ``out_dir`` holds units of another corpus or tokenizer, or no recording could be used.
+        InputError: ``out_dir`` holds units of another corpus or tokenizer, no recording could be used, or the
+            tokenizer does not run on this device.
         WorkerError: a worker was killed; the same call continues.
         OSError: the disk is full; nothing half-written is left.
     """
     corpus_dir, out_dir = Path(corpus_dir), Path(out_dir)
     info = check_complete(corpus_dir)
     tokenizer = load_unit_tokenizer(tokenizer_dir)
+    if device is not None and engine is Engine.PROCESSES:
+        tokenizer.to(device)  # a wrong one is told before any worker starts; under Ray the GPUs may be elsewhere
     metadata = ShardMetadata(
         tokenizer.frame_rate, tokenizer.fingerprint, tokenizer.num_units, num_codebooks=tokenizer.num_codebooks
     )
-    _claim(out_dir, {"corpus": info.digest, "source": info.source, "tokenizer": asdict(metadata)})
-    remove_leftovers(out_dir)
-    jobs = [
-        _Job(
-            corpus_dir,
-            part,
-            out_dir / f"part-{part:05d}.parquet",
-            out_dir / "rejected" / f"part-{part:05d}.jsonl",
-            metadata,
-        )
-        for part in range(info.num_parts)
-    ]
-    todo = [job for job in jobs if not job.shard.is_file()]
+    del tokenizer
+    claim_shards(out_dir, {"corpus": info.digest, "source": info.source, "tokenizer": asdict(metadata)})
+    jobs = [PartJob(corpus_dir, part, PartFiles.of(out_dir, part), metadata) for part in range(info.num_parts)]
+    mine = jobs if share is None else [job for job in jobs if job.part in share]
+    for directory in (out_dir, out_dir / "rejected"):
+        names = {name for job in mine for name in (job.files.shard.name, job.files.rejected.name)}
+        remove_leftovers(directory, None if share is None else names)
+    todo = [job for job in mine if not job.files.finished]
+    _encode(todo, Path(tokenizer_dir), corpus_dir, workers=workers, engine=engine, device=device)
+    return gather(out_dir, [job.files for job in jobs], metadata)
+
+
+def _encode(
+    todo: Sequence[PartJob],
+    tokenizer_dir: Path,
+    corpus_dir: Path,
+    *,
+    workers: int | None,
+    engine: Engine,
+    device: str | None,
+) -> None:
+    if not todo:
+        return
     seconds = [read_counts(corpus_dir, job.part).seconds for job in todo]
     with bar(f"units of {corpus_dir.name}", sum(seconds), "s of speech") as progress:
-        done = parallel_map(
-            _prepare_part,
+        done = spread(
+            encode_part,
             todo,
+            engine=engine,
             workers=workers,
-            initializer=_start_worker,
-            initargs=(Path(tokenizer_dir), workers != 0),
+            initializer=start_worker,
+            initargs=(tokenizer_dir, device, workers != 0),
+            gpu=device is not None and device != "cpu",
         )
-        for part_seconds, _ in zip(seconds, done, strict=True):
+        spent = encoding = 0.0
+        for part_seconds, times in zip(seconds, done, strict=True):
+            spent, encoding = spent + times.seconds, encoding + times.encoder_seconds
+            progress.note(f"{encoding / spent:.0%} of the time in the encoder")
             progress.advance(part_seconds)
-    rejected = list(itertools.chain(*(read_jsonl(job.rejected) for job in jobs)))
-    write_jsonl(out_dir / "rejected.jsonl", rejected)
-    counts = sum((_counts(job) for job in jobs), Counts(num_rejected=len(rejected)))
-    if rejected and not counts.num_utterances:
-        raise InputError(
-            "some recordings of a corpus must be usable",
-            f"all {len(rejected)} were rejected, the first because: {rejected[0]['reason']}",
-            f"see {out_dir / 'rejected.jsonl'}, then delete {out_dir} and run it again",
-        )
-    return counts
 
 
-def _claim(out_dir: Path, wanted: dict[str, object]) -> None:
-    path = out_dir / "prepare.json"
-    try:
-        held = read_json(path)
-    except NotFoundError:
-        write_json(path, wanted)
-        return
-    if held != wanted:
-        raise InputError(
-            "a directory of shards belongs to one corpus and one tokenizer",
-            f"{out_dir} was made with others: {held}",
-            "give another directory, or delete this one",
-        )
-
-
-def _counts(job: _Job) -> Counts:
-    if read_shard_metadata(job.shard) != job.metadata:
-        raise InputError(
-            "all shards of a directory must be of one tokenizer",
-            f"{job.shard} is of another",
-            "delete this file and run the same command again",
-        )
-    seconds = pq.read_table(job.shard, columns=["seconds"])["seconds"].to_numpy()
-    return Counts(len(seconds), 0, float(seconds.sum()))
-
-
-def _start_worker(tokenizer_dir: Path, one_thread: bool) -> None:
-    global _tokenizer
-    if one_thread:
-        torch.set_num_threads(1)  # the processors are shared out among the workers
-    _tokenizer = load_unit_tokenizer(tokenizer_dir)
-
-
-def _prepare_part(job: _Job) -> int:
-    rejected: list[dict[str, str]] = []
-    with ShardWriter(job.shard, job.metadata) as shard:
-        utterances = read_part(job.corpus, job.part)
-        while batch := list(itertools.islice(utterances, _BATCH)):
-            for utterance, result in _encode(batch):
-                if isinstance(result, str):
-                    rejected.append({"id": utterance.id, "reason": result})
-                    continue
-                try:
-                    shard.add(_unit_utterance(utterance, result))
-                except InputError as error:
-                    rejected.append({"id": utterance.id, "reason": str(error)})
-        # Before the shard is in its place, which says that the part is finished.
-        write_jsonl(job.rejected, rejected)
-    return shard.num_utterances
-
-
-def _encode(batch: Sequence[Utterance]) -> Iterator[tuple[Utterance, Units | str]]:
-    """The units of each recording, or why it has none, in order."""
-    if _tokenizer is None:
-        raise RuntimeError("the worker was not started by _start_worker")
-    loaded: list[np.ndarray | str] = []
-    for utterance in batch:
-        try:
-            if utterance.audio is None:
-                loaded.append("it has no recording")
-            else:
-                loaded.append(load(utterance.audio, _tokenizer.sample_rate))
-        except (InputError, NotFoundError) as error:
-            loaded.append(str(error))
-    waveforms = [waveform for waveform in loaded if not isinstance(waveform, str)]
-    encoded: list[Units | str]
-    try:
-        encoded = list(_tokenizer.encode(waveforms))
-    except InputError:
-        encoded = [_encode_alone(waveform) for waveform in waveforms]
-    remaining = iter(encoded)
-    for utterance, waveform in zip(batch, loaded, strict=True):
-        yield utterance, waveform if isinstance(waveform, str) else next(remaining)
-
-
-def _encode_alone(waveform: np.ndarray) -> Units | str:
-    assert _tokenizer is not None  # noqa: S101 - _encode has checked it
-    try:
-        return _tokenizer.encode([waveform])[0]
-    except InputError as error:
-        return str(error)
-
-
-def _unit_utterance(utterance: Utterance, units: Units) -> UnitUtterance:
-    return UnitUtterance(
-        id=utterance.id,
-        text=utterance.text,
-        words=utterance.words,
-        units=units.units,
-        durations=units.durations,
-        speaker=utterance.speaker,
-        language=utterance.language,
-        source=utterance.source,
-        seconds=utterance.seconds,
-    )
+def _wrong_share(found: str) -> InputError:
+    return InputError("a share is i/n with 1 <= i <= n", found, "give 1/3, 2/3 and 3/3 to three machines")

@@ -130,6 +130,11 @@ class RowSource:
         ]
         self._orders: dict[int, tuple[int, Permutation]] = {}
 
+    @property
+    def shares(self) -> list[float]:
+        """Share of each stream in the rows; they sum to 1."""
+        return (self._schedule.counts / self._schedule.counts.sum()).tolist()
+
     def row(self, index: int) -> Row:
         """Row ``index`` >= 0; there is no last one."""
         if index < 0:

@@ -31,7 +31,9 @@ from smoltolk.data.unit_corpus import SCHEMA_VERSION, WORD, ShardMetadata, UnitC
 _METADATA_KEY = b"smoltolk"
 _ROWS_PER_GROUP = 1000
 # Encoders that need context lose up to two frames at the ends of an utterance.
-_FRAME_TOLERANCE = 2.0
+FRAME_TOLERANCE = 2.0
+# Aligners round: a word may begin or end this much outside its recording.
+WORD_TOLERANCE = 0.1
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
@@ -60,7 +62,7 @@ def check_utterance(utterance: UnitUtterance, metadata: ShardMetadata) -> None:
 
     Raises:
         InputError: no units, a unit outside the codebook, durations that do not cover the recording, or words
-            whose times run backwards.
+            whose times run backwards or lie outside the recording.
     """
     units, durations = np.asarray(utterance.units), np.asarray(utterance.durations)
     starts = np.array([word.start for word in utterance.words], dtype=np.float64)
@@ -74,7 +76,7 @@ def check_utterance(utterance: UnitUtterance, metadata: ShardMetadata) -> None:
         problem = f"units from {units.min()} to {units.max()} with a codebook of {metadata.num_units}"
     elif durations.min() < 1 or durations.max() > np.iinfo(np.uint16).max:
         problem = f"durations from {durations.min()} to {durations.max()} frames"
-    elif abs(int(durations.sum()) - utterance.seconds * metadata.frame_rate) > _FRAME_TOLERANCE:
+    elif abs(int(durations.sum()) - utterance.seconds * metadata.frame_rate) > FRAME_TOLERANCE:
         problem = (
             f"durations sum to {durations.sum()} frames, "
             f"{utterance.seconds:.3f} s have {utterance.seconds * metadata.frame_rate:.1f}"
@@ -85,6 +87,8 @@ def check_utterance(utterance: UnitUtterance, metadata: ShardMetadata) -> None:
         problem = "a word without a time"
     elif np.any(ends < starts) or np.any(np.diff(starts) < 0):
         problem = "word times that run backwards"
+    elif len(starts) and (starts[0] < -WORD_TOLERANCE or ends.max() > utterance.seconds + WORD_TOLERANCE):
+        problem = f"words from {starts[0]:.2f} to {ends.max():.2f} s in a recording of {utterance.seconds:.2f} s"
     else:
         return
     raise InputError(
@@ -252,7 +256,7 @@ def _check_table(path: Path, table: pa.Table, metadata: ShardMetadata) -> None:
     else:
         totals = np.concatenate([[0], np.cumsum(durations.flat, dtype=np.int64)])
         frames = totals[durations.offsets[1:]] - totals[durations.offsets[:-1]]
-        off = np.abs(frames - table["seconds"].to_numpy() * metadata.frame_rate) > _FRAME_TOLERANCE
+        off = np.abs(frames - table["seconds"].to_numpy() * metadata.frame_rate) > FRAME_TOLERANCE
         if off.any():
             row = int(off.argmax())
             problem = f"utterance {table['id'][row]}: durations sum to {frames[row]} frames"

@@ -116,6 +116,16 @@ class UnitCorpus(Sequence[UnitUtterance]):
         """Name of the corpus that one utterance comes from."""
         return self._sources[index]
 
+    @property
+    def source_names(self) -> list[str]:
+        """Names of all corpora."""
+        return self._sources.values
+
+    @property
+    def source_codes(self) -> np.ndarray:
+        """int32 [num_utterances]: of each utterance, the place of its corpus in :attr:`source_names`."""
+        return self._sources.codes
+
     def units(self, index: int) -> np.ndarray:
         """uint16 [n], or [n, Q] of several codebooks, a view."""
         return self._units[index]

@@ -82,6 +82,19 @@ class UnitTokenizer(ABC):
             InputError: a waveform is empty, has more than one channel or holds values that are not finite.
         """
 
+    def to(self, device: str) -> None:
+        """Compute on this device from now on (a tokenizer that can compute on others than the CPU says so itself).
+
+        Raises:
+            InputError: it cannot.
+        """
+        if device != "cpu":
+            raise InputError(
+                "a unit tokenizer computes on the devices that it was written for",
+                f"{type(self).__name__} on {device!r}, it knows the CPU only",
+                "leave the device out",
+            )
+
     @abstractmethod
     def save(self, directory: Path | str) -> None:
         """Write ``config.json`` and ``model.safetensors``; the directory appears whole or not at all."""

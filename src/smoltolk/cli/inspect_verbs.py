@@ -1,0 +1,83 @@
+"""The verb that shows what a model will see: inspect."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command()
+def inspect(
+    shards: Annotated[Path, typer.Argument(help="Directory of shards.")],
+    row: Annotated[int | None, typer.Option(help="Number of a row; without it the mixture is shown.")] = None,
+    task: Annotated[str, typer.Option(help="A task, or several with weights: speech=1,interleaved=2.")] = "interleaved",
+    text_model: Annotated[str | None, typer.Option(help="Whose tokens; default: a token for each word.")] = None,
+    length: Annotated[int, typer.Option(help="Ids of a row.")] = 2048,
+    spans: Annotated[str | None, typer.Option(help="Words in runs of text and of speech, e.g. 2-6,2-6.")] = None,
+    stream: Annotated[bool, typer.Option("--stream", help="Documents of a row see each other.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the rows.")] = 0,
+    html: Annotated[Path | None, typer.Option(help="Draw the row on a time line into this file.")] = None,
+    corpus: Annotated[Path | None, typer.Option(help="For --html: the recordings.")] = None,
+    vocoder: Annotated[Path | None, typer.Option(help="For --html: speak the units, without the recordings.")] = None,
+) -> None:
+    """Print a row of training, or the mixture that rows are drawn from.
+
+    A row: its documents, runs, words, times, ids, and what is predicted. The
+    mixture: shares, utterances, token counts.
+
+    Example: smoltolk inspect shards --row 7 --html row.html --corpus speech
+    """
+    from rich.console import Console
+
+    from smoltolk.cli.shard_tables import document_table, mixture_tree, row_head
+    from smoltolk.common.errors import InputError
+    from smoltolk.data.aligned import AlignedCorpus
+    from smoltolk.data.inspection import plain_space, view_mixture, view_row, words_tokenizer
+    from smoltolk.data.interleave import SpanLengths
+    from smoltolk.data.mixture import Stream, Task
+    from smoltolk.data.rows import RowSettings, RowSource
+    from smoltolk.data.shards import read_shards
+    from smoltolk.training.backbone import load_tokenizer
+    from smoltolk.training.changes import parse_mixture, parse_spans
+
+    if html is not None and (row is None or (corpus is not None and vocoder is not None)):
+        raise InputError(
+            "--html draws one --row, with the sound of --corpus or of --vocoder", "other options", "choose"
+        )
+    units = read_shards(shards)
+    tokenizer = words_tokenizer(units) if text_model is None else load_tokenizer(text_model)
+    aligned = AlignedCorpus(units, tokenizer, units.metadata.frame_rate)
+    weights = parse_mixture(task if "=" in task else f"{task}=1")
+    settings = RowSettings(
+        length=length,
+        spans=SpanLengths() if spans is None else parse_spans(spans),
+        separate=not stream,
+        minimum=min(16, length),
+    )
+    streams = [Stream(Task(name), aligned, weight) for name, weight in weights.items() if weight > 0]
+    source = RowSource(streams, plain_space(tokenizer, units.metadata.num_units), seed=seed, settings=settings)
+    console = Console()
+    if row is None:
+        console.print(mixture_tree(view_mixture(source, units), length))
+        return
+    view = view_row(source, row, tokenizer, units)
+    console.print(row_head(view), highlight=False)
+    for number, document in enumerate(view.documents, 1):
+        console.print(document_table(document, number))
+    if html is None:
+        return
+
+    from smoltolk.data.timeline import sound_of_corpus, sound_of_units, write_timeline
+    from smoltolk.speech.vocoder import Vocoder
+
+    sound, note = None, "Give --corpus or --vocoder to hear it."
+    if corpus is not None:
+        sound, note = sound_of_corpus(corpus, view), "Sound: the recordings. A click on a box plays it."
+    elif vocoder is not None:
+        sound, note = sound_of_units(Vocoder.load(vocoder), units), "Sound: the vocoder, from the units alone."
+    write_timeline(view, html, title=f"Row {row} of {shards.name}: {view.task}", sound=sound, note=note)
+    print(f"{html}: {html.stat().st_size / 1e6:.1f} MB")
