@@ -160,33 +160,6 @@ def test_the_unit_tokenizer_comes_along(processor: SmolTolkProcessor, phone_unit
     )
 
 
-def test_several_codebooks(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
-    config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
-        eos_token_id=0,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    model = SmolTolkForCausalLM.from_text_model(LlamaForCausalLM(config), num_units=12, num_codebooks=3).eval()
-    SmolTolkProcessor(tokenizer, model.config.id_space).save_pretrained(tmp_path)
-    processor = AutoProcessor.from_pretrained(tmp_path)
-    assert processor.ids == model.config.id_space
-    frames = np.arange(12).reshape(4, 3)
-    batch = processor([["Say ", frames], ["Hi ", frames[:2], " it"], frames[:1]], continue_in="speech")
-    made = model.generate(
-        **batch, **generation_settings(model.config, "speech"), do_sample=False, min_new_tokens=6, max_new_tokens=8,
-        return_dict_in_generate=True,
-    )  # fmt: skip
-    rows = processor.batch_split(made.sequences, made.codes)
-    assert [segment.modality for segment in rows[1]] == ["text", "speech", "text", "speech"]
-    assert rows[0][1].units[:4].tolist() == frames.tolist() and len(rows[0][1].units) > 4
-    assert rows[1][1].units.tolist() == frames[:2].tolist()
-    assert rows[2][0].units[:1].tolist() == frames[:1].tolist()
-    with pytest.raises(InputError, match=r"integers \[n, 3\]"):
-        processor([np.array([1, 2, 3])])
-    with pytest.raises(InputError, match="1 x 12 units"):
-        SmolTolkProcessor(tokenizer, model.config.id_space, EnergyUnits())
-
-
 def test_pushed(processor: SmolTolkProcessor, phone_units_dir: Path, hub: dict[str, Any]) -> None:
     units = load_unit_tokenizer(phone_units_dir)
     space = dataclasses.replace(processor.ids, num_units=units.num_units)

@@ -14,10 +14,9 @@ from transformers.utils import cached_file
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.documents import Document, recognition_prompt, synthesis_prompt
-from smoltolk.data.prompts import mixed_prompt, pad_left
+from smoltolk.data.prompts import mixed_prompt, pad_codes, pad_left
 from smoltolk.model.codebooks import frames_of
 from smoltolk.model.configuration import SmolTolkConfig
-from smoltolk.model.delays import SILENT
 from smoltolk.model.ids import IdSpace
 from smoltolk.model.runs import split_runs
 from smoltolk.speech.audio import resample
@@ -36,7 +35,7 @@ class Segment:
     Attributes:
         modality: ``text`` or ``speech``.
         text: what is written, None for speech.
-        units: int64 [n], from 0, several codebooks: [n, Q]; None for text.
+        units: int64 [n], from 0; of several codebooks frames [n, Q], -1 where one has yet to speak; None for text.
     """
 
     modality: Literal["text", "speech"]
@@ -47,9 +46,9 @@ class Segment:
 class SmolTolkProcessor(ProcessorMixin):
     """Prompts of text and speech for a SmolTolk model.
 
-    A segment of a prompt is a text (``str``), units (integers [n], from 0; several codebooks: [n, Q]) or a recording
-    (floating point [samples], mono), for which a unit tokenizer is needed. A prompt is one segment, or a list of them
-    with ``<switch>`` put between text and speech. A batch is a list of prompts::
+    A segment of a prompt is a text (``str``), units (integers [n], from 0; of several codebooks frames [n, Q]) or a
+    recording (floating point [samples], mono), for which a unit tokenizer is needed. A prompt is one segment, or a list
+    of them with ``<switch>`` put between text and speech. A batch is a list of prompts::
 
         processor(["Once upon a time", ["Say it back: ", units]], continue_in="speech")
 
@@ -100,8 +99,8 @@ class SmolTolkProcessor(ProcessorMixin):
             sample_rate: of recordings, Hz; None: that of the unit tokenizer.
 
         Returns:
-            ``input_ids`` and ``attention_mask``, int64 [B, T], padded on the left; with several codebooks also
-            ``codes``, as ``generate()`` takes them.
+            ``input_ids`` and ``attention_mask``, int64 [B, T], padded on the left; for several codebooks ``codes`` too,
+            int64 [B, T + n, Q - 1], as ``generate()`` takes them.
 
         Raises:
             InputError: an empty prompt or segment, units out of range, a recording without a unit tokenizer.
@@ -134,7 +133,7 @@ class SmolTolkProcessor(ProcessorMixin):
         input_ids, attention_mask = pad_left([row.input_ids for row in rows], self.ids.eos_text)
         batch = {"input_ids": input_ids, "attention_mask": attention_mask}
         if self.ids.num_codebooks > 1:
-            batch["codes"] = _pad_codes(rows, input_ids.shape[1])
+            batch["codes"] = pad_codes(rows, input_ids.shape[1], self.ids.num_codebooks - 1)
         return BatchFeature(batch)
 
     def _read(self, content: Any, sample_rate: int | None, wanted: str | None = None) -> tuple[bool, np.ndarray]:
@@ -147,12 +146,12 @@ class SmolTolkProcessor(ProcessorMixin):
         values = content.detach().cpu().numpy() if isinstance(content, torch.Tensor) else np.asarray(content)
         if values.ndim == 1 and np.issubdtype(values.dtype, np.floating) and values.size:
             return True, self._encode(values, sample_rate)
-        codebooks = self.ids.num_codebooks
-        shaped = values.ndim == 1 if codebooks == 1 else values.ndim == 2 and values.shape[1] == codebooks
-        if not shaped or not np.issubdtype(values.dtype, np.integer) or not values.size:
-            units = "[n]" if codebooks == 1 else f"[n, {codebooks}]"
+        several = self.ids.num_codebooks > 1
+        width = values.shape[1:] == ((self.ids.num_codebooks,) if several else ())
+        if not values.ndim or not width or not np.issubdtype(values.dtype, np.integer) or not values.size:
+            form = f"[n, {self.ids.num_codebooks}]" if several else "[n]"
             raise InputError(
-                f"a segment is a text, units (integers {units}) or a recording (floating point [samples])",
+                f"a segment is a text, units (integers {form}) or a recording (floating point [samples])",
                 f"{type(content).__name__} of shape {values.shape} and type {values.dtype}",
                 "give one of them, not empty; mix the channels of a recording down",
             )
@@ -176,29 +175,34 @@ class SmolTolkProcessor(ProcessorMixin):
 
     # ------------------------------------------------------------------ out
 
-    def split(self, ids: Sequence[int] | np.ndarray | torch.Tensor, codes: torch.Tensor | None = None) -> list[Segment]:
+    def split(
+        self, ids: Sequence[int] | np.ndarray | torch.Tensor, codes: np.ndarray | torch.Tensor | None = None
+    ) -> list[Segment]:
         """What ids say: runs of text and of units, in order. Control ids, ends and padding are left out.
 
         Args:
             ids: [T], e.g. a row of what ``generate()`` returns, with or without its prompt.
-            codes: [T, Q - 1] of several codebooks; without them the units are those of the first alone.
+            codes: [T, Q - 1], those beside them, for frames of several codebooks; None: units of the first alone.
         """
         values = np.asarray(ids.cpu() if isinstance(ids, torch.Tensor) else ids)
         if values.ndim != 1:
             raise InputError("ids of one row are split at a time", f"shape {values.shape}", "use batch_split")
-        whole = [] if codes is None else frames_of(torch.as_tensor(values), codes.cpu(), self.ids)
-        frames = iter(whole)
+        runs = split_runs(values.tolist(), self.ids)
+        said = iter([np.array(run.ids, np.int64) for run in runs if run.is_speech])
+        if codes is not None:
+            frames = frames_of(torch.from_numpy(values.astype(np.int64)), torch.as_tensor(codes).cpu(), self.ids)
+            said = iter([run.numpy() for run in frames])
         return [
-            Segment("speech", units=next(frames).numpy() if codes is not None else np.array(run.ids, np.int64))
+            Segment("speech", units=next(said))
             if run.is_speech
             else Segment("text", text=self.tokenizer.decode(run.ids, skip_special_tokens=True))
-            for run in split_runs(values.tolist(), self.ids)
+            for run in runs
         ]
 
     def batch_split(
-        self, ids: Sequence[Any] | np.ndarray | torch.Tensor, codes: torch.Tensor | None = None
+        self, ids: Sequence[Any] | np.ndarray | torch.Tensor, codes: np.ndarray | torch.Tensor | None = None
     ) -> list[list[Segment]]:
-        """:meth:`split` of each row of ids [B, T] (and codes [B, T, Q - 1])."""
+        """:meth:`split` of each row of ids [B, T], with codes [B, T, Q - 1] or without."""
         return [self.split(row, None if codes is None else codes[number]) for number, row in enumerate(ids)]
 
     def decode(self, ids: Sequence[int] | np.ndarray | torch.Tensor, **kwargs: Any) -> str:
@@ -248,35 +252,24 @@ class SmolTolkProcessor(ProcessorMixin):
         return super().from_pretrained(name, units=units, **kwargs)
 
     def _check_unit_tokenizer(self, units: UnitTokenizer) -> None:
-        alike = (units.num_units, units.num_codebooks) == (self.ids.num_units, self.ids.num_codebooks)
-        if not alike or self.unit_fingerprint not in (None, units.fingerprint):
+        several = units.num_codebooks != self.ids.num_codebooks
+        if units.num_units != self.ids.num_units or several or self.unit_fingerprint not in (None, units.fingerprint):
             wanted = f" ({self.unit_fingerprint[:16]})" if self.unit_fingerprint else ""
             raise InputError(
                 "a model hears the units that it was trained with",
-                f"a tokenizer of {units.num_codebooks} x {units.num_units} units ({units.fingerprint[:16]}),"
-                f" a model of {self.ids.num_codebooks} x {self.ids.num_units}{wanted}",
+                f"a tokenizer of {_size(units)} units ({units.fingerprint[:16]}), a model of {_size(self.ids)}{wanted}",
                 "name the unit tokenizer of this model",
             )
 
 
-def _pad_codes(rows: Sequence[Document], length: int) -> torch.Tensor:
-    """Codes [B, T + n, Q - 1] of rows padded on the left to T; n: what the codebooks owe behind the last ids."""
-    longest = max(len(row.owed) for row in rows)
-    padded = [
-        np.pad(
-            np.concatenate([row.codes, row.owed]),
-            ((length - len(row), longest - len(row.owed)), (0, 0)),
-            constant_values=SILENT,
-        )
-        for row in rows
-    ]
-    return torch.from_numpy(np.stack(padded))
+def _size(units: UnitTokenizer | IdSpace) -> str:
+    return f"{units.num_codebooks} x {units.num_units}" if units.num_codebooks > 1 else f"{units.num_units}"
 
 
 def _ids_of(fields: dict[str, Any]) -> IdSpace:
     """The id space as JSON gives it back."""
-    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
-    return IdSpace(**values)
+    held: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+    return IdSpace(**held)
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 VERBS = [
-    "world", "speak", "corpus", "units fit", "units encode", "vocoder fit", "vocoder say", "prepare", "backbone",
-    "train", "evaluate", "convert", "say", "hear", "continue", "quickstart",
+    "world", "speak", "corpus folder", "corpus manifests", "corpus recipe", "corpus text", "corpus validate",
+    "corpus export", "align", "units fit", "units encode", "vocoder fit", "vocoder say", "prepare", "backbone",
+    "train", "evaluate", "say", "hear", "continue", "quickstart", "convert",
 ]  # fmt: skip
 
 
@@ -41,8 +42,17 @@ def test_help_is_quick() -> None:
         ("speak {0}/texts.txt {0}/new --voices 999", "999"),
         ("speak {0}/texts.txt {0}/file", "File exists"),
         ("speak {0}/voices.jsonl {0}/new", "'loud'"),
-        ("corpus {0}/nothing {0}/new", "no folder"),
-        ("corpus {0} {0}/new", "outside"),
+        ("corpus folder {0}/nothing {0}/new", "no folder"),
+        ("corpus folder {0} {0}/new", "outside"),
+        ("corpus manifests {0} {0}/new", "none in"),
+        ("corpus manifests {0}/file {0}/new", ".jsonl.gz"),
+        ("corpus recipe librispeech {0}/nothing {0}/new", "no directory|not installed"),
+        ("corpus recipe librispeech {0} {0}/new --option x", "'x'"),
+        ("corpus text {0}/file {0}/new.txt", "new.txt"),
+        ("corpus validate {0}", "no file"),
+        ("corpus export {0} {0}/new", "no file"),
+        ("align {0} {0}/new", "no file"),
+        ("align {0} {0}/new --aligner none", "none"),
         ("units fit {0} {0}/new", "no file"),
         ("units encode {0}/file --units {0}", "no file"),
         ("vocoder say {0}/file {0} {0}/new", "no file"),

@@ -78,7 +78,7 @@ def test_own_recordings_become_a_corpus(place: Path, smoltolk: Callable) -> None
         (folder / utterance.audio.name).symlink_to(utterance.audio)
         (folder / f"{utterance.id}.txt").write_text(utterance.text)
     (folder / "broken.wav").write_bytes(b"")
-    made = smoltolk("corpus", folder, place / "corpus", "--workers", 0)
+    made = smoltolk("corpus", "folder", folder, place / "corpus", "--workers", 0)
     assert made.code == 0 and "rejected    1" in made.out
     assert all(utterance.words and utterance.phones for utterance in read_corpus(place / "corpus"))
 

@@ -98,7 +98,7 @@ def test_validation_names_the_utterances(corpus: Path) -> None:
     for part in (
         "0000001: the word",
         "0000000: its id occurs twice",
-        "0000006: its recording cannot be read",
+        "0000006: its recording is missing",
     ):
         assert part in str(error.value)
 

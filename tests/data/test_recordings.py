@@ -99,7 +99,7 @@ def test_a_second_run_continues_and_the_workers_change_nothing(folder: Path, cor
 
 
 def test_without_alignment_and_with_links(folder: Path, tmp_path: Path) -> None:
-    collect(folder, tmp_path / "corpus", align=False, link=True, language="nl", workers=0)
+    collect(folder, tmp_path / "corpus", aligner=None, link=True, language="nl", workers=0)
     found = {utterance.id: utterance for utterance in read_corpus(tmp_path / "corpus")}
     assert found["ben-one"].words == found["ben-one"].phones == () and found["ben-one"].language == "nl"
     assert found["ben-one"].audio is not None and found["ben-one"].audio.resolve() == folder.resolve() / "ben/one.mp3"

@@ -42,7 +42,7 @@ def test_units_need_phones(spoken_corpus: Path, tmp_path: Path) -> None:
         assert utterance.audio is not None
         (folder / utterance.audio.name).symlink_to(utterance.audio)
         (folder / f"{utterance.id}.txt").write_text(utterance.text)
-    collect(folder, tmp_path / "corpus", align=False, workers=0)
+    collect(folder, tmp_path / "corpus", aligner=None, workers=0)
     with pytest.raises(InputError, match="whose phones are known"):
         fit_units(tmp_path / "corpus", steps=1, most=5)
     with pytest.raises(InputError, match="an utterance at least"):

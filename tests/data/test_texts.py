@@ -19,7 +19,7 @@ def test_json_lines_keep_their_keys(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"id": 7, "text": "One.", "voice": 3}\n\n{"text": "Two."}\n')
     assert read_texts(path) == [{"id": "7", "text": "One.", "voice": 3}, {"id": "00001", "text": "Two."}]
-    assert read_documents(path) == ["One.", "Two."]
+    assert list(read_documents(path)) == ["One.", "Two."]
 
 
 @pytest.mark.parametrize(

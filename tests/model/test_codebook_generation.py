@@ -115,6 +115,26 @@ def test_the_end_takes_its_time_whatever_is_asked(three: SmolTolkForCausalLM, wr
     assert row[6:].tolist() == [space.pad_speech] * 2 + [space.eos_speech]
 
 
+def test_a_shortest_length_holds_for_the_first_codebook_too(three: SmolTolkForCausalLM, written: Written) -> None:
+    space = three.config.id_space
+    ids, codes = written(space, "tts")
+
+    class Hurry(LogitsProcessor):
+        def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+            scores = scores.clone()
+            scores[:, space.pad_speech] += 1e4
+            return scores
+
+    for shortest in ({"min_new_tokens": 7}, {"min_length": 10}):
+        row = three.generate(
+            ids, codes=codes, logits_processor=[Hurry()], max_new_tokens=20, eos_token_id=space.eos_speech,
+            pad_token_id=0, do_sample=True, return_dict_in_generate=True, **shortest,
+        )  # fmt: skip
+        new = row.sequences[0, 3:].tolist()
+        assert new[5:] == [space.pad_speech] * 2 + [space.eos_speech]
+        assert all(space.speech_offset <= unit < space.eos_speech for unit in new[:5])
+
+
 @pytest.mark.parametrize("prompt", ["tts2.", "ttts"])
 def test_sampling_cached_equals_uncached(prompt: str, three: SmolTolkForCausalLM, written: Written) -> None:
     ids, codes = written(three.config.id_space, prompt, prompt)
@@ -269,6 +289,17 @@ def test_candidates_cannot_be_looked_up(three: SmolTolkForCausalLM, written: Wri
     ids, codes = written(three.config.id_space, "tttt")
     with pytest.raises(InputError, match="ids are generated one by one"):
         say(three, ids, codes, prompt_lookup_num_tokens=3)
+
+
+def test_speech_that_is_left_inside_the_delay(three: SmolTolkForCausalLM, written: Written) -> None:
+    ids, codes = written(three.config.id_space, "tts3.")
+
+    class Leave(LogitsProcessor):
+        def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+            return torch.full_like(scores, -1.0).index_fill(1, torch.tensor([three.config.switch_id]), 1.0)
+
+    with pytest.raises(InputError, match="leaves it inside the delay"):
+        three.generate(ids, codes=codes, logits_processor=[Leave()], max_new_tokens=3, pad_token_id=0)
 
 
 def test_codes_for_one_codebook(make_model: Make) -> None:

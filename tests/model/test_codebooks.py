@@ -187,6 +187,14 @@ def test_every_parameter_learns(variant: str, make: Make, gradients: Gradients, 
     assert min(grad.abs().max() for name, grad in found.items() if not name.startswith("backbone.")) > 0
 
 
+def test_text_alone_leaves_no_table_without_gradient(make: Make, written: Written, gradients: Gradients) -> None:
+    model = make(tie_speech_embeddings=False, num_input_layers=0)
+    ids, codes = written(model.config.id_space, "tttttt")
+    found = gradients(model, input_ids=ids, codes=codes, labels=ids)
+    for name in ("codebook_embed.weight", "codebook_unembed.weight"):
+        assert name in found and not found[name].any()
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_future_changes_nothing_before(variant: str, make: Make, assert_close: Close, written: Written) -> None:
     model = make(**VARIANTS[variant])

@@ -1,4 +1,4 @@
-"""Verbs that make texts and corpora: world, corpus."""
+"""Verbs that make texts and corpora: world, corpus folder | manifests | recipe | text | validate | export, align."""
 
 from __future__ import annotations
 
@@ -8,8 +8,18 @@ from typing import Annotated
 import typer
 
 app = typer.Typer()
+corpus_app = typer.Typer(no_args_is_help=True, help="Corpora: recordings with what is said in them, and when.")
+app.add_typer(corpus_app, name="corpus")
 
 Workers = Annotated[int | None, typer.Option(help="Processes; default: one per processor; 0: no others.")]
+Out = Annotated[Path, typer.Argument(help="The corpus directory; an interrupted one goes on.")]
+Aligner = Annotated[
+    str, typer.Option(help="pocketsphinx (English), a hub id or directory of a CTC model, or none.")
+]  # fmt: skip
+Lowest = Annotated[float | None, typer.Option(help="Reject alignments below, 0 to 1; default: the aligner's own.")]
+Phones = Annotated[bool, typer.Option(help="Find phones too (pocketsphinx); `units fit` needs them.")]
+Longest = Annotated[float | None, typer.Option(help="Seconds; what is longer is cut at pauses. Default: no cuts.")]
+Language = Annotated[str, typer.Option(help="Kept with every utterance that names none.")]
 
 
 @app.command()
@@ -56,27 +66,229 @@ def world(
     show(f"world in {out}", {**figures, "stories": f"{stories} to read, {stories} to speak"})
 
 
-@app.command()
-def corpus(
-    folder: Annotated[Path, typer.Argument(help="wav, flac, ogg or mp3, each with a .txt of the same name.")],
-    out: Annotated[Path, typer.Argument(help="The corpus directory; an interrupted one goes on.")],
-    align: Annotated[bool, typer.Option(help="Find the times of words and phones; English only.")] = True,
+@corpus_app.command("folder")
+def corpus_folder(
+    folder: Annotated[Path, typer.Argument(help="wav, flac, ogg or mp3, each with .txt, .TextGrid or .json.")],
+    out: Out,
+    aligner: Aligner = "pocketsphinx",
     link: Annotated[bool, typer.Option(help="Link to the recordings instead of copying them as flac.")] = False,
-    lowest_score: Annotated[float, typer.Option(help="Reject alignments below; clear speech has -2 to -4.")] = -5.0,
-    language: Annotated[str, typer.Option(help="Kept with every utterance.")] = "en",
+    longest: Longest = None,
+    lowest_confidence: Lowest = None,
+    phones: Phones = True,
+    tier: Annotated[str | None, typer.Option(help="Of TextGrids, the one with the words.")] = None,
+    language: Language = "en",
     workers: Workers = None,
 ) -> None:
-    """Make a corpus of your own recordings, with what is said in a .txt beside each.
+    """Make a corpus of your own recordings, with what is said in a file beside each.
 
-    A forced aligner finds the time of every word. What cannot be used goes to
-    OUT/rejected.jsonl with its reason: no text, no audio, more than three
-    minutes, or sound that does not say its text. The first folder below FOLDER
-    is the name of the speaker.
+    Words with times (.TextGrid, .json) are taken as they are; a forced aligner
+    finds those of a .txt. What cannot be used goes to OUT/rejected.jsonl with its
+    reason: no text, no audio, words outside the recording, or sound that does not
+    say its text. The first folder below FOLDER is the name of the speaker.
 
-    Example: smoltolk corpus recordings corpus
+    Example: smoltolk corpus folder recordings corpus
     """
     from smoltolk.cli.printing import show_counts
     from smoltolk.data.recordings import collect
 
-    counts = collect(folder, out, align=align, link=link, lowest_score=lowest_score, language=language, workers=workers)
+    counts = collect(
+        folder, out, aligner=_named(aligner), phones=phones, lowest_confidence=lowest_confidence, longest=longest,
+        link=link, tier=tier, language=language, workers=workers,
+    )  # fmt: skip
     show_counts(counts, out)
+
+
+@corpus_app.command("manifests")
+def corpus_manifests(
+    manifests: Annotated[Path, typer.Argument(help="lhotse's cuts or supervisions (.jsonl.gz), or a directory.")],
+    out: Out,
+    aligner: Aligner = "none",
+    audio_root: Annotated[Path | None, typer.Option(help="Where relative paths of recordings begin.")] = None,
+    text_key: Annotated[str | None, typer.Option(help="Where the text stands, e.g. custom.texts.1")] = None,
+    longest: Longest = None,
+    language: Language = "en",
+    workers: Workers = None,
+) -> None:
+    """Make a corpus of lhotse manifests: an utterance for each supervision.
+
+    Words come from the supervisions' alignments where they have some. The
+    recordings of x_supervisions_y.jsonl.gz lie beside it in
+    x_recordings_y.jsonl.gz. What cannot be used goes to OUT/rejected.jsonl.
+
+    Example: smoltolk corpus manifests manifests corpus
+    """
+    from smoltolk.cli.printing import show_counts
+    from smoltolk.data.lhotse_corpora import TEXT_KEYS, collect_manifests
+
+    counts = collect_manifests(
+        manifests, out, aligner=_named(aligner), audio_root=audio_root,
+        text_keys=TEXT_KEYS if text_key is None else (text_key,), longest=longest, language=language, workers=workers,
+    )  # fmt: skip
+    show_counts(counts, out)
+
+
+@corpus_app.command("recipe")
+def corpus_recipe(
+    recipe: Annotated[str, typer.Argument(help="One of lhotse's, e.g. librispeech, tedlium.")],
+    folder: Annotated[Path, typer.Argument(help="The data set on this machine, as the recipe wants it.")],
+    out: Annotated[Path, typer.Argument(help="The corpus directory; its manifests go to OUT/manifests.")],
+    option: Annotated[list[str] | None, typer.Option(help="Of the recipe, NAME=VALUE; may be repeated.")] = None,
+    aligner: Aligner = "none",
+    longest: Longest = None,
+    language: Language = "en",
+    workers: Workers = None,
+) -> None:
+    """Make a corpus of a public data set, through a recipe of lhotse.
+
+    Nothing is downloaded. Files that cannot be opened are rejected, and do not
+    stop the recipe; what it leaves out is in OUT/manifests/recipe.log.
+
+    Example: smoltolk corpus recipe librispeech LibriSpeech corpus --option normalize_text=lower
+    """
+    from smoltolk.cli.printing import show, show_counts
+    from smoltolk.data.lhotse_corpora import collect_manifests, run_recipe
+
+    warnings = run_recipe(recipe, folder, out / "manifests", _options(option or []))
+    if warnings:
+        show(f"recipe {recipe}", {"warnings": f"{warnings}, in {out / 'manifests' / 'recipe.log'}"})
+    counts = collect_manifests(
+        out / "manifests", out, aligner=_named(aligner), longest=longest, source=recipe, language=language,
+        workers=workers,
+    )  # fmt: skip
+    show_counts(counts, out)
+
+
+@corpus_app.command("text")
+def corpus_text(
+    source: Annotated[str, typer.Argument(help="Directory of a data set, or a hub name: NAME:CONFIG:SPLIT.")],
+    out: Annotated[Path, typer.Argument(help="The .jsonl file, a document a line.")],
+    documents: Annotated[int | None, typer.Option(help="Take the first ones only; default: all.")] = None,
+    column: Annotated[str, typer.Option(help="Of the texts.")] = "text",
+) -> None:
+    """Write the texts of a data set as a file, for `train --text` and `backbone`.
+
+    It is streamed: of a large one only what is needed is fetched.
+
+    Example: smoltolk corpus text HuggingFaceFW/fineweb-edu:sample-10BT text.jsonl --documents 100000
+    """
+    from smoltolk.cli.printing import show
+    from smoltolk.data.text_datasets import save_documents
+
+    show(str(out), {"documents": save_documents(source, out, most=documents, column=column)})
+
+
+@corpus_app.command("validate")
+def corpus_validate(corpus: Annotated[Path, typer.Argument(help="A corpus directory.")]) -> None:
+    """Say what is wrong with a corpus, item by item; the exit code is 1 if anything is.
+
+    Recordings that are missing, unreadable or of another length; words outside
+    their recording or out of order; empty texts; ids that occur twice.
+
+    Example: smoltolk corpus validate corpus
+    """
+    from smoltolk.cli.printing import show_counts
+    from smoltolk.data.corpora import Counts, Problem, check_corpus
+
+    counts, problems = Counts(), 0
+    for found in check_corpus(corpus):
+        if isinstance(found, Problem):
+            problems += 1
+            print(f"{found.part:05d} {found.id}: {found.rule}")
+        else:
+            counts += Counts(1, 0, found.seconds)
+    show_counts(counts, corpus)
+    print(f"  problems    {problems}" if problems else "  no problems")
+    if problems:
+        raise typer.Exit(1)
+
+
+@corpus_app.command("export")
+def corpus_export(
+    corpus: Annotated[Path, typer.Argument(help="A corpus directory.")],
+    out: Annotated[Path, typer.Argument(help="A new directory for the manifests.")],
+) -> None:
+    """Write a corpus as lhotse's manifests, for other tools.
+
+    recordings.jsonl.gz and supervisions.jsonl.gz; words and phones are their
+    alignments. The recordings stay where they are.
+
+    Example: smoltolk corpus export corpus manifests
+    """
+    from smoltolk.cli.printing import show
+    from smoltolk.data.lhotse_export import export_manifests
+
+    counts = export_manifests(corpus, out)
+    left_out = {"left out": f"{counts.num_rejected} without a recording"} if counts.num_rejected else {}
+    show(str(out), {"utterances": f"{counts.num_utterances}, {counts.seconds / 3600:.2f} hours", **left_out})
+
+
+@app.command()
+def align(
+    corpus: Annotated[Path, typer.Argument(help="Corpus with texts; stays as it is.")],
+    out: Annotated[Path, typer.Argument(help="The aligned corpus; an interrupted one goes on.")],
+    aligner: Aligner = "pocketsphinx",
+    lowest_confidence: Lowest = None,
+    phones: Phones = True,
+    longest: Longest = None,
+    language: Annotated[str, typer.Option(help="Of the texts; numbers are spelled out in it.")] = "en",
+    workers: Workers = None,
+) -> None:
+    """Find when each word of a corpus is said, and how sure that is.
+
+    A confidence from 0 to 1 for each word. Recordings that do not say their text
+    are dropped: OUT/rejected.jsonl has the reasons, OUT/alignment.json
+    counts them. With --longest, long recordings become several utterances.
+
+    Example: smoltolk align corpus aligned --longest 30
+    """
+    from smoltolk.cli.printing import show
+    from smoltolk.common.errors import InputError
+    from smoltolk.data.realign import align_corpus
+
+    name = _named(aligner)
+    if name is None:
+        raise InputError("aligning needs an aligner", "--aligner none", "name one")
+    report = align_corpus(
+        corpus,
+        out,
+        aligner=name,
+        language=language,
+        lowest_confidence=lowest_confidence,
+        phones=phones,
+        longest=longest,
+        workers=workers,
+    )
+    sure = ", ".join(f"{q[1:]}% below {value:.2f}" for q, value in report["confidence"].items())
+    show(
+        str(out),
+        {
+            "recordings": report["asked"],
+            "utterances": f"{report['utterances']}, {report['hours']:.2f} hours",
+            "words": f"{report['words']}, confidence: {sure}",
+            **({"dropped": f"{sum(report['dropped'].values())}, see rejected.jsonl"} if report["dropped"] else {}),
+        },
+    )
+    for reason, count in report["dropped"].items():
+        print(f"    {count}  {reason}")
+
+
+def _named(aligner: str) -> str | None:
+    return None if aligner == "none" else aligner
+
+
+def _options(given: list[str]) -> dict[str, object]:
+    """``NAME=VALUE`` pairs; values are JSON where they can be read as such, else strings."""
+    import json
+
+    from smoltolk.common.errors import InputError
+
+    options: dict[str, object] = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not (name and equals):
+            raise InputError("an option of a recipe is NAME=VALUE", repr(pair), "write it so")
+        try:
+            options[name.replace("-", "_")] = json.loads(value)
+        except json.JSONDecodeError:
+            options[name.replace("-", "_")] = value
+    return options

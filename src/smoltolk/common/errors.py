@@ -6,7 +6,7 @@ import importlib
 from types import ModuleType
 
 # One line per extra: the module whose absence is noticed -> the extra that brings it.
-_EXTRAS = {"espeakng_loader": "tts", "pocketsphinx": "judge"}
+_EXTRAS = {"espeakng_loader": "tts", "pocketsphinx": "judge", "lhotse": "corpora", "datasets": "text"}
 
 
 class SmolTolkError(Exception):

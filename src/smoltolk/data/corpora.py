@@ -19,9 +19,10 @@ from pathlib import Path
 
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import read_json, read_jsonl, write_json, write_jsonl
-from smoltolk.data.utterances import Utterance, from_row, problem_with, to_row
+from smoltolk.data.utterances import Utterance, from_row, problems_with, to_row
 
 CORPUS_VERSION = 1
+_UTTERANCE = "a line must be an utterance: id, text, seconds, words [[text, start, end], ...]"
 _UTTERANCES, _PART, _REJECTED = "utterances.jsonl", "part.json", "rejected.jsonl"
 
 
@@ -131,7 +132,7 @@ def read_part(corpus: Path | str, part: int) -> Iterator[Utterance]:
             yield from_row(row, directory)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
-                "a line must be an utterance: id, text, seconds, words [[text, start, end], ...]",
+                _UTTERANCE,
                 f"{directory / _UTTERANCES}, line {number}: {error!r}",
                 "delete the part and write it again",
             ) from error
@@ -184,6 +185,49 @@ def read_corpus(corpus: Path | str) -> Iterator[Utterance]:
         yield from read_part(corpus, part)
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A rule that one utterance breaks.
+
+    Attributes:
+        part: the part it lies in.
+        id: of the utterance, or the number of its line where it has none.
+        rule: what is wrong, as a sentence.
+    """
+
+    part: int
+    id: str
+    rule: str
+
+
+def check_corpus(corpus: Path | str) -> Iterator[Problem | Utterance]:
+    """Hold every utterance against the rules, one after the other; opens the head of each recording.
+
+    Yields:
+        all that is wrong with it, then the utterance itself; a line that holds none is only a problem.
+
+    Raises:
+        NotFoundError: no corpus, or parts are missing.
+        InputError: a line that is not JSON.
+    """
+    seen: dict[str, int] = {}
+    for part in range(check_complete(corpus).num_parts):
+        directory = part_path(corpus, part)
+        for number, row in enumerate(read_jsonl(directory / _UTTERANCES), 1):
+            try:
+                utterance = from_row(row, directory)
+            except (KeyError, TypeError, ValueError) as error:
+                name = row.get("id") if isinstance(row, dict) else None
+                yield Problem(part, str(name or f"line {number}"), f"{_UTTERANCE}: {error!r}")
+                continue
+            if utterance.id in seen:
+                yield Problem(part, utterance.id, f"its id occurs twice, first in part {seen[utterance.id]:05d}")
+            seen.setdefault(utterance.id, part)
+            for rule in problems_with(utterance):
+                yield Problem(part, utterance.id, rule)
+            yield utterance
+
+
 def validate_corpus(corpus: Path | str) -> Counts:
     """Hold every utterance against the rules; opens the head of each recording.
 
@@ -191,17 +235,17 @@ def validate_corpus(corpus: Path | str) -> Counts:
         NotFoundError: no corpus, or parts are missing.
         InputError: naming how many utterances break a rule, and the first ones with their rules.
     """
-    counts, seen, problems = Counts(), set(), []
-    for utterance in read_corpus(corpus):
-        problem = "its id occurs twice" if utterance.id in seen else problem_with(utterance)
-        seen.add(utterance.id)
-        if problem is not None:
-            problems.append(f"{utterance.id}: {problem}")
-        counts += Counts(1, 0, utterance.seconds)
+    counts, problems, wrong = Counts(), [], set()
+    for found in check_corpus(corpus):
+        if isinstance(found, Problem):
+            wrong.add((found.part, found.id))
+            problems.append(f"{found.id}: {found.rule}")
+        else:
+            counts += Counts(1, 0, found.seconds)
     if problems:
         raise InputError(
             "every utterance must have its recording, and words and phones in order within it",
-            f"{len(problems)} of {counts.num_utterances} do not: " + "; ".join(problems[:5]),
+            f"{len(wrong)} of {counts.num_utterances} do not: " + "; ".join(problems[:5]),
             "correct these utterances or write the corpus again",
         )
     return counts

@@ -9,6 +9,7 @@ import torch
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.documents import Document
+from smoltolk.model.delays import SILENT
 from smoltolk.model.ids import IdSpace
 
 
@@ -61,3 +62,32 @@ def pad_left(
         ids[row, longest - len(sequence) :] = sequence
         mask[row, longest - len(sequence) :] = 1
     return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
+
+
+def pad_codes(documents: Sequence[Document | None], length: int, width: int) -> torch.Tensor:
+    """Codes of prompts that :func:`pad_left` made ``length`` ids long, and behind them what the prompts owe.
+
+    Args:
+        documents: the prompts.
+        length: of the padded ids.
+        width: Q - 1, codebooks but the first.
+
+    Returns:
+        int64 [B, length + n, width].
+
+    Raises:
+        InputError: None, a prompt of ids alone, is among them.
+    """
+    held = [document for document in documents if document is not None]
+    if len(held) < len(documents):
+        raise InputError(
+            "a prompt of several codebooks is more than its ids",
+            f"{len(documents) - len(held)} prompts of ids alone",
+            "give the documents that the prompts were built with",
+        )
+    most = max(len(document.owed) for document in held)
+    codes = np.full((len(held), length + most, width), SILENT, np.int64)
+    for row, document in enumerate(held):
+        codes[row, length - len(document) : length] = document.codes
+        codes[row, length : length + len(document.owed)] = document.owed
+    return torch.from_numpy(codes)

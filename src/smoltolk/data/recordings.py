@@ -1,38 +1,28 @@
-"""A folder of recordings, each with its text beside it -> a corpus with the times of words and phones.
+"""A folder of recordings, each with its text beside it -> a corpus with the times of words.
 
 ::
 
-    FOLDER/**/NAME.flac|wav|ogg|mp3    a recording
-    FOLDER/**/NAME.txt                 what is said in it
-
-Part after part, in worker processes; a second run continues where the first stopped.
+    FOLDER/**/NAME.flac|wav|ogg|mp3         a recording
+    FOLDER/**/NAME.txt|TextGrid|json        what is said in it (see smoltolk.data.word_files)
 """
 
 from __future__ import annotations
 
-import itertools
-import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.common.files import atomic_directory, remove_leftovers
-from smoltolk.common.progress import bar
-from smoltolk.common.workers import parallel_map
-from smoltolk.data.corpora import CorpusInfo, Counts, claim, digest_of, finished, part_path, write_part
-from smoltolk.data.speak import gather_rejected
-from smoltolk.data.utterances import Utterance
-from smoltolk.speech.alignment import PocketsphinxAligner
-from smoltolk.speech.audio import SAMPLE_RATE, load, save
-from smoltolk.speech.segments import Segment
+from smoltolk.data.collecting import make_corpus
+from smoltolk.data.corpora import Counts
+from smoltolk.data.making import RECORDINGS_PER_PART, Making
+from smoltolk.data.timing import OFFLINE
+from smoltolk.data.word_files import Said, files_beside, said_beside
+from smoltolk.speech.audio import load
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
-RECORDINGS_PER_PART = 20
-# Speech that says its text has -2 to -4, a text from another recording less than -5 if it can be aligned at all.
-LOWEST_SCORE = -5.0
-LOWEST_COVERAGE = 0.85  # of its loud parts lie inside the words: 0.97 and more where the text is complete
-_aligner: PocketsphinxAligner | None = None  # of this worker process
 
 
 @dataclass(frozen=True)
@@ -42,25 +32,52 @@ class Recording:
     Attributes:
         id: made of its path under the folder.
         speaker: name of the first folder under the folder, or of the folder itself.
+        tier: of its TextGrid, the one with the words; None: find it.
     """
 
     path: Path
     id: str
     speaker: str
+    tier: str | None = None
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The speaker."""
+        return {"speaker": self.speaker}
+
+    @property
+    def place(self) -> str:
+        """Its file."""
+        return str(self.path)
+
+    @property
+    def original(self) -> Path | None:
+        """Its file."""
+        return self.path
+
+    def identity(self) -> tuple[str | int | float, ...]:
+        """Name, size of the sound, and all that is written beside it."""
+        size = self.path.stat().st_size if self.path.is_file() else 0
+        written = [_content(path) for path in files_beside(self.path)]
+        return self.id, size, self.tier or "", *written
+
+    def said(self) -> Said:
+        """What the files beside it say."""
+        return said_beside(self.path, self.tier)
+
+    def sound(self) -> np.ndarray:
+        """float32 [samples], 16 kHz, the mean of its channels."""
+        return load(self.path)
 
 
-@dataclass(frozen=True)
-class _Job:
-    directory: Path
-    recordings: tuple[Recording, ...]
-    source: str
-    language: str
-    align: bool
-    link: bool
-    lowest_score: float
+def _content(path: Path) -> str:
+    try:
+        return path.read_bytes().hex()
+    except OSError:  # told when it is read
+        return ""
 
 
-def find_recordings(folder: Path | str) -> list[Recording]:
+def find_recordings(folder: Path | str, tier: str | None = None) -> list[Recording]:
     """All recordings in a folder and the folders in it, in order of path; hidden ones are left out.
 
     Raises:
@@ -79,23 +96,31 @@ def find_recordings(folder: Path | str) -> list[Recording]:
         )
     recordings: dict[str, Recording] = {}
     for path in paths:
-        plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", "-".join(path.with_suffix("").parts)).lstrip(".") or "_"
+        plain = file_name("-".join(path.with_suffix("").parts))
         number, name = 1, plain
         while name in recordings:  # "a b.wav" and "a_b.wav"
             number += 1
             name = f"{plain}-{number}"
         speaker = path.parts[0] if len(path.parts) > 1 else folder.resolve().name
-        recordings[name] = Recording(folder / path, name, speaker)
+        recordings[name] = Recording(folder / path, name, speaker, tier)
     return list(recordings.values())
+
+
+def file_name(name: str) -> str:
+    """A name made of letters, digits, ``_ . -`` that does not begin with a dot."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", name).lstrip(".") or "_"
 
 
 def collect(
     folder: Path | str,
     out_dir: Path | str,
     *,
-    align: bool = True,
+    aligner: str | None = OFFLINE,
+    phones: bool = True,
     link: bool = False,
-    lowest_score: float = LOWEST_SCORE,
+    lowest_confidence: float | None = None,
+    longest: float | None = None,
+    tier: str | None = None,
     source: str | None = None,
     language: str = "en",
     workers: int | None = None,
@@ -103,17 +128,20 @@ def collect(
 ) -> Counts:
     """Make a corpus of one's own recordings.
 
-    What cannot be used goes to ``rejected.jsonl`` with its reason: no text, no audio, or audio that does not say
-    its text. The result does not depend on the number of workers.
+    What cannot be used goes to ``rejected.jsonl`` with its reason: no text, no audio, words outside the recording, or
+    audio that does not say its text. The result does not depend on the number of workers.
 
     Args:
         folder: the recordings and their texts; stays as it is.
         out_dir: a new directory, or one that an earlier, equal call has begun to fill.
-        align: find the times of words and phones (English only). Without them a corpus can be heard and spoken,
-            but words cannot be interleaved, and phone units cannot be fitted on it.
+        aligner: finds the times of words that have none beside them. None: these stay without; they can be heard and
+            spoken, but words cannot be interleaved.
+        phones: find the phones too, where the aligner can; phone units are fitted on them.
         link: link to the recordings instead of copying them as flac of 16 kHz.
-        lowest_score: alignments below it are rejected (mean nats per frame, see
-            :class:`smoltolk.speech.alignment.Alignment`).
+        lowest_confidence: alignments below it are rejected, 0 to 1 (see
+            :class:`smoltolk.speech.alignment.Alignment`); None: the aligner's usual limit.
+        longest: seconds; longer recordings are cut at pauses into several utterances. None: nothing is cut.
+        tier: of TextGrids, the one with the words; None: find it.
         source: name of the corpus; default: that of the folder.
         language: kept with every utterance.
         workers: processes; None means one per processor, 0 this one.
@@ -124,7 +152,7 @@ def collect(
 
     Raises:
         NotFoundError: no folder, or no recordings in it.
-        InputError: ``out_dir`` holds another corpus, or no recording could be used.
+        InputError: ``out_dir`` lies in the folder or holds another corpus, or no recording could be used.
         MissingExtraError: the aligner is not installed.
         WorkerError: a worker was killed; the same call continues.
         OSError: the disk is full; nothing half-written is left.
@@ -134,97 +162,14 @@ def collect(
         raise InputError(
             "a corpus lies outside the folder it is made of", f"{out_dir} in {folder}", "give another place"
         )
-    recordings = find_recordings(folder)
-    source = source or folder.resolve().name
-    if align:
-        PocketsphinxAligner()  # a missing extra shows before the work begins
-    parts = [recordings[k : k + recordings_per_part] for k in range(0, len(recordings), recordings_per_part)]
-    head: tuple[str | int | float, ...] = (source, language, align, link, lowest_score, recordings_per_part)
-    digest = digest_of(itertools.chain([head], (_identity(recording) for recording in recordings)))
-    claim(out_dir, CorpusInfo(source, digest, len(parts), len(recordings)))
-    remove_leftovers(out_dir / "parts")
-    jobs = [
-        _Job(part_path(out_dir, k), tuple(part), source, language, align, link, lowest_score)
-        for k, part in enumerate(parts)
-        if not finished(out_dir, k)
-    ]
-    with bar(f"corpus {out_dir.name}", sum(len(job.recordings) for job in jobs), "recordings") as progress:
-        for done in parallel_map(_collect_part, jobs, workers=workers):
-            progress.advance(done.num_utterances + done.num_rejected)
-    counts = gather_rejected(out_dir, len(parts))
-    if not counts.num_utterances:
-        raise InputError(
-            "some recordings of a folder must be usable",
-            f"all {counts.num_rejected} were rejected",
-            f"see {out_dir / 'rejected.jsonl'}, then delete {out_dir} and run it again",
-        )
-    return counts
-
-
-def _identity(recording: Recording) -> tuple[str, int, str]:
-    """What changes when a recording or its text does (content of the sound: its size)."""
-    text = _text_path(recording.path)
-    size = recording.path.stat().st_size if recording.path.is_file() else 0
-    return recording.id, size, text.read_bytes().hex() if text.is_file() else ""
-
-
-def _text_path(audio: Path) -> Path:
-    return audio.with_suffix(".txt")
-
-
-def _collect_part(job: _Job) -> Counts:
-    utterances, rejected = [], []
-    with atomic_directory(job.directory) as directory:
-        for recording in job.recordings:
-            try:
-                utterances.append(_utterance(recording, job, directory))
-            except (InputError, NotFoundError) as error:
-                rejected.append({"id": recording.id, "audio": str(recording.path), "reason": str(error)})
-        return write_part(directory, utterances, rejected)
-
-
-def _utterance(recording: Recording, job: _Job, directory: Path) -> Utterance:
-    global _aligner
-    text = _read_text(_text_path(recording.path))
-    waveform = load(recording.path)
-    words: tuple[Segment, ...] = ()
-    phones: tuple[Segment, ...] = ()
-    if job.align:
-        _aligner = _aligner or PocketsphinxAligner()
-        found = _aligner.align(waveform, text)
-        if found.score < job.lowest_score:
-            worst = min((s, word) for s, word in zip(found.scores, text.split(), strict=True) if not math.isnan(s))[1]
-            raise InputError(
-                f"a recording must say its text: a score of {job.lowest_score:g} at least",
-                f"{found.score:.2f}, worst at {worst!r}",
-                "listen whether the two belong together",
-            )
-        if found.coverage < LOWEST_COVERAGE:
-            raise InputError(
-                f"the words of a text must cover {LOWEST_COVERAGE:.0%} of the loud parts of its recording at least",
-                f"{found.coverage:.0%}",
-                "listen whether the text is complete, or cut away what it leaves out",
-            )
-        words, phones = found.words, found.phones
-    if job.link:
-        audio = directory / (recording.id + recording.path.suffix.lower())
-        audio.symlink_to(recording.path.resolve())
-    else:
-        audio = directory / f"{recording.id}.flac"
-        save(audio, waveform)
-    seconds = len(waveform) / SAMPLE_RATE
-    return Utterance(recording.id, text, audio, seconds, words, phones, recording.speaker, job.language, job.source)
-
-
-def _read_text(path: Path) -> str:
-    if not path.is_file():
-        raise NotFoundError(
-            "a recording must have its text beside it", f"no file {path.name}", "write down what is said"
-        )
-    try:
-        text = " ".join(path.read_text(encoding="utf-8-sig").split())
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path.name} must be text in UTF-8", str(error), "save it again as UTF-8") from error
-    if not text:
-        raise InputError("a recording must have words in its text", f"{path.name} is empty", "write down what is said")
-    return text
+    making = Making(
+        source=source or folder.resolve().name,
+        language=language,
+        aligner=aligner,
+        phones=phones,
+        lowest_confidence=lowest_confidence,
+        longest=longest,
+        sound="symlink" if link else "flac",
+        per_part=recordings_per_part,
+    )
+    return make_corpus(find_recordings(folder, tier), out_dir, making, workers=workers)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import atomic_directory, remove_leftovers, write_jsonl
@@ -25,38 +27,42 @@ from smoltolk.data.corpora import (
 )
 from smoltolk.data.utterances import Utterance
 from smoltolk.speech.audio import save
-from smoltolk.speech.synthesis import EspeakSynthesizer, Voice
+from smoltolk.speech.spoken import NamedVoice, Synthesizer
+from smoltolk.speech.synthesis import EspeakSynthesizer
 
 UTTERANCES_PER_PART = 50
+_synthesizers: list[Synthesizer[Any]] = []  # the one of this worker process
 
 
 @dataclass(frozen=True)
 class _Job:
     directory: Path
-    texts: tuple[tuple[str, str, Voice], ...]
+    texts: tuple[tuple[str, str, NamedVoice], ...]
     source: str
     language: str
 
 
 def speak(
-    texts: Sequence[tuple[str, str, Voice]],
+    texts: Sequence[tuple[str, str, NamedVoice]],
     out_dir: Path | str,
     *,
     source: str,
+    synthesizer: Synthesizer[Any] | None = None,
     workers: int | None = None,
     language: str = "en",
     utterances_per_part: int = UTTERANCES_PER_PART,
 ) -> Counts:
-    """Speak texts into a corpus of flac files (16 kHz) with the times of words and phones.
+    """Speak texts into a corpus of flac files (16 kHz) with the times of words, and of phones if they are known.
 
     The result does not depend on the number of workers. Parts already in place are not spoken again; texts
     that the synthesizer refuses go to ``rejected.jsonl`` with its reason.
 
     Args:
-        texts: ``(id, text, voice)``; ids become file names.
+        texts: ``(id, text, voice)``; ids become file names, voices are the synthesizer's.
         out_dir: a new directory, or one that an earlier, equal call has begun to fill.
         source: name of the corpus, kept with each utterance.
-        workers: processes; None means one per processor, 0 this one.
+        synthesizer: who speaks; default: espeak-ng.
+        workers: processes, 0 for this one; None for as many as suit the synthesizer.
         utterances_per_part: how many are written, and lost to a kill, together.
 
     Returns:
@@ -71,14 +77,19 @@ def speak(
     out_dir = Path(out_dir)
     _check_ids([name for name, _, _ in texts])
     parts = [texts[k : k + utterances_per_part] for k in range(0, len(texts), utterances_per_part)]
-    wanted = ((name, text, v.accent, v.variant, v.rate, v.pitch) for name, text, v in texts)
-    head = [(source, language, utterances_per_part)]
-    claim(out_dir, CorpusInfo(source, digest_of(itertools.chain(head, wanted)), len(parts), len(texts)))
+    synthesizer = synthesizer or EspeakSynthesizer()
+    wanted = ((name, text, *dataclasses.astuple(voice)) for name, text, voice in texts)  # type: ignore[call-overload]
+    head: tuple[str | int, ...] = (source, language, utterances_per_part)
+    if synthesizer.name != EspeakSynthesizer.name:  # corpora that were begun before there were others go on
+        head += (synthesizer.name,)
+    claim(out_dir, CorpusInfo(source, digest_of(itertools.chain([head], wanted)), len(parts), len(texts)))
     remove_leftovers(out_dir / "parts")
     todo = [k for k in range(len(parts)) if not finished(out_dir, k)]
     jobs = [_Job(part_path(out_dir, k), tuple(parts[k]), source, language) for k in todo]
     with bar(f"speak {out_dir.name}", sum(len(job.texts) for job in jobs), "utterances") as progress:
-        for counts in parallel_map(_speak_part, jobs, workers=workers):
+        workers = synthesizer.workers if workers is None else workers
+        done = parallel_map(_speak_part, jobs, workers=workers, initializer=_install, initargs=(synthesizer,))
+        for counts in done:
             progress.advance(counts.num_utterances + counts.num_rejected)
     return gather_rejected(out_dir, len(parts))
 
@@ -89,8 +100,12 @@ def gather_rejected(corpus: Path, num_parts: int) -> Counts:
     return sum((read_counts(corpus, k) for k in range(num_parts)), Counts())
 
 
+def _install(synthesizer: Synthesizer[Any]) -> None:
+    _synthesizers[:] = [synthesizer]
+
+
 def _speak_part(job: _Job) -> Counts:
-    synthesizer = EspeakSynthesizer()
+    synthesizer = _synthesizers[0]
     utterances, rejected = [], []
     with atomic_directory(job.directory) as directory:
         for name, text, voice in job.texts:

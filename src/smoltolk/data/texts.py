@@ -1,33 +1,38 @@
-"""Texts in files: one a line, or JSON lines."""
+"""Texts to speak and documents to train on: from files, one a line or JSON lines, and from data sets."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.data.aligned import AlignedCorpus, Texts
 from smoltolk.data.interleave import SpanLengths
 from smoltolk.data.mixture import Task
 from smoltolk.data.permutation import Permutation
 from smoltolk.data.plan import plan_rows
+from smoltolk.data.text_datasets import open_documents
+from smoltolk.data.text_documents import Documents, check_text_file, no_texts, not_utf8, parse_line
 
 
-def read_documents(path: Path | str) -> list[str]:
-    """The documents of a text file, one a line (``.jsonl``: the ``text`` of each line); empty lines are left out.
+def read_documents(source: Path | str) -> Documents:
+    """The documents of a text file or a data set, by number and not in memory.
+
+    Args:
+        source: ``.txt`` (one a line; empty lines are left out), ``.jsonl`` (the ``text`` of each line), or a data set:
+            see :func:`smoltolk.data.text_datasets.open_documents`.
 
     Raises:
         NotFoundError: no such file.
         InputError: not UTF-8, no documents, or a line of JSON without a text.
+        MissingExtraError: a data set, and ``datasets`` is not installed.
     """
-    return [row["text"] for row in read_texts(path)]
+    return open_documents(source)
 
 
 def read_texts(path: Path | str) -> list[dict[str, Any]]:
-    """Texts with an id each.
+    """Texts with an id each, all of them in memory.
 
     Args:
         path: ``.txt``: a text a line, ids ``00000``, ``00001`` and so on. ``.jsonl``: an object a line with ``text``
@@ -40,36 +45,22 @@ def read_texts(path: Path | str) -> list[dict[str, Any]]:
         NotFoundError: no such file.
         InputError: not UTF-8, no texts, or a line of JSON without a text.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise NotFoundError("a file of texts must exist", f"no file {path}", "check the path")
-    if path.suffix.lower() not in (".txt", ".jsonl"):
-        raise InputError("a file of texts is .txt (a text a line) or .jsonl", path.name, "name or convert it so")
+    path = check_text_file(path)
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} must be text in UTF-8", str(error), "save it again as UTF-8") from error
+        raise not_utf8(path, error) from error
     texts: list[dict[str, Any]] = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        row = _parse(line, f"{path}, line {number}") if path.suffix.lower() == ".jsonl" else {"text": line}
+        row = parse_line(line, f"{path}, line {number}") if path.suffix.lower() == ".jsonl" else {"text": line}
         text = " ".join(row["text"].split())
         if text:
             texts.append({**row, "id": str(row.get("id", f"{len(texts):05d}")), "text": text})
     if not texts:
-        raise InputError("a file of texts holds at least one", f"{path} has none", "write one text a line")
+        raise no_texts(path)
     return texts
-
-
-def _parse(line: str, where: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InputError("every line of a .jsonl file must be JSON", f"{where}: {error}", "correct the line") from error
-    if not isinstance(row, dict) or not isinstance(row.get("text"), str):
-        raise InputError('every line must be like {"text": "..."}', f"{where}: {line[:80]}", "correct the line")
-    return row
 
 
 def fitting_pieces(documents: Sequence[str], tokenizer: Any, row_length: int, seed: int) -> tuple[list[str], int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from smoltolk.speech.segments import Segment
 
 # Times are kept to a tenth of a millisecond; the end of the last word may pass the recording's by rounding.
 _DECIMALS = 4
-_SLACK_SECONDS = 0.05
+SLACK_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +22,13 @@ class Utterance:
     """One recording and what is said in it.
 
     Attributes:
-        id: unique in its corpus; letters, digits, ``_ . -``.
+        id: unique in its corpus; letters, digits, ``_ . - +``.
         audio: the recording, if there is one.
         seconds: its length.
         words, phones: in order, times in seconds from its start; empty if unknown.
         speaker, language, source: names, e.g. of a voice, ``"en"``, of a data set.
+        confidences: for each word, 0 to 1, how sure it is that it is said there (NaN where a word has no sound); empty
+            if unknown.
     """
 
     id: str
@@ -37,27 +40,52 @@ class Utterance:
     speaker: str
     language: str
     source: str
+    confidences: tuple[float, ...] = ()
 
 
 def problem_with(utterance: Utterance) -> str | None:
-    """The first rule that an utterance breaks, None if it keeps them all."""
+    """The first rule that an utterance breaks, None if it keeps them all; opens the head of its recording."""
+    return next(problems_with(utterance), None)
+
+
+def problems_with(utterance: Utterance) -> Iterator[str]:
+    """Every rule that an utterance breaks; opens the head of its recording."""
+    if not utterance.text.strip():
+        yield "its text is empty"
     if not math.isfinite(utterance.seconds) or utterance.seconds <= 0:
-        return f"a length of {utterance.seconds} s"
+        yield f"a length of {utterance.seconds} s"
     for name, segments in (("word", utterance.words), ("phone", utterance.phones)):
-        last = 0.0
-        for segment in segments:
-            within = last - _SLACK_SECONDS <= segment.start <= segment.end <= utterance.seconds + _SLACK_SECONDS
-            if not within:
-                return f"the {name} {segment.text!r} lies at {segment.start} to {segment.end} s"
-            last = segment.end
+        problem = problem_with_times(segments, utterance.seconds, name)
+        if problem is not None:
+            yield problem
+    if utterance.confidences and len(utterance.confidences) != len(utterance.words):
+        yield f"{len(utterance.words)} words with {len(utterance.confidences)} confidences"
     if utterance.audio is None:
-        return None
+        return
+    if not utterance.audio.is_file():
+        yield f"its recording is missing, no file {utterance.audio}"
+        return
     try:
         head = soundfile.info(str(utterance.audio))
     except soundfile.SoundFileError as error:
-        return f"its recording cannot be read ({error})"
-    if abs(head.frames / head.samplerate - utterance.seconds) > _SLACK_SECONDS:
-        return f"{utterance.seconds:.3f} s, but its recording has {head.frames / head.samplerate:.3f} s"
+        yield f"its recording cannot be read ({error})"
+        return
+    if abs(head.frames / head.samplerate - utterance.seconds) > SLACK_SECONDS:
+        yield f"{utterance.seconds:.3f} s, but its recording has {head.frames / head.samplerate:.3f} s"
+
+
+def problem_with_times(segments: Sequence[Segment], seconds: float, name: str = "word") -> str | None:
+    """Why these cannot be words, one after the other, in a recording of this length; None if they can."""
+    last = 0.0
+    for segment in segments:
+        place = f"the {name} {segment.text!r} lies at {segment.start:.6g} to {segment.end:.6g} s"
+        if not segment.start <= segment.end:  # NaN too
+            return f"{place}, which runs backwards"
+        if segment.start < -SLACK_SECONDS or segment.end > seconds + SLACK_SECONDS:
+            return f"{place}, outside the recording ({seconds:.6g} s)"
+        if segment.start < last - SLACK_SECONDS:
+            return f"{place}, before the end of the one before it ({last:.6g} s)"
+        last = max(last, segment.end)
     return None
 
 
@@ -68,19 +96,23 @@ def to_row(utterance: Utterance, directory: Path) -> dict[str, Any]:
     row["seconds"] = utterance.seconds
     for name in ("words", "phones"):
         row[name] = [[s.text, round(s.start, _DECIMALS), round(s.end, _DECIMALS)] for s in getattr(utterance, name)]
+    for word, sure in zip(row["words"], utterance.confidences, strict=False):
+        word.append(round(sure, _DECIMALS) if math.isfinite(sure) else None)
     return row
 
 
 def from_row(row: dict[str, Any], directory: Path) -> Utterance:
     """The inverse of :func:`to_row`; KeyError, TypeError or ValueError if ``row`` is no utterance."""
+    confidences = [math.nan if word[3] is None else float(word[3]) for word in row["words"] if len(word) > 3]
     return Utterance(
         id=str(row["id"]),
         text=str(row["text"]),
         audio=None if row["audio"] is None else directory / row["audio"],
         seconds=float(row["seconds"]),
-        words=tuple(Segment(str(text), float(start), float(end)) for text, start, end in row["words"]),
+        words=tuple(Segment(str(text), float(start), float(end)) for text, start, end, *_ in row["words"]),
         phones=tuple(Segment(str(text), float(start), float(end)) for text, start, end in row["phones"]),
         speaker=str(row["speaker"]),
         language=str(row["language"]),
         source=str(row["source"]),
+        confidences=tuple(confidences),
     )

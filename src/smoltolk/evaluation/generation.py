@@ -13,8 +13,10 @@ import torch
 from smoltolk.common.errors import InputError
 from smoltolk.common.progress import Bar
 from smoltolk.common.seeds import derive
-from smoltolk.data.prompts import pad_left
+from smoltolk.data.documents import Document
+from smoltolk.data.prompts import pad_codes, pad_left
 from smoltolk.evaluation.scoring import evaluating
+from smoltolk.model.codebooks import frames_of
 from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.generation_modes import generation_settings
 from smoltolk.model.ids import IdSpace
@@ -48,15 +50,17 @@ class Generation:
     Attributes:
         ids: int64 [n], without prompt and end.
         ended: whether the end came within the limit.
+        codes: int64 [n, Q - 1], beside them, of a model of several codebooks.
     """
 
     ids: np.ndarray
     ended: bool
+    codes: np.ndarray | None = None
 
 
 def generate(
     model: Any,
-    prompts: Sequence[Sequence[int] | np.ndarray],
+    prompts: Sequence[Sequence[int] | np.ndarray | Document],
     *,
     end_id: int,
     pad_id: int,
@@ -73,7 +77,7 @@ def generate(
 
     Args:
         model: with the ``generate`` of transformers.
-        prompts: unified ids, none of them empty.
+        prompts: unified ids, none of them empty; of a model of several codebooks, documents that hold them.
         end_id: the id that ends a continuation.
         pad_id: fills up on the left, masked; a text id, so that it lengthens no speech span.
         max_new_tokens: the limit.
@@ -88,7 +92,10 @@ def generate(
     Raises:
         InputError: an empty prompt.
     """
-    if any(len(prompt) == 0 for prompt in prompts):
+    documents = [prompt if isinstance(prompt, Document) else None for prompt in prompts]
+    id_rows = [prompt.input_ids if isinstance(prompt, Document) else prompt for prompt in prompts]
+    width = max((document.codes.shape[1] for document in documents if document is not None), default=0)
+    if any(len(prompt) == 0 for prompt in id_rows):
         raise InputError("every prompt must hold at least one id", "an empty prompt", "begin with an end id")
     drawing: dict[str, Any] = {"do_sample": False}
     if sampling is not None:
@@ -98,13 +105,17 @@ def generate(
         held = generation_settings(config, "speech" if config.id_space.is_speech(end_id) else "text")
         drawing["logits_processor"] = held["logits_processor"]
     device = next(model.parameters()).device
-    order = sorted(range(len(prompts)), key=lambda index: (-len(prompts[index]), index))
+    order = sorted(range(len(id_rows)), key=lambda index: (-len(id_rows[index]), index))
     results: dict[int, Generation] = {}
     with evaluating(model), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         for begin in range(0, len(order), batch_size):
             members = order[begin : begin + batch_size]
             torch.manual_seed(derive(seed, "generate", begin) % 2**63)
-            input_ids, attention_mask = pad_left([prompts[i] for i in members], pad_id, device)
+            input_ids, attention_mask = pad_left([id_rows[i] for i in members], pad_id, device)
+            beside = {}
+            if width:
+                codes = pad_codes([documents[i] for i in members], input_ids.shape[1], width)
+                beside = {"codes": codes.to(device), "return_dict_in_generate": True}
             output = model.generate(
                 input_ids=input_ids,
                 attention_mask=attention_mask,
@@ -112,17 +123,21 @@ def generate(
                 eos_token_id=end_id,
                 pad_token_id=end_id,  # rows that are done are filled with their own end
                 **drawing,
+                **beside,
             )
-            for index, row in zip(members, output[:, input_ids.shape[1] :].cpu().numpy(), strict=True):
-                results[index] = _cut(row, end_id)
+            made = (output.sequences if beside else output)[:, input_ids.shape[1] :].cpu().numpy()
+            drawn = output.codes[:, input_ids.shape[1] :].cpu().numpy() if beside else [None] * len(made)
+            for index, row, its_codes in zip(members, made, drawn, strict=True):
+                results[index] = _cut(row, end_id, its_codes)
             if progress is not None:
                 progress.advance(len(members))
-    return [results[index] for index in range(len(prompts))]
+    return [results[index] for index in range(len(id_rows))]
 
 
-def _cut(row: np.ndarray, end_id: int) -> Generation:
+def _cut(row: np.ndarray, end_id: int, codes: np.ndarray | None) -> Generation:
     ends = np.flatnonzero(row == end_id)
-    return Generation(row[: ends[0]] if len(ends) else row, bool(len(ends)))
+    stop = ends[0] if len(ends) else len(row)
+    return Generation(row[:stop], bool(len(ends)), None if codes is None else codes[:stop])
 
 
 def to_text(generation: Generation, tokenizer: Any) -> str:
@@ -135,3 +150,22 @@ def to_units(generation: Generation, ids: IdSpace) -> np.ndarray:
     units = generation.ids - ids.speech_offset
     units = units[(units >= 0) & (units < ids.num_units)]
     return np.array([unit for unit, _ in groupby(units.tolist())], np.int64)
+
+
+def to_frames(prompt: Document, generation: Generation, ids: IdSpace) -> np.ndarray:
+    """Frames of what a model of several codebooks said first: int64 [n, Q], those of the prompt left out.
+
+    Of a continuation that reached its limit the last frames, which not all codebooks have spoken, are left out.
+    """
+    if generation.codes is None:
+        raise InputError("frames need the codes of all codebooks", "a continuation of ids alone", "call to_units")
+    said = np.concatenate([prompt.input_ids, generation.ids]), np.concatenate([prompt.codes, generation.codes])
+    runs = frames_of(torch.from_numpy(said[0]), torch.from_numpy(said[1]), ids)
+    heard = frames_of(torch.from_numpy(prompt.input_ids), torch.from_numpy(prompt.codes), ids)
+    # Speech that goes on is a run that the prompt has begun.
+    goes_on = len(prompt) > 0 and ids.speech_offset <= prompt.input_ids[-1] < ids.eos_speech
+    first, known = len(heard) - goes_on, len(heard[-1]) if goes_on else 0
+    if first >= len(runs):
+        return np.zeros((0, ids.num_codebooks), np.int64)
+    frames = runs[first][known:].numpy()
+    return frames[(frames >= 0).all(1)]

@@ -46,10 +46,15 @@ def last_place(input_ids: Tensor, space: IdSpace) -> tuple[Tensor, Tensor]:
 
 
 class DelayRule(LogitsProcessor):
-    """Keeps the first codebook to the delay pattern: units, then as many ``pad_speech`` as the delay, then the end."""
+    """Keeps the first codebook to the delay pattern: units, then as many ``pad_speech`` as the delay, then the end.
 
-    def __init__(self, space: IdSpace):
-        self._space = space
+    Args:
+        space: the id space.
+        shortest: ids before which no end may come, so that a run must not begin to close too early either.
+    """
+
+    def __init__(self, space: IdSpace, shortest: int = 0):
+        self._space, self._shortest = space, shortest
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """[B, T] and [B, V + U] -> [B, V + U]."""
@@ -58,7 +63,8 @@ class DelayRule(LogitsProcessor):
         inside, done = index >= 0, pads == space.tail  # without any delay, every unit completes its frame
         possible = torch.ones_like(scores, dtype=torch.bool)
         possible[:, space.speech_offset : space.eos_speech] = ~(inside & (pads > 0))[:, None]
-        possible[:, space.pad_speech] = inside & ~done
+        may_close = input_ids.shape[1] + space.tail >= self._shortest
+        possible[:, space.pad_speech] = inside & ~done & ((pads > 0) | may_close)
         possible[:, space.eos_speech] = ~inside | done
         possible[:, space.switch] = ~inside | done
         return scores.masked_fill(~possible, -torch.inf)
@@ -77,7 +83,7 @@ class CodeStream:
         self.space, self.codes, self._owed = space, codes, owed
         self._prompts, self._prompt_length = codes, codes.shape[1]
         self._warpers = LogitsProcessorList()
-        self._samples = self._beams = self.spoke = False
+        self._samples = self._beams = False
         self._next: Tensor | None = None
 
     def configure(self, config: GenerationConfig, processors: LogitsProcessorList) -> None:
@@ -126,6 +132,13 @@ class CodeStream:
                 "leave out candidate ids",
             )
         index, pads = last_place(input_ids, self.space)
+        before, pads_before = last_place(input_ids[:, :-1], self.space)
+        if bool(((before >= 0) & (index < 0) & (pads_before < self.space.tail)).any()):
+            raise InputError(
+                "speech is left when all codebooks have ended",
+                "an id that leaves it inside the delay, by a logits processor of the caller",
+                "end the prompt's speech first (Document.switch does), or leave the processor out",
+            )
         speaks = speaking(index, pads, self.space)
         if self._beams and bool((index >= 0).any()):
             raise InputError(

@@ -132,7 +132,8 @@ class CodebookGenerationMixin(GenerationMixin):
         stream = (model_kwargs or {}).get("code_stream")
         if stream is not None:
             stream.configure(generation_config, processors)
-            processors.insert(0, DelayRule(stream.space))  # first: what it leaves is what others choose from
+            # First: what it leaves is what others choose from. Here min_length counts min_new_tokens too.
+            processors.insert(0, DelayRule(stream.space, generation_config.min_length or 0))
         return processors
 
     def _get_candidate_generator(self, *args: Any, **kwargs: Any) -> CandidateGenerator:

@@ -89,8 +89,9 @@ def codebook_loss(
     wanted = targets[:, 1:].flatten(0, 1)
     rows = (wanted != IGNORE).any(-1).nonzero().squeeze(1)
     flat = states[:, :-1].flatten(0, 1)
-    if rows.numel() == 0:  # zero, and still a part of the graph
-        sums = flat.index_select(0, rows).sum().float().expand(num_codebooks)
+    if rows.numel() == 0:  # zero, and still a part of the graph: no parameter goes without gradient
+        first, others = heads(flat.index_select(0, rows))
+        sums = (first.sum() + others.sum()).float().expand(num_codebooks)
     else:
         missing = -rows.numel() % _ROWS_MULTIPLE  # rounded up, so that a run meets few shapes
         chosen = flat.index_select(0, F.pad(rows, (0, missing)))

@@ -131,6 +131,8 @@ def check_layout(
     unit_behind_pad = (runs.pads[:, 1:] == 0) & (runs.pads[:, :-1] > 0) & (runs.place[:, 1:] > 0)
     closing = (input_ids[:, 1:] == space.switch) | (input_ids[:, 1:] == space.eos_speech)
     cut = (runs.place[:, :-1] >= 0) & (runs.pads[:, :-1] < space.tail) & closing
+    if document_ids is not None:
+        cut &= ~document_starts(document_ids)[:, 1:]
     too_long = runs.pads > space.tail
     if bool(unit_behind_pad.any()) or bool(too_long.any()) or (ends and bool(cut.any())):
         raise InputError(

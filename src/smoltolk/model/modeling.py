@@ -325,11 +325,11 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
             mask = self.input_adapter.mask(grid, published_visibility(is_speech))
             return torch.where(is_speech[..., None], self.input_adapter(grid, mask)[-1], text), ()
         groups = group_spans(find_spans(is_speech, document_ids)) if spans is None else spans
-        silent = self.training and not any(group.num_spans for group in groups)
-        padding = self._lone_padding().to(text.dtype) if mixes_inputs or silent else None
+        nothing_heard = self.training and not any(group.num_spans for group in groups)
+        padding = self._lone_padding().to(text.dtype) if mixes_inputs or nothing_heard else None
         adapted, lone = adapt_spans(self.input_adapter, units, groups, padding, mixes_inputs)
         # A batch without speech takes the lone unit with weight zero: no parameter may go without gradient.
-        fused = text + 0.0 * self.input_projection(lone[-1]).mean().to(text.dtype) if silent else text
+        fused = text + 0.0 * self.input_projection(lone[-1]).mean().to(text.dtype) if nothing_heard else text
         heard: tuple[Tensor, ...] = ()
         if mixes_inputs:
             heard = tuple(self.pool_projection(layer).to(text.dtype).expand_as(text) for layer in lone)

@@ -1,4 +1,4 @@
-"""What an aligner found, made fit for use: vowels, pauses at the edges of words, silence between them."""
+"""What an aligner found, and made fit for use: vowels, pauses at the edges of words, silence between them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from smoltolk.common.errors import InputError
 from smoltolk.speech.audio import num_frames
 from smoltolk.speech.pauses import LEVEL_RATE
 from smoltolk.speech.phones import SILENCE, VOWELS
@@ -17,9 +18,62 @@ from smoltolk.speech.segments import Segment
 _QUIET_SECONDS, _MARGIN_SECONDS = 0.08, 0.02
 
 
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """A text on its recording.
+
+    Attributes:
+        words: one segment for every whitespace token of the text, as written, in order; a token without anything to
+            say (a dash) has one of no length.
+        phones: segments named by ``phones.PHONES`` that tile the recording from 0 to its end; empty if the aligner
+            finds words only. Vowels are those of the dictionary: it does not tell AX (the a in "about") from AH.
+        scores: for each token, the mean over its frames of how well the sound fits, in nats; 0 is best, NaN where
+            nothing is said. What is usual depends on the aligner.
+        score: the same over all words.
+        coverage: share of the loud parts of the recording that lie inside words; below 0.9 the text lacks something.
+        confidences: for each token, 0 to 1, how sure it is that this word is said here; NaN where nothing is said.
+        unknown: letters that the aligner does not know and skipped over, each once.
+    """
+
+    words: tuple[Segment, ...]
+    phones: tuple[Segment, ...]
+    scores: tuple[float, ...]
+    score: float
+    coverage: float
+    confidences: tuple[float, ...]
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def confidence(self) -> float:
+        """0 to 1, how sure it is that the recording says this text: mean over words times coverage.
+
+        Every aligner has its ``lowest_confidence``, below which the two hardly belong together.
+        """
+        return float(np.nanmean(self.confidences)) * self.coverage
+
+
+def mismatch(found: str) -> InputError:
+    """The error of a text that no way through its recording says."""
+    return InputError("a recording must say its text, word by word", found, "check that the two belong together")
+
+
+def check_length(seconds: float, longest: float) -> None:
+    """Hold a recording against the longest that an aligner takes.
+
+    Raises:
+        InputError: it is longer.
+    """
+    if seconds > longest:
+        fix = "cut it at pauses, each part with its text"
+        raise InputError(f"a recording to align lasts {longest:g} s at most", f"{seconds:.0f} s", fix)
+
+
 @dataclass(slots=True)
 class AlignedWord:
-    """One said word: its phones as [name, start, end] in seconds, its score (nats) and its frames."""
+    """One said word: its phones as [name, start, end] in seconds, its score (nats) and its frames.
+
+    Where the phones are not known, one stands for all of them.
+    """
 
     phones: list[tuple[str, float, float]]
     score: float

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import math
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,8 @@ SAMPLE_RATE = 16_000
 _FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}
 # 0.29 s * 100 Hz = 28.999... stands for 29: what lies closer than this to a whole number is one.
 _SLACK = 1e-6
+_UNKNOWN_BYTES = 2**31 - 1
+_MP3_PADDING, _MP3_HEAD = 4_800, 65_536  # samples that players cut off or not; bytes, tags included
 
 
 def num_samples(seconds: float, sample_rate: int = SAMPLE_RATE) -> int:
@@ -67,6 +71,8 @@ def resample(waveform: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
 def load(path: Path | str, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
     """Read an audio file as mono (the mean of its channels); its loudness stays as it is.
 
+    Beside the result it needs the memory of one block, whatever the channels and the rate of the file.
+
     Args:
         path: any format that libsndfile reads (wav, flac, ogg, mp3, ...).
         sample_rate: the rate to resample to.
@@ -76,20 +82,84 @@ def load(path: Path | str, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
 
     Raises:
         NotFoundError: no such file.
-        InputError: not audio, no samples, or samples that are not finite.
+        InputError: not audio, cut off before its end, no samples, or samples that are not finite.
+    """
+    return np.concatenate(list(read_blocks(path, sample_rate)))
+
+
+def read_blocks(path: Path | str, sample_rate: int = SAMPLE_RATE, seconds: float = 30.0) -> Iterator[np.ndarray]:
+    """Read an audio file block by block, for recordings of any length; one after the other they are :func:`load`'s.
+
+    Args:
+        path: as for :func:`load`.
+        sample_rate: the rate to resample to.
+        seconds: of the file that are read at once, > 0.
+
+    Yields:
+        mono float32 [samples], at least one of them not empty.
+
+    Raises:
+        NotFoundError: no such file.
+        InputError: as for :func:`load`; what is wrong later in the file shows when it is reached.
     """
     path = Path(path)
     if not path.is_file():
         raise NotFoundError("an audio file must exist", f"no file {path}", "check the path")
     try:
-        samples, file_rate = soundfile.read(path, dtype="float32", always_2d=True)
+        with soundfile.SoundFile(path) as file:
+            yield from _blocks(file, path, sample_rate, num_samples(seconds, file.samplerate))
     except soundfile.SoundFileError as error:
         raise InputError(
-            f"{path} must be audio that libsndfile reads", str(error), "convert it to wav or flac first"
+            f"{path} must be audio that libsndfile reads",
+            str(error) or "its data is damaged, or breaks off",
+            "copy it again, or convert it to wav or flac first",
         ) from error
-    waveform = samples.mean(axis=1, dtype=np.float32)
-    _check_waveform(waveform, str(path))
-    return resample(waveform, file_rate, sample_rate)
+
+
+def _blocks(file: soundfile.SoundFile, path: Path, sample_rate: int, size: int) -> Iterator[np.ndarray]:
+    from_rate = file.samplerate
+    stream = None if from_rate == sample_rate else soxr.ResampleStream(from_rate, sample_rate, 1, "float32", "HQ")
+    samples, given = 0, 0
+    # An end is known only when a read gives less: the header of an mp3 is an estimate.
+    while len(block := file.read(size, dtype="float32", always_2d=True)):
+        waveform = block.mean(axis=1, dtype=np.float32)
+        _check_waveform(waveform, str(path))
+        samples += len(waveform)
+        if stream is not None:
+            waveform = stream.resample_chunk(waveform)
+        given += len(waveform)
+        yield waveform
+    _check_whole(file, path, samples)
+    if stream is not None:
+        rest = stream.resample_chunk(np.zeros(0, np.float32), last=True)
+        wanted = num_samples(samples / from_rate, sample_rate) - given
+        yield np.pad(rest, (0, max(0, wanted - len(rest))))[: max(0, wanted)]
+
+
+def _check_whole(file: soundfile.SoundFile, path: Path, samples: int) -> None:
+    """Half a recording does not pass for the whole: its text would not fit it."""
+    fix = "copy or convert it again"
+    if not samples:
+        raise InputError(f"{path} must have samples", "it is empty, or breaks off before the first one", fix)
+    # libsndfile notes a wav whose header promises more than the file has, and reads on. A header written before the
+    # length was known promises 4 GB.
+    noted = re.search(r"^data : (\d+) \(should be (\d+)\)", file.extra_info, re.MULTILINE)
+    promised, held = (int(noted[1]), int(noted[2])) if noted else (file.frames, samples)
+    if noted:
+        broken = held < promised < _UNKNOWN_BYTES
+    elif file.format == "FLAC":
+        broken = held < promised
+    else:
+        # Without such a mark the length of an mp3 is an estimate.
+        broken = file.format in ("MP3", "MPEG") and _counts_its_frames(path) and held < promised - _MP3_PADDING
+    if broken:
+        raise InputError(f"{path} must be whole", f"{held / promised:.0%} of what its header promises", fix)
+
+
+def _counts_its_frames(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(_MP3_HEAD)
+    return b"Xing" in head or b"Info" in head
 
 
 def save(path: Path | str, waveform: np.ndarray, sample_rate: int = SAMPLE_RATE) -> None:

@@ -121,7 +121,7 @@ def say(text: str, voice: str, rate: int, pitch: int) -> tuple[np.ndarray, int, 
                 )
             library.espeak_SetSynthCallback(callback)
             library.espeak_ng_SetRandSeed(ctypes.c_long(1))
-            _c_library().srand(1)  # older noise sources of the library draw from C's rand()
+            c_library().srand(1)  # older noise sources of the library draw from C's rand()
             if library.espeak_SetVoiceByName(voice.encode()) != 0:
                 raise InputError("the accent must be one that espeak-ng has", repr(voice), "try en-us or en-gb")
             library.espeak_SetParameter(_RATE, rate, 0)
@@ -155,7 +155,8 @@ def _unload(library: ctypes.CDLL) -> None:
 
 
 @cache
-def _c_library() -> ctypes.CDLL:
+def c_library() -> ctypes.CDLL:
+    """The C library of this process, with the one ``rand()`` that all of it shares."""
     # None means the running program, and with it the C library that everything in this process shares.
     return ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
 

@@ -65,6 +65,20 @@ class Voice:
         return f"{accent}+{self.variant}" if self.variant else accent
 
 
+def num_voices(split: str) -> int:
+    """How many different voices a split has.
+
+    Args:
+        split: ``"seen"`` or ``"unseen"``.
+
+    Raises:
+        InputError: another split.
+    """
+    if split not in _VARIANTS:
+        raise InputError("a split of voices is 'seen' or 'unseen'", repr(split), "choose one of the two")
+    return len(_VARIANTS[split]) * len(_CLEAR_ACCENTS)
+
+
 def voices(count: int, seed: int, split: str) -> list[Voice]:
     """Different voices: variants x accents, with a rate and a pitch of their own.
 
@@ -76,15 +90,10 @@ def voices(count: int, seed: int, split: str) -> list[Voice]:
     Raises:
         InputError: another split, or more voices than variants x accents (64 seen, 32 unseen).
     """
-    if split not in _VARIANTS:
-        raise InputError("a split of voices is 'seen' or 'unseen'", repr(split), "choose one of the two")
+    most = num_voices(split)
+    if not 0 <= count <= most:
+        raise InputError(f"the split {split!r} has 0 to {most} voices", f"{count}", "ask for fewer")
     variants = _VARIANTS[split]
-    if not 0 <= count <= len(variants) * len(_CLEAR_ACCENTS):
-        raise InputError(
-            f"the split {split!r} has 0 to {len(variants) * len(_CLEAR_ACCENTS)} voices",
-            f"{count}",
-            "ask for fewer",
-        )
     random = generator(seed, "voices", split)
     by_chance, accent_shift = random.permutation(len(variants)), int(random.integers(len(_CLEAR_ACCENTS)))
     chosen = []

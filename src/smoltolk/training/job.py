@@ -10,7 +10,7 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from smoltolk.common.errors import InputError
-from smoltolk.common.made import digest_of_file, made_before
+from smoltolk.common.made import made_before
 from smoltolk.data.aligned import AlignedCorpus, Texts
 from smoltolk.data.shards import UnitCorpus, read_shards
 from smoltolk.data.texts import read_documents
@@ -85,7 +85,7 @@ class TrainingJob:
         self.command = {
             "verb": "train",
             "text_model": str(Path(text_model).resolve()) if Path(text_model).exists() else text_model,
-            "text": None if text is None else digest_of_file(text),
+            "text": None if self.documents is None else self.documents.digest,
             "units": asdict(self.units.metadata),
             "utterances": self.num_utterances,
             "seconds": float(self.units.seconds.sum()),

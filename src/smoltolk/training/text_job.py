@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from smoltolk.common.errors import InputError
-from smoltolk.common.made import digest_of_file, made_before
+from smoltolk.common.made import made_before
 from smoltolk.data.texts import endless, fitting_pieces, read_documents
 from smoltolk.training.backbone import BackboneSize, new_backbone, pretrain, train_tokenizer
 from smoltolk.training.presets import text_recipe
@@ -57,7 +57,7 @@ class TextJob:
         self.documents = read_documents(text)
         self.command = {
             "verb": "backbone",
-            "text": digest_of_file(text),
+            "text": self.documents.digest,
             "size": asdict(size),
             "recipe": plain(self.recipe),
             "seed": seed,

@@ -1,0 +1,134 @@
+"""Forced alignment with any CTC model of transformers: for every language and accent that has one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from smoltolk.common.errors import InputError
+from smoltolk.speech.aligned_words import Alignment, check_length, coverage_of
+from smoltolk.speech.audio import SAMPLE_RATE, resample
+from smoltolk.speech.ctc import best_path
+from smoltolk.speech.ctc_emissions import CtcEmissions
+from smoltolk.speech.ctc_text import STAR, CtcText, CtcVocabulary
+from smoltolk.speech.pauses import loud_frames
+from smoltolk.speech.pretrained import check_waveform
+from smoltolk.speech.segments import Segment
+
+LONGEST_SECONDS = 3600  # the time of the trellis grows with the square: 40 s of one core here
+# A star may stand for any sound, at the posterior of the likeliest id of each frame and a little less: what a known
+# letter can say, it says.
+_STAR_NATS = -0.1
+
+
+class CtcAligner:
+    """Texts to their recordings, by a model that was trained to write.
+
+    Args:
+        name: hub id or directory of a model of ``AutoModelForCTC``, its feature extractor and its tokenizer.
+        language: of the texts, ISO 639-1; numbers are spelled out in it.
+        device: of torch; default: a GPU if there is one.
+        batch_size: windows of 30 s that are computed together.
+
+    Raises:
+        NotFoundError, InputError: no such model, not one with CTC, or a vocabulary without letters.
+    """
+
+    lowest_confidence = 0.5  # below it text and recording hardly belong together
+
+    def __init__(self, name: str, language: str = "en", device: str | None = None, batch_size: int = 8):
+        self.name = str(name)
+        self._arguments = (self.name, language, device, batch_size)
+        self._emissions = CtcEmissions(self.name, device, batch_size)
+        self._vocabulary = CtcVocabulary(self._emissions.tokenizer, language)
+
+    def align(self, waveform: np.ndarray, text: str, sample_rate: int = SAMPLE_RATE) -> Alignment:
+        """Find every word of a text. The result depends on these two alone.
+
+        Args:
+            waveform: float [samples], full scale at 1, at most :data:`LONGEST_SECONDS`.
+            text: what is said. Letters that the model lacks are skipped over, and named in ``Alignment.unknown``.
+            sample_rate: of the waveform.
+
+        Returns:
+            Words without phones. A word lasts from the first to the last frame of its letters: these models are sure
+            of a letter in the middle of its sound, so words seem somewhat short.
+
+        Raises:
+            InputError: no samples or not finite ones, too many of them, no words, or a recording that is too short
+                for them.
+        """
+        found = self.align_batch([waveform], [text], sample_rate)[0]
+        if isinstance(found, InputError):
+            raise found
+        return found
+
+    def align_batch(
+        self, waveforms: Sequence[np.ndarray], texts: Sequence[str], sample_rate: int = SAMPLE_RATE
+    ) -> list[Alignment | InputError]:
+        """:meth:`align` for many, their windows computed together; what cannot be aligned gives its error."""
+        answers: dict[int, Alignment | InputError] = {}
+        wanted: list[tuple[int, np.ndarray, CtcText]] = []
+        for number, (waveform, text) in enumerate(zip(waveforms, texts, strict=True)):
+            try:
+                check_waveform(waveform)
+                check_length(len(waveform) / sample_rate, LONGEST_SECONDS)
+                wanted.append((number, resample(waveform, sample_rate, SAMPLE_RATE), self._vocabulary.encode(text)))
+            except InputError as error:
+                answers[number] = error
+        emissions = self._emissions([waveform for _, waveform, _ in wanted])
+        for (number, waveform, encoded), log_probs in zip(wanted, emissions, strict=True):
+            try:
+                answers[number] = self._arrange(waveform, texts[number].split(), encoded, log_probs)
+            except InputError as error:
+                answers[number] = error
+        return [answers[number] for number in range(len(texts))]
+
+    def _arrange(self, waveform: np.ndarray, tokens: list[str], text: CtcText, log_probs: np.ndarray) -> Alignment:
+        star = log_probs.max(axis=1, keepdims=True) + _STAR_NATS
+        ids = np.where(text.ids == STAR, log_probs.shape[1], text.ids)
+        path = best_path(np.concatenate([log_probs, star], axis=1), ids, self._emissions.blank)
+        said = path >= 0
+        owner = np.where(said, text.owners[path], -1)  # of each frame, -1 for blanks and between words
+        known = said & (text.ids[path] != STAR)
+        own = np.where(known, log_probs[np.arange(len(path)), np.where(known, text.ids[path], 0)], np.nan)
+        end = len(waveform) / SAMPLE_RATE
+        words: list[Segment] = []
+        scores: list[float] = []
+        confidences: list[float] = []
+        last = 0.0
+        spoken = set(text.owners.tolist())
+        bounds = _bounds(owner, len(tokens))
+        for index, token in enumerate(tokens):
+            if index not in spoken:  # a dash
+                words.append(Segment(token, last, last))
+                scores.append(float("nan"))
+                confidences.append(float("nan"))
+                continue
+            first, behind = (int(frame) for frame in bounds[index])
+            start, last = (min(frame * self._emissions.hop / SAMPLE_RATE, end) for frame in (first, behind))
+            words.append(Segment(token, start, last))
+            nats = own[first:behind][(owner[first:behind] == index) & known[first:behind]]
+            # A word of unknown letters only was skipped over: nothing speaks for it.
+            scores.append(float(nats.mean()) if len(nats) else float("nan"))
+            confidences.append(float(np.exp(nats).mean()) if len(nats) else 0.0)
+        score = float(np.nanmean(own[(owner >= 0) & known]))
+        coverage = coverage_of(words, loud_frames(waveform))
+        return Alignment(tuple(words), (), tuple(scores), score, coverage, tuple(confidences), text.unknown)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_arguments": self._arguments}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(*state["_arguments"])  # type: ignore[misc]
+
+
+def _bounds(owner: np.ndarray, num_tokens: int) -> np.ndarray:
+    """First frame and the one behind the last of each token, int [tokens, 2]; the tokens come in order."""
+    bounds = np.zeros((num_tokens, 2), np.int64)
+    frames = np.flatnonzero(owner >= 0)
+    bounds[owner[frames][::-1], 0] = frames[::-1]
+    bounds[owner[frames], 1] = frames + 1
+    return bounds
