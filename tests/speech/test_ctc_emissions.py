@@ -1,11 +1,13 @@
 """Posteriors depend on their recording alone, and windows leave no seam."""
 
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.speech.ctc_emissions import CONTEXT_SECONDS, WINDOW_SECONDS, CtcEmissions
@@ -54,6 +56,7 @@ def test_company_does_not_matter(emissions: CtcEmissions) -> None:
     for waveform, found in zip(waveforms, together, strict=True):
         assert np.abs(emissions([waveform])[0] - found).max() < 1e-4
     assert emissions([]) == []
+    assert len(emissions([noise(1)])[0]) == 4
 
 
 def test_bad_input(emissions: CtcEmissions, tmp_path: Path) -> None:
@@ -65,3 +68,15 @@ def test_bad_input(emissions: CtcEmissions, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="must be a CTC model"):
         CtcEmissions(str(tmp_path / "empty"))
+
+
+def test_a_model_that_never_learned_to_write(ctc_dir: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(ctc_dir, tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    save_file(
+        {key: one for key, one in weights.items() if "lm_head" not in key},
+        folder / "model.safetensors",
+        {"format": "pt"},
+    )
+    with pytest.raises(InputError, match=r"trained head[\s\S]*lm_head"):
+        CtcEmissions(str(folder))

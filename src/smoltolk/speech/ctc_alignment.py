@@ -136,7 +136,7 @@ class CtcAligner:
         wider = np.minimum(room[1:-1] / 2, _SPIKE_SECONDS)
         starts -= np.append(min(room[0], _SPIKE_SECONDS), wider)
         ends += np.append(wider, min(room[-1], _SPIKE_SECONDS))
-        pairs = zip(starts.tolist(), np.minimum(ends, end).tolist(), strict=True)
+        pairs = zip(np.minimum(starts, end).tolist(), np.minimum(ends, end).tolist(), strict=True)
         return dict(zip(tokens.tolist(), pairs, strict=True))
 
     def __getstate__(self) -> dict[str, Any]:

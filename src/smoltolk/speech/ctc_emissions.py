@@ -19,6 +19,8 @@ WINDOW_SECONDS, CONTEXT_SECONDS = 30.0, 2.0
 # The model is asked for how many frames two lengths of silence have: the difference is a whole number of frames for
 # strides of 2, 4, 8, ... 10 ms and 12.5 ms.
 _PROBE_SAMPLES = (81_920, 163_840)
+_SHORTEST_SAMPLES = 1_600  # silence is added to less: the first layers need some width
+_HEADS = ("lm_head", "ctc_head")
 
 
 class CtcEmissions:
@@ -44,11 +46,15 @@ class CtcEmissions:
     def __init__(self, name: str, device: str | None = None, batch_size: int = 8):
         self.name = str(name)
         with loading(self.name, "a CTC model with its feature extractor and tokenizer"):
-            self._model = AutoModelForCTC.from_pretrained(self.name, dtype=torch.float32).eval()
+            model, report = AutoModelForCTC.from_pretrained(self.name, dtype=torch.float32, output_loading_info=True)
             self._extractor: Any = AutoFeatureExtractor.from_pretrained(self.name)
             self.tokenizer: Any = AutoTokenizer.from_pretrained(self.name)
+        untrained = [key for key in report["missing_keys"] if key.partition(".")[0] in _HEADS]
+        if untrained:  # transformers fills them with chance
+            fix = "name a model that was trained to write"
+            raise InputError("a CTC model has a trained head", f"{self.name!r} has no {untrained[0]}", fix)
         self._device = torch.device(device or best_device())
-        self._model.to(self._device)
+        self._model = model.eval().to(self._device)
         self._batch_size = batch_size
         self.blank = int(self._model.config.pad_token_id)
         few, many = (len(self._run([np.zeros(size, np.float32)])[0]) for size in _PROBE_SAMPLES)
@@ -73,6 +79,7 @@ class CtcEmissions:
         for waveform in waveforms:
             check_waveform(waveform)
         waveforms = [resample(np.asarray(one, np.float32), sample_rate, SAMPLE_RATE) for one in waveforms]
+        waveforms = [np.pad(one, (0, max(0, _SHORTEST_SAMPLES - len(one)))) for one in waveforms]
         plans = [self._plan(len(one)) for one in waveforms]
         windows = [
             (number, first, waveforms[number][first:last]) for number, plan in enumerate(plans) for first, last in plan
