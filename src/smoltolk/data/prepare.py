@@ -19,7 +19,7 @@ from smoltolk.data.corpora import Counts, check_complete, read_counts, read_part
 from smoltolk.data.shards import ShardMetadata, ShardWriter, UnitUtterance, read_shard_metadata
 from smoltolk.data.utterances import Utterance
 from smoltolk.speech.audio import load
-from smoltolk.speech.units import Units, UnitTokenizer, load_unit_tokenizer
+from smoltolk.speech.units import Units, UnitTokenizer, check_one_codebook, load_unit_tokenizer
 
 # Recordings in memory at a time; tokenizers that work on batches get this many together.
 _BATCH = 16
@@ -61,6 +61,7 @@ def prepare(
     corpus_dir, out_dir = Path(corpus_dir), Path(out_dir)
     info = check_complete(corpus_dir)
     tokenizer = load_unit_tokenizer(tokenizer_dir)
+    check_one_codebook(tokenizer, "shards hold")
     metadata = ShardMetadata(tokenizer.frame_rate, tokenizer.fingerprint, tokenizer.num_units)
     _claim(out_dir, {"corpus": info.digest, "source": info.source, "tokenizer": asdict(metadata)})
     remove_leftovers(out_dir)

@@ -1,4 +1,4 @@
-"""Units and a vocoder of one's own, from a corpus: which utterances they learn from, and how good they are."""
+"""A vocoder of one's own, from a corpus: which utterances it learns from, and how good it is."""
 
 from __future__ import annotations
 
@@ -16,51 +16,12 @@ from smoltolk.common.seeds import generator
 from smoltolk.data.corpora import read_corpus
 from smoltolk.data.utterances import Utterance
 from smoltolk.speech.audio import SAMPLE_RATE, load
-from smoltolk.speech.phone_encoder import LabelledSpeech, PhoneUnitTokenizer, fit_phone_units
 from smoltolk.speech.recognition import ErrorRate, error_rate, transcribe_all
-from smoltolk.speech.unit_quality import UnitQuality, measure_units
 from smoltolk.speech.units import UnitTokenizer
 from smoltolk.speech.vocoder import Vocoder, fit_vocoder
 
 _HELD_OUT = 0.1  # share of the utterances on which quality is measured
 _MOST_HELD_OUT = 40
-
-
-@dataclass(frozen=True, slots=True)
-class FittedUnits:
-    """A tokenizer, its quality on utterances it was not trained on, and how many taught it."""
-
-    tokenizer: PhoneUnitTokenizer
-    quality: UnitQuality
-    num_utterances: int
-
-
-def fit_units(corpus: Path | str, *, steps: int, most: int, seed: int = 0, progress: Bar | None = None) -> FittedUnits:
-    """Train phone units on a corpus whose phones are known.
-
-    Args:
-        corpus: a corpus directory.
-        steps: of training.
-        most: utterances to learn from; they are held in memory.
-        seed: of the choice of utterances, of weights and crops.
-        progress: advanced by one per step.
-
-    Raises:
-        NotFoundError: no corpus, or a part of it is missing.
-        InputError: fewer than two utterances with phones.
-    """
-    usable = [one for one in read_corpus(corpus) if one.phones and one.audio is not None]
-    if len(usable) < 2:
-        raise InputError(
-            "phone units need utterances whose phones are known, two at least",
-            f"{len(usable)} in {corpus}",
-            "make the corpus with `smoltolk speak`, or with `smoltolk corpus` and alignment",
-        )
-    held_out, training = _split(usable, most, seed)
-    speech = [LabelledSpeech(waveform_of(one), one.phones) for one in training]
-    tokenizer = fit_phone_units(speech, steps=steps, seed=seed, progress=progress)
-    quality = measure_units(tokenizer, [LabelledSpeech(waveform_of(one), one.phones) for one in held_out])
-    return FittedUnits(tokenizer, quality, len(training))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +85,7 @@ def fit_corpus_vocoder(
             f"{len(usable)} of {chosen!r}; there are {', '.join(list(seconds)[:5]) or 'none'}",
             "name another speaker",
         )
-    held_out, training = _split(usable, most, seed)
+    held_out, training = split_held_out(usable, most, seed)
     waveforms = [waveform_of(one, tokenizer.sample_rate) for one in training]
     vocoder = fit_vocoder(waveforms, tokenizer.encode(waveforms), tokenizer, steps=steps, seed=seed, progress=progress)
     texts = [one.text for one in usable if one.text]
@@ -189,7 +150,7 @@ def waveform_of(utterance: Utterance, sample_rate: int = SAMPLE_RATE) -> np.ndar
     return load(utterance.audio, sample_rate)
 
 
-def _split(utterances: Sequence[Utterance], most: int, seed: int) -> tuple[list[Utterance], list[Utterance]]:
+def split_held_out(utterances: Sequence[Utterance], most: int, seed: int) -> tuple[list[Utterance], list[Utterance]]:
     """Held-out and training utterances, drawn at random: neighbours may share a voice or a topic."""
     if most < 1:
         raise InputError("training needs an utterance at least", f"{most}", "allow more utterances")
