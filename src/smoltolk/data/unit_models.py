@@ -27,7 +27,7 @@ from smoltolk.speech.units import UnitTokenizer
 
 PHONES, MFCC = "phones", "mfcc"
 _TOGETHER = 16  # recordings in memory, and through an encoder, at a time
-_PARALLEL_SENTENCES, _PARALLEL_VOICES = 10, 4  # most that voices are compared on
+_PARALLEL_SENTENCES, _PARALLEL_VOICES = 10, 8  # most that voices are compared on
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def fit_units(corpus: Path | str, fit: UnitFit) -> FittedUnits:
     """Fit units on a corpus and measure them on utterances held out.
 
     Voices are compared where a corpus has the same texts in the same two or more voices; such utterances are held out
-    too (at most ten texts in four voices), so "seen" means a voice of other training utterances.
+    too (at most ten texts in eight voices), so "seen" means a voice of other training utterances.
 
     Args:
         corpus: a corpus directory.
@@ -196,7 +196,7 @@ def parallel_sentences(utterances: Sequence[Utterance]) -> list[list[Utterance]]
         utterances: with recordings; of several with one text and voice the first counts.
 
     Returns:
-        At most ten texts in at most four voices, two of either at least; else nothing.
+        At most ten texts in at most eight voices, two of either at least; else nothing.
     """
     by_text: dict[str, dict[str, Utterance]] = defaultdict(dict)
     for one in utterances:

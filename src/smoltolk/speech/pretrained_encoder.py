@@ -167,7 +167,7 @@ class PretrainedEncoder(FrameEncoder):
         jobs: list[tuple[int, Window]] = []
         for number, waveform in enumerate(waveforms):
             inputs.append(torch.from_numpy(self._checked(waveform)))
-            frames = (len(inputs[-1]) - self.receptive) // self.stride + 1
+            frames = self.num_frames(len(waveform))
             jobs += [(number, window) for window in plan_windows(frames, self.window, self.overlap)]
         samples = [self._samples(inputs[number], window) for number, window in jobs]
         lengths = [window.last - window.first for _, window in jobs]
@@ -183,6 +183,10 @@ class PretrainedEncoder(FrameEncoder):
         for (number, _), state in zip(jobs, states, strict=True):
             parts[number].append(state)
         return [torch.cat(part) for part in parts]
+
+    def num_frames(self, num_samples: int) -> int:
+        """Frames of a recording; a frame that the samples do not fill does not count."""
+        return max(0, (num_samples - self.receptive) // self.stride + 1)
 
     def _checked(self, waveform: np.ndarray) -> np.ndarray:
         waveform = check_waveform(waveform)

@@ -93,6 +93,13 @@ def _scalar(dtype: np.dtype, content: bytes = b"") -> Any:
     return np.frombuffer(content, dtype, 1)[0]
 
 
+def _bytes(text: Any, encoding: Any = "latin1") -> bytes:
+    """How protocol 2 stores bytes, with the one encoding it uses."""
+    if not isinstance(text, str) or encoding != "latin1":
+        raise _Refused(f"text as {encoding!r}")
+    return text.encode("latin1")
+
+
 def _new(kind: type, *_: Any) -> Any:
     """``copyreg._reconstructor`` of protocol 2 and below, for the stand-ins alone."""
     if kind not in (_State, _JoblibArray):
@@ -108,6 +115,7 @@ _NAMES: dict[tuple[str, str], Any] = {
     **{(f"numpy.{core}.multiarray", "scalar"): _scalar for core in ("core", "_core")},
     **{(f"numpy.{core}.numeric", "_frombuffer"): _from_buffer for core in ("core", "_core")},
     ("joblib.numpy_pickle", "NumpyArrayWrapper"): _JoblibArray,
+    ("_codecs", "encode"): _bytes,
     ("copy_reg", "_reconstructor"): _new,
     ("copyreg", "_reconstructor"): _new,
     ("__builtin__", "object"): object,
