@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from smoltolk.common.errors import InputError
 from smoltolk.speech.batching import Window, device_of, on_threads, plan_windows
 from smoltolk.speech.fitting import check_same, load_config, load_weights, save_network
-from smoltolk.speech.hub_models import load_model
+from smoltolk.speech.hub_models import load_model, plain_config
 from smoltolk.speech.units import Units, UnitTokenizer, check_waveform, deduplicate, fingerprint_of
 
 WINDOW_SECONDS, OVERLAP_SECONDS = 30.0, 2.0
@@ -32,6 +32,7 @@ class CodecUnitTokenizer(UnitTokenizer):
         model: of transformers, with ``encode`` and ``decode``, for one channel.
         num_codebooks: the first so many; None: all it has.
         window_seconds, overlap_seconds: of windows over long recordings.
+        model_config: as it was saved; what another version of transformers adds must not change the fingerprint.
 
     Raises:
         InputError: not such a model, or fewer codebooks.
@@ -46,9 +47,11 @@ class CodecUnitTokenizer(UnitTokenizer):
         *,
         window_seconds: float = WINDOW_SECONDS,
         overlap_seconds: float = OVERLAP_SECONDS,
+        model_config: Mapping[str, Any] | None = None,
     ):
         _check_codec(model)
         self.model = model.float().eval().requires_grad_(False)
+        self._model_config = plain_config(model.config) if model_config is None else dict(model_config)
         self._takes = set(inspect.signature(model.encode).parameters)
         self.sample_rate = int(_first(model.config, "sampling_rate", "sample_rate"))
         hop = getattr(model.config, "hop_length", None) or self.sample_rate / model.config.frame_rate
@@ -137,9 +140,6 @@ class CodecUnitTokenizer(UnitTokenizer):
 
     def config(self) -> dict[str, Any]:
         """All that decides the units besides weights."""
-        model = self.model.config.to_dict()
-        for name in ("_name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures"):
-            model.pop(name, None)
         return {
             "kind": self.KIND,
             "sample_rate": self.sample_rate,
@@ -148,7 +148,7 @@ class CodecUnitTokenizer(UnitTokenizer):
             "num_codebooks": self.num_codebooks,
             "window_seconds": self.window_seconds,
             "overlap_seconds": self.overlap_seconds,
-            "model": model,
+            "model": dict(self._model_config),
         }
 
     def save(self, directory: Path | str) -> None:
@@ -168,6 +168,7 @@ class CodecUnitTokenizer(UnitTokenizer):
             config["num_codebooks"],
             window_seconds=config["window_seconds"],
             overlap_seconds=config["overlap_seconds"],
+            model_config=config["model"],
         )
         check_same("a unit tokenizer", config["fingerprint"], tokenizer.fingerprint)
         return tokenizer

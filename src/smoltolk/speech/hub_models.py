@@ -44,3 +44,15 @@ def load_model(name: str, what: str) -> tuple[Any, dict[str, Any]]:
     except (OSError, json.JSONDecodeError):
         settings = {}
     return model, settings
+
+
+def plain_config(config: Any) -> dict[str, Any]:
+    """What builds a model of this config again, without where it came from and by which version.
+
+    Args:
+        config: of a model of transformers.
+    """
+    settings = {"model_type": config.model_type, **config.to_diff_dict()}
+    for name in ("_name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures"):
+        settings.pop(name, None)
+    return json.loads(json.dumps(settings))  # as it will be read

@@ -14,7 +14,7 @@ from smoltolk.common.errors import InputError
 from smoltolk.speech.batching import ROWS, Window, batches, device_of, on_threads, plan_windows
 from smoltolk.speech.conv_front import ConvFront, geometry
 from smoltolk.speech.encoders import FrameEncoder, Reduce, too_short
-from smoltolk.speech.hub_models import load_model
+from smoltolk.speech.hub_models import load_model, plain_config
 from smoltolk.speech.units import check_waveform
 
 WINDOW_SECONDS, OVERLAP_SECONDS = 30.0, 2.0
@@ -93,6 +93,7 @@ class PretrainedEncoder(FrameEncoder):
                 "windows must be longer than their overlap", f"{window_seconds} and {overlap_seconds} s", "change them"
             )
         self.device = torch.device("cpu")
+        self._model_config = plain_config(model.config)
         # What computes: the model itself, or a copy in another type beside its weights as published.
         self._running: Any = None
 
@@ -130,16 +131,15 @@ class PretrainedEncoder(FrameEncoder):
         settings = dict(config["model"])
         model = AutoModel.from_config(AutoConfig.for_model(settings.pop("model_type"), **settings))
         options = {key: config[key] for key in ("normalize", "dtype", "window_seconds", "overlap_seconds", "extractor")}
-        return cls(model, config["layer"], **options)
+        encoder = cls(model, config["layer"], **options)
+        # As it was saved: what another version of transformers adds or drops must not change the fingerprint.
+        encoder._model_config = dict(config["model"])
+        return encoder
 
     def config(self) -> dict[str, Any]:
-        model = self.model.config.to_diff_dict()
-        # Where it was loaded from and by which version decide no unit.
-        for name in ("_name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures"):
-            model.pop(name, None)
         return {
             "kind": self.KIND,
-            "model": {"model_type": self.model.config.model_type, **model},
+            "model": dict(self._model_config),
             "layer": self.layer,
             "normalize": self.normalize,
             "dtype": self.dtype,
