@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -69,8 +70,8 @@ def test_a_saved_tokenizer_says_the_same(
 def test_what_is_no_tokenizer_is_refused(tokenizer: PhoneUnitTokenizer, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
         load_unit_tokenizer(tmp_path)
-    (tmp_path / "config.json").write_text('{"kind": "codec"}')
-    with pytest.raises(InputError, match="kind 'codec'"):
+    (tmp_path / "config.json").write_text('{"kind": "tape"}')
+    with pytest.raises(InputError, match="kind 'tape'"):
         load_unit_tokenizer(tmp_path)
     tokenizer.save(tmp_path / "units")
     config_path = tmp_path / "units" / "config.json"
@@ -84,3 +85,39 @@ def test_what_is_no_tokenizer_is_refused(tokenizer: PhoneUnitTokenizer, tmp_path
     (tmp_path / "units" / "model.safetensors").unlink()
     with pytest.raises(NotFoundError, match="weights"):
         load_unit_tokenizer(tmp_path / "units")
+
+
+def test_units_are_pushed_and_loaded_from_the_hub(
+    tokenizer: PhoneUnitTokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a network: a stand-in for the hub keeps what is uploaded."""
+    import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    hub = tmp_path / "hub"
+
+    class Api:
+        def __init__(self, token: str | None = None):
+            assert token == "secret"
+
+        def create_repo(self, repo_id: str, *, private: bool, exist_ok: bool) -> str:
+            assert private and exist_ok
+            return f"https://hub/{repo_id}"
+
+        def upload_folder(self, *, repo_id: str, folder_path: Path, commit_message: str) -> None:
+            assert tokenizer.fingerprint[:16] in commit_message
+            shutil.copytree(folder_path, hub / repo_id)
+
+    def download(repo_id: str, *, allow_patterns: list[str]) -> str:
+        if not (hub / repo_id).is_dir():
+            raise LocalEntryNotFoundError(f"no {repo_id}")
+        assert {path.name for path in (hub / repo_id).iterdir()} == set(allow_patterns)
+        return str(hub / repo_id)
+
+    monkeypatch.setattr(huggingface_hub, "HfApi", Api)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert tokenizer.push("me/units", private=True, token="secret") == "https://hub/me/units"
+    for name in ("hf://me/units", Path("hf://me/units")):
+        assert load_unit_tokenizer(name).fingerprint == tokenizer.fingerprint
+    with pytest.raises(NotFoundError, match="units on the hub must exist"):
+        load_unit_tokenizer("hf://me/nothing")

@@ -1,9 +1,9 @@
-"""Verbs of units: fit, encode."""
+"""Verbs of units: fit, fetch, encode."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,88 +12,190 @@ units_app = typer.Typer(no_args_is_help=True, help="Units: what a model reads an
 app.add_typer(units_app, name="units")
 
 Seed = Annotated[int, typer.Option(help="Of every random choice.")]
+Dtype = Annotated[str, typer.Option(help="float32, or bfloat16: faster, slightly other units.")]
+Device = Annotated[str, typer.Option(help="Where a pretrained encoder computes: cpu, cuda, ...")]
+
+_TITLES = {
+    "purity": ("purity", ".3f"),
+    "pnmi": ("PNMI", ".3f"),
+    "cross_voice_seen": ("edit distance across voices it learnt from", ".2f"),
+    "cross_voice_unseen": ("edit distance across other voices", ".2f"),
+    "units_per_second": ("units a second", ".1f"),
+    "bits_per_second": ("bits a second", ".0f"),
+}
 
 
 @units_app.command("fit")
 def units_fit(
-    corpus: Annotated[Path, typer.Argument(help="Corpus with phones: of `speak`, or of `corpus`.")],
+    corpus: Annotated[Path, typer.Argument(help="Corpus: of `speak`, or of `corpus`.")],
     out: Annotated[Path, typer.Argument(help="The units' directory.")],
-    steps: Annotated[int, typer.Option(help="Of training; 600 take about two minutes.")] = 600,
-    utterances: Annotated[int, typer.Option(help="Most to learn from; they are held in memory.")] = 1000,
+    encoder: Annotated[
+        str, typer.Option(help="phones, mfcc, mhubert-25hz, hubert-50hz, or a hub id or directory of an encoder.")
+    ] = "phones",
+    layer: Annotated[int | None, typer.Option(help="Of an encoder by hub id or directory.")] = None,
+    clusters: Annotated[
+        int | None, typer.Option(help="Units; default: one for each phone, 100 of mfcc, 500 of others.")
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Of training phones; 600 take about two minutes.")] = 600,
+    kmeans_steps: Annotated[int, typer.Option(help="Of clustering, 4,096 frames each.")] = 1000,
+    utterances: Annotated[int, typer.Option(help="Most to learn from; those of phones are held in memory.")] = 1000,
+    frames: Annotated[int, typer.Option(help="Most frames to cluster; they are held in memory.")] = 200_000,
+    dtype: Dtype = "float32",
+    device: Device = "cpu",
     seed: Seed = 0,
 ) -> None:
-    """Train phone units on a corpus and print their quality on utterances held out.
+    """Fit units on a corpus and print their quality on utterances held out.
 
-    They are supervised: the phones of the synthesizer or the aligner are labels.
+    Phones are supervised: those of the synthesizer or the aligner are labels. With --clusters a codebook of what the
+    phones are told by is fitted, which keeps more of the sound. All other encoders need no labels.
 
-    Example: smoltolk units fit speech units
+    Example: smoltolk units fit speech units --encoder hubert-50hz --clusters 500
     """
     from smoltolk.cli.printing import kept, show
     from smoltolk.common.files import atomic_directory
     from smoltolk.common.made import made_before, record
-    from smoltolk.common.progress import bar
     from smoltolk.data.corpora import check_complete
-    from smoltolk.data.speech_models import fit_units
+    from smoltolk.data.unit_models import MFCC, PHONES, UnitFit, fit_units
 
     info = check_complete(corpus)
-    command = {"verb": "units fit", "corpus": info.digest, "steps": steps, "utterances": utterances, "seed": seed}
+    default = {PHONES: 0, MFCC: 100}.get(encoder, 500)
+    fit = UnitFit(
+        encoder, layer, default if clusters is None else clusters, steps, kmeans_steps, utterances, frames, dtype,
+        device, seed,
+    )  # fmt: skip
+    fit.check()
+    command: dict[str, Any] = {"verb": "units fit", "corpus": info.digest, "utterances": utterances, "seed": seed}
+    if fit.needs_phones:
+        command |= {"steps": steps}
+    if fit.clusters:
+        command |= {"encoder": encoder, "layer": layer, "clusters": fit.clusters, "kmeans_steps": kmeans_steps}
+        command |= {"frames": frames, "dtype": dtype}
     figures = made_before(out, command)
     if figures is None:
-        with bar("units", steps, "steps") as progress:
-            fitted = fit_units(corpus, steps=steps, most=utterances, seed=seed, progress=progress)
+        fitted = fit_units(corpus, fit)
         figures = {"num_units": fitted.tokenizer.num_units, "fingerprint": fitted.tokenizer.fingerprint}
-        figures |= {"utterances": fitted.num_utterances, **fitted.quality.as_dict()}
+        figures |= {"utterances": fitted.num_utterances, "frames": fitted.num_frames, **fitted.quality.as_dict()}
         figures = {name: value for name, value in figures.items() if value == value}  # NaN: not measured
         with atomic_directory(out) as directory:
             fitted.tokenizer.save(directory)
             record(directory, command, figures)
     else:
         kept(out)
-    show(
-        f"units in {out}",
-        {
-            "units": f"{figures['num_units']}, fingerprint {figures['fingerprint'][:16]}",
-            "learned from": f"{figures['utterances']} utterances",
-            "purity": f"{figures['purity']:.3f}",
-            "PNMI": f"{figures['pnmi']:.3f}",
-            "units a second": f"{figures['units_per_second']:.1f}",
-            "bits a second": f"{figures['bits_per_second']:.0f}",
-        },
-    )
+    rows = {"units": f"{figures['num_units']}, fingerprint {figures['fingerprint'][:16]}"}
+    clustered = f", {figures['frames']} of their frames clustered" if figures.get("frames") else ""
+    rows |= {"learned from": f"{figures['utterances']} utterances{clustered}"}
+    rows |= {title: format(figures[name], form) for name, (title, form) in _TITLES.items() if name in figures}
+    show(f"units in {out}", rows)
+
+
+@units_app.command("fetch")
+def units_fetch(
+    name: Annotated[str, typer.Argument(help="mhubert-25hz, hubert-50hz, or a hub id or directory.")],
+    out: Annotated[Path, typer.Argument(help="The units' directory.")],
+    layer: Annotated[int | None, typer.Option(help="Of an encoder by hub id or directory.")] = None,
+    codebook: Annotated[
+        Path | None, typer.Option(help="Centres: .safetensors, .npy, or a k-means pickle; default: the published.")
+    ] = None,
+    codebooks: Annotated[int | None, typer.Option(help="Of a codec: the first so many; default: all.")] = None,
+    codec: Annotated[bool, typer.Option("--codec", help="It is a neural codec, e.g. kyutai/mimi.")] = False,
+    dtype: Dtype = "float32",
+) -> None:
+    """Keep a published encoder with its codebook, or a neural codec, as units.
+
+    Pickled codebooks are read by a reader that runs no code, and are kept as safetensors.
+
+    Example: smoltolk units fetch mhubert-25hz units
+    """
+    from smoltolk.cli.printing import kept, show
+    from smoltolk.common.errors import InputError
+    from smoltolk.common.files import atomic_directory
+    from smoltolk.common.made import digest_of_file, made_before, record
+    from smoltolk.speech.codecs import CodecUnitTokenizer
+    from smoltolk.speech.published_units import pretrained_units
+    from smoltolk.speech.units import UnitTokenizer
+
+    if codec and (layer is not None or codebook is not None or dtype != "float32"):
+        raise InputError("a codec has its codebooks in it", "--layer, --codebook or --dtype", "leave them out")
+    if codebooks is not None and not codec:
+        raise InputError("a number of codebooks is asked of a codec", "--codebooks without --codec", "add --codec")
+    command: dict[str, Any] = {"verb": "units fetch", "name": name, "layer": layer, "dtype": dtype, "codec": codec}
+    command |= {"codebook": digest_of_file(codebook) if codebook and codebook.is_file() else None}
+    command |= {"codebooks": codebooks}
+    figures = made_before(out, command)
+    if figures is None:
+        tokenizer: UnitTokenizer
+        if codec:
+            tokenizer = CodecUnitTokenizer.from_pretrained(name, codebooks)
+        else:
+            tokenizer = pretrained_units(name, layer=layer, codebook=codebook, dtype=dtype)
+        figures = {"num_units": tokenizer.num_units, "num_codebooks": tokenizer.num_codebooks}
+        figures |= {"frame_rate": tokenizer.frame_rate, "sample_rate": tokenizer.sample_rate}
+        figures |= {"fingerprint": tokenizer.fingerprint}
+        with atomic_directory(out) as directory:
+            tokenizer.save(directory)
+            record(directory, command, figures)
+    else:
+        kept(out)
+    rows = {
+        "units": f"{figures['num_units']}, fingerprint {figures['fingerprint'][:16]}",
+        "codebooks": f"{figures['num_codebooks']}",
+        "frames a second": f"{figures['frame_rate']:g}, of sound at {figures['sample_rate']} Hz",
+    }
+    show(f"units in {out}", rows)
+
+
+@units_app.command("push")
+def units_push(
+    units: Annotated[Path, typer.Argument(help="Directory of the units.")],
+    repo: Annotated[str, typer.Argument(help="owner/name on the Hugging Face Hub.")],
+    private: Annotated[bool, typer.Option(help="If the repository is new.")] = False,
+) -> None:
+    """Upload units to the Hugging Face Hub; `hf://owner/name` names them in place of a directory.
+
+    Example: smoltolk units push units me/my-units
+    """
+    from smoltolk.speech.units import load_unit_tokenizer
+
+    print(load_unit_tokenizer(units).push(repo, private=private))
 
 
 @units_app.command("encode")
 def units_encode(
     audio: Annotated[list[Path], typer.Argument(help="Recordings: wav, flac, ogg, mp3.")],
-    units: Annotated[Path, typer.Option(help="Directory of the units.")],
+    units: Annotated[Path, typer.Option(help="Directory of the units, or hf://owner/name.")],
     out: Annotated[Path | None, typer.Option(help="A .jsonl file; default: the terminal.")] = None,
+    device: Annotated[str, typer.Option(help="Where the encoder computes: cpu, cuda, ...")] = "cpu",
 ) -> None:
     """Print the units of recordings, a JSON line each.
 
-    A line has id, units, durations (in frames) and the units' fingerprint.
+    A line has id, units, durations (in frames) and the units' fingerprint. A codec's units are a list a frame.
 
     Example: smoltolk units encode a.wav --units units --out units.jsonl
     """
     import json
     from collections import Counter
+    from collections.abc import Iterator
 
     from smoltolk.common.files import write_jsonl
     from smoltolk.speech.audio import load
     from smoltolk.speech.units import load_unit_tokenizer
 
     tokenizer = load_unit_tokenizer(units)
-
+    tokenizer.to(device)
     stems = Counter(path.stem for path in audio)
 
-    def row(path: Path) -> dict[str, object]:
-        found = tokenizer.encode([load(path, tokenizer.sample_rate)])[0]
-        name = path.stem if stems[path.stem] == 1 else "-".join(path.with_suffix("").parts).strip("/-.")
-        numbers = {"units": found.units.tolist(), "durations": found.durations.tolist()}
-        return {"id": name, **numbers, "fingerprint": tokenizer.fingerprint}
+    def rows() -> Iterator[dict[str, object]]:
+        together = 16  # recordings in memory at a time
+        for start in range(0, len(audio), together):
+            paths = audio[start : start + together]
+            encoded = tokenizer.encode([load(path, tokenizer.sample_rate) for path in paths])
+            for path, found in zip(paths, encoded, strict=True):
+                name = path.stem if stems[path.stem] == 1 else "-".join(path.with_suffix("").parts).strip("/-.")
+                numbers = {"units": found.units.tolist(), "durations": found.durations.tolist()}
+                yield {"id": name, **numbers, "fingerprint": tokenizer.fingerprint}
 
-    rows = (row(path) for path in audio)
     if out is not None:
-        print(f"{write_jsonl(out, rows)} recordings in {out}")
+        print(f"{write_jsonl(out, rows())} recordings in {out}")
         return
-    for one in rows:
+    for one in rows():
         print(json.dumps(one))

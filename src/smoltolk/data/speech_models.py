@@ -1,65 +1,22 @@
-"""Units of one's own, from a corpus: which utterances they learn from, how good they are; and a judge of vocoders."""
+"""What fitting units and vocoders shares: held-out utterances, their recordings, and a judge of vocoders."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from smoltolk.common.errors import InputError
-from smoltolk.common.progress import Bar
 from smoltolk.common.seeds import generator
-from smoltolk.data.corpora import read_corpus
 from smoltolk.data.utterances import Utterance
 from smoltolk.speech.audio import SAMPLE_RATE, load
-from smoltolk.speech.phone_encoder import LabelledSpeech, PhoneUnitTokenizer, fit_phone_units
 from smoltolk.speech.recognition import ErrorRate, error_rate, transcribe_all
-from smoltolk.speech.unit_quality import UnitQuality, measure_units
 from smoltolk.speech.units import UnitTokenizer
 
 _HELD_OUT = 0.1  # share of the utterances on which quality is measured
 _MOST_HELD_OUT = 40
-
-
-@dataclass(frozen=True, slots=True)
-class FittedUnits:
-    """A tokenizer, its quality on utterances it was not trained on, and how many taught it."""
-
-    tokenizer: PhoneUnitTokenizer
-    quality: UnitQuality
-    num_utterances: int
-
-
-def fit_units(corpus: Path | str, *, steps: int, most: int, seed: int = 0, progress: Bar | None = None) -> FittedUnits:
-    """Train phone units on a corpus whose phones are known.
-
-    Args:
-        corpus: a corpus directory.
-        steps: of training.
-        most: utterances to learn from; they are held in memory.
-        seed: of the choice of utterances, of weights and crops.
-        progress: advanced by one per step.
-
-    Raises:
-        NotFoundError: no corpus, or a part of it is missing.
-        InputError: fewer than two utterances with phones.
-    """
-    usable = [one for one in read_corpus(corpus) if one.phones and one.audio is not None]
-    if len(usable) < 2:
-        raise InputError(
-            "phone units need utterances whose phones are known, two at least",
-            f"{len(usable)} in {corpus}",
-            "make the corpus with `smoltolk speak`, or with `smoltolk corpus` and alignment",
-        )
-    held_out, training = split_held_out(usable, most, seed)
-    speech = [LabelledSpeech(waveform_of(one), one.phones) for one in training]
-    tokenizer = fit_phone_units(speech, steps=steps, seed=seed, progress=progress)
-    quality = measure_units(tokenizer, [LabelledSpeech(waveform_of(one), one.phones) for one in held_out])
-    return FittedUnits(tokenizer, quality, len(training))
 
 
 class Speaker(Protocol):

@@ -7,7 +7,7 @@ compared with those of self-supervised units. In return the encoder trains in tw
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +68,7 @@ class PhoneUnitTokenizer(UnitTokenizer):
         self.num_units = len(self.phones)
         self.num_codebooks = 1
         self.network = network.eval().requires_grad_(False)
-        self._fingerprint = fingerprint_of(self._config(), self.network.state_dict())
+        self._fingerprint = fingerprint_of(self.config(), self.network.state_dict())
 
     @property
     def fingerprint(self) -> str:
@@ -77,10 +77,17 @@ class PhoneUnitTokenizer(UnitTokenizer):
     def encode(self, waveforms: Sequence[np.ndarray]) -> list[Units]:
         return [deduplicate(self.scores(waveform).argmax(0).numpy()) for waveform in waveforms]
 
-    @one_thread()
-    @torch.inference_mode()
     def scores(self, waveform: np.ndarray) -> Tensor:
         """Scores ``[phones, frames]`` of one recording; raises as :meth:`encode`."""
+        return self._of_windows(self.network, waveform)
+
+    def hidden(self, waveform: np.ndarray) -> Tensor:
+        """What the scores are made of, ``[bottleneck or width, frames]``; raises as :meth:`encode`."""
+        return self._of_windows(self.network.hidden, waveform)
+
+    @one_thread()
+    @torch.inference_mode()
+    def _of_windows(self, function: Callable[[Tensor], Tensor], waveform: np.ndarray) -> Tensor:
         waveform = check_waveform(waveform)
         frames = num_frames(len(waveform) / self.sample_rate, self.frame_rate)
         if frames == 0:
@@ -89,37 +96,43 @@ class PhoneUnitTokenizer(UnitTokenizer):
                 f"{len(waveform)} samples",
                 "leave such short recordings out",
             )
-        mel = features.normalise_mel(_log_mel(waveform, frames)[None])
+        mel = features.normalise_mel(log_mel_of(waveform, frames * HOPS_PER_FRAME)[None])
         window, context = int(WINDOW_SECONDS * self.frame_rate), self.network.context_frames
         scores = []
         for start in range(0, frames, window):
             first, last = max(0, start - context), min(frames, start + window + context)
-            part = self.network(mel[..., first * HOPS_PER_FRAME : last * HOPS_PER_FRAME])[0]
+            part = function(mel[..., first * HOPS_PER_FRAME : last * HOPS_PER_FRAME])[0]
             scores.append(part[:, start - first : min(frames, start + window) - first])
         return torch.cat(scores, dim=1)
 
     def save(self, directory: Path | str) -> None:
-        save_network(directory, {**self._config(), "fingerprint": self.fingerprint}, self.network)
+        save_network(directory, {**self.config(), "fingerprint": self.fingerprint}, self.network)
 
     @classmethod
     def load(cls, directory: Path | str) -> PhoneUnitTokenizer:
         """Load what :meth:`save` wrote; raises as :func:`smoltolk.speech.units.load_unit_tokenizer`."""
         config = load_config(directory, (cls.KIND,), "a phone unit tokenizer")
-        network = PhoneNetwork(len(config["phones"]), config["width"], config["num_blocks"])
+        network = PhoneNetwork(
+            len(config["phones"]), config["width"], config["num_blocks"], config.get("bottleneck", 0)
+        )
         load_weights(directory, network)
         tokenizer = cls(config["phones"], network)
         check_same("a unit tokenizer", config["fingerprint"], tokenizer.fingerprint)
         return tokenizer
 
-    def _config(self) -> dict[str, object]:
+    def config(self) -> dict[str, object]:
+        """All that decides the units besides weights."""
+        # Named only where there is one: fingerprints of phone units stay what they were.
+        bottleneck = {"bottleneck": self.network.bottleneck} if self.network.bottleneck else {}
         return {
+            **bottleneck,
             "kind": self.KIND,
             "sample_rate": self.sample_rate,
             "frame_rate": self.frame_rate,
             "num_units": self.num_units,
             "num_codebooks": self.num_codebooks,
             "phones": list(self.phones),
-            "width": self.network.head.in_channels,
+            "width": self.network.width,
             "num_blocks": len(self.network.blocks.layers),
             "window_seconds": WINDOW_SECONDS,
         }
@@ -156,6 +169,7 @@ def fit_phone_units(
     inventory: Sequence[str] = PHONES,
     steps: int = 300,
     learning_rate: float = 3e-3,
+    bottleneck: int = 0,
     seed: int = 0,
     progress: Bar | None = None,
 ) -> PhoneUnitTokenizer:
@@ -170,6 +184,7 @@ def fit_phone_units(
         inventory: phones in the order of their unit ids; must hold ``"sil"`` and every phone of the labels.
         steps: optimizer steps, each over 24 crops of 4 s.
         learning_rate: peak of the one-cycle schedule (AdamW).
+        bottleneck: numbers per frame between channels and scores, which a codebook can cluster; 0: none.
         seed: of the weights and of every crop.
         progress: advanced by one per step, notes the loss.
 
@@ -186,7 +201,7 @@ def fit_phone_units(
         labels.append(torch.from_numpy(phone_frames(utterance.phones, inventory, hops, features.HOP_RATE)))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "phone network"))
-        network = PhoneNetwork(len(inventory))
+        network = PhoneNetwork(len(inventory), bottleneck=bottleneck)
     random = torch.Generator().manual_seed(derive(seed, "phone crops") >> 1)
     fit(
         network,
@@ -206,9 +221,9 @@ def _loss(network: PhoneNetwork, mel_BMT: Tensor, label_BT: Tensor) -> Tensor:
     return torch.nn.functional.cross_entropy(scores, label_BT, ignore_index=-1)
 
 
-def _log_mel(waveform: np.ndarray, frames: int) -> Tensor:
-    """Log-mel ``[80, 4 * frames]`` in pieces of a minute, to bound memory; pieces change no value."""
-    hops, piece = frames * HOPS_PER_FRAME, 6000
+def log_mel_of(waveform: np.ndarray, hops: int) -> Tensor:
+    """Log-mel ``[80, hops]`` of one recording, in pieces of a minute, to bound memory; pieces change no value."""
+    piece = 6000
     context = 2  # hops; a window reaches 1.1 hops beyond its own
     parts = []
     for start in range(0, hops, piece):

@@ -20,10 +20,12 @@ class PhoneNetwork(nn.Module):
         num_phones: classes.
         width: channels.
         num_blocks: residual blocks of kernel 5; each sees two frames more on either side.
+        bottleneck: numbers per frame that the scores are made of, for units finer than phones; 0: all channels.
     """
 
-    def __init__(self, num_phones: int, width: int = 160, num_blocks: int = 4):
+    def __init__(self, num_phones: int, width: int = 160, num_blocks: int = 4, bottleneck: int = 0):
         super().__init__()
+        self.width, self.bottleneck = width, bottleneck
         self.stem = nn.ModuleList(
             [
                 ConvNorm(NUM_MELS, width, kernel=5, stride=2, padding=2),
@@ -31,7 +33,8 @@ class PhoneNetwork(nn.Module):
             ]
         )
         self.blocks = ResidualConvs(width, 5, (1,) * num_blocks)
-        self.head = nn.Conv1d(width, num_phones, 1)
+        self.neck = nn.Conv1d(width, bottleneck, 1) if bottleneck else nn.Identity()
+        self.head = nn.Conv1d(bottleneck or width, num_phones, 1)
         self.context_frames = 2 * num_blocks + 3  # on either side; the stem sees less than three frames
 
     def forward(self, mel_BMT: Tensor, mask_BT: Tensor | None = None) -> Tensor:
@@ -41,13 +44,17 @@ class PhoneNetwork(nn.Module):
             mel_BMT: normalised log-mel ``[batch, 80, hops]``, hops a multiple of 4.
             mask_BT: ``[batch, hops]`` true where there is sound: padding then acts like the end of a file.
         """
+        return self.head(self.hidden(mel_BMT, mask_BT))
+
+    def hidden(self, mel_BMT: Tensor, mask_BT: Tensor | None = None) -> Tensor:
+        """What the scores are a linear function of, ``[batch, bottleneck or width, frames]``; as :meth:`forward`."""
         hidden = mel_BMT
         for layer in self.stem:
             hidden = layer(hidden)
             if mask_BT is not None:
                 mask_BT = mask_BT[:, ::2]
                 hidden = hidden * mask_BT[:, None]
-        return self.head(self.blocks(hidden, mask_BT))
+        return self.neck(self.blocks(hidden, mask_BT))
 
 
 def draw_crops(

@@ -10,7 +10,7 @@ import numpy as np
 
 from smoltolk.common.errors import InputError
 from smoltolk.speech.phone_encoder import LabelledSpeech, phone_frames
-from smoltolk.speech.units import UnitTokenizer
+from smoltolk.speech.units import Units, UnitTokenizer, check_one_codebook
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +18,8 @@ class UnitQuality:
     """Figures of a unit tokenizer.
 
     Attributes:
-        purity: share of frames whose phone is the commonest phone of their unit.
-        pnmi: mutual information of phone and unit as a share of the phone's entropy (Hsu et al. 2021).
+        purity: share of frames whose phone is the commonest phone of their unit; NaN where phones are unknown.
+        pnmi: mutual information of phone and unit as a share of the phone's entropy (Hsu et al. 2021); NaN likewise.
         cross_voice_seen: :func:`cross_voice_ratio` over voices of the training data; NaN if not measured.
         cross_voice_unseen: the same over other voices; NaN if not measured.
         units_per_second: after deduplication.
@@ -51,16 +51,33 @@ def measure_units(
 
     Args:
         tokenizer: with one codebook.
-        labelled: speech with phones that the tokenizer was not trained on.
+        labelled: speech that the tokenizer was not trained on; purity and PNMI are measured if all of it has phones.
         seen: for each sentence its waveforms, each in another voice of the training data.
         unseen: the same in voices that the tokenizer never met.
 
     Raises:
-        InputError: no labelled speech.
+        InputError: no speech, or a tokenizer of several codebooks.
     """
+    check_one_codebook(tokenizer, "quality is measured of")
     if not labelled:
-        raise InputError("quality is measured on labelled speech", "no utterances", "give some held-out ones")
+        raise InputError("quality is measured on speech", "no utterances", "give some held-out ones")
     encoded = tokenizer.encode([utterance.waveform for utterance in labelled])
+    counts = _phone_counts(tokenizer, labelled, encoded) if all(one.phones for one in labelled) else None
+    units = np.concatenate([one.units for one in encoded])
+    seconds = sum(len(utterance.waveform) for utterance in labelled) / tokenizer.sample_rate
+    rate = len(units) / seconds
+    return UnitQuality(
+        purity=math.nan if counts is None else purity(counts),
+        pnmi=math.nan if counts is None else pnmi(counts),
+        cross_voice_seen=_encoded_ratio(tokenizer, seen),
+        cross_voice_unseen=_encoded_ratio(tokenizer, unseen),
+        units_per_second=rate,
+        bits_per_second=rate * _entropy(np.bincount(units) / len(units)),
+        num_seconds=seconds,
+    )
+
+
+def _phone_counts(tokenizer: UnitTokenizer, labelled: Sequence[LabelledSpeech], encoded: Sequence[Units]) -> np.ndarray:
     names = sorted({"sil"} | {segment.text for utterance in labelled for segment in utterance.phones})
     phones = np.concatenate(
         [
@@ -68,19 +85,7 @@ def measure_units(
             for utterance, units in zip(labelled, encoded, strict=True)
         ]
     )
-    counts = count_pairs(phones, np.concatenate([units.frames() for units in encoded]))
-    units = np.concatenate([one.units for one in encoded])
-    seconds = sum(len(utterance.waveform) for utterance in labelled) / tokenizer.sample_rate
-    rate = len(units) / seconds
-    return UnitQuality(
-        purity=purity(counts),
-        pnmi=pnmi(counts),
-        cross_voice_seen=_encoded_ratio(tokenizer, seen),
-        cross_voice_unseen=_encoded_ratio(tokenizer, unseen),
-        units_per_second=rate,
-        bits_per_second=rate * _entropy(np.bincount(units) / len(units)),
-        num_seconds=seconds,
-    )
+    return count_pairs(phones, np.concatenate([units.frames() for units in encoded]))
 
 
 def count_pairs(phones: np.ndarray, units: np.ndarray) -> np.ndarray:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,16 +15,16 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from smoltolk.common.errors import InputError
+from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.speech.fitting import load_config
 
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """Deduplicated units of one recording.
+    """Units of one recording.
 
     Attributes:
-        units: int64 ``[n]``, no two neighbours equal.
+        units: int64 ``[n]``, no two neighbours equal; of a codec ``[frames, codebooks]``, every frame.
         durations: int64 ``[n]``, frames of each unit, at least 1; they sum to the recording's frame count.
     """
 
@@ -35,8 +37,8 @@ class Units:
         return int(self.durations.sum())
 
     def frames(self) -> np.ndarray:
-        """The units before deduplication, int64 ``[num_frames]``."""
-        return np.repeat(self.units, self.durations)
+        """The units before deduplication, int64 ``[num_frames]`` (of a codec ``[num_frames, codebooks]``)."""
+        return np.repeat(self.units, self.durations, axis=0)
 
 
 def deduplicate(frames: np.ndarray) -> Units:
@@ -99,18 +101,80 @@ class UnitTokenizer(ABC):
     def save(self, directory: Path | str) -> None:
         """Write ``config.json`` and ``model.safetensors``; the directory appears whole or not at all."""
 
+    def push(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
+        """Upload what :meth:`save` writes to the Hugging Face Hub; ``hf://REPO_ID`` loads it again.
+
+        Args:
+            repo_id: ``owner/name``; made if it does not exist.
+            private: of a new repository.
+            token: default: that of `hf auth login`.
+
+        Returns:
+            The address of the repository.
+        """
+        from huggingface_hub import HfApi
+
+        api = HfApi(token=token)
+        with tempfile.TemporaryDirectory() as place:
+            self.save(Path(place) / "units")
+            address = api.create_repo(repo_id, private=private, exist_ok=True)
+            api.upload_folder(
+                repo_id=repo_id, folder_path=Path(place) / "units", commit_message=f"Units {self.fingerprint[:16]}"
+            )
+        return str(address)
+
 
 def load_unit_tokenizer(directory: Path | str) -> UnitTokenizer:
     """Load what any tokenizer's ``save`` wrote.
 
+    Args:
+        directory: where it is; ``hf://owner/name`` fetches it from the Hugging Face Hub.
+
     Raises:
-        NotFoundError: no ``config.json`` there.
+        NotFoundError: no ``config.json`` there, or no such repository.
         InputError: not a unit tokenizer of this project, or its weights do not match its fingerprint.
     """
-    from smoltolk.speech.phone_encoder import PhoneUnitTokenizer  # here, because it imports this module
+    from smoltolk.speech.codecs import CodecUnitTokenizer  # here, because they import this module
+    from smoltolk.speech.encoder_units import EncoderUnitTokenizer
+    from smoltolk.speech.phone_encoder import PhoneUnitTokenizer
 
-    kinds = {PhoneUnitTokenizer.KIND: PhoneUnitTokenizer}
-    return kinds[load_config(directory, tuple(kinds), "a unit tokenizer")["kind"]].load(directory)
+    directory = _from_hub(directory)
+    kinds: dict[str, Callable[[Path], UnitTokenizer]] = {
+        kind.KIND: kind.load for kind in (PhoneUnitTokenizer, EncoderUnitTokenizer, CodecUnitTokenizer)
+    }
+    return kinds[load_config(directory, tuple(kinds), "a unit tokenizer")["kind"]](directory)
+
+
+def _from_hub(directory: Path | str) -> Path:
+    found = re.fullmatch(r"hf:/{1,2}([^/]+/[^/]+)", str(directory))  # a Path joins two strokes into one
+    if found is None:
+        return Path(directory)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(found[1], allow_patterns=["config.json", "model.safetensors"]))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise NotFoundError("units on the hub must exist", f"{found[1]}: {first}", "check the name") from error
+
+
+def check_one_codebook(tokenizer: UnitTokenizer, what: str) -> None:
+    """Refuse a tokenizer that says a frame with several units.
+
+    Args:
+        tokenizer: to be looked at.
+        what: needs one unit a frame, for the message.
+
+    Raises:
+        InputError: it has several codebooks.
+    """
+    if tokenizer.num_codebooks != 1:
+        raise InputError(
+            f"{what} one unit a frame",
+            f"units of {tokenizer.num_codebooks} codebooks",
+            "take units of an encoder, or a codec with its first codebook alone (`units fetch --codebooks 1`)",
+        )
 
 
 def fingerprint_of(config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> str:

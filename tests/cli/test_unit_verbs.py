@@ -1,0 +1,95 @@
+"""Verbs of units: what they make, say and refuse."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+import soundfile
+import torch
+from sklearn.cluster import KMeans
+from transformers import HubertConfig, HubertModel, MimiConfig, MimiModel
+
+from smoltolk.data.corpora import read_corpus
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny HuBERT of 25 Hz with its codebook, and a tiny Mimi, as the hub has them."""
+    directory = tmp_path_factory.mktemp("models")
+    torch.manual_seed(0)
+    conv = {"conv_dim": (8,) * 8, "conv_kernel": (10, 3, 3, 3, 3, 2, 2, 2), "conv_stride": (5, 2, 2, 2, 2, 2, 2, 2)}
+    size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
+    HubertModel(HubertConfig(**conv, **size)).save_pretrained(directory / "hubert")
+    joblib.dump(KMeans(9, n_init=1).fit(np.random.default_rng(0).standard_normal((99, 16))), directory / "km.bin")
+    size = {"hidden_size": 16, "num_filters": 4, "num_residual_layers": 1, "codebook_dim": 8, "codebook_size": 32}
+    more = {"num_hidden_layers": 1, "intermediate_size": 16, "num_attention_heads": 2, "num_key_value_heads": 2}
+    rest = {"vector_quantization_hidden_dimension": 8, "num_quantizers": 4, "head_dim": 8, "upsample_groups": 16}
+    MimiModel(MimiConfig(**size, **more, **rest)).save_pretrained(directory / "mimi")
+    return directory
+
+
+def test_units_without_labels_are_fitted_once(
+    spoken_corpus: Path, models: Path, tmp_path: Path, smoltolk: Callable
+) -> None:
+    for encoder, *options in (["mfcc"], [str(models / "hubert"), "--layer", "1"]):
+        out = tmp_path / f"units-{len(options)}"
+        command = ["units", "fit", spoken_corpus, out, "--encoder", encoder, *options, "--clusters", 12]
+        command += ["--kmeans-steps", 3]
+        made = smoltolk(*command)
+        assert made.code == 0, made.err
+        assert "12, fingerprint" in made.out and "frames clustered" in made.out and "PNMI" in made.out
+        again = smoltolk(*command)
+        assert (
+            again.code == 0
+            and "already there" in again.out
+            and set(made.out.splitlines()) <= set(again.out.splitlines())
+        )
+        other = smoltolk(*command, "--seed", 1)
+        assert other.code == 1 and "seed was 0, is 1" in other.err
+
+
+def test_published_files_become_units_and_json_lines(
+    spoken_corpus: Path, models: Path, tmp_path: Path, smoltolk: Callable
+) -> None:
+    fetched = smoltolk(
+        "units", "fetch", models / "hubert", tmp_path / "units", "--layer", 2, "--codebook", models / "km.bin"
+    )
+    assert fetched.code == 0, fetched.err
+    assert "9, fingerprint" in fetched.out and "25, of sound at 16000 Hz" in fetched.out
+    recordings = [one.audio for one in read_corpus(spoken_corpus)][:2]
+    printed = smoltolk("units", "encode", *recordings, "--units", tmp_path / "units")
+    rows = [json.loads(line) for line in printed.out.splitlines()]
+    frames = [(soundfile.info(path).frames - 720) // 640 + 1 for path in recordings]
+    assert [sum(row["durations"]) for row in rows] == frames and max(rows[0]["units"]) < 9
+
+
+def test_a_codec_becomes_units_that_are_lists(
+    spoken_corpus: Path, models: Path, tmp_path: Path, smoltolk: Callable
+) -> None:
+    fetched = smoltolk("units", "fetch", models / "mimi", tmp_path / "units", "--codec", "--codebooks", 3)
+    assert fetched.code == 0 and "12.5, of sound at 24000 Hz" in fetched.out, fetched.err
+    recording = next(iter(read_corpus(spoken_corpus))).audio
+    row = json.loads(smoltolk("units", "encode", recording, "--units", tmp_path / "units").out)
+    assert len(row["units"][0]) == 3 and set(row["durations"]) == {1}
+    refused = smoltolk("prepare", spoken_corpus, tmp_path / "units", tmp_path / "shards", "--workers", 0)
+    assert refused.code == 1 and "one unit a frame" in refused.err
+
+
+def test_what_is_refused(spoken_corpus: Path, models: Path, tmp_path: Path, smoltolk: Callable) -> None:
+    hubert, out = models / "hubert", tmp_path / "out"
+    for command, said in (
+        (("fit", spoken_corpus, out, "--encoder", hubert), "whose states become units"),
+        (("fit", spoken_corpus, out, "--encoder", hubert, "--layer", 7), "from 0 to 2"),
+        (("fit", spoken_corpus, out, "--encoder", "mfcc", "--layer", 1), "units fit --help"),
+        (("fetch", hubert, out, "--layer", 1), "give --codebook"),
+        (("fetch", hubert, out, "--layer", 1, "--codebook", models / "none"), "a codebook must exist"),
+        (("fetch", hubert, out, "--codec"), "no encode and decode"),
+        (("fetch", models / "mimi", out, "--codec", "--layer", 1), "its codebooks in it"),
+        (("fetch", hubert, out, "--codebooks", 2), "add --codec"),
+    ):
+        result = smoltolk("units", *command)
+        assert result.code == 1 and said in result.err and result.err.count("fix:") == 1, result
+        assert not out.exists()
