@@ -1,10 +1,12 @@
-"""One process of a training step under FSDP2; run by tests/model/test_fsdp.py.
+"""Training steps under FSDP2 in two processes; run by tests/model/test_fsdp.py.
 
-``python fsdp.py RANK DIRECTORY`` reads ``model/`` and ``batches.pt``, and writes the loss and all gradients of each
-batch as ``NAME-RANK.pt``.
+``python fsdp.py DIRECTORY`` reads ``model/`` and ``batches.pt``, and writes the loss and all gradients of each batch as
+``NAME-RANK.pt``.
 """
 
+import multiprocessing
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -15,6 +17,7 @@ from torch.distributed.fsdp import fully_shard
 from smoltolk.model.modeling import SmolTolkForCausalLM
 
 NUM_PROCESSES = 2
+MOST_SECONDS = 120
 
 
 def main(rank: int, directory: Path) -> None:
@@ -38,4 +41,16 @@ def main(rank: int, directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    # Forked before anything is computed: imports take longer than all the rest, so they are done once.
+    fork = multiprocessing.get_context("fork")
+    processes = [fork.Process(target=main, args=(rank, Path(sys.argv[1]))) for rank in range(NUM_PROCESSES)]
+    for process in processes:
+        process.start()
+    deadline = time.monotonic() + MOST_SECONDS
+    while any(process.is_alive() for process in processes):
+        failed = any(process.exitcode for process in processes)
+        if failed or time.monotonic() > deadline:  # the other one would wait for it
+            for process in processes:
+                process.kill()
+        processes[0].join(0.1)
+    sys.exit(any(process.exitcode for process in processes))
