@@ -101,8 +101,8 @@ class FittedUnits:
 def fit_units(corpus: Path | str, fit: UnitFit) -> FittedUnits:
     """Fit units on a corpus and measure them on utterances held out.
 
-    Voices are compared where a corpus has the same texts in the same two or more voices; such utterances are held out
-    too (at most ten texts in eight voices), so "seen" means a voice of other training utterances.
+    Voices are compared where a corpus has the same texts in the same two or more voices (at most ten texts, eight
+    voices). All utterances of these texts are held out too, so "seen" means a voice of other, training utterances.
 
     Args:
         corpus: a corpus directory.
@@ -123,8 +123,8 @@ def fit_units(corpus: Path | str, fit: UnitFit) -> FittedUnits:
             "make the corpus with `smoltolk speak`, or with `smoltolk corpus` and alignment",
         )
     parallel = parallel_sentences(usable)
-    kept = {one.id for sentence in parallel for one in sentence}
-    rest = [one for one in usable if one.id not in kept]
+    texts = {sentence[0].text for sentence in parallel}
+    rest = [one for one in usable if one.text not in texts]  # nor what others, or the same once more, said of them
     if len(rest) < 2:  # nothing but parallel sentences: they have to teach as well
         parallel, rest = [], usable
     held_out, training = split_held_out(rest, fit.most, fit.seed)
