@@ -15,7 +15,9 @@ import os, sys
 from smoltolk.common.errors import WorkerError
 from smoltolk.data.engine import Engine, spread
 from smoltolk.data.prepare import prepare
+import ray
 corpus, units, out = sys.argv[1:]
+ray.shutdown = lambda: None  # the second call joins the cluster of the first: starting one takes seconds
 print(prepare(corpus, units, out, workers=2, engine=Engine.RAY).num_utterances)
 try:
     list(spread(os._exit, [1], engine=Engine.RAY, workers=1, initializer=int))

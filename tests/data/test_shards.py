@@ -65,7 +65,8 @@ text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 @st.composite
 def utterances(draw: st.DrawFn) -> UnitUtterance:
     durations = draw(st.lists(st.integers(1, 65535), min_size=1, max_size=9))
-    times = sorted(draw(st.lists(st.floats(0, 60, width=32), max_size=8)))
+    seconds = sum(durations) / METADATA.frame_rate
+    times = sorted(seconds * share for share in draw(st.lists(st.floats(0, 1, width=32), max_size=8)))
     return utterance(
         draw(text),
         tuple(durations),
