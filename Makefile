@@ -25,7 +25,13 @@ format: .venv/.dev
 	$(BIN)/ruff format .
 
 bench: .venv/.dev
+	$(BIN)/python benchmarks/model.py
 	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/codebooks.py
+	$(BIN)/python benchmarks/data.py
+	$(BIN)/python benchmarks/corpora.py
+	$(BIN)/python benchmarks/speech.py
+	$(BIN)/python benchmarks/units.py
 
 .venv/.offline .venv/.dev: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

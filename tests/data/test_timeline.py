@@ -18,7 +18,7 @@ from smoltolk.data.mixture import Stream, Task
 from smoltolk.data.rows import RowSettings, RowSource
 from smoltolk.data.shards import UnitCorpus
 from smoltolk.data.timeline import sound_of_corpus, sound_of_units, write_timeline
-from smoltolk.speech.vocoder import Vocoder
+from smoltolk.speech.vocoder import GriffinLimVocoder
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +49,14 @@ def test_the_page_needs_nothing_else_and_plays_the_recordings(
 
 def test_units_are_spoken_in_their_own_times(view: RowView, unit_corpus: UnitCorpus) -> None:
     metadata = unit_corpus.metadata
-    sound = sound_of_units(Vocoder(metadata.num_units, metadata.frame_rate, metadata.fingerprint, width=8), unit_corpus)
+    sound = sound_of_units(
+        GriffinLimVocoder(metadata.num_units, metadata.frame_rate, metadata.fingerprint, width=8), unit_corpus
+    )
     waveform, rate = sound(view.documents[0])  # type: ignore[misc]
     frames = int(unit_corpus.durations(view.documents[0].utterance).astype(int).sum())
     assert len(waveform) == frames * rate / metadata.frame_rate and np.isfinite(waveform).all()
     with pytest.raises(InputError, match="one tokenizer only"):
-        sound_of_units(Vocoder(metadata.num_units, metadata.frame_rate, "other", width=8), unit_corpus)
+        sound_of_units(GriffinLimVocoder(metadata.num_units, metadata.frame_rate, "other", width=8), unit_corpus)
 
 
 def test_without_sound_and_with_another_corpus(view: RowView, spoken_corpus: Path, tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from smoltolk.data.shards import read_shards
 from smoltolk.data.unit_models import UnitFit, draw_frames, fit_units, parallel_sentences
 from smoltolk.data.utterances import Utterance
 from smoltolk.speech.mfcc import MfccEncoder
-from smoltolk.speech.units import load_unit_tokenizer
 
 FEW = UnitFit(steps=2, kmeans_steps=5, most=5)
 
@@ -114,7 +113,7 @@ def test_units_need_speech_and_options_that_fit(spoken_corpus: Path, tmp_path: P
         assert utterance.audio is not None
         (folder / utterance.audio.name).symlink_to(utterance.audio)
         (folder / f"{utterance.id}.txt").write_text(utterance.text)
-    collect(folder, tmp_path / "corpus", align=False, workers=0)
+    collect(folder, tmp_path / "corpus", aligner=None, workers=0)
     with pytest.raises(InputError, match="whose phones are known"):
         fit_units(tmp_path / "corpus", replace(FEW, steps=1))
     quality = fit_units(tmp_path / "corpus", replace(FEW, encoder="mfcc", clusters=5)).quality
@@ -131,13 +130,3 @@ def test_units_need_speech_and_options_that_fit(spoken_corpus: Path, tmp_path: P
     ):
         with pytest.raises(InputError, match="units fit --help"):
             fit_units(tmp_path / "no corpus is read", replace(FEW, **wrong))
-
-
-def test_units_of_several_codebooks_do_not_go_into_shards(
-    spoken_corpus: Path, phone_units_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tokenizer = load_unit_tokenizer(phone_units_dir)
-    tokenizer.num_codebooks = 8
-    monkeypatch.setattr("smoltolk.data.prepare.load_unit_tokenizer", lambda _: tokenizer)
-    with pytest.raises(InputError, match="shards hold one unit a frame"):
-        prepare(spoken_corpus, phone_units_dir, tmp_path / "shards", workers=0)
