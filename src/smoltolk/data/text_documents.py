@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import mmap
+from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -39,8 +40,9 @@ class Documents(Sequence[str]):
             raise IndexError(f"document {index} of {len(self)}")
         return self._document(index % len(self))
 
+    @abstractmethod
     def _document(self, index: int) -> str:
-        raise NotImplementedError
+        """The document of a number from 0."""
 
 
 class LineDocuments(Documents):
