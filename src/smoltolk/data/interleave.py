@@ -143,16 +143,11 @@ def draw_runs(num_words: int, lengths: SpanLengths, rng: np.random.Generator) ->
         ``borders[r] .. borders[r + 1]`` and is speech if r is even and the first one is, or odd and it is
         not.
     """
-    (low_text, high_text), (low_speech, high_speech) = lengths.text, lengths.speech
-    # One call for all numbers, and plain arithmetic: there are few runs, and many utterances.
-    draws = rng.random(2 * (num_words // (low_text + low_speech)) + 3).tolist()
-    first_is_speech = speech = draws[0] < 0.5
-    borders, border = [0] if num_words else [], 0
-    for draw in draws[1:]:
-        low, high = (low_speech, high_speech) if speech else (low_text, high_text)
-        border += low + int(draw * (high - low + 1))
-        if border >= num_words:
-            break
-        borders.append(border)
-        speech = not speech
-    return np.array([*borders, num_words], np.int64), first_is_speech
+    first_is_speech = bool(rng.integers(2))
+    pairs = num_words // (lengths.text[0] + lengths.speech[0]) + 1
+    text = rng.integers(lengths.text[0], lengths.text[1], size=pairs, endpoint=True)
+    speech = rng.integers(lengths.speech[0], lengths.speech[1], size=pairs, endpoint=True)
+    alternating = np.stack((speech, text) if first_is_speech else (text, speech), axis=1).ravel()
+    borders = np.concatenate([[0], np.cumsum(alternating)])
+    inside = borders[borders < num_words]
+    return np.concatenate([inside, [num_words]]), first_is_speech
