@@ -96,7 +96,8 @@ def test_a_model_speaks_hears_and_goes_on(place: Path, smoltolk: Callable) -> No
     recording = next(iter(read_corpus(place / "speech"))).audio
     said = smoltolk("say", model, "A dog.", "--vocoder", vocoder, "--out", out, "--temperature", 1)
     assert said.code == 0 and soundfile.info(out).samplerate == 16_000
-    assert smoltolk("hear", model, recording, "--units", units).code == 0
+    heard = smoltolk("hear", model, recording, "--units", units)
+    assert heard.code == 0 and "cut off; was recognition among the tasks" in heard.err  # two steps teach no one to end
     out.unlink()
     spoken = smoltolk("continue", model, recording, "--units", units, "--vocoder", vocoder, "--out", out, "--most", 5)
     assert spoken.code == 0 and out.is_file()

@@ -10,8 +10,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from smoltolk.common.errors import InputError
-from smoltolk.model.assembly import masks_spans
 from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.model.trials import masks_spans
 
 MakeText = Callable[..., PreTrainedModel]
 Make = Callable[..., SmolTolkForCausalLM]

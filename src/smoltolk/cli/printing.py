@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -142,6 +143,13 @@ def write_sound(path: Path, waveform: np.ndarray, sample_rate: int) -> None:
 
     save(path, waveform, sample_rate)
     print(f"{len(waveform) / sample_rate:.1f} s in {path}")
+
+
+def tell_if_cut(ended: bool, task: str) -> None:
+    """Point out what came to no end: a model that has learned a task ends by itself."""
+    if not ended:
+        fix = f"was {task} among the tasks of its training (--mixture), and long enough?"
+        print(f"  note: it came to no end and was cut off; {fix}", file=sys.stderr)
 
 
 def check_continuation(*, audio: Path | None, text: str | None, to: str, most: int, **given: Path | None) -> None:

@@ -30,11 +30,12 @@ def say(
 
     Example: smoltolk say model "The dog eats bread." --vocoder vocoder --out dog.wav
     """
-    from smoltolk.cli.printing import sampling_of, write_sound
+    from smoltolk.cli.printing import sampling_of, tell_if_cut, write_sound
     from smoltolk.evaluation.talker import Talker
 
     talker = Talker.load(model, units, vocoder)
     write_sound(out, talker.say(text, sampling=sampling_of(temperature), seed=seed), talker.speaking_rate)
+    tell_if_cut(talker.ended, "synthesis")
 
 
 @app.command()
@@ -47,6 +48,7 @@ def hear(
 
     Example: smoltolk hear model dog.wav --units units
     """
+    from smoltolk.cli.printing import tell_if_cut
     from smoltolk.evaluation.talker import Talker
     from smoltolk.speech.audio import load
 
@@ -54,6 +56,7 @@ def hear(
     for path in audio:
         heard = talker.hear(load(path, talker.hearing_rate))
         print(heard if len(audio) == 1 else f"{path}: {heard}")
+        tell_if_cut(talker.ended, "recognition")
 
 
 @app.command("continue")

@@ -28,11 +28,14 @@ class Talker:
         tokenizer: of its text.
         units: waveforms to units; None: it cannot hear.
         vocoder: units to waveforms; None: it cannot speak.
+
+    Attributes:
+        ended: whether the last thing made came to an end by itself; what did not was cut off, and is seldom worth much.
     """
 
     def __init__(self, model: Any, tokenizer: Any, units: UnitTokenizer | None = None, vocoder: Vocoder | None = None):
         self.model, self.tokenizer, self.units, self.vocoder = model, tokenizer, units, vocoder
-        self.ids = model.config.id_space
+        self.ids, self.ended = model.config.id_space, True
 
     @classmethod
     def load(cls, model: Path | str, units: Path | str | None = None, vocoder: Path | str | None = None) -> Talker:
@@ -135,6 +138,7 @@ class Talker:
             sampling=sampling,
             seed=seed,
         )
+        self.ended = made.ended
         return made
 
     def _held(self) -> UnitTokenizer:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
-from transformers.masking_utils import create_causal_mask
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.hub import hub_id
 from smoltolk.model.configuration import SmolTolkConfig
+from smoltolk.model.trials import check_forward, masks_spans, packs_documents
 
 NUM_CONTROL_IDS = 3  # <begin prompt>, <end prompt>, <switch>
-_TRIED = 4  # positions of each half of what a text model is tried on
 
 
 def load_text_model(name_or_path: str) -> PreTrainedModel:
@@ -88,60 +85,6 @@ def append_layers(text_model: PreTrainedModel, num_layers: int, seed: int = 0) -
     return deeper.train(text_model.training), missing
 
 
-@torch.no_grad()
-def packs_documents(text_model: PreTrainedModel) -> bool:
-    """Whether the model keeps packed documents apart by positions that restart: tried, since no setting tells.
-
-    The second of two documents must come out the same, to the bit, whatever the first one is.
-    """
-    position_ids = torch.arange(_TRIED, device=text_model.device).repeat(2)[None]
-    return _keeps_apart(text_model, lambda states: {"position_ids": position_ids})
-
-
-@torch.no_grad()
-def masks_spans(text_model: PreTrainedModel) -> bool:
-    """Whether the model takes a ready mask: tried, as in :func:`packs_documents`. ALiBi may take flags alone."""
-
-    def mask(states: Tensor) -> dict[str, Any]:
-        same = lambda batch, head, query, key: (query < _TRIED) == (key < _TRIED)  # noqa: E731
-        made = create_causal_mask(
-            config=text_model.config,
-            inputs_embeds=states,
-            attention_mask=None,
-            past_key_values=None,
-            and_mask_function=same,
-        )
-        return {"attention_mask": made, "position_ids": torch.arange(2 * _TRIED, device=states.device)[None]}
-
-    try:
-        return _keeps_apart(text_model, mask)
-    except (ValueError, TypeError, RuntimeError, IndexError):
-        return False
-
-
-def _keeps_apart(text_model: PreTrainedModel, inputs: Callable[[Tensor], dict[str, Any]]) -> bool:
-    """Whether the second half of a sequence comes out the same, to the bit, whatever the first half is.
-
-    Args:
-        text_model: left as it is.
-        inputs: what else the model is given beside its states [1, 8, D].
-    """
-    table = text_model.get_input_embeddings().weight
-    generator = torch.Generator().manual_seed(0)
-    first, other, second = torch.randn(3, 1, _TRIED, table.shape[1], generator=generator).to(table)
-    was_training = text_model.training
-    text_model.eval()
-    try:
-        behind = []
-        for before in (first, other):
-            states = torch.cat([before, second], dim=1)
-            output = text_model.base_model(inputs_embeds=states, use_cache=False, **inputs(states))
-            behind.append(output.last_hidden_state[:, _TRIED:])
-    finally:
-        text_model.train(was_training)
-    return torch.equal(*behind)
-
-
 def _layer_number(name: str) -> int:
     return max((int(part) for part in name.split(".") if part.isdigit()), default=-1)
 
@@ -177,6 +120,7 @@ def smoltolk_config(
             f"embeddings of {width}, states of {text_model.config.hidden_size}",
             "use a text model without projections around its layers",
         )
+    check_forward(text_model)
     if eos_text_id is None:
         eos = text_model.config.eos_token_id
         eos_text_id = eos[0] if isinstance(eos, list) else eos
