@@ -22,9 +22,10 @@ from dataclasses import dataclass
 import torch
 from rich.console import Console
 from rich.table import Table
-from transformers import CompileConfig, GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from smoltolk.data.loader import RowCollator
+from smoltolk.model.compiled import compiled_decoding
 from smoltolk.model.modeling import SmolTolkForCausalLM
 
 NUM_UNITS, SPAN, ADAPTERS = 500, 45, 2
@@ -169,16 +170,14 @@ def generator(
     speech = isinstance(model, SmolTolkForCausalLM) and not text
     low = model.config.speech_offset if speech else 1
     ids = torch.randint(low, low + NUM_UNITS, (batch, prompt), device=device())
-    settings = GenerationConfig(max_new_tokens=new, min_new_tokens=new, do_sample=False, pad_token_id=0)
-    if static:
-        settings.cache_implementation = "static"
-        settings.compile_config = CompileConfig(mode="reduce-overhead" if device() == "cuda" else "default")
-        settings.compile_config._compile_all_devices = True
+    model.generation_config.eos_token_id = None  # nothing ends before its time; forbidding the end would cost more
+    settings = {"max_new_tokens": new, "do_sample": False, "pad_token_id": 0}
+    settings |= compiled_decoding(device()) if static else {}
     mask = torch.ones_like(ids)
 
     def run() -> object:
         with torch.no_grad():
-            return model.generate(ids, attention_mask=mask, generation_config=settings)
+            return model.generate(ids, attention_mask=mask, **settings)
 
     return run
 

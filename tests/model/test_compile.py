@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from transformers import CompileConfig
 
 from smoltolk.data.loader import RowCollator
+from smoltolk.model.compiled import compiled_decoding
 from smoltolk.model.modeling import SmolTolkForCausalLM
 
 Make = Callable[..., SmolTolkForCausalLM]
@@ -30,12 +30,10 @@ def test_decoding_with_a_static_cache_is_one_graph(prompts: tuple[str, ...], mak
     ids = write(model.config.id_space, *prompts)
     settings: dict[str, Any] = {"max_new_tokens": 6, "min_new_tokens": 6, "do_sample": False, "pad_token_id": 0}
     expected = model.generate(ids, attention_mask=torch.ones_like(ids), **settings)
+    how = compiled_decoding("cpu")
     # The graph is what a compiler may stumble over; making code of it takes a minute.
-    graph = CompileConfig(backend="eager", mode=None, fullgraph=True)
-    graph._compile_all_devices = True
-    found = model.generate(
-        ids, attention_mask=torch.ones_like(ids), cache_implementation="static", compile_config=graph, **settings
-    )
+    how["compile_config"].backend, how["compile_config"].fullgraph = "eager", True
+    found = model.generate(ids, attention_mask=torch.ones_like(ids), **how, **settings)
     assert torch.equal(found, expected)
     assert model._compiled_call is not None  # else transformers found a reason not to compile
 
