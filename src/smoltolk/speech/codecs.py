@@ -14,7 +14,7 @@ from torch import Tensor
 from smoltolk.common.errors import InputError
 from smoltolk.speech.batching import Window, device_of, on_threads, plan_windows
 from smoltolk.speech.fitting import check_same, load_config, load_weights, save_network
-from smoltolk.speech.hub_models import load_model, plain_config
+from smoltolk.speech.pretrained import load_model, plain_config
 from smoltolk.speech.units import Units, UnitTokenizer, check_waveform, deduplicate, fingerprint_of
 
 WINDOW_SECONDS, OVERLAP_SECONDS = 30.0, 2.0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,8 +28,8 @@ def loading(name: str, what: str) -> Iterator[None]:
         what: what is wanted there, e.g. ``"a CTC model with its tokenizer"``.
 
     Raises:
-        NotFoundError: a path that is no directory.
-        InputError: anything else that is not there, or does not fit.
+        NotFoundError: nothing of this name here or on the hub.
+        InputError: there is something else.
     """
     folder = Path(name)
     if not folder.is_dir() and (folder.is_absolute() or name.startswith((".", "~"))):
@@ -36,9 +38,50 @@ def loading(name: str, what: str) -> Iterator[None]:
         yield
     except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(
-            f"{name!r} must be {what}", first, "check the name, or save all its parts in one directory"
+        missing = isinstance(error, OSError) and not folder.is_dir()
+        raise (NotFoundError if missing else InputError)(
+            f"{name!r} must be {what}, on the hub or in a directory",
+            first,
+            "check the name and the connection, or save all its parts in one directory",
         ) from error
+
+
+def load_model(name: str, what: str) -> tuple[Any, dict[str, Any]]:
+    """A model with its weights, and the settings of its feature extractor.
+
+    Code beside a model on the hub is never run.
+
+    Args:
+        name: hub id or directory.
+        what: is wanted, for the message, e.g. ``"a speech encoder"``.
+
+    Returns:
+        The model, and its ``preprocessor_config.json`` (empty if it has none).
+
+    Raises:
+        NotFoundError, InputError: as :func:`loading`.
+    """
+    from transformers import AutoModel, FeatureExtractionMixin
+
+    with loading(name, f"{what} of transformers"):
+        model = AutoModel.from_pretrained(name, trust_remote_code=False)
+    try:
+        settings, _ = FeatureExtractionMixin.get_feature_extractor_dict(name)
+    except (OSError, json.JSONDecodeError):
+        settings = {}
+    return model, settings
+
+
+def plain_config(config: Any) -> dict[str, Any]:
+    """What builds a model of this config again, without where it came from and by which version.
+
+    Args:
+        config: of a model of transformers.
+    """
+    settings = {"model_type": config.model_type, **config.to_diff_dict()}
+    for name in ("_name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures"):
+        settings.pop(name, None)
+    return json.loads(json.dumps(settings))  # as it will be read
 
 
 def check_waveform(waveform: np.ndarray) -> None:

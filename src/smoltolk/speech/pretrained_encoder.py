@@ -14,7 +14,7 @@ from smoltolk.common.errors import InputError
 from smoltolk.speech.batching import ROWS, Window, batches, device_of, on_threads, plan_windows
 from smoltolk.speech.conv_front import ConvFront, geometry
 from smoltolk.speech.encoders import FrameEncoder, Reduce, too_short
-from smoltolk.speech.hub_models import load_model, plain_config
+from smoltolk.speech.pretrained import load_model, plain_config
 from smoltolk.speech.units import check_waveform
 
 WINDOW_SECONDS, OVERLAP_SECONDS = 30.0, 2.0
