@@ -52,6 +52,12 @@ def test_what_the_steps_print(place: Path, smoltolk: Callable) -> None:
     assert "preset small" in smoltolk(*STEPS["model"].format(place).split()).out
 
 
+@pytest.mark.parametrize("name", ["backbone", "model"])
+def test_trained_models_decode_with_a_cache(name: str, place: Path) -> None:
+    settings = [json.loads((place / name / file).read_text()) for file in ("config.json", "generation_config.json")]
+    assert all(one.get("use_cache", True) for one in (*settings, settings[0].get("text_config", {})))
+
+
 def test_texts_name_their_voices(place: Path) -> None:
     speakers = [utterance.speaker for utterance in read_corpus(place / "options")]
     assert speakers[0::2] == speakers[1::2] and len(set(speakers)) == 2

@@ -131,7 +131,7 @@ def smoltolk_config(
             "pass eos_text_id, e.g. the tokenizer's eos_token_id",
         )
     text_config = copy.deepcopy(text_model.config)
-    text_config.vocab_size = table
+    text_config.vocab_size, text_config.use_cache = table, True  # trainers switch the cache off and save that
     settings.setdefault("packs_documents", packs_documents(text_model))
     settings.setdefault("masks_spans", masks_spans(text_model))
     settings.setdefault("text_model_name", hub_id(text_model.config.name_or_path))

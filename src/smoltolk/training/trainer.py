@@ -138,6 +138,7 @@ def run_stage(
         data_seed=seed,
         dataloader_pin_memory=cuda,
         remove_unused_columns=False,
+        use_cache=True,  # written into the model's settings: without it the saved model would decode without a cache
         # Trainer's own clean-up of logs: our report shows them.
         log_level="error",
     )
