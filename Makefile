@@ -39,4 +39,4 @@ bench: .venv/.dev
 	touch $@
 
 clean:
-	rm -rf .venv quickstart build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv quickstart quickstart-* build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
+
+from smoltolk.common.errors import NotFoundError
 
 
 def hub_id(name_or_path: str) -> str | None:
@@ -15,3 +18,23 @@ def hub_id(name_or_path: str) -> str | None:
     except HFValidationError:
         return None
     return name_or_path if name_or_path and not Path(name_or_path).is_dir() else None
+
+
+def check_place(name: Path | str, what: str, *, owned: bool = True) -> None:
+    """Refuse at once what is no directory here and cannot be a hub id, before anyone asks the network.
+
+    Args:
+        name: as it was given.
+        what: is wanted, for the message, e.g. ``"a text model"``.
+        owned: hub ids must be ``owner/name``; some old text models are a name alone.
+
+    Raises:
+        NotFoundError: no such directory.
+    """
+    folder, form = Path(name), r"[\w.-]+/[\w.-]+" if owned else r"[\w.-]+(/[\w.-]+)?"
+    if str(name) and folder.is_dir():
+        return
+    here = len(folder.parts) > 1 and Path(folder.parts[0]).is_dir()
+    if here or folder.is_file() or not re.fullmatch(form, str(name)) or str(name).startswith("."):
+        found = f"{name} is a file" if folder.is_file() else f"no directory {name}"
+        raise NotFoundError(f"{what} is a directory, or a hub id like owner/name", found, "check the path")

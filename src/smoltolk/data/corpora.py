@@ -100,6 +100,9 @@ def read_info(corpus: Path | str) -> CorpusInfo:
         InputError: it is of another version.
     """
     path = Path(corpus) / "corpus.json"
+    if not path.is_file():
+        fix = "make one with `smoltolk corpus folder` or `smoltolk speak`, or name the one they wrote"
+        raise NotFoundError("a corpus is a directory with corpus.json", f"{corpus} has none", fix)
     held = read_json(path)
     if not isinstance(held, dict) or held.get("version") != CORPUS_VERSION:
         raise InputError(

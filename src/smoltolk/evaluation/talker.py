@@ -11,6 +11,7 @@ from transformers import AutoTokenizer
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_json
+from smoltolk.common.hub import check_place
 from smoltolk.data.documents import recognition_prompt, synthesis_prompt
 from smoltolk.data.prompts import mixed_prompt
 from smoltolk.evaluation.generation import Generation, Sampling, generate, to_text, to_units
@@ -174,8 +175,9 @@ def load_model(name_or_path: Path | str) -> tuple[SmolTolkForCausalLM, Any]:
     """A SmolTolk model, on the GPU if there is one, and the tokenizer of its text.
 
     Raises:
-        InputError: no such model.
+        NotFoundError, InputError: no such model.
     """
+    check_place(name_or_path, "a SmolTolk model")
     try:
         found = SmolTolkConfig.get_config_dict(str(name_or_path))[0].get("model_type")
         if found != SmolTolkConfig.model_type:

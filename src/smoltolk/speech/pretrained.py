@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from smoltolk.common.errors import InputError, NotFoundError
+from smoltolk.common.hub import check_place
 
 
 def best_device() -> str:
@@ -31,14 +32,12 @@ def loading(name: str, what: str) -> Iterator[None]:
         NotFoundError: nothing of this name here or on the hub.
         InputError: there is something else.
     """
-    folder = Path(name)
-    if not folder.is_dir() and (folder.is_absolute() or name.startswith((".", "~"))):
-        raise NotFoundError(f"{what} is a hub id or a directory", f"no directory {folder}", "check the path")
+    check_place(name, what)
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        missing = isinstance(error, OSError) and not folder.is_dir()
+        missing = isinstance(error, OSError) and not Path(name).is_dir()
         raise (NotFoundError if missing else InputError)(
             f"{name!r} must be {what}, on the hub or in a directory",
             first,

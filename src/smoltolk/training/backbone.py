@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase as TokenizerBase
 
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import atomic_directory
+from smoltolk.common.hub import check_place
 from smoltolk.data.documents import IGNORED
 from smoltolk.training.recipe import Recipe
 from smoltolk.training.trainer import Report, run_stage
@@ -56,8 +57,7 @@ def load_tokenizer(name_or_path: str | Path) -> TokenizerBase:
         InputError: there is none, it is not a fast one, or it has no end-of-sequence token.
     """
     folder = Path(name_or_path)
-    if not folder.is_dir() and (folder.is_absolute() or str(name_or_path).startswith((".", "~"))):
-        raise NotFoundError("a text model is a hub id or a directory", f"no directory {folder}", "check the path")
+    check_place(name_or_path, "a text model", owned=False)
     if folder.is_dir() and not any((folder / name).is_file() for name in _TOKENIZER_FILES):
         # transformers would make an empty one from the model's configuration.
         raise InputError(
@@ -68,6 +68,12 @@ def load_tokenizer(name_or_path: str | Path) -> TokenizerBase:
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(name_or_path))
     except (OSError, ValueError, KeyError) as error:
+        if isinstance(error, OSError) and not folder.is_dir():
+            raise NotFoundError(
+                "a text model is a directory, or a hub id that can be reached or was fetched before",
+                f"{str(name_or_path)!r}: {str(error).splitlines()[0]}",
+                "check the name and the connection, or name a directory",
+            ) from error
         raise InputError(
             "a text model must come with its tokenizer",
             f"none at {str(name_or_path)!r}: {str(error).splitlines()[0]}",
