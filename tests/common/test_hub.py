@@ -27,4 +27,11 @@ def test_a_path_into_a_directory_that_is_here(tmp_path: Path, monkeypatch: pytes
     for name, found in (("models/late", "no directory models/late"), ("a.wav", "is a file")):
         with pytest.raises(NotFoundError, match=found):
             check_place(name, "a text model", owned=False)
-    assert hub_id("models") is None and hub_id("owner/name") == "owner/name"
+
+
+def test_directories_are_no_hub_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models" / "small").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert hub_id("some/model") == "some/model" and hub_id("gpt2") == "gpt2"
+    assert hub_id("models/small") is None and hub_id(str(tmp_path)) is None
+    assert hub_id("") is None and hub_id("../elsewhere") is None and hub_id("a/b/c") is None
