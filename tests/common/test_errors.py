@@ -6,7 +6,15 @@ import pickle
 
 import pytest
 
-from smoltolk.common.errors import InputError, MissingExtraError, NotFoundError, SmolTolkError, WorkerError, require
+from smoltolk.common.errors import (
+    InputError,
+    MissingExtraError,
+    NotFoundError,
+    SmolTolkError,
+    WorkerError,
+    first_line,
+    require,
+)
 
 
 @pytest.mark.parametrize("kind", [InputError, NotFoundError, MissingExtraError, WorkerError])
@@ -36,3 +44,8 @@ def _missing(name: str):
 
 def test_what_is_installed_is_imported():
     assert require("json", "a test").dumps([1]) == "[1]"
+
+
+def test_the_first_line_of_what_others_say() -> None:
+    assert first_line(ValueError("no such thing\nand so on")) == "no such thing"
+    assert first_line(KeyError()) == "KeyError"

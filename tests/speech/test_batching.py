@@ -2,13 +2,11 @@
 
 import threading
 
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smoltolk.common.errors import InputError
-from smoltolk.speech.batching import ROWS, batches, device_of, on_threads, plan_windows, rung_of
+from smoltolk.speech.batching import ROWS, batches, on_threads, plan_windows, rung_of
 
 
 @given(st.integers(1, 3000), st.integers(20, 200), st.integers(0, 19))
@@ -48,10 +46,3 @@ def test_threads_return_results_in_order_and_restore_their_number() -> None:
         torch.set_num_threads(1)
     assert results == [(10 * k, True, 1) for k in range(1, 7)]
     assert on_threads(lambda one: one, [], []) == []
-
-
-def test_a_device_that_is_not_there() -> None:
-    assert device_of("cpu").type == "cpu"
-    for name in ("nosuch", "cuda:99"):
-        with pytest.raises(InputError, match="a device must be there"):
-            device_of(name)

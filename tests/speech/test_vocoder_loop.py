@@ -8,7 +8,7 @@ from torch import nn
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_json
-from smoltolk.speech.vocoder_loop import Keeping, Training, chosen_device, chosen_precision, run
+from smoltolk.speech.vocoder_loop import Keeping, Training, chosen_precision, run
 
 
 class Killed(Exception):
@@ -87,13 +87,6 @@ def test_what_cannot_be_trained_is_refused() -> None:
     training = Training({}, {}, {})
     with pytest.raises(InputError, match="'loss': nan} at step 0"):
         run(training, lambda _: {"loss": torch.tensor(float("nan"))}, 1, keeping=Keeping())
-
-
-@pytest.mark.parametrize("device", ["abacus", "cpu:x", *([] if torch.cuda.is_available() else ["cuda"])])
-def test_a_device_is_one_of_this_machine(device: str) -> None:
-    assert chosen_device("cpu") == torch.device("cpu")
-    with pytest.raises(InputError, match=f"found: {device}: "):
-        chosen_device(device)
 
 
 def test_precision_is_a_known_word() -> None:

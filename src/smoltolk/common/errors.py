@@ -73,3 +73,8 @@ def require(module: str, purpose: str) -> ModuleType:
             "it is not installed",
             f"pip install 'smoltolk[{_EXTRAS[module]}]'",
         ) from error
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what another library says, which often goes on for a screen; its kind if it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from smoltolk.common.errors import InputError
+from smoltolk.common.errors import InputError, first_line
 from smoltolk.common.files import read_jsonl
 from smoltolk.data.columns import Ragged
 from smoltolk.data.corpora import read_counts, read_info
@@ -104,7 +104,7 @@ def _validate(path: Path, seen: _Seen) -> ShardReport:
                 problems += _repeated(table, path.name, seen.ids)
                 report = _add(report, table)
     except (pa.ArrowInvalid, OSError) as error:
-        problems.append(f"cut short or damaged: {str(error).splitlines()[0]}")
+        problems.append(f"cut short or damaged: {first_line(error)}")
     else:
         if report.num_utterances != expected:
             problems.append(f"{report.num_utterances} rows, its end says {expected}")

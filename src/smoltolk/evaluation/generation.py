@@ -120,7 +120,6 @@ def generate(
                 input_ids=input_ids,
                 attention_mask=attention_mask,
                 max_new_tokens=max_new_tokens,
-                use_cache=True,  # whatever a training left in the model's settings
                 eos_token_id=end_id,
                 pad_token_id=end_id,  # rows that are done are filled with their own end
                 **drawing,

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from transformers import AutoTokenizer
 
-from smoltolk.common.errors import InputError
+from smoltolk.common.errors import InputError, first_line
 from smoltolk.common.files import read_json
 from smoltolk.common.hub import check_place
 from smoltolk.data.documents import recognition_prompt, synthesis_prompt
@@ -17,6 +16,7 @@ from smoltolk.data.prompts import mixed_prompt
 from smoltolk.evaluation.generation import Generation, Sampling, generate, to_text, to_units
 from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.speech.devices import best_device
 from smoltolk.speech.units import UnitTokenizer, load_unit_tokenizer
 from smoltolk.speech.vocoder import Vocoder
 
@@ -187,10 +187,10 @@ def load_model(name_or_path: Path | str) -> tuple[SmolTolkForCausalLM, Any]:
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
             "a model is a directory that `smoltolk train` wrote",
-            f"{str(name_or_path)!r}: {str(error).splitlines()[0]}",
+            f"{str(name_or_path)!r}: {first_line(error)}",
             "name such a directory",
         ) from error
-    return model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
+    return model.to(best_device()), tokenizer
 
 
 def check_units(directory: Path | str, model: SmolTolkForCausalLM, what: str, fingerprint: str, num_units: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
-from smoltolk.common.errors import InputError
+from smoltolk.common.errors import InputError, first_line
 from smoltolk.common.hub import hub_id
 from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.trials import check_forward, masks_spans, packs_documents
@@ -27,7 +27,7 @@ def load_text_model(name_or_path: str) -> PreTrainedModel:
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
             "a text model is a hub id or a directory that transformers' AutoModelForCausalLM can load",
-            f"{name_or_path!r}: {str(error).splitlines()[0]}",
+            f"{name_or_path!r}: {first_line(error)}",
             "name a decoder-only language model; for a directory, one written by save_pretrained",
         ) from error
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.initialization import no_init_weights
 
-from smoltolk.common.errors import InputError
+from smoltolk.common.errors import InputError, first_line
 from smoltolk.common.hub import hub_id
 from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.conversion_codebooks import codebook_settings, stack_codebooks
@@ -200,7 +200,7 @@ def _lf2ar_text_config(settings: Settings, text_config: PreTrainedConfig | None)
         except (KeyError, ValueError) as error:
             raise InputError(
                 "backbone_config must be the configuration of a model that transformers knows",
-                str(error).splitlines()[0],
+                first_line(error),
                 "name the text model: its directory or hub id",
             ) from error
     base = settings.get("rope_theta", -1)

@@ -17,7 +17,6 @@ from typing import TypeVar
 
 import torch
 
-from smoltolk.common.errors import InputError
 from smoltolk.speech.fitting import one_thread
 
 Item = TypeVar("Item")
@@ -91,21 +90,6 @@ def batches(lengths: Sequence[int], longest: int) -> Iterator[tuple[int, list[in
     for rung, indices in sorted(by_rung.items()):
         for start in range(0, len(indices), ROWS):
             yield rung, indices[start : start + ROWS]
-
-
-def device_of(name: str) -> torch.device:
-    """A device that is there.
-
-    Raises:
-        InputError: no such device, or no such name.
-    """
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # the latter: this build of torch knows no GPU
-        found = f"{name!r}: {str(error).splitlines()[0]}"
-        raise InputError("a device must be there", found, "name another, or leave it out") from error
-    return device
 
 
 def on_threads(function: Callable[[Item], Result], items: Sequence[Item], costs: Sequence[float]) -> list[Result]:

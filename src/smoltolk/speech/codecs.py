@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from smoltolk.common.errors import InputError
-from smoltolk.speech.batching import Window, device_of, on_threads, plan_windows
+from smoltolk.speech.batching import Window, on_threads, plan_windows
+from smoltolk.speech.devices import device_of
 from smoltolk.speech.fitting import check_same, load_config, load_weights, save_network
 from smoltolk.speech.pretrained import load_model, plain_config
 from smoltolk.speech.units import Units, UnitTokenizer, check_waveform, deduplicate, fingerprint_of

@@ -14,8 +14,8 @@ from smoltolk.speech.ctc import best_path
 from smoltolk.speech.ctc_emissions import CtcEmissions
 from smoltolk.speech.ctc_text import STAR, CtcText, CtcVocabulary
 from smoltolk.speech.pauses import loud_frames
-from smoltolk.speech.pretrained import check_waveform
 from smoltolk.speech.segments import Segment
+from smoltolk.speech.units import check_waveform
 
 LONGEST_SECONDS = 3600  # the time of the trellis grows with the square: 40 s of one core here
 # A star may stand for any sound, at the posterior of the likeliest id of each frame and a little less: what a known

@@ -11,7 +11,9 @@ from transformers import AutoFeatureExtractor, AutoModelForCTC, AutoTokenizer
 
 from smoltolk.common.errors import InputError
 from smoltolk.speech.audio import SAMPLE_RATE, num_samples, resample
-from smoltolk.speech.pretrained import best_device, check_waveform, loading
+from smoltolk.speech.devices import best_device
+from smoltolk.speech.pretrained import loading
+from smoltolk.speech.units import check_waveform
 
 # A recording of up to this length is one input of the model. A longer one is cut into windows of this length that
 # overlap by two contexts; each frame is taken from the window in which it is further from an edge.

@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from smoltolk.common.errors import InputError
+from smoltolk.speech.devices import only_cpu
 
 # A function of the features [frames, dim] of a window, applied where they are computed: units need less memory.
 Reduce = Callable[[Tensor], Tensor]
@@ -58,12 +59,7 @@ class FrameEncoder(ABC):
         Raises:
             InputError: it cannot.
         """
-        if device != "cpu":
-            raise InputError(
-                "an encoder computes on the devices that it was written for",
-                f"{type(self).__name__} on {device!r}, it knows the CPU only",
-                "leave the device out",
-            )
+        only_cpu(device, "an encoder", type(self).__name__)
 
 
 def build_encoder(config: Mapping[str, Any]) -> FrameEncoder:

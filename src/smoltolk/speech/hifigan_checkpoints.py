@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from smoltolk.common.errors import InputError, NotFoundError
+from smoltolk.common.errors import InputError, NotFoundError, first_line
 from smoltolk.common.files import read_json
 from smoltolk.speech.downloads import fetch
 from smoltolk.speech.hifigan import HifiGanVocoder
@@ -165,7 +165,7 @@ def _generator(path: Path) -> dict[str, Tensor]:
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, UnicodeDecodeError) as error:
         raise InputError(
             "a checkpoint must be a torch.save file of tensors",
-            f"{path}: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
+            f"{path}: {first_line(error)}",
             "copy it again, whole; files that hold code are refused",
         ) from error
     state = held.get("generator") if isinstance(held, dict) else None

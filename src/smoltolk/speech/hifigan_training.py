@@ -14,13 +14,14 @@ from smoltolk.common.errors import InputError
 from smoltolk.common.progress import Bar
 from smoltolk.common.seeds import derive
 from smoltolk.speech import audio, features
+from smoltolk.speech.devices import device_of
 from smoltolk.speech.hifigan import HifiGanVocoder
 from smoltolk.speech.hifigan_config import SIZES, hifigan_config
 from smoltolk.speech.hifigan_discriminators import Discriminators, adversarial_loss, discriminator_loss, feature_loss
 from smoltolk.speech.hifigan_network import HifiGanNetwork, add_weight_norm, remove_weight_norm
 from smoltolk.speech.units import Units, UnitTokenizer
 from smoltolk.speech.vocoder_crops import Batch, Crops
-from smoltolk.speech.vocoder_loop import Keeping, Training, chosen_device, chosen_precision, run
+from smoltolk.speech.vocoder_loop import Keeping, Training, chosen_precision, run
 from smoltolk.speech.vocoder_losses import mel_distance
 from smoltolk.speech.vocoder_mel import check_training_data, torch_generator
 
@@ -78,7 +79,7 @@ def fit_hifigan(
     """
     check_training_data(utterances, units, tokenizer)
     names = _by_length(utterances, speakers)
-    place = chosen_device(device)
+    place = device_of(device)
     bf16 = chosen_precision(precision, place)
     alone = min(2_000, steps // 10) if alone is None else alone
     with torch.random.fork_rng(devices=[]):

@@ -12,7 +12,9 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CTC_MAPPING_NAMES
 from smoltolk.speech.audio import SAMPLE_RATE, num_samples, resample
 from smoltolk.speech.ctc_emissions import CtcEmissions
 from smoltolk.speech.ctc_text import CtcVocabulary
-from smoltolk.speech.pretrained import best_device, check_waveform, loading
+from smoltolk.speech.devices import best_device
+from smoltolk.speech.pretrained import loading
+from smoltolk.speech.units import check_waveform
 
 _SHORTEST_SECONDS = 0.1  # less is no word, and no frame of most models
 _WHAT = "a speech recogniser of transformers"

@@ -8,16 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
-from smoltolk.common.errors import InputError, NotFoundError
+from smoltolk.common.errors import InputError, NotFoundError, first_line
 from smoltolk.common.hub import check_place
-
-
-def best_device() -> str:
-    """A GPU if there is one."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 @contextmanager
@@ -36,11 +28,10 @@ def loading(name: str, what: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         missing = isinstance(error, OSError) and not Path(name).is_dir()
         raise (NotFoundError if missing else InputError)(
             f"{name!r} must be {what}, on the hub or in a directory",
-            first,
+            first_line(error),
             "check the name and the connection, or save all its parts in one directory",
         ) from error
 
@@ -81,15 +72,3 @@ def plain_config(config: Any) -> dict[str, Any]:
     for name in ("_name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures"):
         settings.pop(name, None)
     return json.loads(json.dumps(settings))  # as it will be read
-
-
-def check_waveform(waveform: np.ndarray) -> None:
-    """Hold a waveform against what models take.
-
-    Raises:
-        InputError: no samples, several channels, or samples that are not finite.
-    """
-    if waveform.ndim != 1 or not waveform.size:
-        raise InputError("a waveform is mono [samples]", f"shape {waveform.shape}", "leave out what is empty")
-    if not np.isfinite(waveform).all():
-        raise InputError("a waveform must be finite", "it has NaN or infinite samples", "look at what made it")

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from smoltolk.common.errors import InputError
-from smoltolk.speech.batching import ROWS, Window, batches, device_of, on_threads, plan_windows
+from smoltolk.speech.batching import ROWS, Window, batches, on_threads, plan_windows
 from smoltolk.speech.conv_front import ConvFront, geometry
+from smoltolk.speech.devices import device_of
 from smoltolk.speech.encoders import FrameEncoder, Reduce, too_short
 from smoltolk.speech.pretrained import load_model, plain_config
 from smoltolk.speech.units import check_waveform

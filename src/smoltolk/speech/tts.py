@@ -19,7 +19,8 @@ from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.seeds import derive, generator
 from smoltolk.speech.alignment import Aligner
 from smoltolk.speech.audio import SAMPLE_RATE, num_samples, resample
-from smoltolk.speech.pretrained import best_device, loading
+from smoltolk.speech.devices import best_device
+from smoltolk.speech.pretrained import loading
 from smoltolk.speech.spoken import PAUSE_SECONDS, Spoken, check_says_something, said_form, sentences
 
 _WHAT = "a text-to-speech model of transformers"

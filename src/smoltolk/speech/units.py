@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from smoltolk.common.errors import InputError, NotFoundError
+from smoltolk.common.errors import InputError, NotFoundError, first_line
+from smoltolk.speech.devices import only_cpu
 from smoltolk.speech.fitting import load_config
 
 
@@ -90,12 +91,7 @@ class UnitTokenizer(ABC):
         Raises:
             InputError: it cannot.
         """
-        if device != "cpu":
-            raise InputError(
-                "a unit tokenizer computes on the devices that it was written for",
-                f"{type(self).__name__} on {device!r}, it knows the CPU only",
-                "leave the device out",
-            )
+        only_cpu(device, "a unit tokenizer", type(self).__name__)
 
     @abstractmethod
     def save(self, directory: Path | str) -> None:
@@ -155,8 +151,8 @@ def _from_hub(directory: Path | str) -> Path:
     try:
         return Path(snapshot_download(found[1], allow_patterns=["config.json", "model.safetensors"]))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise NotFoundError("units on the hub must exist", f"{found[1]}: {first}", "check the name") from error
+        said = f"{found[1]}: {first_line(error)}"
+        raise NotFoundError("units on the hub must exist", said, "check the name") from error
 
 
 def check_one_codebook(tokenizer: UnitTokenizer, what: str) -> None:
@@ -196,7 +192,7 @@ def check_waveform(waveform: np.ndarray) -> np.ndarray:
     waveform = np.asarray(waveform, dtype=np.float32)
     if waveform.ndim != 1 or waveform.size == 0:
         raise InputError(
-            "a waveform must be one-dimensional with at least one sample",
+            "a waveform must be mono, one-dimensional with at least one sample",
             f"shape {waveform.shape}",
             "mix channels down first (smoltolk.speech.audio.load does) and leave empty recordings out",
         )

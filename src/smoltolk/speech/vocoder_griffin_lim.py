@@ -6,8 +6,7 @@ one voice: units carry no speaker, and the mean of sixteen voices is a blur.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -39,19 +38,6 @@ class GriffinLimVocoder(MelVocoder):
     @torch.inference_mode()
     def _invert(self, log_mel: Tensor, seed: int) -> Tensor:
         return features.griffin_lim(log_mel[None].cpu(), iterations=self.iterations, seed=seed)[0]
-
-    def _config(self) -> dict[str, Any]:
-        return {
-            "kind": self.KIND,
-            "num_units": self.num_units,
-            "frame_rate": self.frame_rate,
-            "unit_fingerprint": self.unit_fingerprint,
-            "width": self.mel_network.head.in_channels,
-        }
-
-    @classmethod
-    def _from_config(cls, config: Mapping[str, Any]) -> Self:
-        return cls(config["num_units"], config["frame_rate"], config["unit_fingerprint"], width=config["width"])
 
 
 @one_thread()

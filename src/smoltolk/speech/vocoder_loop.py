@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.optim import Optimizer
 
-from smoltolk.common.errors import InputError
+from smoltolk.common.errors import InputError, first_line
 from smoltolk.common.files import atomic_directory, read_json, remove_leftovers, write_json
 from smoltolk.common.progress import Bar
 from smoltolk.speech.fitting import bf16_is_fast
@@ -104,7 +104,7 @@ class Training:
         except (SafetensorError, RuntimeError, OSError, KeyError, ValueError, pickle.UnpicklingError) as error:
             raise InputError(
                 "a checkpoint must hold the networks and optimizers of its training",
-                f"{path}: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
+                f"{path}: {first_line(error)}",
                 f"delete {path} to start anew",
             ) from error
         return int(state["step"])
@@ -158,24 +158,6 @@ def run(
                 sample(directory)
         if now % keeping.save_every == 0 or last:
             training.save(work, now)
-
-
-def chosen_device(device: torch.device | str) -> torch.device:
-    """A device of this machine.
-
-    Raises:
-        InputError: no such device, or none of that kind here.
-    """
-    try:
-        place = torch.device(device)
-        torch.empty(0, device=place)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch without CUDA asserts
-        raise InputError(
-            "training takes a device of this machine",
-            f"{device}: {str(error).splitlines()[0]}",
-            "give cpu, or cuda where a GPU and its torch are",
-        ) from error
-    return place
 
 
 def chosen_precision(precision: str, device: torch.device) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ class MelVocoder(Vocoder):
         width: channels of the mel network.
     """
 
+    _SETTINGS: tuple[str, ...] = ("num_units", "frame_rate", "unit_fingerprint", "width")
     mel_mean: Tensor
     mel_scale: Tensor
 
@@ -43,6 +45,19 @@ class MelVocoder(Vocoder):
     @abstractmethod
     def _invert(self, log_mel: Tensor, seed: int) -> Tensor:
         """Log-mel ``[80, hops]`` to samples ``[160 * hops]``."""
+
+    def _config(self) -> dict[str, Any]:
+        return {
+            "kind": self.KIND,
+            "num_units": self.num_units,
+            "frame_rate": self.frame_rate,
+            "unit_fingerprint": self.unit_fingerprint,
+            "width": self.mel_network.head.in_channels,
+        }
+
+    @classmethod
+    def _from_config(cls, config: Mapping[str, Any]) -> Self:
+        return cls(**{name: config[name] for name in cls._SETTINGS})
 
     @one_thread()
     def synthesize(

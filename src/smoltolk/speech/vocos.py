@@ -8,7 +8,7 @@ so that it learns phases from the first step on.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -94,6 +94,7 @@ class VocosVocoder(MelVocoder):
     """
 
     KIND = "mel-vocos"
+    _SETTINGS = (*MelVocoder._SETTINGS, "network")
 
     def __init__(
         self,
@@ -114,21 +115,4 @@ class VocosVocoder(MelVocoder):
         return self.vocos(self.normalise(log_mel), log_mel)[0]
 
     def _config(self) -> dict[str, Any]:
-        return {
-            "kind": self.KIND,
-            "num_units": self.num_units,
-            "frame_rate": self.frame_rate,
-            "unit_fingerprint": self.unit_fingerprint,
-            "width": self.mel_network.head.in_channels,
-            "network": self.vocos.settings,
-        }
-
-    @classmethod
-    def _from_config(cls, config: Mapping[str, Any]) -> Self:
-        return cls(
-            config["num_units"],
-            config["frame_rate"],
-            config["unit_fingerprint"],
-            width=config["width"],
-            network=config["network"],
-        )
+        return {**super()._config(), "network": self.vocos.settings}

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from smoltolk.common.progress import Bar
 from smoltolk.common.seeds import derive
 from smoltolk.speech import audio, features
+from smoltolk.speech.devices import device_of
 from smoltolk.speech.fitting import one_thread, share_of_peak
 from smoltolk.speech.units import Units, UnitTokenizer
 from smoltolk.speech.vocoder_crops import BATCH, Batch, Crops
-from smoltolk.speech.vocoder_loop import Keeping, Training, chosen_device, chosen_precision, run
+from smoltolk.speech.vocoder_loop import Keeping, Training, chosen_precision, run
 from smoltolk.speech.vocoder_losses import mel_distance, stft_distance
 from smoltolk.speech.vocoder_mel import check_training_data, torch_generator
 from smoltolk.speech.vocos import VocosVocoder
@@ -70,7 +71,7 @@ def fit_vocos(
         vocoder = VocosVocoder(tokenizer.num_units, tokenizer.frame_rate, tokenizer.fingerprint, network=network)
     crops = Crops(utterances, units, vocoder.frame_rate, vocoder.mel_network.hops_per_frame)
     vocoder.measure(crops)
-    place = chosen_device(device)
+    place = device_of(device)
     vocoder.to(place).train()
     bf16 = chosen_precision(precision, place)
     backend = [p for name, p in vocoder.named_parameters() if name.startswith("vocos.")]

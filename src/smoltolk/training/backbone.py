@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 from transformers import PreTrainedTokenizerBase as TokenizerBase
 
-from smoltolk.common.errors import InputError, NotFoundError
+from smoltolk.common.errors import InputError, NotFoundError, first_line
 from smoltolk.common.files import atomic_directory
 from smoltolk.common.hub import check_place
 from smoltolk.data.documents import IGNORED
@@ -71,12 +71,12 @@ def load_tokenizer(name_or_path: str | Path) -> TokenizerBase:
         if isinstance(error, OSError) and not folder.is_dir():
             raise NotFoundError(
                 "a text model is a directory, or a hub id that can be reached or was fetched before",
-                f"{str(name_or_path)!r}: {str(error).splitlines()[0]}",
+                f"{str(name_or_path)!r}: {first_line(error)}",
                 "check the name and the connection, or name a directory",
             ) from error
         raise InputError(
             "a text model must come with its tokenizer",
-            f"none at {str(name_or_path)!r}: {str(error).splitlines()[0]}",
+            f"none at {str(name_or_path)!r}: {first_line(error)}",
             "save it beside the model: tokenizer.save_pretrained(DIRECTORY)",
         ) from error
     if not tokenizer.is_fast or len(tokenizer) < 2:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 
-from smoltolk.common.errors import InputError, NotFoundError
+from smoltolk.common.errors import InputError, NotFoundError, first_line
 from smoltolk.common.files import atomic_directory, read_json
 from smoltolk.model.conversion import convert
 from smoltolk.model.modeling import SmolTolkForCausalLM
@@ -174,7 +174,7 @@ def _read_torch(path: Path) -> Any:
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, UnicodeDecodeError) as error:
         raise InputError(
             "a checkpoint must be a torch.save file of plain data: tensors, numbers, texts, dicts",
-            f"{path}: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
+            f"{path}: {first_line(error)}",
             "if it holds other objects, save its `model` and `model_args` alone with the code that wrote it",
         ) from error
 
@@ -213,7 +213,7 @@ def _text_config(
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
             "the backbone's configuration must be known",
-            f"{name!r}: {str(error).splitlines()[0]}",
+            f"{name!r}: {first_line(error)}",
             "name the text model: its directory (with config.json) or hub id",
         ) from error
 

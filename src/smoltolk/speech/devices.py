@@ -1,0 +1,46 @@
+"""Where networks compute."""
+
+from __future__ import annotations
+
+import torch
+
+from smoltolk.common.errors import InputError, first_line
+
+
+def best_device() -> str:
+    """A GPU if there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def device_of(name: torch.device | str) -> torch.device:
+    """A device that is there.
+
+    Raises:
+        InputError: no such device, or no such name.
+    """
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # the latter: this build of torch knows no GPU
+        found = f"{name}: {first_line(error)}"
+        raise InputError("a device must be there", found, "name another, or leave it out") from error
+    return device
+
+
+def only_cpu(device: str, what: str, kind: str) -> None:
+    """Refuse every device but the CPU.
+
+    Args:
+        device: that is asked for.
+        what: computes, for the message, e.g. ``"an encoder"``.
+        kind: the name of its class.
+
+    Raises:
+        InputError: it is another device.
+    """
+    if device != "cpu":
+        raise InputError(
+            f"{what} computes on the devices that it was written for",
+            f"{kind} on {device!r}, it knows the CPU only",
+            "leave the device out",
+        )

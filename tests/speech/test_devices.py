@@ -1,0 +1,23 @@
+"""Devices that are there, and those that are not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from smoltolk.common.errors import InputError
+from smoltolk.speech.devices import device_of
+
+
+def test_a_device_that_is_not_there() -> None:
+    assert device_of("cpu").type == "cpu"
+    for name in ("nosuch", "cuda:99"):
+        with pytest.raises(InputError, match="a device must be there"):
+            device_of(name)
+
+
+@pytest.mark.parametrize("device", ["abacus", "cpu:x", *([] if torch.cuda.is_available() else ["cuda"])])
+def test_a_device_is_one_of_this_machine(device: str) -> None:
+    assert device_of("cpu") == torch.device("cpu")
+    with pytest.raises(InputError, match=f"found: {device}: "):
+        device_of(device)
