@@ -20,7 +20,7 @@ from rich.table import Table
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from smoltolk.data.documents import Document
+from smoltolk.data.rows.documents import Document
 from smoltolk.model.modeling import SmolTolkForCausalLM
 
 FRAME_RATE, NUM_CODEBOOKS, NUM_UNITS, TEXT_IDS, ROWS = 12.5, 8, 2048, 4096, 4

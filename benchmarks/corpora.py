@@ -19,11 +19,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from smoltolk.data.corpora import read_corpus
-from smoltolk.data.recordings import collect
-from smoltolk.data.speak import speak
-from smoltolk.data.stories import World
-from smoltolk.speech.synthesis import voices
+from smoltolk.data.corpora.corpus import read_corpus
+from smoltolk.data.corpora.recordings import collect
+from smoltolk.data.corpora.speak import speak
+from smoltolk.data.world.stories import World
+from smoltolk.speech.synthesis.espeak_synthesis import voices
 
 WAYS: dict[str, dict[str, object]] = {
     "words given": {},
@@ -38,7 +38,7 @@ _READERS = {
 _READER = """
 import resource, time
 from pathlib import Path
-from smoltolk.data.text_documents import LineDocuments
+from smoltolk.data.texts.text_documents import LineDocuments
 path, start = Path({path!r}), time.perf_counter()
 {work}
 print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, len(documents))

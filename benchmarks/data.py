@@ -31,11 +31,11 @@ from rich.console import Console
 from rich.table import Table
 
 from smoltolk.common.errors import InputError
-from smoltolk.data.aligned import AlignedCorpus
-from smoltolk.data.disk_corpus import DiskCorpus, IndexWriter
-from smoltolk.data.interleave import SpanLengths
-from smoltolk.data.mixture import Stream, Task
-from smoltolk.data.rows import RowSource
+from smoltolk.data.rows.aligned import AlignedCorpus
+from smoltolk.data.rows.disk_corpus import DiskCorpus, IndexWriter
+from smoltolk.data.rows.interleave import SpanLengths
+from smoltolk.data.rows.mixture import Stream, Task
+from smoltolk.data.rows.row_source import RowSource
 from smoltolk.model.ids import IdSpace
 
 PARTS = ("rows", "memory", "prepare")
@@ -143,7 +143,7 @@ def rate(make: Callable[[int], Any], rows: int, start: int) -> float:
 
 def measure_rows(console: Console, rounds: int, rows: int) -> None:
     """Both ways in turn."""
-    from smoltolk.data.inspection import plain_space
+    from smoltolk.data.rows.inspection import plain_space
 
     speech, words = MadeSpeech(2000), tokenizer()
     space, spans = plain_space(words, NUM_UNITS), SpanLengths()
@@ -181,7 +181,7 @@ class Pattern:
         self.count = count
 
     def parts(self) -> dict[str, np.ndarray]:
-        """As :meth:`smoltolk.data.aligned.AlignedCorpus.parts`."""
+        """As :meth:`smoltolk.data.rows.aligned.AlignedCorpus.parts`."""
         text = np.frombuffer(" ".join(VOCABULARY[: self.WORDS]).encode(), np.uint8)
         stops = np.arange(1, self.WORDS + 1)
         each = {
@@ -250,11 +250,11 @@ def measure_prepare(console: Console, corpus: Path | None, units: Path | None) -
     """One part after another, in this process."""
     import torch
 
-    from smoltolk.data import encoding
-    from smoltolk.data.corpora import check_complete
-    from smoltolk.data.parts import PartFiles
-    from smoltolk.data.unit_corpus import ShardMetadata
-    from smoltolk.speech.units import load_unit_tokenizer
+    from smoltolk.data.corpora.corpus import check_complete
+    from smoltolk.data.shards import encoding
+    from smoltolk.data.shards.parts import PartFiles
+    from smoltolk.data.shards.unit_corpus import ShardMetadata
+    from smoltolk.speech.units.tokenizer import load_unit_tokenizer
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as directory:
@@ -286,7 +286,7 @@ class HubertSized:
 
     def encode(self, waveforms: list[np.ndarray]) -> list[Any]:
         """Units of each waveform."""
-        from smoltolk.speech.units import deduplicate
+        from smoltolk.speech.units.tokenizer import deduplicate
 
         units = []
         with self._torch.inference_mode():
@@ -302,8 +302,8 @@ def _made_corpus(directory: Path) -> Path:
     from dataclasses import asdict
 
     from smoltolk.common.files import write_json
-    from smoltolk.data.corpora import CorpusInfo, part_path, write_part
-    from smoltolk.data.utterances import Utterance
+    from smoltolk.data.corpora.corpus import CorpusInfo, part_path, write_part
+    from smoltolk.data.corpora.utterances import Utterance
     from smoltolk.speech.audio import save
 
     rng = np.random.default_rng(0)

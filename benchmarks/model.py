@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
-from smoltolk.data.loader import RowCollator
+from smoltolk.data.rows.loader import RowCollator
 from smoltolk.model.compiled import compiled_decoding
 from smoltolk.model.modeling import SmolTolkForCausalLM
 

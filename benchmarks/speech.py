@@ -19,14 +19,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from smoltolk.data.speak import speak
-from smoltolk.data.stories import World
-from smoltolk.speech.alignment import Aligner, aligner_named
-from smoltolk.speech.ctc import best_path
-from smoltolk.speech.flite import FliteSynthesizer, flite_available
-from smoltolk.speech.recognition import error_rate, recogniser_named
-from smoltolk.speech.spoken import Spoken
-from smoltolk.speech.synthesis import EspeakSynthesizer, voices
+from smoltolk.data.corpora.speak import speak
+from smoltolk.data.world.stories import World
+from smoltolk.speech.alignment.aligners import Aligner, aligner_named
+from smoltolk.speech.alignment.ctc import best_path
+from smoltolk.speech.recognition.recognisers import error_rate, recogniser_named
+from smoltolk.speech.synthesis.espeak_synthesis import EspeakSynthesizer, voices
+from smoltolk.speech.synthesis.flite import FliteSynthesizer, flite_available
+from smoltolk.speech.synthesis.spoken import Spoken
 
 
 def starts_apart(aligner: Aligner, spoken: list[Spoken], texts: list[str]) -> np.ndarray:

@@ -21,13 +21,13 @@ import numpy as np
 import torch
 from transformers import HubertConfig, HubertModel
 
-from smoltolk.speech.codebook import Codebook
-from smoltolk.speech.encoder_units import EncoderUnitTokenizer
-from smoltolk.speech.phone_encoder import PhoneUnitTokenizer
-from smoltolk.speech.phone_network import PhoneNetwork
 from smoltolk.speech.phones import PHONES
-from smoltolk.speech.pretrained_encoder import PretrainedEncoder
-from smoltolk.speech.units import Units, deduplicate
+from smoltolk.speech.units.codebook import Codebook
+from smoltolk.speech.units.encoder_units import EncoderUnitTokenizer
+from smoltolk.speech.units.phone_encoder import PhoneUnitTokenizer
+from smoltolk.speech.units.phone_network import PhoneNetwork
+from smoltolk.speech.units.pretrained_encoder import PretrainedEncoder
+from smoltolk.speech.units.tokenizer import Units, deduplicate
 
 NUM_FILES, LAYER, NUM_UNITS = 16, 9, 500
 

@@ -24,21 +24,21 @@ import torch
 from sklearn.cluster import MiniBatchKMeans
 
 from smoltolk.common.progress import bar
-from smoltolk.data.corpora import read_corpus
-from smoltolk.data.speak import speak
-from smoltolk.data.stories import World
-from smoltolk.data.utterances import Utterance
+from smoltolk.data.corpora.corpus import read_corpus
+from smoltolk.data.corpora.speak import speak
+from smoltolk.data.corpora.utterances import Utterance
+from smoltolk.data.world.stories import World
 from smoltolk.speech.audio import load, num_frames
 from smoltolk.speech.features import log_mel, normalise_mel
 from smoltolk.speech.fitting import one_thread
-from smoltolk.speech.hifigan_training import fit_hifigan
-from smoltolk.speech.phone_encoder import LabelledSpeech, PhoneUnitTokenizer, fit_phone_units
-from smoltolk.speech.phone_network import HOPS_PER_FRAME
-from smoltolk.speech.recognition import error_rate, transcribe_all
-from smoltolk.speech.synthesis import Voice, voices
-from smoltolk.speech.units import Units, UnitTokenizer, deduplicate, fingerprint_of
-from smoltolk.speech.vocoder import Vocoder, fit_vocoder
-from smoltolk.speech.vocos_training import fit_vocos
+from smoltolk.speech.recognition.recognisers import error_rate, transcribe_all
+from smoltolk.speech.synthesis.espeak_synthesis import Voice, voices
+from smoltolk.speech.units.phone_encoder import LabelledSpeech, PhoneUnitTokenizer, fit_phone_units
+from smoltolk.speech.units.phone_network import HOPS_PER_FRAME
+from smoltolk.speech.units.tokenizer import Units, UnitTokenizer, deduplicate, fingerprint_of
+from smoltolk.speech.vocoders.hifigan_training import fit_hifigan
+from smoltolk.speech.vocoders.kinds import Vocoder, fit_vocoder
+from smoltolk.speech.vocoders.vocos_training import fit_vocos
 
 CLEAR = Voice("en-us", "m3", rate=160, pitch=45)
 NUM_STORIES, NUM_JUDGED, NUM_ENCODER_STORIES = 150, 100, 160

@@ -10,14 +10,14 @@ import torch
 from huggingface_hub import ModelCard
 from huggingface_hub.errors import EntryNotFoundError
 
-from smoltolk.data.corpora import read_corpus
-from smoltolk.data.prepare import prepare
-from smoltolk.data.shards import UnitCorpus, read_shards
-from smoltolk.data.speak import speak
-from smoltolk.data.stories import World
+from smoltolk.data.corpora.corpus import read_corpus
+from smoltolk.data.corpora.speak import speak
+from smoltolk.data.shards.parquet import UnitCorpus, read_shards
+from smoltolk.data.shards.prepare import prepare
+from smoltolk.data.world.stories import World
 from smoltolk.speech.audio import load
-from smoltolk.speech.phone_encoder import LabelledSpeech, fit_phone_units
-from smoltolk.speech.synthesis import Voice, espeak_available, voices
+from smoltolk.speech.synthesis.espeak_synthesis import Voice, espeak_available, voices
+from smoltolk.speech.units.phone_encoder import LabelledSpeech, fit_phone_units
 
 NUM_STORIES, PER_PART = 8, 3
 

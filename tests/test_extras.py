@@ -22,9 +22,9 @@ for name in names:
     if not name.endswith("__main__"):
         importlib.import_module(name)
 from smoltolk.common.errors import MissingExtraError
-from smoltolk.speech.alignment import aligner_named
-from smoltolk.speech.recognition import recogniser_named
-from smoltolk.speech.synthesis import EspeakSynthesizer, Voice, espeak_available
+from smoltolk.speech.alignment.aligners import aligner_named
+from smoltolk.speech.recognition.recognisers import recogniser_named
+from smoltolk.speech.synthesis.espeak_synthesis import EspeakSynthesizer, Voice, espeak_available
 assert not espeak_available()
 for extra, use in (
     ("judge", lambda: aligner_named("pocketsphinx")),

@@ -14,12 +14,12 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoProcessor, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.data.documents import recognition_prompt, synthesis_prompt
-from smoltolk.data.prompts import mixed_prompt
+from smoltolk.data.rows.documents import recognition_prompt, synthesis_prompt
+from smoltolk.data.rows.prompts import mixed_prompt
 from smoltolk.model.generation_modes import generation_settings
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.processing import Segment, SmolTolkProcessor
-from smoltolk.speech.units import Units, UnitTokenizer, load_unit_tokenizer
+from smoltolk.speech.units.tokenizer import Units, UnitTokenizer, load_unit_tokenizer
 
 
 class EnergyUnits(UnitTokenizer):

@@ -15,7 +15,7 @@ from smoltolk.common.errors import InputError
 from smoltolk.model.generation_modes import generation_settings
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.processing import SmolTolkProcessor
-from smoltolk.speech.units import Units, UnitTokenizer
+from smoltolk.speech.units.tokenizer import Units, UnitTokenizer
 
 Q = 3
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from smoltolk.data.corpora import part_path, read_corpus, read_info
+from smoltolk.data.corpora.corpus import part_path, read_corpus, read_info
 from smoltolk.speech.audio import load
 
 pytest.importorskip("pocketsphinx")

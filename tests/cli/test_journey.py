@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from smoltolk.data.corpora import read_corpus
+from smoltolk.data.corpora.corpus import read_corpus
 
 pytest.importorskip("espeakng_loader")
 pytest.importorskip("pocketsphinx")

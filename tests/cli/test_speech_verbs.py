@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from smoltolk.data.corpora import read_corpus
-from smoltolk.speech.flite import flite_available
+from smoltolk.data.corpora.corpus import read_corpus
+from smoltolk.speech.synthesis.flite import flite_available
 
 
 @pytest.mark.skipif(not flite_available(), reason="needs the system library flite (apt install flite)")

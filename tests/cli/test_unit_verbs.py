@@ -12,8 +12,8 @@ import torch
 from sklearn.cluster import KMeans
 from transformers import HubertConfig, HubertModel, MimiConfig, MimiModel
 
-from smoltolk.data.corpora import read_corpus
-from smoltolk.data.shards import read_shards
+from smoltolk.data.corpora.corpus import read_corpus
+from smoltolk.data.shards.parquet import read_shards
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import pytest
 import soundfile
 import torch
 
-from smoltolk.speech.hifigan_config import hifigan_config
-from smoltolk.speech.hifigan_network import HifiGanNetwork
-from smoltolk.speech.units import load_unit_tokenizer
+from smoltolk.speech.units.tokenizer import load_unit_tokenizer
+from smoltolk.speech.vocoders.hifigan_config import hifigan_config
+from smoltolk.speech.vocoders.hifigan_network import HifiGanNetwork
 
 
 @pytest.fixture(scope="module")

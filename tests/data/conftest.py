@@ -9,7 +9,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from smoltolk.data.aligned import AlignedCorpus
+from smoltolk.data.rows.aligned import AlignedCorpus
 from smoltolk.model.ids import IdSpace
 
 FRAME_RATE = 25.0

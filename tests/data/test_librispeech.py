@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.data.aligned import AlignedCorpus
-from smoltolk.data.corpora import read_corpus, validate_corpus
-from smoltolk.data.interleave import SpanLengths
-from smoltolk.data.lhotse_corpora import collect_manifests, recipe_names, run_recipe
-from smoltolk.data.mixture import Stream, Task
-from smoltolk.data.prepare import prepare
-from smoltolk.data.realign import REPORT, align_corpus
-from smoltolk.data.rows import RowSettings, RowSource
-from smoltolk.data.shards import read_shards
+from smoltolk.data.corpora.corpus import read_corpus, validate_corpus
+from smoltolk.data.corpora.lhotse_corpora import collect_manifests, recipe_names, run_recipe
+from smoltolk.data.corpora.realign import REPORT, align_corpus
+from smoltolk.data.rows.aligned import AlignedCorpus
+from smoltolk.data.rows.interleave import SpanLengths
+from smoltolk.data.rows.mixture import Stream, Task
+from smoltolk.data.rows.row_source import RowSettings, RowSource
+from smoltolk.data.shards.parquet import read_shards
+from smoltolk.data.shards.prepare import prepare
 from smoltolk.model.ids import IdSpace
 
 pytest.importorskip("pocketsphinx")

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from smoltolk.data.stories import World
+from smoltolk.data.world.stories import World
 from smoltolk.evaluation.results import BASELINES, DIRECTIONS, KINDS, SYSTEMS, difference_key
 from smoltolk.model.ids import IdSpace
 from smoltolk.model.modeling import SmolTolkForCausalLM

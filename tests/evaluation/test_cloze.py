@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from smoltolk.common.errors import InputError
-from smoltolk.data.shards import ShardMetadata, ShardWriter, UnitUtterance, read_shards
-from smoltolk.data.stories import World
+from smoltolk.data.shards.parquet import ShardMetadata, ShardWriter, UnitUtterance, read_shards
+from smoltolk.data.world.stories import World
 from smoltolk.evaluation.cloze import (
     differences,
     evaluate_clozes,

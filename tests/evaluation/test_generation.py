@@ -6,7 +6,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from smoltolk.common.errors import InputError
-from smoltolk.data.documents import recognition_prompt, synthesis_prompt
+from smoltolk.data.rows.documents import recognition_prompt, synthesis_prompt
 from smoltolk.evaluation.generation import Generation, Sampling, generate, to_text, to_units
 from smoltolk.model.modeling import SmolTolkForCausalLM
 

@@ -8,7 +8,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from smoltolk.common.errors import InputError
-from smoltolk.data.documents import Document, recognition_prompt, synthesis_prompt
+from smoltolk.data.rows.documents import Document, recognition_prompt, synthesis_prompt
 from smoltolk.evaluation.generation import Generation, Sampling, generate, to_frames
 from smoltolk.model.modeling import SmolTolkForCausalLM
 

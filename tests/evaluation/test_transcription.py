@@ -8,12 +8,12 @@ import torch
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_jsonl
-from smoltolk.data.documents import recognition_prompt, synthesis_prompt
+from smoltolk.data.rows.documents import recognition_prompt, synthesis_prompt
 from smoltolk.evaluation.cloze import SpokenCloze
 from smoltolk.evaluation.samples import make_samples
 from smoltolk.evaluation.transcription import recognition, speak_units, synthesis
 from smoltolk.speech.audio import SAMPLE_RATE, load
-from smoltolk.speech.synthesis import EspeakSynthesizer, espeak_available, voices
+from smoltolk.speech.synthesis.espeak_synthesis import EspeakSynthesizer, espeak_available, voices
 
 TEXTS = ["The old fox lives in the forest.", "Mia has a red kite.", "It rains in the town today."]
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from smoltolk.data.loader import RowCollator
+from smoltolk.data.rows.loader import RowCollator
 from smoltolk.model.compiled import compiled_decoding
 from smoltolk.model.modeling import SmolTolkForCausalLM
 

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from smoltolk.cli.app import app
 from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.data.corpora import read_corpus
+from smoltolk.data.corpora.corpus import read_corpus
 from smoltolk.evaluation.results import DIRECTIONS, KINDS, validate_results
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.quickstart import model_steps

@@ -11,9 +11,9 @@ import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from smoltolk.speech.phone_encoder import LabelledSpeech, PhoneUnitTokenizer, fit_phone_units
-from smoltolk.speech.synthesis import EspeakSynthesizer, Voice, espeak_available, voices
-from smoltolk.speech.vocoder import Vocoder, fit_vocoder
+from smoltolk.speech.synthesis.espeak_synthesis import EspeakSynthesizer, Voice, espeak_available, voices
+from smoltolk.speech.units.phone_encoder import LabelledSpeech, PhoneUnitTokenizer, fit_phone_units
+from smoltolk.speech.vocoders.kinds import Vocoder, fit_vocoder
 
 SENTENCES = (
     "The red fox sat in the old garden.",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.speech.audio import load, num_frames, num_samples, read_blocks, resample, save
-from smoltolk.speech.synthesis import EspeakSynthesizer, Voice, espeak_available
+from smoltolk.speech.synthesis.espeak_synthesis import EspeakSynthesizer, Voice, espeak_available
 
 
 @pytest.fixture(scope="module")

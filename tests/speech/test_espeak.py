@@ -5,7 +5,7 @@ import pytest
 
 from smoltolk.common.errors import InputError
 from smoltolk.speech import espeak
-from smoltolk.speech.synthesis import espeak_available
+from smoltolk.speech.synthesis.espeak_synthesis import espeak_available
 
 pytestmark = pytest.mark.skipif(not espeak_available(), reason="needs the extra 'tts'")
 

@@ -2,7 +2,7 @@ import pytest
 
 from smoltolk.speech.phones import PHONES
 from smoltolk.speech.pronunciation import by_letters, pronounce
-from smoltolk.speech.synthesis import espeak_available
+from smoltolk.speech.synthesis.espeak_synthesis import espeak_available
 
 CMU = set(PHONES) - {"sil", "AX"}
 

@@ -37,11 +37,13 @@ def test_long_numbers_are_codes() -> None:
     assert spoken_words("12345678901234567890")[:3] == ("one", "two", "three")
 
 
-@pytest.mark.parametrize("token", ["end.", "end!", "end?", "end.\u201d", 'end."', "end?!", "..."])
+@pytest.mark.parametrize(
+    "token", ["end.", "end!", "end?", "end.\u201d", 'end."', "end?!", "end…", '"Why?"', "no!)", "完。"]
+)
 def test_a_sentence_ends(token: str) -> None:
     assert ends_sentence(token)
 
 
-@pytest.mark.parametrize("token", ["end", "end,", "Mr.", "Dr.", "U.S.", "e.g.", "3.5"])
+@pytest.mark.parametrize("token", ["end", "end,", "Mr.", "Dr.", "U.S.", "e.g.", "3.5", "Oslo,"])
 def test_a_sentence_goes_on(token: str) -> None:
     assert not ends_sentence(token)

@@ -3,7 +3,7 @@
 import pytest
 
 from smoltolk.common.errors import InputError
-from smoltolk.data.interleave import SpanLengths
+from smoltolk.data.rows.interleave import SpanLengths
 from smoltolk.training.changes import Changes, parse_mixture, parse_spans
 from smoltolk.training.presets import preset_named
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from smoltolk.common.files import read_json
-from smoltolk.data.shards import ShardMetadata, ShardWriter, UnitUtterance
+from smoltolk.data.shards.parquet import ShardMetadata, ShardWriter, UnitUtterance
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.speech.segments import Segment
 from smoltolk.training.backbone import BackboneSize

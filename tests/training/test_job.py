@@ -9,9 +9,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import read_json
-from smoltolk.data.interleave import SpanLengths
-from smoltolk.data.shards import read_shards
-from smoltolk.data.stories import World
+from smoltolk.data.rows.interleave import SpanLengths
+from smoltolk.data.shards.parquet import read_shards
+from smoltolk.data.world.stories import World
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.training.backbone import BackboneSize
 from smoltolk.training.changes import Changes

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from smoltolk.common.errors import InputError
-from smoltolk.data.loader import RowCollator
+from smoltolk.data.rows.loader import RowCollator
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.training.recipe import Recipe, Stage
 from smoltolk.training.systems import SYSTEMS, build_system

@@ -42,8 +42,8 @@ def world(
     from smoltolk.common.errors import InputError
     from smoltolk.common.files import atomic_directory, write_jsonl
     from smoltolk.common.made import made_before, record
-    from smoltolk.data.stories import World
-    from smoltolk.data.world_files import ask_all, write_world
+    from smoltolk.data.world.stories import World
+    from smoltolk.data.world.world_files import ask_all, write_world
     from smoltolk.evaluation.cloze import option_texts
 
     if stories < 1 or questions < 0 or questions % 2:
@@ -89,7 +89,7 @@ def corpus_folder(
     Example: smoltolk corpus folder recordings corpus
     """
     from smoltolk.cli.printing import show_counts
-    from smoltolk.data.recordings import collect
+    from smoltolk.data.corpora.recordings import collect
 
     counts = collect(
         folder, out, aligner=_named(aligner), phones=phones, lowest_confidence=lowest_confidence, longest=longest,
@@ -118,7 +118,7 @@ def corpus_manifests(
     Example: smoltolk corpus manifests manifests corpus
     """
     from smoltolk.cli.printing import show_counts
-    from smoltolk.data.lhotse_corpora import TEXT_KEYS, collect_manifests
+    from smoltolk.data.corpora.lhotse_corpora import TEXT_KEYS, collect_manifests
 
     counts = collect_manifests(
         manifests, out, aligner=_named(aligner), audio_root=audio_root,
@@ -146,7 +146,7 @@ def corpus_recipe(
     Example: smoltolk corpus recipe librispeech LibriSpeech corpus --option normalize_text=lower
     """
     from smoltolk.cli.printing import show, show_counts
-    from smoltolk.data.lhotse_corpora import collect_manifests, run_recipe
+    from smoltolk.data.corpora.lhotse_corpora import collect_manifests, run_recipe
 
     warnings = run_recipe(recipe, folder, out / "manifests", _options(option or []))
     if warnings:
@@ -172,7 +172,7 @@ def corpus_text(
     Example: smoltolk corpus text HuggingFaceFW/fineweb-edu:sample-10BT text.jsonl --documents 100000
     """
     from smoltolk.cli.printing import show
-    from smoltolk.data.text_datasets import save_documents
+    from smoltolk.data.texts.text_datasets import save_documents
 
     show(str(out), {"documents": save_documents(source, out, most=documents, column=column)})
 
@@ -187,7 +187,7 @@ def corpus_validate(corpus: Annotated[Path, typer.Argument(help="A corpus direct
     Example: smoltolk corpus validate corpus
     """
     from smoltolk.cli.printing import show_counts
-    from smoltolk.data.corpora import Counts, Problem, check_corpus
+    from smoltolk.data.corpora.corpus import Counts, Problem, check_corpus
 
     counts, problems = Counts(), 0
     for found in check_corpus(corpus):
@@ -215,7 +215,7 @@ def corpus_export(
     Example: smoltolk corpus export corpus manifests
     """
     from smoltolk.cli.printing import show
-    from smoltolk.data.lhotse_export import export_manifests
+    from smoltolk.data.corpora.lhotse_export import export_manifests
 
     counts = export_manifests(corpus, out)
     left_out = {"left out": f"{counts.num_rejected} without a recording"} if counts.num_rejected else {}
@@ -243,7 +243,7 @@ def align(
     """
     from smoltolk.cli.printing import show
     from smoltolk.common.errors import InputError
-    from smoltolk.data.realign import align_corpus
+    from smoltolk.data.corpora.realign import align_corpus
 
     name = _named(aligner)
     if name is None:

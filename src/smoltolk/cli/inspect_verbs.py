@@ -35,12 +35,12 @@ def inspect(
 
     from smoltolk.cli.shard_tables import document_table, mixture_tree, row_head
     from smoltolk.common.errors import InputError
-    from smoltolk.data.aligned import AlignedCorpus
-    from smoltolk.data.inspection import plain_space, view_mixture, view_row, words_tokenizer
-    from smoltolk.data.interleave import SpanLengths
-    from smoltolk.data.mixture import Stream, Task
-    from smoltolk.data.rows import RowSettings, RowSource
-    from smoltolk.data.shards import read_shards
+    from smoltolk.data.rows.aligned import AlignedCorpus
+    from smoltolk.data.rows.inspection import plain_space, view_mixture, view_row, words_tokenizer
+    from smoltolk.data.rows.interleave import SpanLengths
+    from smoltolk.data.rows.mixture import Stream, Task
+    from smoltolk.data.rows.row_source import RowSettings, RowSource
+    from smoltolk.data.shards.parquet import read_shards
     from smoltolk.training.backbone import load_tokenizer
     from smoltolk.training.changes import parse_mixture, parse_spans
 
@@ -71,8 +71,8 @@ def inspect(
     if html is None:
         return
 
-    from smoltolk.data.timeline import sound_of_corpus, sound_of_units, write_timeline
-    from smoltolk.speech.vocoder import Vocoder
+    from smoltolk.data.rows.timeline import sound_of_corpus, sound_of_units, write_timeline
+    from smoltolk.speech.vocoders.kinds import Vocoder
 
     sound, note = None, "Give --corpus or --vocoder to hear it."
     if corpus is not None:

@@ -81,7 +81,7 @@ def train(
     Example: smoltolk train backbone shards model --text world/text.txt
     """
     from smoltolk.cli.printing import run_job, show
-    from smoltolk.speech.units import load_unit_tokenizer
+    from smoltolk.speech.units.tokenizer import load_unit_tokenizer
     from smoltolk.training.changes import Changes, parse_mixture, parse_spans
     from smoltolk.training.job import TrainingJob
 
@@ -134,8 +134,8 @@ def evaluate(
 
     from smoltolk.cli.printing import cloze_table
     from smoltolk.common.progress import bar
-    from smoltolk.data.shards import read_shards
-    from smoltolk.data.world_files import read_clozes
+    from smoltolk.data.shards.parquet import read_shards
+    from smoltolk.data.world.world_files import read_clozes
     from smoltolk.evaluation.cloze import evaluate_clozes, spoken_clozes
     from smoltolk.evaluation.results import DIRECTIONS
     from smoltolk.evaluation.talker import check_units, load_model

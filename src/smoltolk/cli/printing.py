@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from rich.table import Table
 
-    from smoltolk.data.corpora import Counts
+    from smoltolk.data.corpora.corpus import Counts
     from smoltolk.evaluation.generation import Sampling
 
 

@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.tree import Tree
 
 if TYPE_CHECKING:
-    from smoltolk.data.inspection import DocumentView, RowView, StreamView
-    from smoltolk.data.validation import ShardReport
+    from smoltolk.data.rows.inspection import DocumentView, RowView, StreamView
+    from smoltolk.data.shards.validation import ShardReport
 
 _IDS_SHOWN = 12
 

@@ -35,9 +35,9 @@ def prepare(
     Example: smoltolk prepare speech units shards
     """
     from smoltolk.cli.printing import show_counts
-    from smoltolk.data.engine import engine_named
-    from smoltolk.data.prepare import Share
-    from smoltolk.data.prepare import prepare as prepare_corpus
+    from smoltolk.data.shards.engine import engine_named
+    from smoltolk.data.shards.prepare import Share
+    from smoltolk.data.shards.prepare import prepare as prepare_corpus
 
     share = None if shard is None else Share.parse(shard)
     engine_ = engine_named(engine)
@@ -66,8 +66,8 @@ def shards_import(
     import sys
 
     from smoltolk.cli.printing import show_counts
-    from smoltolk.data.importers import import_release, import_slamkit
-    from smoltolk.speech.units import load_unit_tokenizer
+    from smoltolk.data.shards.importers import import_release, import_slamkit
+    from smoltolk.speech.units.tokenizer import load_unit_tokenizer
     from smoltolk.training.backbone import load_tokenizer
 
     fingerprint = None if units is None else load_unit_tokenizer(units).fingerprint
@@ -100,8 +100,8 @@ def shards_validate(
     from rich.console import Console
 
     from smoltolk.cli.shard_tables import validation_table
-    from smoltolk.data.validation import validate_shards
-    from smoltolk.speech.units import load_unit_tokenizer
+    from smoltolk.data.shards.validation import validate_shards
+    from smoltolk.speech.units.tokenizer import load_unit_tokenizer
 
     fingerprint = None if units is None else load_unit_tokenizer(units).fingerprint
     reports = validate_shards(shards, fingerprint=fingerprint, corpus=corpus)

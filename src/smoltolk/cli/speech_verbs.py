@@ -42,9 +42,9 @@ def speak(
     """
     from smoltolk.cli.printing import show_counts
     from smoltolk.common.errors import InputError
-    from smoltolk.data.speak import speak as speak_texts
-    from smoltolk.data.texts import read_texts
-    from smoltolk.speech.synthesizers import synthesizer_named
+    from smoltolk.data.corpora.speak import speak as speak_texts
+    from smoltolk.data.texts.reading import read_texts
+    from smoltolk.speech.synthesis.synthesizers import synthesizer_named
 
     rows = read_texts(texts)
     if voices is not None and voices < 1:

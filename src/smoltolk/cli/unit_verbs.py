@@ -54,8 +54,8 @@ def units_fit(
     from smoltolk.cli.printing import kept, show
     from smoltolk.common.files import atomic_directory
     from smoltolk.common.made import made_before, record
-    from smoltolk.data.corpora import check_complete
-    from smoltolk.data.unit_models import MFCC, PHONES, UnitFit, fit_units
+    from smoltolk.data.corpora.corpus import check_complete
+    from smoltolk.data.fitting.unit_models import MFCC, PHONES, UnitFit, fit_units
 
     info = check_complete(corpus)
     default = {PHONES: 0, MFCC: 100}.get(encoder, 500)
@@ -110,9 +110,9 @@ def units_fetch(
     from smoltolk.common.errors import InputError
     from smoltolk.common.files import atomic_directory
     from smoltolk.common.made import digest_of_file, made_before, record
-    from smoltolk.speech.codecs import CodecUnitTokenizer
-    from smoltolk.speech.published_units import pretrained_units
-    from smoltolk.speech.units import UnitTokenizer
+    from smoltolk.speech.units.codecs import CodecUnitTokenizer
+    from smoltolk.speech.units.published import pretrained_units
+    from smoltolk.speech.units.tokenizer import UnitTokenizer
 
     if codec and (layer is not None or codebook is not None or dtype != "float32"):
         raise InputError("a codec has its codebooks in it", "--layer, --codebook or --dtype", "leave them out")
@@ -154,7 +154,7 @@ def units_push(
 
     Example: smoltolk units push units me/my-units
     """
-    from smoltolk.speech.units import load_unit_tokenizer
+    from smoltolk.speech.units.tokenizer import load_unit_tokenizer
 
     print(load_unit_tokenizer(units).push(repo, private=private))
 
@@ -178,7 +178,7 @@ def units_encode(
 
     from smoltolk.common.files import write_jsonl
     from smoltolk.speech.audio import load
-    from smoltolk.speech.units import load_unit_tokenizer
+    from smoltolk.speech.units.tokenizer import load_unit_tokenizer
 
     tokenizer = load_unit_tokenizer(units)
     tokenizer.to(device)

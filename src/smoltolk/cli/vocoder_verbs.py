@@ -52,10 +52,10 @@ def vocoder_fit(
     from smoltolk.common.files import atomic_directory
     from smoltolk.common.made import made_before, record
     from smoltolk.common.progress import bar
-    from smoltolk.data.corpora import check_complete
-    from smoltolk.data.vocoder_models import Choice, fit_corpus_vocoder
-    from smoltolk.speech.units import load_unit_tokenizer
-    from smoltolk.speech.vocoder import load_vocoder
+    from smoltolk.data.corpora.corpus import check_complete
+    from smoltolk.data.fitting.vocoder_models import Choice, fit_corpus_vocoder
+    from smoltolk.speech.units.tokenizer import load_unit_tokenizer
+    from smoltolk.speech.vocoders.kinds import load_vocoder
 
     choice = Choice(kind, speaker, steps, utterances, size, start, device, precision, seed)
     info, tokenizer = check_complete(corpus), load_unit_tokenizer(units)
@@ -121,8 +121,8 @@ def vocoder_import(
     from smoltolk.common.errors import InputError
     from smoltolk.common.files import atomic_directory
     from smoltolk.common.made import made_before, record
-    from smoltolk.speech.hifigan_checkpoints import PUBLISHED, published_hifigan, read_hifigan
-    from smoltolk.speech.units import load_unit_tokenizer
+    from smoltolk.speech.units.tokenizer import load_unit_tokenizer
+    from smoltolk.speech.vocoders.hifigan_checkpoints import PUBLISHED, published_hifigan, read_hifigan
 
     tokenizer = load_unit_tokenizer(units)
     if source in PUBLISHED:
@@ -161,7 +161,7 @@ def vocoder_say(
     from smoltolk.cli.printing import read_units
     from smoltolk.common.progress import bar
     from smoltolk.speech.audio import save
-    from smoltolk.speech.vocoder import load_vocoder
+    from smoltolk.speech.vocoders.kinds import load_vocoder
 
     speaks = load_vocoder(vocoder)
     voice = int(speaker) if speaker is not None and speaker.isdigit() and speaker not in speaks.speakers else speaker

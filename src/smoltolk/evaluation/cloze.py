@@ -18,10 +18,10 @@ from torch import nn
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_jsonl, write_jsonl
 from smoltolk.common.progress import Bar
-from smoltolk.data.aligned import AlignedCorpus
-from smoltolk.data.documents import Document
-from smoltolk.data.shards import UnitCorpus
-from smoltolk.data.stories import Cloze
+from smoltolk.data.rows.aligned import AlignedCorpus
+from smoltolk.data.rows.documents import Document
+from smoltolk.data.shards.parquet import UnitCorpus
+from smoltolk.data.world.stories import Cloze
 from smoltolk.evaluation.intervals import choice_outcomes, cluster_bootstrap, paired_difference
 from smoltolk.evaluation.results import DIRECTIONS
 from smoltolk.evaluation.scoring import Rule, Scored, score
@@ -33,7 +33,7 @@ class SpokenCloze:
     """A question with both of its options as text and as units.
 
     Attributes:
-        id, kind, fact: of the :class:`smoltolk.data.stories.Cloze`.
+        id, kind, fact: of the :class:`smoltolk.data.world.stories.Cloze`.
         rival: the fact that the wrong option belongs to, if the mirror image of the question is asked too;
             otherwise ``fact`` again. Both are clusters of the bootstrap.
         prompt_text, right_text, wrong_text: as written.

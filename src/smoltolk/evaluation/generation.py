@@ -13,8 +13,8 @@ import torch
 from smoltolk.common.errors import InputError
 from smoltolk.common.progress import Bar
 from smoltolk.common.seeds import derive
-from smoltolk.data.documents import Document
-from smoltolk.data.prompts import pad_codes, pad_left
+from smoltolk.data.rows.documents import Document
+from smoltolk.data.rows.prompts import pad_codes, pad_left
 from smoltolk.evaluation.scoring import evaluating
 from smoltolk.model.codebooks import frames_of
 from smoltolk.model.configuration import SmolTolkConfig

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from smoltolk.data.prompts import mixed_prompt
+from smoltolk.data.rows.prompts import mixed_prompt
 from smoltolk.evaluation.cloze import SpokenCloze
 from smoltolk.evaluation.generation import Sampling, generate, to_text, to_units
 from smoltolk.evaluation.transcription import Speaker, speak_units
 from smoltolk.model.ids import IdSpace
 from smoltolk.speech.audio import SAMPLE_RATE, num_samples, save
-from smoltolk.speech.recognition import transcribe_all
+from smoltolk.speech.recognition.recognisers import transcribe_all
 
 # mp3 plays in every browser and is small enough to lie inside a page.
 _SUFFIX = ".mp3"

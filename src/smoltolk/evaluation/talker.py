@@ -11,14 +11,14 @@ from transformers import AutoTokenizer
 from smoltolk.common.errors import InputError, first_line
 from smoltolk.common.files import read_json
 from smoltolk.common.hub import check_place
-from smoltolk.data.documents import recognition_prompt, synthesis_prompt
-from smoltolk.data.prompts import mixed_prompt
+from smoltolk.data.rows.documents import recognition_prompt, synthesis_prompt
+from smoltolk.data.rows.prompts import mixed_prompt
 from smoltolk.evaluation.generation import Generation, Sampling, generate, to_text, to_units
 from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.speech.devices import best_device
-from smoltolk.speech.units import UnitTokenizer, load_unit_tokenizer
-from smoltolk.speech.vocoder import Vocoder
+from smoltolk.speech.units.tokenizer import UnitTokenizer, load_unit_tokenizer
+from smoltolk.speech.vocoders.kinds import Vocoder
 
 
 class Talker:

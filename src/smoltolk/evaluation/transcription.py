@@ -12,11 +12,11 @@ import numpy as np
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import write_jsonl
 from smoltolk.common.progress import Bar
-from smoltolk.data.documents import recognition_prompt, synthesis_prompt
+from smoltolk.data.rows.documents import recognition_prompt, synthesis_prompt
 from smoltolk.evaluation.generation import Generation, Sampling, generate, to_text, to_units
 from smoltolk.model.ids import IdSpace
 from smoltolk.speech.audio import SAMPLE_RATE, resample
-from smoltolk.speech.recognition import ErrorRate, Recogniser, error_rate, transcribe_all
+from smoltolk.speech.recognition.recognisers import ErrorRate, Recogniser, error_rate, transcribe_all
 
 _SILENCE_SECONDS = 0.2
 

@@ -37,7 +37,7 @@ class CodebookGenerationMixin(GenerationMixin):
             inputs: [B, T] ids of the prompts, padded on the left; the whole sequences, where a cache is continued.
             args, kwargs: of transformers.
             codes: [B, T + n, Q - 1], those of the prompts, and n >= 0 more positions that are known although the first
-                codebook is yet to speak there (:attr:`smoltolk.data.documents.Document.owed`), -1 elsewhere.
+                codebook is yet to speak there (:attr:`smoltolk.data.rows.documents.Document.owed`), -1 elsewhere.
 
         Raises:
             InputError: frames without codes, a prompt that ends inside the delay, several ids at a step.

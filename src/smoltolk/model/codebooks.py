@@ -81,7 +81,7 @@ def check_codes(input_ids: Tensor, codes: Tensor | None, space: IdSpace) -> Tens
             raise InputError(
                 f"a speech id is the first of {space.num_codebooks} codebooks and needs the others",
                 f"{int(frames.sum())} speech ids, no codes",
-                "pass codes [B, T, Q - 1] as smoltolk.data.documents.Document lays them out",
+                "pass codes [B, T, Q - 1] as smoltolk.data.rows.documents.Document lays them out",
             )
         return input_ids.new_full(shape, SILENT)
     if codes.shape != shape or codes.is_floating_point():
@@ -126,7 +126,7 @@ def check_layout(
             raise InputError(
                 f"each codebook speaks where its delay says, {list(space.delays)} positions behind the first",
                 f"{what} of codebook {codebook + 1} at row {row}, position {place} (id {int(input_ids[row, place])})",
-                "lay frames out with smoltolk.data.documents.Document or smoltolk.model.delays.delayed",
+                "lay frames out with smoltolk.data.rows.documents.Document or smoltolk.model.delays.delayed",
             )
     unit_behind_pad = (runs.pads[:, 1:] == 0) & (runs.pads[:, :-1] > 0) & (runs.place[:, 1:] > 0)
     closing = (input_ids[:, 1:] == space.switch) | (input_ids[:, 1:] == space.eos_speech)
@@ -138,7 +138,7 @@ def check_layout(
         raise InputError(
             f"a run of frames ends with {space.tail} pad_speech ids, under which the later codebooks finish",
             "speech that ends inside the delay, or goes on behind it",
-            "lay frames out with smoltolk.data.documents.Document, which closes every run",
+            "lay frames out with smoltolk.data.rows.documents.Document, which closes every run",
         )
 
 

@@ -11,11 +11,11 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from smoltolk.common.progress import ReportBar
-from smoltolk.data.aligned import AlignedCorpus
-from smoltolk.data.corpora import read_corpus
-from smoltolk.data.documents import Document
-from smoltolk.data.mixture import TextSource
-from smoltolk.data.shards import UnitCorpus, read_shards
+from smoltolk.data.corpora.corpus import read_corpus
+from smoltolk.data.rows.aligned import AlignedCorpus
+from smoltolk.data.rows.documents import Document
+from smoltolk.data.rows.mixture import TextSource
+from smoltolk.data.shards.parquet import UnitCorpus, read_shards
 from smoltolk.evaluation.cloze import evaluate_clozes, option_id, spoken_clozes
 from smoltolk.evaluation.nll import held_out_nll
 from smoltolk.evaluation.samples import make_samples
@@ -26,8 +26,8 @@ from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.quickstart.settings import Settings
 from smoltolk.quickstart.speech_steps import clozes, judge_texts, test_sentences
 from smoltolk.speech.audio import load
-from smoltolk.speech.units import load_unit_tokenizer
-from smoltolk.speech.vocoder import Vocoder
+from smoltolk.speech.units.tokenizer import load_unit_tokenizer
+from smoltolk.speech.vocoders.kinds import Vocoder
 from smoltolk.training.attention import use_cpu_attention
 from smoltolk.training.backbone import load_tokenizer, new_backbone, pretrain, train_tokenizer
 from smoltolk.training.recipe import Recipe

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from smoltolk.data.stories import Story, World
+from smoltolk.data.world.stories import Story, World
 from smoltolk.quickstart.scales import Scale, scale_named
-from smoltolk.speech.synthesis import Voice, voices
+from smoltolk.speech.synthesis.espeak_synthesis import Voice, voices
 
 
 @dataclass(frozen=True)

@@ -8,19 +8,19 @@ from typing import Any
 
 from smoltolk.common.files import write_json, write_jsonl
 from smoltolk.common.progress import ReportBar
-from smoltolk.data.corpora import Counts, Utterance, read_corpus, read_info
-from smoltolk.data.prepare import prepare
-from smoltolk.data.speak import speak
-from smoltolk.data.speech_models import judge_vocoder, waveform_of
-from smoltolk.data.stories import Cloze
-from smoltolk.data.world_files import ask_all
+from smoltolk.data.corpora.corpus import Counts, Utterance, read_corpus, read_info
+from smoltolk.data.corpora.speak import speak
+from smoltolk.data.fitting.speech_models import judge_vocoder, waveform_of
+from smoltolk.data.shards.prepare import prepare
+from smoltolk.data.world.stories import Cloze
+from smoltolk.data.world.world_files import ask_all
 from smoltolk.evaluation.cloze import option_texts
 from smoltolk.quickstart.settings import Settings
-from smoltolk.speech.phone_encoder import LabelledSpeech, fit_phone_units
-from smoltolk.speech.synthesis import Voice, voices
-from smoltolk.speech.unit_quality import measure_units
-from smoltolk.speech.units import load_unit_tokenizer
-from smoltolk.speech.vocoder import fit_vocoder
+from smoltolk.speech.synthesis.espeak_synthesis import Voice, voices
+from smoltolk.speech.units.phone_encoder import LabelledSpeech, fit_phone_units
+from smoltolk.speech.units.quality import measure_units
+from smoltolk.speech.units.tokenizer import load_unit_tokenizer
+from smoltolk.speech.vocoders.kinds import fit_vocoder
 from smoltolk.training.trainer import Report
 
 _PARALLEL_SENTENCES = 10  # said in four seen and four unseen voices, to see how much units depend on the voice

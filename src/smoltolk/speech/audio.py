@@ -219,3 +219,25 @@ def _check_time(seconds: float, rate: float) -> None:
             f"{seconds} s at {rate} per second",
             "check the segment's times",
         )
+
+
+def check_waveform(waveform: np.ndarray) -> np.ndarray:
+    """A waveform as float32 ``[samples]``.
+
+    Raises:
+        InputError: empty, not one-dimensional, or not finite.
+    """
+    waveform = np.asarray(waveform, dtype=np.float32)
+    if waveform.ndim != 1 or waveform.size == 0:
+        raise InputError(
+            "a waveform must be mono, one-dimensional with at least one sample",
+            f"shape {waveform.shape}",
+            "mix channels down first (smoltolk.speech.audio.load does) and leave empty recordings out",
+        )
+    if not np.isfinite(waveform).all():
+        raise InputError(
+            "samples of a waveform must be finite",
+            f"{int((~np.isfinite(waveform)).sum())} of {waveform.size} samples are NaN or infinite",
+            "repair or leave out the recording",
+        )
+    return waveform

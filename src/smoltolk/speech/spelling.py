@@ -26,7 +26,7 @@ _NUMBER = re.compile(r"\d[\d,]*\d(?:\.\d+)?|\d+(?:\.\d+)?")
 _YEARS = range(1100, 2000)  # "1984" is nineteen eighty-four; the same reading suits 1,500 things
 _LAST_SPELLED = 10**15  # longer numbers are codes: digit by digit
 _ABBREVIATION = re.compile(r"(?:[A-Za-z]\.){2,}$")  # U.S., e.g.
-_SENTENCE_END = re.compile(r"[.!?]+[\"')\]\u2019\u201d]*$")
+_SENTENCE_END = re.compile(r"[.!?…。！？]['\"’”»)\]]*$")
 
 
 @lru_cache(maxsize=65_536)
@@ -50,7 +50,7 @@ def spoken_words(token: str) -> tuple[str, ...]:
 
 
 def ends_sentence(token: str) -> bool:
-    """Whether a written token closes a sentence: ``.``, ``!`` or ``?``, then quotes; not ``Mr.``, not ``U.S.``"""
+    """Whether a written token closes a sentence: ``.`` ``!`` ``?`` and the like, then quotes; not ``Mr.``, ``U.S.``"""
     if token.lower() in _TITLES or _ABBREVIATION.match(token):
         return False
     return _SENTENCE_END.search(token) is not None

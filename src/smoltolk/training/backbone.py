@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase as TokenizerBase
 from smoltolk.common.errors import InputError, NotFoundError, first_line
 from smoltolk.common.files import atomic_directory
 from smoltolk.common.hub import check_place
-from smoltolk.data.documents import IGNORED
+from smoltolk.data.rows.documents import IGNORED
 from smoltolk.training.recipe import Recipe
 from smoltolk.training.trainer import Report, run_stage
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from smoltolk.common.errors import InputError
-from smoltolk.data.interleave import SpanLengths
-from smoltolk.data.mixture import Task
+from smoltolk.data.rows.interleave import SpanLengths
+from smoltolk.data.rows.mixture import Task
 from smoltolk.training.recipe import Recipe, Stage
 
 

@@ -11,9 +11,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.made import made_before
-from smoltolk.data.aligned import AlignedCorpus, Texts
-from smoltolk.data.shards import UnitCorpus, read_shards
-from smoltolk.data.texts import read_documents
+from smoltolk.data.rows.aligned import AlignedCorpus, Texts
+from smoltolk.data.shards.parquet import UnitCorpus, read_shards
+from smoltolk.data.texts.reading import read_documents
 from smoltolk.model.assembly import load_text_model
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.training.backbone import load_tokenizer

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from smoltolk.common.errors import InputError
-from smoltolk.data.interleave import SpanLengths
+from smoltolk.data.rows.interleave import SpanLengths
 from smoltolk.training.recipe import Recipe, Stage
 
 PAPER_MIXTURE = {"speech": 1.0, "text": 1.0, "interleaved": 1.0}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from smoltolk.common.errors import InputError
-from smoltolk.data.interleave import SpanLengths
+from smoltolk.data.rows.interleave import SpanLengths
 
 Trainable = Literal["speech", "all"]
 

@@ -11,10 +11,10 @@ from transformers import PreTrainedTokenizerBase
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_json
 from smoltolk.common.seeds import derive
-from smoltolk.data.aligned import AlignedCorpus
-from smoltolk.data.loader import RowCollator, RowDataset
-from smoltolk.data.mixture import Stream, Task, TextSource
-from smoltolk.data.rows import RowSettings, RowSource
+from smoltolk.data.rows.aligned import AlignedCorpus
+from smoltolk.data.rows.loader import RowCollator, RowDataset
+from smoltolk.data.rows.mixture import Stream, Task, TextSource
+from smoltolk.data.rows.row_source import RowSettings, RowSource
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.training.recipe import Recipe, Stage
 from smoltolk.training.trainer import Report, load_history, run_stage, save_once

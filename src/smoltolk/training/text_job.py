@@ -8,7 +8,7 @@ from typing import Any
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.made import made_before
-from smoltolk.data.texts import endless, fitting_pieces, read_documents
+from smoltolk.data.texts.reading import endless, fitting_pieces, read_documents
 from smoltolk.training.backbone import BackboneSize, new_backbone, pretrain, train_tokenizer
 from smoltolk.training.presets import text_recipe
 from smoltolk.training.systems import num_parameters

@@ -1,0 +1,175 @@
+"""A folder of recordings, each with its text beside it -> a corpus with the times of words.
+
+::
+
+    FOLDER/**/NAME.flac|wav|ogg|mp3         a recording
+    FOLDER/**/NAME.txt|TextGrid|json        what is said in it (see smoltolk.data.corpora.word_files)
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from smoltolk.common.errors import InputError, NotFoundError
+from smoltolk.data.corpora.collecting import make_corpus
+from smoltolk.data.corpora.corpus import Counts
+from smoltolk.data.corpora.making import RECORDINGS_PER_PART, Making
+from smoltolk.data.corpora.timing import OFFLINE
+from smoltolk.data.corpora.word_files import Said, files_beside, said_beside
+from smoltolk.speech.audio import load
+
+SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A file and what it will be called.
+
+    Attributes:
+        id: made of its path under the folder.
+        speaker: name of the first folder under the folder, or of the folder itself.
+        tier: of its TextGrid, the one with the words; None: find it.
+    """
+
+    path: Path
+    id: str
+    speaker: str
+    tier: str | None = None
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The speaker."""
+        return {"speaker": self.speaker}
+
+    @property
+    def place(self) -> str:
+        """Its file."""
+        return str(self.path)
+
+    @property
+    def original(self) -> Path | None:
+        """Its file."""
+        return self.path
+
+    def identity(self) -> tuple[str | int | float, ...]:
+        """Name, size of the sound, and all that is written beside it."""
+        size = self.path.stat().st_size if self.path.is_file() else 0
+        written = [_content(path) for path in files_beside(self.path)]
+        return self.id, size, self.tier or "", *written
+
+    def said(self) -> Said:
+        """What the files beside it say."""
+        return said_beside(self.path, self.tier)
+
+    def sound(self) -> np.ndarray:
+        """float32 [samples], 16 kHz, the mean of its channels."""
+        return load(self.path)
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.read_bytes().hex()
+    except OSError:  # told when it is read
+        return ""
+
+
+def find_recordings(folder: Path | str, tier: str | None = None) -> list[Recording]:
+    """All recordings in a folder and the folders in it, in order of path; hidden ones are left out.
+
+    Raises:
+        NotFoundError: no folder, or no recordings in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise NotFoundError("recordings lie in a folder", f"no folder {folder}", "check the path")
+    inside = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    paths = [path for path in inside if not any(part.startswith(".") for part in path.parts)]
+    if not paths:
+        raise NotFoundError(
+            f"a folder of recordings holds files that end in {', '.join(SUFFIXES)}",
+            f"none in {folder}",
+            "name the right folder, or convert the files",
+        )
+    recordings: dict[str, Recording] = {}
+    for path in paths:
+        plain = file_name("-".join(path.with_suffix("").parts))
+        number, name = 1, plain
+        while name in recordings:  # "a b.wav" and "a_b.wav"
+            number += 1
+            name = f"{plain}-{number}"
+        speaker = path.parts[0] if len(path.parts) > 1 else folder.resolve().name
+        recordings[name] = Recording(folder / path, name, speaker, tier)
+    return list(recordings.values())
+
+
+def file_name(name: str) -> str:
+    """A name made of letters, digits, ``_ . -`` that does not begin with a dot."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", name).lstrip(".") or "_"
+
+
+def collect(
+    folder: Path | str,
+    out_dir: Path | str,
+    *,
+    aligner: str | None = OFFLINE,
+    phones: bool = True,
+    link: bool = False,
+    lowest_confidence: float | None = None,
+    longest: float | None = None,
+    tier: str | None = None,
+    source: str | None = None,
+    language: str = "en",
+    workers: int | None = None,
+    recordings_per_part: int = RECORDINGS_PER_PART,
+) -> Counts:
+    """Make a corpus of one's own recordings.
+
+    What cannot be used goes to ``rejected.jsonl`` with its reason: no text, no audio, words outside the recording, or
+    audio that does not say its text. The result does not depend on the number of workers.
+
+    Args:
+        folder: the recordings and their texts; stays as it is.
+        out_dir: a new directory, or one that an earlier, equal call has begun to fill.
+        aligner: finds the times of words that have none beside them. None: these stay without; they can be heard and
+            spoken, but words cannot be interleaved.
+        phones: find the phones too, where the aligner can; phone units are fitted on them.
+        link: link to the recordings instead of copying them as flac of 16 kHz.
+        lowest_confidence: alignments below it are rejected, 0 to 1 (see
+            :class:`smoltolk.speech.alignment.aligners.Alignment`); None: the aligner's usual limit.
+        longest: seconds; longer recordings are cut at pauses into several utterances. None: nothing is cut.
+        tier: of TextGrids, the one with the words; None: find it.
+        source: name of the corpus; default: that of the folder.
+        language: kept with every utterance.
+        workers: processes; None means one per processor, 0 this one.
+        recordings_per_part: how many are written, and lost to a kill, together.
+
+    Returns:
+        Counts over the whole corpus, earlier runs included.
+
+    Raises:
+        NotFoundError: no folder, or no recordings in it.
+        InputError: ``out_dir`` lies in the folder or holds another corpus, or no recording could be used.
+        MissingExtraError: the aligner is not installed.
+        WorkerError: a worker was killed; the same call continues.
+        OSError: the disk is full; nothing half-written is left.
+    """
+    folder, out_dir = Path(folder), Path(out_dir)
+    if out_dir.resolve().is_relative_to(folder.resolve()):
+        raise InputError(
+            "a corpus lies outside the folder it is made of", f"{out_dir} in {folder}", "give another place"
+        )
+    making = Making(
+        source=source or folder.resolve().name,
+        language=language,
+        aligner=aligner,
+        phones=phones,
+        lowest_confidence=lowest_confidence,
+        longest=longest,
+        sound="symlink" if link else "flac",
+        per_part=recordings_per_part,
+    )
+    return make_corpus(find_recordings(folder, tier), out_dir, making, workers=workers)

@@ -1,0 +1,98 @@
+"""Words get their times: an aligner of a name, and whether what it found is good enough to be kept."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from smoltolk.common.errors import InputError
+from smoltolk.speech.alignment.aligned_words import coverage_of
+from smoltolk.speech.alignment.aligners import Aligner, aligner_named
+from smoltolk.speech.pauses import loud_frames
+from smoltolk.speech.segments import Segment
+
+OFFLINE = "pocketsphinx"
+# Of the loud parts of a recording 0.97 and more lie inside the words that pocketsphinx finds in a complete text.
+# Words of a CTC model are shorter than their sound; its confidence alone must tell.
+_LOWEST_COVERAGES = {OFFLINE: 0.85}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an alignment must reach.
+
+    Attributes:
+        confidence: lowest mean confidence of the words times their coverage, 0 to 1.
+        coverage: lowest share of the loud parts that lie inside words, 0 to 1.
+    """
+
+    confidence: float = 0.0
+    coverage: float = 0.0
+
+
+@functools.cache
+def aligner_of(name: str, language: str = "en", phones: bool = False) -> Aligner:
+    """The aligner of a name, one for each process.
+
+    Args:
+        name: see :func:`smoltolk.speech.alignment.aligners.aligner_named`.
+        language: of the texts, ISO 639-1.
+        phones: find the phones too, where the aligner can.
+
+    Raises:
+        MissingExtraError: it is not installed.
+        NotFoundError, InputError: there is none of this name, or it does not know the language.
+    """
+    return aligner_named(name, language=language, phones=phones and name == OFFLINE)
+
+
+def limits_for(name: str, usual: float, confidence: float | None = None) -> Limits:
+    """Limits for an aligner.
+
+    Args:
+        name: of the aligner.
+        usual: its own lowest confidence.
+        confidence: another one; None: the usual one.
+
+    Raises:
+        InputError: a confidence outside 0 to 1.
+    """
+    if confidence is not None and not 0 <= confidence <= 1:
+        raise InputError("a confidence lies between 0 and 1", f"{confidence:g}", "give e.g. 0.6")
+    return Limits(usual if confidence is None else confidence, _LOWEST_COVERAGES.get(name, 0.0))
+
+
+def check_alignment(
+    waveform: np.ndarray, words: Sequence[Segment], confidences: Sequence[float], limits: Limits
+) -> None:
+    """Hold the words found in a recording, or in a piece of one, against the limits.
+
+    Args:
+        waveform: float [samples], 16 kHz.
+        words: in it.
+        confidences: of the words.
+        limits: to be reached.
+
+    Raises:
+        InputError: the recording does not say this, or says more.
+    """
+    covered = coverage_of(words, loud_frames(waveform))
+    if covered < limits.coverage:
+        raise InputError(
+            f"the words of a text must cover {limits.coverage:.0%} of the loud parts of its recording at least",
+            f"{covered:.0%}",
+            "listen whether the text is complete, or cut away what it leaves out",
+        )
+    sure = [(confidence, word.text) for confidence, word in zip(confidences, words, strict=True)]
+    known = [pair for pair in sure if not math.isnan(pair[0])]
+    confidence = covered * sum(one for one, _ in known) / len(known) if known else 0.0
+    if confidence < limits.confidence:
+        raise InputError(
+            f"a recording must say its text: a confidence of {limits.confidence:g} at least",
+            f"{confidence:.2f}" + (f", worst at {min(known)[1]!r}" if known else ""),
+            "listen whether the two belong together",
+        )

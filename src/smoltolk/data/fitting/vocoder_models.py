@@ -1,0 +1,220 @@
+"""A vocoder of one's own, from a corpus: whose voices it learns, and how well it is understood."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from smoltolk.common.errors import InputError, require
+from smoltolk.common.progress import Bar
+from smoltolk.data.corpora.corpus import read_corpus
+from smoltolk.data.corpora.utterances import Utterance
+from smoltolk.data.fitting.speech_models import judge_vocoder, split_held_out, waveform_of
+from smoltolk.speech.audio import SAMPLE_RATE
+from smoltolk.speech.recognition.recognisers import ErrorRate
+from smoltolk.speech.units.tokenizer import Units, UnitTokenizer
+from smoltolk.speech.vocoders.hifigan import HifiGanVocoder
+from smoltolk.speech.vocoders.hifigan_training import fit_hifigan
+from smoltolk.speech.vocoders.kinds import Vocoder, fit_vocoder
+from smoltolk.speech.vocoders.training_loop import Keeping
+from smoltolk.speech.vocoders.vocos_training import fit_vocos
+
+ALL = "all"
+# Steps of training unless told otherwise: about one and four minutes of a CPU, hours of a GPU.
+DEFAULT_STEPS = {"griffinlim": 500, "vocos": 600, "hifigan": 20_000}
+FEW_UTTERANCES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What is to be learnt.
+
+    Attributes:
+        kind: ``griffinlim``, ``vocos`` or ``hifigan``.
+        speaker: a name; ``"all"``: every voice, which takes a HiFi-GAN; None: who speaks longest.
+        steps: of training; None: :data:`DEFAULT_STEPS` of the kind.
+        most: utterances to learn from; they are held in memory.
+        size: of a HiFi-GAN, see :data:`smoltolk.speech.vocoders.hifigan_config.SIZES`.
+        start: directory of a HiFi-GAN for the same units to begin with, e.g. a published one.
+        device: where it is trained; the simple kind always takes the CPU.
+        precision: ``auto``, ``bf16`` or ``fp32``; likewise.
+        seed: of the choice of utterances, of weights and crops.
+    """
+
+    kind: str = "griffinlim"
+    speaker: str | None = None
+    steps: int | None = None
+    most: int = 300
+    size: str = "small"
+    start: Path | None = None
+    device: str = "cpu"
+    precision: str = "auto"
+    seed: int = 0
+
+    @property
+    def num_steps(self) -> int:
+        """Of training; raises as :meth:`check_kind`."""
+        self.check_kind()
+        return DEFAULT_STEPS[self.kind] if self.steps is None else self.steps
+
+    def check_kind(self) -> None:
+        """Raise InputError if the kind is not known."""
+        if self.kind not in DEFAULT_STEPS:
+            raise InputError(f"a vocoder's kind must be {', '.join(DEFAULT_STEPS)}", f"{self.kind!r}", "choose one")
+
+
+@dataclass(frozen=True, slots=True)
+class FittedVocoder:
+    """A vocoder, whom it sounds like, and what a judge hears of held-out utterances.
+
+    Attributes:
+        speakers: in the order of its voices.
+        num_utterances: it learnt from.
+        seconds: of them together.
+        errors: word error rates: ``natural`` recordings, their spectrograms inverted (``copy``), and the vocoder
+            speaking their ``units``, each in the voice of its recording; empty where nothing was judged.
+    """
+
+    vocoder: Vocoder
+    speakers: tuple[str, ...]
+    num_utterances: int
+    seconds: float
+    errors: dict[str, ErrorRate]
+
+
+def speakers_of(corpus: Path | str) -> dict[str, float]:
+    """Seconds of recordings by each speaker, the most first."""
+    seconds: dict[str, float] = defaultdict(float)
+    for one in read_corpus(corpus):
+        if one.audio is not None:
+            seconds[one.speaker] += one.seconds
+    return dict(sorted(seconds.items(), key=lambda item: (-item[1], item[0])))
+
+
+def fit_corpus_vocoder(
+    corpus: Path | str,
+    tokenizer: UnitTokenizer,
+    choice: Choice,
+    *,
+    judge: bool = True,
+    work: Path | None = None,
+    progress: Bar | None = None,
+    warn: Callable[[str], None] | None = None,
+) -> FittedVocoder:
+    """Train a vocoder on one speaker of a corpus, or on all.
+
+    Args:
+        corpus: a corpus directory.
+        tokenizer: of the units it is to speak.
+        choice: what is to be learnt.
+        judge: let the offline judge listen to held-out utterances.
+        work: for checkpoints and samples; the simple kind, a minute's work, keeps none.
+        progress: advanced by one per step.
+        warn: told what speaks against a good voice before the training starts.
+
+    Raises:
+        NotFoundError: no corpus, or a part of it is missing.
+        InputError: no such speaker, fewer than two utterances, or a choice that contradicts itself.
+        MissingExtraError: ``judge`` is asked for and not installed.
+    """
+    start = _checked_start(choice, tokenizer)
+    if judge:
+        require("pocketsphinx", "the offline judge")  # now, not after hours of training
+    usable = _usable(corpus, choice.speaker)
+    held_out, training = split_held_out(usable, choice.most, choice.seed)
+    if len(training) < FEW_UTTERANCES and warn is not None:
+        warn(
+            f"{len(training)} utterances are few to learn a voice from: expect words that cannot be understood. "
+            f"A few hundred are better, {FEW_UTTERANCES} the least"
+        )
+    waveforms = [waveform_of(one) for one in training]
+    # Units are taken at the rate of their tokenizer, sound is learnt at that of the spectrograms.
+    same = tokenizer.sample_rate == SAMPLE_RATE
+    heard = waveforms if same else [waveform_of(one, tokenizer.sample_rate) for one in training]
+    names = [one.speaker for one in training]
+    vocoder = _fit(choice, waveforms, tokenizer.encode(heard), tokenizer, names, start, work, progress)
+    judged = [one for one in held_out if one.text] if judge else []
+    errors = {}
+    if judged:
+        texts = [one.text for one in usable if one.text]
+        known = [one.speaker if one.speaker in vocoder.speakers else None for one in judged]
+        errors = judge_vocoder(_OwnVoices(vocoder, known), tokenizer, judged, texts)
+    seconds = sum(map(len, waveforms)) / SAMPLE_RATE
+    return FittedVocoder(vocoder, vocoder.speakers or (usable[0].speaker,), len(training), seconds, errors)
+
+
+def _checked_start(choice: Choice, tokenizer: UnitTokenizer) -> HifiGanVocoder | None:
+    """What training begins with, if the choice does not contradict itself."""
+    choice.check_kind()
+    if choice.kind == "hifigan":
+        return None if choice.start is None else HifiGanVocoder.load(choice.start, tokenizer.fingerprint)
+    if choice.speaker == ALL:
+        raise InputError(
+            "several voices take a vocoder that tells them apart",
+            f"all speakers, kind {choice.kind!r}",
+            "take the kind hifigan, or one speaker",
+        )
+    if choice.start is not None:
+        raise InputError(
+            "only a HiFi-GAN can begin with another one", f"kind {choice.kind!r} with a start", "take the kind hifigan"
+        )
+    return None
+
+
+def _fit(
+    choice: Choice,
+    waveforms: Sequence[np.ndarray],
+    units: Sequence[Units],
+    tokenizer: UnitTokenizer,
+    speakers: Sequence[str],
+    start: HifiGanVocoder | None,
+    work: Path | None,
+    progress: Bar | None,
+) -> Vocoder:
+    steps = choice.num_steps
+    shared: dict[str, Any] = {"steps": steps, "seed": choice.seed, "progress": progress}
+    if choice.kind == "griffinlim":
+        return fit_vocoder(waveforms, units, tokenizer, **shared)
+    shared |= {"device": choice.device, "precision": choice.precision, "keeping": _keeping(work, steps)}
+    if choice.kind == "vocos":
+        return fit_vocos(waveforms, units, tokenizer, **shared)
+    named = choice.speaker == ALL or (start is not None and start.speakers)
+    names = speakers if named else None
+    return fit_hifigan(waveforms, units, tokenizer, speakers=names, size=choice.size, start=start, **shared)
+
+
+def _keeping(work: Path | None, steps: int) -> Keeping:
+    """Ten checkpoints and five sets of samples of a short training; of a long one, every so many steps."""
+    return Keeping(work, save_every=max(1, min(1_000, steps // 10)), sample_every=max(1, min(2_000, steps // 5)))
+
+
+class _OwnVoices:
+    """A vocoder that says each utterance in the voice it was recorded in."""
+
+    def __init__(self, vocoder: Vocoder, speakers: Sequence[str | None]):
+        self._vocoder, self._speakers = vocoder, speakers
+
+    def copy_synthesis(self, waveform: np.ndarray) -> np.ndarray:
+        return self._vocoder.copy_synthesis(waveform)
+
+    def synthesize_batch(self, units: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return self._vocoder.synthesize_batch(units, speakers=self._speakers)
+
+
+def _usable(corpus: Path | str, speaker: str | None) -> list[Utterance]:
+    seconds = speakers_of(corpus)
+    chosen = next(iter(seconds), "") if speaker is None else speaker
+    recorded = [one for one in read_corpus(corpus) if one.audio is not None]
+    usable = recorded if chosen == ALL else [one for one in recorded if one.speaker == chosen]
+    if len(usable) < 2:
+        raise InputError(
+            "a vocoder needs two utterances of its speaker at least, better two hundred",
+            f"{len(usable)} of {chosen!r}; there are {', '.join(list(seconds)[:5]) or 'none'}",
+            "name another speaker",
+        )
+    return usable

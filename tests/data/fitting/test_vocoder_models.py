@@ -1,0 +1,77 @@
+"""A vocoder from a corpus: whose voices it learns, what is measured, where it keeps its place."""
+
+from pathlib import Path
+
+import pytest
+
+from smoltolk.common.errors import InputError
+from smoltolk.data.fitting.vocoder_models import DEFAULT_STEPS, Choice, fit_corpus_vocoder, speakers_of
+from smoltolk.speech.units.tokenizer import UnitTokenizer, load_unit_tokenizer
+
+
+@pytest.fixture
+def tokenizer(phone_units_dir: Path) -> UnitTokenizer:
+    return load_unit_tokenizer(phone_units_dir)
+
+
+def test_a_vocoder_learns_one_voice_and_is_judged(spoken_corpus: Path, tokenizer: UnitTokenizer) -> None:
+    pytest.importorskip("pocketsphinx")
+    seconds, warnings = speakers_of(spoken_corpus), []
+    fitted = fit_corpus_vocoder(spoken_corpus, tokenizer, Choice(steps=1, most=10), warn=warnings.append)
+    assert fitted.speakers == (next(iter(seconds)),) and fitted.num_utterances == 1 and fitted.seconds > 1
+    assert set(fitted.errors) == {"natural", "copy", "units"}
+    assert len(warnings) == 1 and "1 utterances are few" in warnings[0]
+    other = list(seconds)[-1]
+    chosen = fit_corpus_vocoder(spoken_corpus, tokenizer, Choice(speaker=other, steps=1), judge=False)
+    assert chosen.speakers == (other,) and chosen.errors == {}
+
+
+def test_a_hifigan_learns_all_voices(spoken_corpus: Path, tokenizer: UnitTokenizer, tmp_path: Path) -> None:
+    choice = Choice("hifigan", "all", steps=1, size="tiny", precision="fp32")
+    fitted = fit_corpus_vocoder(spoken_corpus, tokenizer, choice, judge=False, work=tmp_path / "work")
+    assert set(fitted.speakers) == set(speakers_of(spoken_corpus)) and fitted.num_utterances == 7
+    assert (tmp_path / "work" / "checkpoint-00000001").is_dir()
+    fitted.vocoder.save(tmp_path / "vocoder")
+    further = Choice("hifigan", "all", steps=1, size="tiny", start=tmp_path / "vocoder")
+    again = fit_corpus_vocoder(spoken_corpus, tokenizer, further, judge=False)
+    assert again.speakers == fitted.speakers and again.vocoder.fingerprint != fitted.vocoder.fingerprint
+    assert len(list((tmp_path / "work" / "samples").rglob("*.wav"))) == 4
+
+
+def test_each_is_judged_in_its_own_voice(
+    spoken_corpus: Path, tokenizer: UnitTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from smoltolk.data.fitting import vocoder_models
+
+    asked = []
+
+    def listen(vocoder: object, tokenizer: object, utterances: list, texts: object) -> dict[str, object]:
+        asked.extend(zip(utterances, vocoder._speakers, strict=True))
+        return {}
+
+    monkeypatch.setattr(vocoder_models, "judge_vocoder", listen)
+    fit_corpus_vocoder(spoken_corpus, tokenizer, Choice("hifigan", "all", steps=1, size="tiny"))
+    assert asked and all(speaker == utterance.speaker for utterance, speaker in asked)
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        (Choice(speaker="nobody"), "0 of 'nobody'"),
+        (Choice(speaker="all"), "tells them apart"),
+        (Choice("vocos", "all"), "tells them apart"),
+        (Choice("wavenet"), "'wavenet'"),
+        (Choice("vocos", start=Path("other")), "can begin with another"),
+        (Choice(most=0), "an utterance at least"),
+    ],
+)
+def test_choices_that_contradict_themselves_are_refused(
+    choice: Choice, message: str, spoken_corpus: Path, tokenizer: UnitTokenizer
+) -> None:
+    with pytest.raises(InputError, match=message):
+        fit_corpus_vocoder(spoken_corpus, tokenizer, choice)
+
+
+def test_kinds_have_their_steps() -> None:
+    assert [Choice(kind).num_steps for kind in DEFAULT_STEPS] == list(DEFAULT_STEPS.values())
+    assert Choice("vocos", steps=7).num_steps == 7

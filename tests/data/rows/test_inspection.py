@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from smoltolk.data.rows.aligned import AlignedCorpus, Texts
+from smoltolk.data.rows.documents import IGNORED
+from smoltolk.data.rows.inspection import plain_space, view_mixture, view_row, words_tokenizer
+from smoltolk.data.rows.interleave import SpanLengths
+from smoltolk.data.rows.mixture import Stream, Task, TextSource
+from smoltolk.data.rows.row_source import RowSettings, RowSource
+from smoltolk.data.shards.parquet import UnitCorpus
+
+
+@pytest.fixture(scope="module")
+def held(unit_corpus: UnitCorpus) -> tuple:
+    tokenizer = words_tokenizer(unit_corpus)
+    aligned = AlignedCorpus(unit_corpus, tokenizer, unit_corpus.metadata.frame_rate)
+    return unit_corpus, tokenizer, aligned, plain_space(tokenizer, unit_corpus.metadata.num_units)
+
+
+def source(held: tuple, *streams: Stream, separate: bool = True) -> RowSource:
+    settings = RowSettings(length=300, spans=SpanLengths((2, 4), (2, 4)), minimum=8, separate=separate)
+    return RowSource(streams, held[3], seed=0, settings=settings)
+
+
+@pytest.mark.parametrize("task", list(Task))
+@pytest.mark.parametrize("separate", [True, False])
+def test_a_row_is_taken_apart_without_remainder(held: tuple, task: Task, separate: bool) -> None:
+    shards, tokenizer, aligned, _ = held
+    rows = source(held, Stream(task, aligned), separate=separate)
+    for index in range(4):
+        row, view = rows.row(index), view_row(rows, index, tokenizer, shards)
+        assert np.array_equal(
+            np.concatenate([run.ids for run in view.runs]), row.input_ids[: len(row.input_ids) - row.num_padding]
+        )
+        assert view.num_predicted == sum(run.num_predicted for run in view.runs) == (row.labels != IGNORED).sum()
+        assert sum(view.counts.values()) == 300 and len(view.documents) == len(row.pieces)
+        for document, piece in zip(view.documents, row.pieces, strict=True):
+            assert document.name == shards.id(piece.utterance) and document.runs[0].num_predicted == 0
+
+
+def test_runs_of_an_interleaved_document_have_their_words_and_times(held: tuple) -> None:
+    shards, tokenizer, aligned, space = held
+    rows = source(held, Stream(Task.INTERLEAVED, aligned))
+    for document in view_row(rows, 0, tokenizer, shards).documents[:-1]:  # the last may be cut off
+        said = [run for run in document.runs if run.kind in ("text", "speech")]
+        assert [word for run in said for word in run.words] == list(document.words)
+        units = [run.ids - space.speech_offset for run in said if run.kind == "speech"]
+        for run, own in zip([run for run in said if run.kind == "speech"], units, strict=True):
+            start, stop = (round(second * shards.metadata.frame_rate) for second in run.seconds or (0, 0))
+            frames = np.repeat(shards.units(document.utterance), shards.durations(document.utterance))
+            heard = frames[start:stop]
+            assert heard[np.flatnonzero(np.diff(heard, prepend=-1))].tolist() == own.tolist()
+            assert run.text == " ".join(word.text for word in run.words)
+        for run in said:
+            if run.kind == "text":
+                assert run.text.split() == [word.text for word in run.words]
+                assert run.seconds == (run.words[0].start, run.words[-1].end)
+
+
+def test_speech_and_text_without_end_are_viewed(held: tuple) -> None:
+    shards, tokenizer, aligned, _ = held
+    endless = TextSource(lambda number: shards.text(number % len(shards)), tokenizer)
+    view = view_row(source(held, Stream(Task.TEXT, endless)), 0, tokenizer, shards)
+    assert view.documents[0].name == "text 0" and view.documents[0].runs[1].text == shards.text(0)
+    spoken = view_row(source(held, Stream(Task.SPEECH, aligned)), 0, tokenizer, shards).documents[0]
+    assert spoken.runs[1].seconds == (0.0, pytest.approx(spoken.length, abs=0.1))
+    assert spoken.runs[1].words == spoken.words
+
+
+def test_a_mixture_describes_itself(held: tuple) -> None:
+    shards, tokenizer, aligned, _ = held
+    written = AlignedCorpus(Texts(["a cat", "so"]), tokenizer, 25.0)
+    rows = source(
+        held, Stream(Task.INTERLEAVED, aligned, 3.0), Stream(Task.TEXT, written), Stream(Task.SPEECH, aligned)
+    )
+    both, text, speech = view_mixture(rows, shards)
+    assert [round(one.share, 3) for one in (both, text, speech)] == [0.6, 0.2, 0.2]
+    assert both.num_utterances == 8 and both.sources == (("stories", 8, 1.0),)
+    assert both.num_speech == speech.num_speech == aligned.num_units.sum() and speech.num_text == 0
+    assert both.seconds == pytest.approx(shards.seconds.sum()) and both.rows_per_epoch == rows.plans[0].num_rows
+    assert (text.num_utterances, text.num_text, text.num_speech, text.sources) == (2, 3, 0, ())
+    endless = TextSource(str, tokenizer)
+    assert view_mixture(source(held, Stream(Task.TEXT, endless)), shards)[0].num_utterances == -1

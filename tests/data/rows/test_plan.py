@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from smoltolk.common.errors import InputError
+from smoltolk.data.rows.interleave import SpanLengths
+from smoltolk.data.rows.mixture import Task
+from smoltolk.data.rows.plan import Plan, plan_rows
+
+SPANS = SpanLengths(text=(2, 4), speech=(2, 4))
+
+
+def planned(task, corpus, row_length=64, seed=0) -> Plan:
+    return plan_rows(task, corpus, row_length=row_length, minimum=4, spans=SPANS, seed=seed)
+
+
+@pytest.mark.parametrize("task", list(Task))
+def test_pieces_tile_every_utterance(stories, task):
+    plan = planned(task, stories)
+    for utterance in range(len(stories)):
+        mine = np.flatnonzero(plan.utterance == utterance)
+        mine = mine[np.argsort(plan.start[mine])]
+        if task in (Task.RECOGNITION, Task.SYNTHESIS) and len(mine) == 0:
+            continue
+        whole = stories.num_units[utterance] if task is Task.SPEECH else stories.num_words(utterance)
+        assert plan.start[mine[0]] == 0 and plan.stop[mine[-1]] == whole
+        assert np.array_equal(plan.stop[mine[:-1]], plan.start[mine[1:]])
+    assert plan.num_left_out == 0
+    assert sorted(plan.piece(place).utterance for place in range(len(plan.lengths))) == sorted(plan.utterance)
+    assert sum(len(plan.row(number)) for number in range(plan.num_rows)) == len(plan.lengths)
+
+
+def test_pieces_fit_and_end_with_sentences_where_there_are_any(stories):
+    plan = planned(Task.RECOGNITION, stories)
+    assert plan.lengths.max() <= 64
+    for place in range(len(plan.lengths)):
+        piece = plan.piece(place)
+        size = len(stories.units(piece.utterance, piece.start, piece.stop))
+        size += len(stories.tokens(piece.utterance, piece.start, piece.stop))
+        assert plan.lengths[place] == size + 6
+        closes = stories.closes_sentence[stories.word_offsets[piece.utterance] :][piece.start : piece.stop]
+        if piece.stop < stories.num_words(piece.utterance) and not closes[-1]:
+            assert not closes.any()
+
+
+def test_speech_without_words_is_cut_anywhere(make_corpus):
+    corpus = make_corpus([("", [], np.zeros(0), np.arange(100) % 20, np.full(100, 2))])
+    plan = planned(Task.SPEECH, corpus, row_length=32)
+    assert sorted(zip(plan.start.tolist(), plan.stop.tolist(), strict=True)) == [
+        (0, 30),
+        (30, 60),
+        (60, 90),
+        (90, 100),
+    ]
+
+
+def test_what_a_task_cannot_use_is_counted(make_corpus):
+    none = np.zeros(0)
+    corpus = make_corpus(
+        [
+            ("a cat", ["a", "cat"], np.array([0.2, 0.4]), np.array([1, 2]), np.array([5, 5])),
+            ("", [], none, np.array([3]), np.array([25])),
+            ("a cat", [], none, np.arange(99) % 20, np.full(99, 2)),
+        ]
+    )
+    assert planned(Task.SPEECH, corpus).num_left_out == 0
+    assert planned(Task.TEXT, corpus).num_left_out == 1
+    assert planned(Task.INTERLEAVED, corpus).num_left_out == 2
+    assert planned(Task.RECOGNITION, corpus).num_left_out == 2  # the last is longer than a row
+    assert planned(Task.RECOGNITION, corpus, row_length=128).num_left_out == 1
+
+
+def test_a_corpus_with_nothing_for_the_task_is_refused(make_corpus):
+    corpus = make_corpus([("", [], np.zeros(0), np.array([3]), np.array([25]))])
+    with pytest.raises(InputError, match="the task recognition needs utterances with units and text"):
+        planned(Task.RECOGNITION, corpus)
+    with pytest.raises(InputError, match="needs utterances with words"):
+        planned(Task.INTERLEAVED, make_corpus([]))
+
+
+def test_the_order_is_that_of_the_seed(stories):
+    same, again, other = (
+        planned(Task.TEXT, stories),
+        planned(Task.TEXT, stories),
+        planned(Task.TEXT, stories, seed=1),
+    )
+    assert np.array_equal(same.utterance, again.utterance)
+    assert not np.array_equal(same.utterance, other.utterance)

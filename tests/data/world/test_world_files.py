@@ -1,0 +1,38 @@
+"""A world on disk, and its questions read back."""
+
+from pathlib import Path
+
+import pytest
+
+from smoltolk.common.errors import InputError, NotFoundError
+from smoltolk.common.files import read_json, read_jsonl
+from smoltolk.data.world.stories import World
+from smoltolk.data.world.world_files import ask_all, read_clozes, write_world
+
+
+def test_questions_come_back_as_they_were(world: World, tmp_path: Path) -> None:
+    clozes = ask_all(world, 6, 4)
+    write_world(tmp_path, world, 5, clozes)
+    assert read_clozes(tmp_path) == read_clozes(tmp_path / "clozes.jsonl") == clozes
+    assert [cloze.kind for cloze in clozes] == ["story"] * 6 + ["fact_heard"] * 4 + ["fact_read"] * 4
+
+
+def test_only_heard_facts_are_for_speaking(world: World, tmp_path: Path) -> None:
+    write_world(tmp_path, world, 20, [])
+    facts = {fact["id"]: fact for fact in read_json(tmp_path / "facts.json")}
+    stories = list(read_jsonl(tmp_path / "stories.jsonl"))
+    assert len((tmp_path / "text.txt").read_text().splitlines()) == len(stories) == 20
+    assert {facts[story["fact"]]["heard"] for story in stories} == {True, False}
+    spoken = list(read_jsonl(tmp_path / "spoken.jsonl"))
+    assert [row["text"] for row in spoken] == [story.text for story in world.stories(20, heard_only=True)]
+
+
+def test_bad_files(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError):
+        read_clozes(tmp_path)
+    (tmp_path / "clozes.jsonl").write_text('{"id": "a", "prompt": []}\n')
+    with pytest.raises(InputError, match="line 1"):
+        read_clozes(tmp_path)
+    (tmp_path / "clozes.jsonl").write_text("")
+    with pytest.raises(InputError, match="has none"):
+        read_clozes(tmp_path)

@@ -1,0 +1,139 @@
+"""The aligner finds what the synthesizer said, when it said it."""
+
+import pickle
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from smoltolk.common.errors import InputError
+from smoltolk.data.world.stories import World
+from smoltolk.speech.alignment.aligners import Alignment
+from smoltolk.speech.alignment.sphinx_alignment import LONGEST_SECONDS, PocketsphinxAligner
+from smoltolk.speech.phones import PHONES
+from smoltolk.speech.synthesis.espeak_synthesis import EspeakSynthesizer, Spoken, Voice, espeak_available, voices
+from smoltolk.speech.units.phone_encoder import phone_frames
+
+pytest.importorskip("pocketsphinx")
+TEXTS = [World(seed=0, num_facts=48).story(i, heard_only=False).text for i in range(8)]
+
+
+@pytest.fixture(scope="module")
+def aligner() -> PocketsphinxAligner:
+    return PocketsphinxAligner()
+
+
+@pytest.fixture(scope="module")
+def spoken() -> list[Spoken]:
+    if not espeak_available():
+        pytest.skip("needs the extra 'tts'")
+    speakers = voices(4, 0, "seen") + voices(4, 0, "unseen")
+    return [EspeakSynthesizer().speak(text, voice) for text, voice in zip(TEXTS, speakers, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def alignments(aligner: PocketsphinxAligner, spoken: list[Spoken]) -> list[Alignment]:
+    return [aligner.align(one.waveform, text) for one, text in zip(spoken, TEXTS, strict=True)]
+
+
+def say(text: str) -> np.ndarray:
+    return EspeakSynthesizer().speak(text, Voice("en-us", "m3", 160, 45)).waveform
+
+
+def test_words_begin_and_end_where_the_synthesizer_says(alignments: list[Alignment], spoken: list[Spoken]) -> None:
+    pairs = [pair for a, s in zip(alignments, spoken, strict=True) for pair in zip(a.words, s.words, strict=True)]
+    starts = np.array([abs(found.start - true.start) for found, true in pairs])
+    ends = np.array([abs(found.end - true.end) for found, true in pairs])
+    assert starts.mean() <= 0.020 and (starts <= 0.05).mean() >= 0.94
+    assert ends.mean() <= 0.020 and (ends <= 0.05).mean() >= 0.94
+
+
+def test_every_token_has_its_segment_in_order(alignments: list[Alignment]) -> None:
+    for alignment, text in zip(alignments, TEXTS, strict=True):
+        assert [word.text for word in alignment.words] == text.split()
+        assert all(a.start <= a.end <= b.start for a, b in pairwise(alignment.words))
+        assert len(alignment.scores) == len(alignment.words)
+        assert alignment.coverage > 0.9 and -5 < alignment.score < 0
+
+
+def test_phones_tile_the_recording_and_agree_with_the_synthesizer(
+    alignments: list[Alignment], spoken: list[Spoken]
+) -> None:
+    same = []
+    for alignment, one in zip(alignments, spoken, strict=True):
+        end = len(one.waveform) / one.sample_rate
+        assert alignment.phones[0].start == 0 and alignment.phones[-1].end == end
+        assert all(a.end == b.start for a, b in pairwise(alignment.phones))
+        assert {phone.text for phone in alignment.phones} <= set(PHONES)
+        found, true = (phone_frames(x.phones, PHONES, int(100 * end), 100) for x in (alignment, one))
+        schwa, open_vowel = PHONES.index("AX"), PHONES.index("AH")  # the dictionary has one name for both
+        same += list(found == np.where(true == schwa, open_vowel, true))
+    assert np.mean(same) > 0.7
+
+
+def test_words_alone_are_the_same_words(alignments: list[Alignment], spoken: list[Spoken]) -> None:
+    words_only = PocketsphinxAligner(phones=False)
+    for alignment, one, text in zip(alignments, spoken, TEXTS, strict=True):
+        found = words_only.align(one.waveform, text)
+        assert found.phones == ()
+        assert (found.scores, found.confidences) == (alignment.scores, alignment.confidences)
+        apart = [abs(a.start - b.start) + abs(a.end - b.end) for a, b in zip(found.words, alignment.words, strict=True)]
+        assert np.mean(apart) < 0.005
+
+
+def test_right_texts_are_told_from_wrong_ones(
+    aligner: PocketsphinxAligner, alignments: list[Alignment], spoken: list[Spoken]
+) -> None:
+    assert min(alignment.confidence for alignment in alignments) > aligner.lowest_confidence + 0.05
+    assert all(0 <= one <= 1 for alignment in alignments for one in alignment.confidences)
+    wrong = PocketsphinxAligner(phones=False).align_batch([one.waveform for one in spoken], TEXTS[3:] + TEXTS[:3])
+    refused = [one for one in wrong if isinstance(one, InputError)]
+    assert all("must say its text" in str(one) for one in refused)
+    doubted = [one.confidence for one in wrong if not isinstance(one, InputError)]
+    assert all(one < aligner.lowest_confidence for one in doubted)
+    half = " ".join(TEXTS[0].split()[: len(TEXTS[0].split()) // 2])
+    assert aligner.align(spoken[0].waveform, half).coverage < 0.85
+
+
+def test_result_depends_on_recording_and_text_alone(spoken: list[Spoken], alignments: list[Alignment]) -> None:
+    fresh = pickle.loads(pickle.dumps(PocketsphinxAligner()))  # noqa: S301 - our own bytes
+    assert fresh.align(spoken[2].waveform, TEXTS[2]) == alignments[2]
+
+
+def test_numbers_unknown_words_and_dashes_keep_their_tokens(aligner: PocketsphinxAligner) -> None:
+    text = "Zyxgorp's 1984 — café\u2019s 21st rock'n'roll!"
+    found = aligner.align(say(text), text)
+    assert [word.text for word in found.words] == text.split()
+    assert found.words[2].start == found.words[2].end and np.isnan(found.scores[2])
+    assert all(word.end - word.start > 0.1 for number, word in enumerate(found.words) if number != 2)
+
+
+def test_words_do_not_swallow_pauses(aligner: PocketsphinxAligner) -> None:
+    first, second = say("Oslo"), say("the dog")
+    gap = np.zeros(16_000, np.float32)
+    found = aligner.align(np.concatenate([gap, first, gap, second]), "Oslo the dog")
+    assert abs(found.words[0].start - 1.0) < 0.05
+    assert abs(found.words[1].start - (2 + len(first) / 16_000)) < 0.1
+
+
+def test_another_sample_rate(aligner: PocketsphinxAligner, spoken: list[Spoken], alignments: list[Alignment]) -> None:
+    halved = spoken[1].waveform[::2]
+    found = aligner.align(halved, TEXTS[1], sample_rate=8_000)
+    starts = [abs(a.start - b.start) for a, b in zip(found.words, alignments[1].words, strict=True)]
+    assert np.median(starts) < 0.03
+
+
+@pytest.mark.parametrize(
+    ("waveform", "text", "message"),
+    [
+        (np.zeros(16_000, np.float32), "hello", "must say its text"),
+        (np.zeros(0, np.float32), "hello", "must say its text"),
+        (np.full(16_000, np.nan, np.float32), "hello", "finite"),
+        (np.zeros(16_000, np.float32), "— ...", "must have a word"),
+        (np.zeros(16_000, np.float32), "Привет", "Latin letters"),
+        (np.zeros((LONGEST_SECONDS + 1) * 16_000, np.float32), "hello", "180 s at most"),
+    ],
+)
+def test_bad_input(aligner: PocketsphinxAligner, waveform: np.ndarray, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        aligner.align(waveform, text)
