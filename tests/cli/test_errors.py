@@ -67,7 +67,11 @@ def test_help_is_quick() -> None:
         ("train {0} {0} {0}/new --system fusion", "'fusion'"),
         ("evaluate {0} {0} {0}", "no file"),
         ("say {0} hello --vocoder {0} --out {0}/x.wav", "model of type None|config.json"),
+        ("say {0} hello --vocoder {0} --out {0}/x.tune", "x.tune"),
+        ("say {0} hello --vocoder {0}/nothing --out {0}/x.wav", "no directory"),
+        ("say {0}/nothing hello --vocoder {0} --out {0}/x.wav", "no directory"),
         ("hear {0} {0}/file --units {0}", "model of type None|config.json"),
+        ("hear {0} {0}/nothing.wav --units {0}", "nothing.wav"),
         ("continue {0}", "neither"),
         ("continue {0} {0}/file --text hello", "both"),
         ("continue {0} --text hello --to song", "'song'"),
@@ -91,3 +95,18 @@ def test_mistakes_are_told(command: str, found: str, tmp_path: Path, smoltolk: C
         result.err
     )
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["say {0} hello --vocoder {0} --out x.tune", "hear {0} nothing.wav --units {0}", "continue {0} --text hi"],
+)
+def test_mistakes_are_told_at_once(command: str, tmp_path: Path) -> None:
+    script = (
+        "import sys, smoltolk.cli\n"
+        "try: smoltolk.cli.main()\n"
+        "except SystemExit: print([m for m in ('torch', 'transformers') if m in sys.modules])"
+    )
+    called = [sys.executable, "-c", script, *(part.format(tmp_path) for part in command.split())]
+    done = subprocess.run(called, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]" and done.stderr.startswith("error: ")

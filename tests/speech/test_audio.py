@@ -122,7 +122,7 @@ def test_bad_files_say_what_is_wrong(tmp_path: Path) -> None:
         load(tmp_path / "empty.wav")
     broken = np.array([0.1, np.nan, 0.2], dtype=np.float32)
     soundfile.write(tmp_path / "nan.wav", broken, 16_000, subtype="FLOAT")
-    with pytest.raises(InputError, match="1 samples are NaN"):
+    with pytest.raises(InputError, match="1 of 3 samples are NaN"):
         load(tmp_path / "nan.wav")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from smoltolk.common.errors import InputError
+from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import read_jsonl
 from smoltolk.common.progress import Reached, bar
 
@@ -171,3 +171,33 @@ def check_continuation(*, audio: Path | None, text: str | None, to: str, most: i
         raise InputError(
             "hearing needs --units, speaking needs --vocoder and --out", f"no {', '.join(missing)}", "give them"
         )
+
+
+def check_given(
+    model: Path,
+    *,
+    audio: Sequence[Path] = (),
+    text: str | None = None,
+    out: Path | None = None,
+    **directories: Path | None,
+) -> None:
+    """Tell mistakes in what a verb was given at once: loading a model takes seconds.
+
+    Raises:
+        NotFoundError: a recording or a directory that is not there.
+        InputError: no word in the text, or a sound file of a kind that cannot be written.
+    """
+    from smoltolk.common.hub import check_place
+    from smoltolk.speech.audio import check_sound_path
+
+    check_place(model, "a SmolTolk model")
+    for path in audio:
+        if not path.is_file():
+            raise NotFoundError("a recording is a file", f"no file {path}", "check the path")
+    for name, place in directories.items():
+        if place is not None and not place.is_dir() and place.parts[:1] != ("hf:",):
+            raise NotFoundError(f"--{name} names a directory", f"no directory {place}", "check the path")
+    if text is not None and not text.strip():
+        raise InputError("a text needs a word", repr(text), "write something")
+    if out is not None:
+        check_sound_path(out)

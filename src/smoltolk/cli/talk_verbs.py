@@ -30,7 +30,9 @@ def say(
 
     Example: smoltolk say model "The dog eats bread." --vocoder vocoder --out dog.wav
     """
-    from smoltolk.cli.printing import sampling_of, tell_if_cut, write_sound
+    from smoltolk.cli.printing import check_given, sampling_of, tell_if_cut, write_sound
+
+    check_given(model, text=text, out=out, units=units, vocoder=vocoder)
     from smoltolk.evaluation.talker import Talker
 
     talker = Talker.load(model, units, vocoder)
@@ -48,9 +50,11 @@ def hear(
 
     Example: smoltolk hear model dog.wav --units units
     """
-    from smoltolk.cli.printing import tell_if_cut
-    from smoltolk.evaluation.talker import Talker
+    from smoltolk.cli.printing import check_given, tell_if_cut
     from smoltolk.speech.audio import load
+
+    check_given(model, audio=audio, units=units)
+    from smoltolk.evaluation.talker import Talker
 
     talker = Talker.load(model, units)
     for path in audio:
@@ -82,12 +86,14 @@ def continue_(
 
     smoltolk continue model dog.wav --to text --units units
     """
-    from smoltolk.cli.printing import check_continuation, sampling_of, write_sound
-    from smoltolk.evaluation.talker import Talker
+    from smoltolk.cli.printing import check_continuation, check_given, sampling_of, write_sound
     from smoltolk.speech.audio import load
 
     most = (150 if to == "speech" else 40) if most is None else most
     check_continuation(audio=audio, text=text, to=to, units=units, vocoder=vocoder, out=out, most=most)
+    check_given(model, audio=[] if audio is None else [audio], text=text, out=out, units=units, vocoder=vocoder)
+    from smoltolk.evaluation.talker import Talker
+
     talker = Talker.load(model, units, vocoder)
     prompt = load(audio, talker.hearing_rate) if audio is not None else text or ""
     sampling = sampling_of(temperature)

@@ -124,7 +124,7 @@ def _blocks(file: soundfile.SoundFile, path: Path, sample_rate: int, size: int) 
     # An end is known only when a read gives less: the header of an mp3 is an estimate.
     while len(block := file.read(size, dtype="float32", always_2d=True)):
         waveform = block.mean(axis=1, dtype=np.float32)
-        _check_waveform(waveform, str(path))
+        check_waveform(waveform, str(path))
         samples += len(waveform)
         if stream is not None:
             waveform = stream.resample_chunk(waveform)
@@ -175,6 +175,44 @@ def _counts_its_frames(path: Path) -> bool:
     return b"Xing" in head or b"Info" in head
 
 
+def check_waveform(waveform: np.ndarray, what: str = "a waveform") -> np.ndarray:
+    """A waveform as float32 ``[samples]``.
+
+    Args:
+        waveform: of any numbers.
+        what: it is, for the message.
+
+    Raises:
+        InputError: empty, not one-dimensional, or not finite.
+    """
+    waveform = np.asarray(waveform, dtype=np.float32)
+    if waveform.ndim != 1 or waveform.size == 0:
+        raise InputError(
+            f"{what} must be mono, one-dimensional with at least one sample",
+            f"shape {waveform.shape}",
+            "average its channels (smoltolk.speech.audio.load does), and leave empty recordings out",
+        )
+    if not np.isfinite(waveform).all():
+        raise InputError(
+            f"samples of {what} must be finite",
+            f"{int((~np.isfinite(waveform)).sum())} of {waveform.size} samples are NaN or infinite",
+            "record or convert it again, or leave it out",
+        )
+    return waveform
+
+
+def check_sound_path(path: Path | str) -> Path:
+    """A path that :func:`save` can write to, so far as its name tells.
+
+    Raises:
+        InputError: another suffix.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in _FORMATS:
+        raise InputError(f"audio is written as {', '.join(_FORMATS)}", path.name, "give the file one of these suffixes")
+    return path
+
+
 def save(path: Path | str, waveform: np.ndarray, sample_rate: int = SAMPLE_RATE) -> None:
     """Write a mono waveform; the suffix (wav, flac, ogg or mp3) chooses the format.
 
@@ -186,30 +224,13 @@ def save(path: Path | str, waveform: np.ndarray, sample_rate: int = SAMPLE_RATE)
     Raises:
         InputError: another suffix, another shape, no samples, or samples that are not finite.
     """
-    path = Path(path)
-    if path.suffix.lower() not in _FORMATS:
-        raise InputError(
-            f"audio is written as {', '.join(_FORMATS)}",
-            f"{path.name}",
-            "give the file one of these suffixes",
-        )
-    _check_waveform(waveform, f"the waveform for {path.name}")
+    path = check_sound_path(path)
+    waveform = check_waveform(waveform, f"the waveform for {path.name}")
     # Encoded in memory: libsndfile would call a full disk a "system error", Python says what it is.
     encoded = io.BytesIO()
     soundfile.write(encoded, waveform, sample_rate, format=_FORMATS[path.suffix.lower()])
     with atomic_file(path) as temporary:
         temporary.write_bytes(encoded.getvalue())
-
-
-def _check_waveform(waveform: np.ndarray, what: str) -> None:
-    fix = "record or convert it again"
-    if waveform.ndim != 1:
-        raise InputError(f"{what} must be mono [samples]", f"shape {waveform.shape}", "average its channels")
-    if waveform.size == 0:
-        raise InputError(f"{what} must have samples", "it is empty", fix)
-    if not np.isfinite(waveform).all():
-        bad = int((~np.isfinite(waveform)).sum())
-        raise InputError(f"{what} must be finite", f"{bad} samples are NaN or infinite", fix)
 
 
 def _check_time(seconds: float, rate: float) -> None:
@@ -219,25 +240,3 @@ def _check_time(seconds: float, rate: float) -> None:
             f"{seconds} s at {rate} per second",
             "check the segment's times",
         )
-
-
-def check_waveform(waveform: np.ndarray) -> np.ndarray:
-    """A waveform as float32 ``[samples]``.
-
-    Raises:
-        InputError: empty, not one-dimensional, or not finite.
-    """
-    waveform = np.asarray(waveform, dtype=np.float32)
-    if waveform.ndim != 1 or waveform.size == 0:
-        raise InputError(
-            "a waveform must be mono, one-dimensional with at least one sample",
-            f"shape {waveform.shape}",
-            "mix channels down first (smoltolk.speech.audio.load does) and leave empty recordings out",
-        )
-    if not np.isfinite(waveform).all():
-        raise InputError(
-            "samples of a waveform must be finite",
-            f"{int((~np.isfinite(waveform)).sum())} of {waveform.size} samples are NaN or infinite",
-            "repair or leave out the recording",
-        )
-    return waveform
