@@ -1,4 +1,4 @@
-"""Where work runs: processes of this machine, or the actors of a Ray cluster.
+"""Where work runs: processes of this machine, or the actors of Ray Data on a cluster.
 
 Ray moves no data here: a job names files that every machine of the cluster can open, and its answer is a few numbers.
 """
@@ -6,7 +6,9 @@ Ray moves no data here: a job names files that every machine of the cluster can 
 from __future__ import annotations
 
 import importlib
+import logging
 import os
+import pickle
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -16,6 +18,7 @@ from smoltolk.common.workers import num_cpus, parallel_map
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+_LIVES = 2  # of a Ray worker beyond its first, and of an item
 
 
 class Engine(StrEnum):
@@ -68,13 +71,14 @@ def spread(
 
 
 class _Actor:
-    """Lives in a Ray worker."""
+    """Lives in a Ray worker; items and results travel as bytes, because Ray Data makes columns of all else."""
 
-    def __init__(self, initializer: Callable[..., None], initargs: tuple[Any, ...]):
+    def __init__(self, function: Callable[[Any], Any], initializer: Callable[..., None], initargs: tuple[Any, ...]):
+        self._function = function
         initializer(*initargs)
 
-    def run(self, function: Callable[[Any], Any], item: Any) -> Any:
-        return function(item)
+    def __call__(self, row: dict[str, bytes]) -> dict[str, bytes]:
+        return {"result": pickle.dumps(self._function(pickle.loads(row["item"])))}  # noqa: S301 - of this program
 
 
 def _ray_map(
@@ -86,18 +90,32 @@ def _ray_map(
     gpu: bool,
 ) -> Iterator[Result]:
     ray = require("ray", "the engine 'ray'")
-    actor_pool = importlib.import_module("ray.util").ActorPool
+    data = importlib.import_module("ray.data")
     joined = ray.is_initialized()
     if not joined:
         # Ray would start as many idle workers as there are processors; a cluster that exists has its own number.
         local = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": workers or num_cpus(), "include_dashboard": False}
         ray.init(log_to_driver=False, logging_level="ERROR", **local)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what goes wrong is raised, and there is one bar already
+    settings = data.DataContext.get_current()
+    settings.enable_progress_bars = False
+    settings.execution_options.preserve_order = True
+    settings.raise_original_map_exception = True
     try:
         resources = ray.cluster_resources()
-        count = workers or max(1, int(resources.get("GPU" if gpu else "CPU", 1)))
-        actor = ray.remote(num_cpus=1, num_gpus=1 if gpu else 0)(_Actor)
-        pool = actor_pool([actor.remote(initializer, initargs) for _ in range(count)])
-        yield from pool.map(lambda one, item: one.run.remote(function, item), items)
+        rows = [{"item": pickle.dumps(item)} for item in items]
+        results = data.from_items(rows, override_num_blocks=len(rows)).map(
+            _Actor,
+            fn_constructor_args=(function, initializer, initargs),
+            compute=data.ActorPoolStrategy(size=workers or max(1, int(resources.get("GPU" if gpu else "CPU", 1)))),
+            num_cpus=1,
+            num_gpus=1 if gpu else 0,
+            # A machine may go away: its items are done again elsewhere. What kills every worker that meets it is told.
+            max_restarts=_LIVES,
+            max_task_retries=_LIVES,
+        )
+        for row in results.iter_rows():
+            yield pickle.loads(row["result"])  # noqa: S301 - of this program's own workers
     except ray.exceptions.RayActorError as error:
         # An error of the initializer arrives as a death of the actor, with its words in the message.
         raise WorkerError(
