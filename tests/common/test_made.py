@@ -24,6 +24,9 @@ def test_another_command_is_told_what_differs(tmp_path: Path) -> None:
     record(tmp_path, COMMAND, {})
     with pytest.raises(InputError, match=r"recipe\.steps\.1 was 4, is 5"):
         made_before(tmp_path, {**COMMAND, "recipe": {"steps": [3, 5]}})
+    options = {"recipe.steps.*": "--steps"}
+    with pytest.raises(InputError, match=r"one: --steps \(recipe\.steps\.0 was 3, is 6\); seed was 0, is 1\n"):
+        made_before(tmp_path, {**COMMAND, "recipe": {"steps": [6, 5]}, "seed": 1}, options)
     with pytest.raises(InputError, match="another one: verb was 'units fit', is 'world'\n"):
         made_before(tmp_path, {"verb": "world"})
 

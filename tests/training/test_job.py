@@ -91,8 +91,10 @@ def test_the_same_command_is_done_already_another_is_refused(
     assert job(backbone, shards_dir, trained, text=text).figures is not None
     with pytest.raises(InputError, match="seed was 0, is 1"):
         job(backbone, shards_dir, trained, text=text, seed=1)
-    with pytest.raises(InputError, match="text was"):
+    with pytest.raises(InputError, match=r"--text \(text was"):
         job(backbone, shards_dir, trained)
+    with pytest.raises(InputError, match=r"another one: --steps \(recipe\.stage\d\.num_steps was \d, is \d\)\n"):
+        job(backbone, shards_dir, trained, text=text, changes=Changes(steps=4, row_length=96, rows_per_step=2))
 
 
 def test_a_killed_run_goes_on_after_its_finished_stage(

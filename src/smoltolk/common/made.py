@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from smoltolk.common.errors import InputError
@@ -12,12 +15,15 @@ from smoltolk.common.files import read_json, write_json
 RECORD = "made.json"
 
 
-def made_before(out: Path, command: dict[str, Any]) -> dict[str, Any] | None:
+def made_before(
+    out: Path, command: dict[str, Any], options: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any] | None:
     """The figures of an earlier run of the same command, None if there is nothing yet.
 
     Args:
         out: the output directory.
         command: the verb and all that decides its result, as JSON takes it.
+        options: as for :func:`differences`.
 
     Raises:
         InputError: ``out`` is a file, or holds something else.
@@ -31,7 +37,7 @@ def made_before(out: Path, command: dict[str, Any]) -> dict[str, Any] | None:
             "choose another place",
         )
     held = read_json(out / RECORD)
-    different = differences(held["command"], command)
+    different = differences(held["command"], command, options)
     if different:
         raise InputError(
             "an output directory holds what one command made",
@@ -41,13 +47,24 @@ def made_before(out: Path, command: dict[str, Any]) -> dict[str, Any] | None:
     return held["figures"]
 
 
-def differences(before: dict[str, Any], now: dict[str, Any]) -> str:
-    """The first three differences of two commands, in words; empty if there are none."""
+def differences(before: dict[str, Any], now: dict[str, Any], options: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The first three differences of two commands, in words; empty if there are none.
+
+    Args:
+        before, now: commands, as JSON takes them.
+        options: what sets a leaf of a command, by the pattern of its name, e.g. ``{"recipe.*.num_steps":
+            "--steps"}``; of several leaves that one option sets the first is told.
+    """
     old, new = _leaves(before), _leaves(now)
     different = [name for name in {**new, **old} if old.get(name) != new.get(name)]
     if "verb" in different:  # then nothing else says more
         different = ["verb"]
-    return "; ".join(f"{name} was {old.get(name)!r}, is {new.get(name)!r}" for name in different[:3])
+    told: dict[str, str] = {}
+    for name in different:
+        option = next((option for pattern, option in options.items() if fnmatchcase(name, pattern)), "")
+        change = f"{name} was {old.get(name)!r}, is {new.get(name)!r}"
+        told.setdefault(option or name, f"{option} ({change})" if option else change)
+    return "; ".join(list(told.values())[:3])
 
 
 def _leaves(value: Any, name: str = "") -> dict[str, Any]:

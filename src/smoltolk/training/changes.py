@@ -12,6 +12,24 @@ from smoltolk.data.rows.interleave import SpanLengths
 from smoltolk.data.rows.mixture import Task
 from smoltolk.training.recipe import Recipe, Stage
 
+# Which option sets what in the record of a training run.
+OPTIONS = {
+    "layers.*": "--preset",
+    "recipe.*.num_steps": "--steps",
+    "recipe.*.warmup_steps": "--steps",
+    "recipe.*.decay_steps": "--steps",
+    "recipe.stage1.learning_rate": "--stage1-rate",
+    "recipe.stage2.learning_rate": "--stage2-rate",
+    "recipe.*.mixture.*": "--mixture",
+    "recipe.spans.*": "--spans",
+    "recipe.row_length": "--row-length",
+    "recipe.rows_per_step": "--rows-per-step",
+    "text": "--text",
+    "units.*": "the shards",
+    "utterances": "the shards",
+    "seconds": "the shards",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:

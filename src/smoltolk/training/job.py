@@ -17,7 +17,7 @@ from smoltolk.data.texts.reading import read_documents
 from smoltolk.model.assembly import load_text_model
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.training.backbone import load_tokenizer
-from smoltolk.training.changes import Changes
+from smoltolk.training.changes import OPTIONS, Changes
 from smoltolk.training.presets import Preset, preset_for, preset_named
 from smoltolk.training.recipe import Recipe
 from smoltolk.training.run import train_system
@@ -94,7 +94,7 @@ class TrainingJob:
             "recipe": plain(self.recipe),
             "seed": seed,
         }
-        self.figures = made_before(out, self.command)
+        self.figures = made_before(out, self.command, OPTIONS)
 
     @property
     def advice(self) -> str | None:
@@ -121,7 +121,7 @@ class TrainingJob:
         Args:
             report: called with the steps done.
         """
-        work = claim_work(self.out, self.command)
+        work = claim_work(self.out, self.command, OPTIONS)
         frame_rate = self.units.metadata.frame_rate
         text = None if self.documents is None else AlignedCorpus(Texts(self.documents), self.tokenizer, frame_rate)
         model, stage1_names = build_system(

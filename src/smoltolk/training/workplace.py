@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -39,12 +41,13 @@ def rows_that_fit(recipe: Recipe) -> int:
     return max(rows for rows in range(1, min(most, share) + 1) if share % rows == 0)
 
 
-def claim_work(out: Path, command: dict[str, Any]) -> Path:
+def claim_work(out: Path, command: dict[str, Any], options: Mapping[str, str] = MappingProxyType({})) -> Path:
     """Where checkpoints of a run lie: ``OUT.work``.
 
     Args:
         out: what the run will make.
         command: all that decides it, as JSON takes it.
+        options: as for :func:`~smoltolk.common.made.differences`.
 
     Raises:
         InputError: another command left it.
@@ -54,7 +57,7 @@ def claim_work(out: Path, command: dict[str, Any]) -> Path:
     begun = work.is_dir() and any(path != record_path for path in work.iterdir())
     if begun:
         left = read_json(record_path) if record_path.is_file() else {}
-        different = differences(left, command)
+        different = differences(left, command, options)
         if different:
             raise InputError(
                 "an interrupted run goes on with the same command",

@@ -6,11 +6,13 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import read_json, read_jsonl, write_json, write_jsonl
+from smoltolk.common.made import differences
 from smoltolk.data.corpora.corpus import Counts
 from smoltolk.data.shards.parquet import ShardMetadata, read_shard_metadata
 
@@ -39,7 +41,7 @@ class PartFiles:
         return self.shard.is_file()
 
 
-def claim_shards(out_dir: Path, wanted: dict[str, object]) -> None:
+def claim_shards(out_dir: Path, wanted: dict[str, Any]) -> None:
     """Say what a directory is going to hold, or check that it is the same as last time.
 
     Raises:
@@ -54,7 +56,7 @@ def claim_shards(out_dir: Path, wanted: dict[str, object]) -> None:
     if held != wanted:
         raise InputError(
             "a directory of shards belongs to one corpus and one tokenizer",
-            f"{out_dir} was made with others: {held}",
+            f"{out_dir} was made with others: {differences(held, wanted)}",
             "give another directory, or delete this one",
         )
 
