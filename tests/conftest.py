@@ -9,6 +9,8 @@ import pytest
 import torch
 from huggingface_hub import ModelCard
 from huggingface_hub.errors import EntryNotFoundError
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from smoltolk.data.corpora.corpus import read_corpus
 from smoltolk.data.corpora.speak import speak
@@ -26,6 +28,15 @@ NUM_STORIES, PER_PART = 8, 3
 def one_thread() -> None:
     """Tests compute little: more threads would only wait for each other."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    """A token for every byte, and <eos> as 0."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    core = Tokenizer(models.BPE({letter: number + 1 for number, letter in enumerate(alphabet)} | {"<eos>": 0}, []))
+    core.pre_tokenizer, core.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<eos>")
 
 
 @pytest.fixture(scope="session")

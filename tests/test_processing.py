@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoProcessor, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from smoltolk.common.errors import InputError, NotFoundError
@@ -37,17 +36,9 @@ class EnergyUnits(UnitTokenizer):
 
 
 @pytest.fixture(scope="module")
-def tokenizer() -> PreTrainedTokenizerFast:
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    core = Tokenizer(models.BPE({letter: number + 1 for number, letter in enumerate(alphabet)} | {"<eos>": 0}, []))
-    core.pre_tokenizer, core.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    return PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<eos>")
-
-
-@pytest.fixture(scope="module")
-def model(tokenizer: PreTrainedTokenizerFast) -> SmolTolkForCausalLM:
+def model() -> SmolTolkForCausalLM:
     config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+        vocab_size=257, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
         eos_token_id=0,
     )  # fmt: skip
     torch.manual_seed(0)
@@ -55,8 +46,8 @@ def model(tokenizer: PreTrainedTokenizerFast) -> SmolTolkForCausalLM:
 
 
 @pytest.fixture(scope="module")
-def processor(tokenizer: PreTrainedTokenizerFast, model: SmolTolkForCausalLM) -> SmolTolkProcessor:
-    return SmolTolkProcessor(tokenizer, model.config.id_space, EnergyUnits())
+def processor(byte_tokenizer: PreTrainedTokenizerFast, model: SmolTolkForCausalLM) -> SmolTolkProcessor:
+    return SmolTolkProcessor(byte_tokenizer, model.config.id_space, EnergyUnits())
 
 
 def tokens(processor: SmolTolkProcessor, text: str) -> list[int]:
@@ -160,14 +151,14 @@ def test_the_unit_tokenizer_comes_along(processor: SmolTolkProcessor, phone_unit
     )
 
 
-def test_several_codebooks(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+def test_several_codebooks(byte_tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
     config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+        vocab_size=257, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
         eos_token_id=0,
     )  # fmt: skip
     torch.manual_seed(0)
     model = SmolTolkForCausalLM.from_text_model(LlamaForCausalLM(config), num_units=12, num_codebooks=3).eval()
-    SmolTolkProcessor(tokenizer, model.config.id_space).save_pretrained(tmp_path)
+    SmolTolkProcessor(byte_tokenizer, model.config.id_space).save_pretrained(tmp_path)
     processor = AutoProcessor.from_pretrained(tmp_path)
     assert processor.ids == model.config.id_space
     frames = np.arange(12).reshape(4, 3)
@@ -184,7 +175,7 @@ def test_several_codebooks(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -
     with pytest.raises(InputError, match=r"integers \[n, 3\]"):
         processor([np.array([1, 2, 3])])
     with pytest.raises(InputError, match=r"12 units .*, a model of 3 x 12"):
-        SmolTolkProcessor(tokenizer, model.config.id_space, EnergyUnits())
+        SmolTolkProcessor(byte_tokenizer, model.config.id_space, EnergyUnits())
 
 
 def test_pushed(processor: SmolTolkProcessor, phone_units_dir: Path, hub: dict[str, Any]) -> None:
@@ -213,8 +204,8 @@ def test_bad_prompts(prompts: object, settings: dict, message: str, processor: S
         processor(prompts, **settings)
 
 
-def test_mistakes(processor: SmolTolkProcessor, tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
-    deaf = SmolTolkProcessor(tokenizer, processor.ids)
+def test_mistakes(processor: SmolTolkProcessor, byte_tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    deaf = SmolTolkProcessor(byte_tokenizer, processor.ids)
     with pytest.raises(InputError, match="none in this processor"):
         deaf(np.ones(10, np.float32))
     with pytest.raises(InputError, match="made of speech"):
@@ -222,10 +213,10 @@ def test_mistakes(processor: SmolTolkProcessor, tokenizer: PreTrainedTokenizerFa
     with pytest.raises(InputError, match="made of text"):
         deaf.synthesis([np.array([3])])
     with pytest.raises(InputError, match="where text and speech ids lie"):
-        SmolTolkProcessor(tokenizer)
+        SmolTolkProcessor(byte_tokenizer)
     with pytest.raises(InputError, match="the units that it was trained with"):
-        SmolTolkProcessor(tokenizer, processor.ids, EnergyUnits(), unit_fingerprint="cd" * 32)
+        SmolTolkProcessor(byte_tokenizer, processor.ids, EnergyUnits(), unit_fingerprint="cd" * 32)
     with pytest.raises(NotFoundError):
-        SmolTolkProcessor(tokenizer, processor.ids, tmp_path / "nothing")
+        SmolTolkProcessor(byte_tokenizer, processor.ids, tmp_path / "nothing")
     with pytest.raises(InputError, match="batch_split"):
         deaf.split(torch.zeros(2, 3, dtype=torch.long))

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoProcessor, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from smoltolk.common.errors import InputError
@@ -35,17 +34,9 @@ class Codec(UnitTokenizer):
 
 
 @pytest.fixture(scope="module")
-def tokenizer() -> PreTrainedTokenizerFast:
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    core = Tokenizer(models.BPE({letter: number + 1 for number, letter in enumerate(alphabet)} | {"<eos>": 0}, []))
-    core.pre_tokenizer, core.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    return PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<eos>")
-
-
-@pytest.fixture(scope="module")
-def model(tokenizer: PreTrainedTokenizerFast) -> SmolTolkForCausalLM:
+def model() -> SmolTolkForCausalLM:
     config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+        vocab_size=257, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
         eos_token_id=0,
     )  # fmt: skip
     torch.manual_seed(0)
@@ -53,8 +44,8 @@ def model(tokenizer: PreTrainedTokenizerFast) -> SmolTolkForCausalLM:
 
 
 @pytest.fixture(scope="module")
-def processor(tokenizer: PreTrainedTokenizerFast, model: SmolTolkForCausalLM) -> SmolTolkProcessor:
-    return SmolTolkProcessor(tokenizer, model.config.id_space, Codec())
+def processor(byte_tokenizer: PreTrainedTokenizerFast, model: SmolTolkForCausalLM) -> SmolTolkProcessor:
+    return SmolTolkProcessor(byte_tokenizer, model.config.id_space, Codec())
 
 
 def frames(number: int, seed: int = 0) -> np.ndarray:
@@ -109,9 +100,9 @@ def test_units_that_are_no_frames(units: np.ndarray, processor: SmolTolkProcesso
         processor([units])
 
 
-def test_a_tokenizer_of_other_codebooks(tokenizer: PreTrainedTokenizerFast, processor: SmolTolkProcessor) -> None:
+def test_a_tokenizer_of_other_codebooks(byte_tokenizer: PreTrainedTokenizerFast, processor: SmolTolkProcessor) -> None:
     class Other(Codec):
         num_codebooks = 2
 
     with pytest.raises(InputError, match=r"a tokenizer of 2 x 12 units .*, a model of 3 x 12"):
-        SmolTolkProcessor(tokenizer, processor.ids, Other())
+        SmolTolkProcessor(byte_tokenizer, processor.ids, Other())

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
-from smoltolk.common.files import write_json, write_jsonl
 from smoltolk.common.progress import ReportBar
 from smoltolk.data.corpora.corpus import Counts, Utterance, read_corpus, read_info
 from smoltolk.data.corpora.speak import speak
 from smoltolk.data.fitting.speech_models import judge_vocoder, waveform_of
 from smoltolk.data.shards.prepare import prepare
 from smoltolk.data.world.stories import Cloze
-from smoltolk.data.world.world_files import ask_all
+from smoltolk.data.world.world_files import ask_all, write_world
 from smoltolk.evaluation.cloze import option_texts
 from smoltolk.quickstart.settings import Settings
 from smoltolk.speech.synthesis.espeak_synthesis import Voice, voices
@@ -47,9 +45,8 @@ def judge_texts(settings: Settings) -> list[str]:
 def make_world(settings: Settings) -> dict[str, Any]:
     """Write down the world: its facts, its questions and some of its stories."""
     folder, world = settings.out / "world", settings.world
-    write_json(folder / "facts.json", [asdict(fact) for fact in world.facts])
-    write_jsonl(folder / "clozes.jsonl", (asdict(cloze) for cloze in clozes(settings)))
-    write_jsonl(folder / "stories.jsonl", (asdict(world.story(i, heard_only=False)) for i in range(1000)))
+    folder.mkdir(parents=True, exist_ok=True)
+    write_world(folder, world, 1000, clozes(settings))
     return {"facts": len(world.facts), "heard": len(world.facts_where(heard=True)), "words": len(world.vocabulary)}
 
 
