@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import pickle
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,13 @@ from torch.optim import Optimizer
 from smoltolk.common.errors import InputError, first_line
 from smoltolk.common.files import atomic_directory, read_json, remove_leftovers, write_json
 from smoltolk.common.progress import Bar
+from smoltolk.speech import audio
 from smoltolk.speech.fitting import bf16_is_fast
+from smoltolk.speech.units.tokenizer import Units
+from smoltolk.speech.vocoders.vocoder import Vocoder
 
 PRECISIONS = ("auto", "bf16", "fp32")
+NUM_SAMPLES = 2  # of a vocoder of one voice
 _NOTE_EVERY = 20  # steps; reading a loss waits for a GPU
 
 
@@ -137,6 +141,7 @@ def run(
     work = keeping.work
     if work is not None:
         remove_leftovers(work)
+        remove_leftovers(work / "samples")
     done = 0 if work is None else training.restore(work)
     if progress is not None and done:
         progress.advance(done)
@@ -158,6 +163,30 @@ def run(
                 sample(directory)
         if now % keeping.save_every == 0 or last:
             training.save(work, now)
+
+
+def descend(optimizer: Optimizer, loss: torch.Tensor, rate: float) -> None:
+    """One step down, gradients clipped to norm one.
+
+    Args:
+        optimizer: its learning rate is set.
+        loss: ``[]``, of its parameters.
+        rate: the learning rate.
+    """
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_([one for group in optimizer.param_groups for one in group["params"]], 1.0)
+    optimizer.step()
+
+
+def save_samples(vocoder: Vocoder, units: Sequence[Units], directory: Path) -> None:
+    """Write what a vocoder in training says, with true durations, as ``0.wav``, ``1.wav``, ..."""
+    vocoder.eval()
+    for number, one in enumerate(units):
+        audio.save(directory / f"{number}.wav", vocoder.synthesize(one.units, one.durations), vocoder.sample_rate)
+    vocoder.train()
 
 
 def chosen_precision(precision: str, device: torch.device) -> bool:
