@@ -7,7 +7,6 @@ an interrupted training ends with the same weights as one that never stopped.
 from __future__ import annotations
 
 import math
-import pickle
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.optim import Optimizer
 
+from smoltolk.common.checkpoint_files import read_torch
 from smoltolk.common.errors import InputError, first_line
 from smoltolk.common.files import atomic_directory, read_json, remove_leftovers, write_json
 from smoltolk.common.progress import Bar
@@ -98,18 +98,18 @@ class Training:
                 f"{path}: {'; '.join(told[:3])}",
                 f"give the same options, or delete {work} to start anew",
             )
+        anew = f"delete {path} to start anew"
+        states = read_torch(path / "optimizers.pt", anew)
         try:
             for name, network in self.networks.items():
                 network.load_state_dict(load_file(path / f"{name}.safetensors"))
-            # Tensors, numbers and containers only: no code can hide in it.
-            states = torch.load(path / "optimizers.pt", map_location="cpu", weights_only=True)
             for name, optimizer in self.optimizers.items():
                 optimizer.load_state_dict(states[name])
-        except (SafetensorError, RuntimeError, OSError, KeyError, ValueError, pickle.UnpicklingError) as error:
+        except (SafetensorError, RuntimeError, OSError, KeyError, ValueError) as error:
             raise InputError(
                 "a checkpoint must hold the networks and optimizers of its training",
                 f"{path}: {first_line(error)}",
-                f"delete {path} to start anew",
+                anew,
             ) from error
         return int(state["step"])
 
