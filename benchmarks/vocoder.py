@@ -1,10 +1,12 @@
 """Vocoders after a few minutes of training: what a judge understands, and how fast they speak.
 
-    python benchmarks/vocoder.py WORK [--kinds griffinlim,vocos] [--units phones,k200] [--steps 500]
+    python benchmarks/vocoder.py WORK [--kinds griffinlim,vocos] [--units phones,k200] [--steps 500] [--seeds 0,1]
 
-Speaks a small world with espeak (150 stories in one voice to learn from, 100 sentences to judge), trains phone units
-on other stories in eight voices, makes K = 200 units by k-means on the hidden layer below them, and trains each kind
-of vocoder for each of the two. Durations are predicted; one process, one thread of a CPU. WORK keeps what was spoken.
+Speaks a small world with espeak (150 stories in one voice to learn from, 100 sentences to judge), fits units on other
+stories in eight voices as `smoltolk units fit` does, phones and K = 200 clusters of the phone encoder's bottleneck, and
+trains each kind of vocoder for each of the two. Word errors are those of `smoltolk vocoder fit`: recordings, their
+spectrograms inverted, units with true durations, units with predicted ones. One process, one thread of a CPU. WORK
+keeps what was spoken, and the units.
 
 Bars of the project: word errors at most 3 points above natural with K = 200, 8 with phone units; training within 5
 minutes of CPU; 40 times real time.
@@ -19,62 +21,29 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from sklearn.cluster import MiniBatchKMeans
 
 from smoltolk.common.progress import bar
 from smoltolk.data.corpora.corpus import read_corpus
 from smoltolk.data.corpora.speak import speak
 from smoltolk.data.corpora.utterances import Utterance
+from smoltolk.data.fitting.speech_models import judge_vocoder, sounds_and_units
+from smoltolk.data.fitting.unit_models import UnitFit, fit_units
 from smoltolk.data.world.stories import World
-from smoltolk.speech.audio import load, num_frames
-from smoltolk.speech.features import log_mel, normalise_mel
-from smoltolk.speech.fitting import one_thread
-from smoltolk.speech.recognition.recognisers import error_rate, transcribe_all
+from smoltolk.speech.recognition.recognisers import recogniser_named
 from smoltolk.speech.synthesis.espeak_synthesis import Voice, voices
-from smoltolk.speech.units.phone_encoder import LabelledSpeech, PhoneUnitTokenizer, fit_phone_units
-from smoltolk.speech.units.phone_network import HOPS_PER_FRAME
-from smoltolk.speech.units.tokenizer import Units, UnitTokenizer, deduplicate, fingerprint_of
+from smoltolk.speech.units.tokenizer import Units, UnitTokenizer, load_unit_tokenizer
 from smoltolk.speech.vocoders.hifigan_training import fit_hifigan
 from smoltolk.speech.vocoders.kinds import Vocoder, fit_vocoder
 from smoltolk.speech.vocoders.vocos_training import fit_vocos
 
 CLEAR = Voice("en-us", "m3", rate=160, pitch=45)
 NUM_STORIES, NUM_JUDGED, NUM_ENCODER_STORIES = 150, 100, 160
+UNITS = {"phones": UnitFit(), "k200": UnitFit(clusters=200)}
 
 
-class HiddenUnits(UnitTokenizer):
-    """K-means on the hidden layer of a phone encoder."""
-
-    def __init__(self, phones: PhoneUnitTokenizer, training: Sequence[np.ndarray], num_units: int):
-        self.network, self.sample_rate, self.frame_rate = phones.network, phones.sample_rate, phones.frame_rate
-        self.num_units, self.num_codebooks = num_units, 1
-        vectors = np.concatenate([self._hidden(one) for one in training])
-        self.means = MiniBatchKMeans(num_units, n_init=3, batch_size=4096, random_state=0).fit(vectors)
-
-    @one_thread()
-    @torch.inference_mode()
-    def _hidden(self, waveform: np.ndarray) -> np.ndarray:
-        hops = num_frames(len(waveform) / self.sample_rate, self.frame_rate) * HOPS_PER_FRAME
-        hidden = normalise_mel(log_mel(torch.from_numpy(waveform)[None], hops))
-        for layer in self.network.stem:
-            hidden = layer(hidden)
-        return self.network.blocks(hidden)[0].T.numpy()
-
-    @property
-    def fingerprint(self) -> str:
-        return fingerprint_of({"kind": "hidden"}, {"means": torch.from_numpy(self.means.cluster_centers_)})
-
-    def encode(self, waveforms: Sequence[np.ndarray]) -> list[Units]:
-        return [deduplicate(self.means.predict(self._hidden(one))) for one in waveforms]
-
-    def save(self, directory: Path | str) -> None:
-        raise NotImplementedError("it lives for a benchmark")
-
-
-def spoken(work: Path) -> tuple[list[Utterance], list[Utterance], list[Utterance], list[str]]:
-    """One voice to learn from, sentences to judge, many voices for the units; and what the judge may hear."""
+def spoken(work: Path) -> tuple[list[Utterance], list[Utterance], list[str]]:
+    """One voice to learn from, sentences to judge, and what the judge may hear; many voices for the units besides."""
     world = World(0, 48)
     learn = [(f"s{i:04d}", world.story(i, heard_only=True).text, CLEAR) for i in range(NUM_STORIES)]
     tests = [world.test_story(i, heard_only=True).sentences for i in range(NUM_JUDGED)]
@@ -85,16 +54,20 @@ def spoken(work: Path) -> tuple[list[Utterance], list[Utterance], list[Utterance
         (f"e{i:04d}", world.story(first + i, heard_only=True).text, speakers[i % len(speakers)])
         for i in range(NUM_ENCODER_STORIES)
     ]
-    corpora = []
     for name, texts in (("learn", learn), ("judged", judged), ("many", many)):
         speak(texts, work / name, source=name)
-        corpora.append(list(read_corpus(work / name)))
     may_be_said = [s for i in range(2000) for s in world.story(i, heard_only=False).sentences]
-    return corpora[0], corpora[1], corpora[2], may_be_said
+    return list(read_corpus(work / "learn")), list(read_corpus(work / "judged")), may_be_said
 
 
-def sound(utterances: Sequence[Utterance]) -> list[np.ndarray]:
-    return [load(one.audio) for one in utterances if one.audio is not None]
+def units_of(work: Path, name: str) -> UnitTokenizer:
+    """Fitted, or as an earlier run left them."""
+    directory = work / f"units-{name}"
+    if not directory.is_dir():
+        fitted = fit_units(work / "many", UNITS[name])
+        fitted.tokenizer.save(directory)
+        print(f"units {name}: purity {fitted.quality.purity:.2f}, PNMI {fitted.quality.pnmi:.2f}")
+    return load_unit_tokenizer(directory)
 
 
 def speed(vocoder: Vocoder, units: Sequence[Units], rounds: int = 5) -> float:
@@ -112,47 +85,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path)
     parser.add_argument("--kinds", default="griffinlim,vocos")
-    parser.add_argument("--units", default="phones,k200")
+    parser.add_argument("--units", default=",".join(UNITS))
     parser.add_argument("--steps", type=int, help="Of every kind; default: 500, 600 and 150.")
+    parser.add_argument("--seeds", default="0", help="Of the vocoders.")
     parser.add_argument("--size", default="small", help="Of hifigan: tiny, small or standard.")
     parser.add_argument("--device", default="cpu", help="For training hifigan.")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    learn, judged, many, texts = spoken(arguments.work)
-    with bar("phone units", 300, "steps") as progress:
-        labelled = [LabelledSpeech(wave, one.phones) for wave, one in zip(sound(many), many, strict=True)]
-        phones = fit_phone_units(labelled, steps=300, progress=progress)
-    tokenizers: dict[str, Callable[[], UnitTokenizer]] = {
-        "phones": lambda: phones,
-        "k200": lambda: HiddenUnits(phones, sound(many), 200),
-    }
+    learn, judged, texts = spoken(arguments.work)
+    tokenizers = {name: units_of(arguments.work, name) for name in arguments.units.split(",")}
+    judge = recogniser_named("pocketsphinx", texts=texts, workers=0)
     fits: dict[str, tuple[Callable[..., Vocoder], int, dict[str, Any]]] = {
         "griffinlim": (fit_vocoder, 500, {}),
         "vocos": (fit_vocos, 600, {}),
         "hifigan": (fit_hifigan, 150, {"size": arguments.size, "device": arguments.device}),
     }
-    training, natural, said = sound(learn), sound(judged), [one.text for one in judged]
-    wer = {"natural": error_rate(said, transcribe_all(natural, texts, workers=0)).wer}
-    print(f"natural: word errors {wer['natural']:.1%} ({len(said)} sentences, {sum(map(len, natural)) / 16000:.0f} s)")
-    print(f"{'units':8s}{'kind':12s}{'CPU s':>7s}{'copy':>8s}{'units':>8s}{'own durations':>15s}{'x real time':>13s}")
-    for name in arguments.units.split(","):
-        tokenizer = tokenizers[name]()
-        units, held_out = tokenizer.encode(training), tokenizer.encode(natural)
+    print(f"{len(judged)} sentences, {sum(one.seconds for one in judged):.0f} s; word errors:")
+    titles = ("natural", "copy", "true durations", "predicted", "x real time")
+    print(f"{'units':8s}{'kind':12s}{'seed':>4s}{'CPU s':>7s}" + "".join(f"{title:>16s}" for title in titles))
+    for name, tokenizer in tokenizers.items():
+        waveforms, units = sounds_and_units(learn, tokenizer)
+        _, held_out = sounds_and_units(judged, tokenizer)
         for kind in arguments.kinds.split(","):
             fit, steps, options = fits[kind]
             steps = arguments.steps or steps
-            start = time.process_time()
-            with bar(f"{kind} for {name}", steps, "steps") as progress:
-                vocoder = fit(training, units, tokenizer, steps=steps, progress=progress, **options)
-            cpu = time.process_time() - start
-            heard = {
-                "copy": [vocoder.copy_synthesis(one) for one in natural],
-                "true": vocoder.synthesize_batch([u.units for u in held_out], [u.durations for u in held_out]),
-                "own": vocoder.synthesize_batch([u.units for u in held_out]),
-            }
-            wer = {key: error_rate(said, transcribe_all(made, texts, workers=0)).wer for key, made in heard.items()}
-            errors = f"{wer['copy']:8.1%}{wer['true']:8.1%}{wer['own']:15.1%}"
-            print(f"{name:8s}{kind:12s}{cpu:7.0f}{errors}{speed(vocoder, held_out):13.0f}", flush=True)
+            for seed in map(int, arguments.seeds.split(",")):
+                start = time.process_time()
+                with bar(f"{kind} for {name}", steps, "steps") as progress:
+                    vocoder = fit(waveforms, units, tokenizer, steps=steps, seed=seed, progress=progress, **options)
+                cpu = time.process_time() - start
+                errors = judge_vocoder(vocoder, tokenizer, judged, texts, judge=judge)
+                wer = "".join(f"{one.wer:16.1%}" for one in errors.values())
+                print(f"{name:8s}{kind:12s}{seed:4d}{cpu:7.0f}{wer}{speed(vocoder, held_out):16.0f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Real speech and real units, made once, for the tests of every room that needs them."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from string import ascii_lowercase
 from types import SimpleNamespace
 from typing import Any
 
@@ -81,6 +83,48 @@ def shards_dir(spoken_corpus: Path, phone_units_dir: Path, tmp_path_factory: pyt
 @pytest.fixture(scope="session")
 def unit_corpus(shards_dir: Path) -> UnitCorpus:
     return read_shards(shards_dir)
+
+
+def save_ctc(folder: Path, layers: int = 1) -> None:
+    """A wav2vec 2.0 with a vocabulary of letters: 50 frames a second, blank 0. Without layers it is local."""
+    from transformers import Wav2Vec2Config, Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
+
+    folder.mkdir(parents=True, exist_ok=True)
+    vocabulary = {
+        token: index for index, token in enumerate(["<pad>", "<s>", "</s>", "<unk>", "|", *ascii_lowercase, "'"])
+    }
+    (folder / "letters.json").write_text(json.dumps(vocabulary))
+    Wav2Vec2CTCTokenizer(str(folder / "letters.json")).save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(do_normalize=False).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = Wav2Vec2Config(
+        vocab_size=len(vocabulary),
+        hidden_size=16,
+        num_hidden_layers=layers,
+        num_attention_heads=2,
+        intermediate_size=16,
+        conv_dim=(8,) * 7,
+        num_conv_pos_embeddings=8,
+        num_conv_pos_embedding_groups=2,
+        feat_extract_norm="layer",
+        do_stable_layer_norm=True,
+        pad_token_id=0,
+    )
+    Wav2Vec2ForCTC(config).save_pretrained(folder)
+
+
+@pytest.fixture(scope="session")
+def ctc_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "ctc"
+    save_ctc(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def local_ctc_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "local"
+    save_ctc(folder, layers=0)
+    return folder
 
 
 @pytest.fixture

@@ -21,7 +21,9 @@ def units_file(tmp_path_factory: pytest.TempPathFactory, phone_units_dir: Path) 
     return path
 
 
-@pytest.mark.parametrize(("kind", "options"), [("vocos", []), ("hifigan", ["--size", "tiny", "--speakers", "all"])])
+@pytest.mark.parametrize(
+    ("kind", "options"), [("griffinlim", []), ("vocos", []), ("hifigan", ["--size", "tiny", "--speakers", "all"])]
+)
 def test_a_kind_is_fitted_kept_and_speaks(
     kind: str, options: list[str], spoken_corpus: Path, phone_units_dir: Path, units_file: Path, tmp_path: Path,
     smoltolk: Callable,
@@ -42,6 +44,20 @@ def test_a_kind_is_fitted_kept_and_speaks(
     assert said.code == 0 and soundfile.info(tmp_path / "said" / "one.wav").frames == 7 * 640
     nobody = smoltolk("vocoder", "say", units_file, out, tmp_path / "said", "--speaker", "nobody")
     assert nobody.code == 1 and "'nobody'" in nobody.err
+
+
+def test_a_model_may_judge(
+    spoken_corpus: Path, phone_units_dir: Path, ctc_dir: Path, tmp_path: Path, smoltolk: Callable
+) -> None:
+    command = ("vocoder", "fit", spoken_corpus, phone_units_dir, tmp_path / "vocoder", "--steps", 1, "--judge")
+    nobody = smoltolk(*command, "./nobody")
+    assert nobody.code == 1 and "nobody" in nobody.err and not (tmp_path / "vocoder.work").exists()
+    made = smoltolk(*command, ctc_dir)
+    assert made.code == 0, made.err
+    order = ["as recorded", "its spectrogram inverted", "units, true durations", "units, predicted durations"]
+    said = [line for line in made.out.splitlines() if "word errors" in line]
+    assert [title in line for title, line in zip(order, said, strict=True)] == [True] * 4
+    assert smoltolk(*command, "pocketsphinx").code == 1  # what lies there was heard by another one
 
 
 def test_a_published_one_comes_in(phone_units_dir: Path, units_file: Path, tmp_path: Path, smoltolk: Callable) -> None:

@@ -5,6 +5,7 @@ And models of transformers of the kinds that users name, as small as they get an
 
 import json
 from pathlib import Path
+from string import ascii_lowercase
 
 import numpy as np
 import pytest
@@ -62,47 +63,7 @@ def vocoder(clear_speech: list[np.ndarray], tokenizer: PhoneUnitTokenizer) -> Vo
     return fit_vocoder(clear_speech, tokenizer.encode(clear_speech), tokenizer, steps=60, seed=0)
 
 
-LETTERS = "abcdefghijklmnopqrstuvwxyz'"
-
-
-def save_ctc(folder: Path, layers: int = 1) -> None:
-    """A wav2vec 2.0 with a vocabulary of letters: 50 frames a second, blank 0. Without layers it is local."""
-    from transformers import Wav2Vec2Config, Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
-
-    folder.mkdir(parents=True, exist_ok=True)
-    vocabulary = {token: index for index, token in enumerate(["<pad>", "<s>", "</s>", "<unk>", "|", *LETTERS])}
-    (folder / "letters.json").write_text(json.dumps(vocabulary))
-    Wav2Vec2CTCTokenizer(str(folder / "letters.json")).save_pretrained(folder)
-    Wav2Vec2FeatureExtractor(do_normalize=False).save_pretrained(folder)
-    torch.manual_seed(0)
-    config = Wav2Vec2Config(
-        vocab_size=len(vocabulary),
-        hidden_size=16,
-        num_hidden_layers=layers,
-        num_attention_heads=2,
-        intermediate_size=16,
-        conv_dim=(8,) * 7,
-        num_conv_pos_embeddings=8,
-        num_conv_pos_embedding_groups=2,
-        feat_extract_norm="layer",
-        do_stable_layer_norm=True,
-        pad_token_id=0,
-    )
-    Wav2Vec2ForCTC(config).save_pretrained(folder)
-
-
-@pytest.fixture(scope="session")
-def ctc_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models") / "ctc"
-    save_ctc(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def local_ctc_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models") / "local"
-    save_ctc(folder, layers=0)
-    return folder
+LETTERS = ascii_lowercase + "'"
 
 
 @pytest.fixture(scope="session")

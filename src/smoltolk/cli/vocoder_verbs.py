@@ -31,16 +31,21 @@ def vocoder_fit(
     utterances: Annotated[int, typer.Option(help="Most to learn from; they are held in memory.")] = 300,
     size: Annotated[str, typer.Option(help="Of a hifigan: tiny, small or standard (as published).")] = "small",
     start: Annotated[Path | None, typer.Option(help="A hifigan to begin with, e.g. an imported one.")] = None,
-    device: Annotated[str, typer.Option(help="For training: cpu or cuda; griffinlim takes the CPU.")] = "cpu",
+    device: Annotated[str, typer.Option(help="For training: cpu or cuda.")] = "cpu",
     precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
-    judge: Annotated[bool, typer.Option(help="Let the offline recogniser listen to held-out utterances.")] = True,
+    judge: Annotated[
+        str,
+        typer.Option(help="Hears held-out utterances: pocketsphinx (English), or a hub id or directory."),
+    ] = "pocketsphinx",
+    no_judge: Annotated[bool, typer.Option("--no-judge", help="Nobody listens.")] = False,
     seed: Seed = 0,
 ) -> None:
     """Train a vocoder on one speaker of a corpus, or on all.
 
-    A recogniser tells how well its speech is understood. An interrupted run of
-    vocos or hifigan goes on where it was; samples of its progress end up in
-    OUT/samples.
+    A recogniser tells how well its speech is understood: recordings, their
+    spectrograms inverted, and their units spoken with true durations and with
+    those that the vocoder predicts. An interrupted run goes on where it was;
+    samples of its progress end up in OUT/samples.
 
     Several voices: smoltolk vocoder fit speech units vocoder --kind hifigan --speakers all --device cuda
 
@@ -70,15 +75,14 @@ def vocoder_fit(
         "size": size,
         "start": None if start is None else load_vocoder(start).fingerprint,
         "precision": precision,
-        "judge": judge,
+        "judge": None if no_judge else judge,
         "seed": seed,
     }
-    figures = made_before(out, command)
+    figures, work = made_before(out, command), out.with_name(out.name + ".work")
     if figures is None:
-        work = out.with_name(out.name + ".work")
         with bar("vocoder", choice.num_steps, "steps") as progress:
             fitted = fit_corpus_vocoder(
-                corpus, tokenizer, choice, judge=judge, work=work, progress=progress,
+                corpus, tokenizer, choice, judge=command["judge"], work=work, progress=progress,
                 warn=lambda text: print(f"  note: {text}", file=sys.stderr),
             )  # fmt: skip
         figures = {"voices": list(fitted.speakers), "utterances": fitted.num_utterances}
@@ -87,16 +91,18 @@ def vocoder_fit(
         figures |= {"judged": max((error.num_utterances for error in fitted.errors.values()), default=0)}
         with atomic_directory(out) as directory:
             fitted.vocoder.save(directory)
-            if (work / "samples").is_dir():
-                shutil.copytree(work / "samples", directory / "samples")
+            shutil.copytree(work / "samples", directory / "samples")
             record(directory, command, figures)
-        shutil.rmtree(work, ignore_errors=True)
     else:
         kept(out)
+    shutil.rmtree(work, ignore_errors=True)
     voices = figures["voices"]
     rows = {"voices": ", ".join(voices[:3]) + (f" and {len(voices) - 3} more" if len(voices) > 3 else "")}
     rows |= {"learned from": f"{figures['utterances']} utterances, {figures['minutes']:.1f} minutes"}
-    titles = {"wer_natural": "as recorded", "wer_copy": "its spectrogram inverted", "wer_units": "spoken from units"}
+    titles = {
+        "wer_natural": "as recorded", "wer_copy": "its spectrogram inverted", "wer_units_true": "units, true durations",
+        "wer_units": "units, predicted durations",
+    }  # fmt: skip
     rows |= {f"word errors, {title}": f"{figures[name]:.1%}" for name, title in titles.items() if name in figures}
     show(f"vocoder in {out}", rows)
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 
+from smoltolk.common.checkpoint_files import read_torch
 from smoltolk.common.errors import InputError, NotFoundError, first_line
 from smoltolk.common.files import atomic_directory, read_json
 from smoltolk.model.conversion import convert
@@ -128,7 +127,9 @@ def read_checkpoint(source: Path | str, text_model: Path | str | None = None) ->
         return _read_lf2ar(source, text_model)
     if not source.is_file():
         raise NotFoundError("a checkpoint must exist", f"no file or directory {source}", "correct the path")
-    read = _read_torch(source)
+    read = read_torch(
+        source, "if it holds other objects, save its `model` and `model_args` alone with the code that wrote it"
+    )
     settings, state = _part(read, "model_args", source), _tensors(_part(read, "model", source), source)
     name = text_model if text_model is not None else settings.get("backbone")
     return Checkpoint(
@@ -166,17 +167,6 @@ def _read_lf2ar(directory: Path, text_model: Path | str | None) -> Checkpoint:
         _text_config(settings, name, text_model),
         _tokenizer(directory / "tokenizer") or _tokenizer(name),
     )
-
-
-def _read_torch(path: Path) -> Any:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, UnicodeDecodeError) as error:
-        raise InputError(
-            "a checkpoint must be a torch.save file of plain data: tensors, numbers, texts, dicts",
-            f"{path}: {first_line(error)}",
-            "if it holds other objects, save its `model` and `model_args` alone with the code that wrote it",
-        ) from error
 
 
 def _part(checkpoint: Any, name: str, path: Path) -> dict[str, Any]:

@@ -1,12 +1,18 @@
 """A vocoder from a corpus: whose voices it learns, what is measured, where it keeps its place."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from smoltolk.common.errors import InputError
+from smoltolk.common.errors import InputError, NotFoundError
+from smoltolk.data.corpora.corpus import read_corpus
+from smoltolk.data.fitting.speech_models import judge_vocoder, split_held_out, waveform_of
 from smoltolk.data.fitting.vocoder_models import DEFAULT_STEPS, Choice, fit_corpus_vocoder, speakers_of
+from smoltolk.speech.recognition.recognisers import error_rate, recogniser_named, transcribe_all
 from smoltolk.speech.units.tokenizer import UnitTokenizer, load_unit_tokenizer
+from smoltolk.speech.vocoders.hifigan import HifiGanVocoder
+from smoltolk.speech.vocoders.hifigan_config import hifigan_config
 
 
 @pytest.fixture
@@ -19,23 +25,42 @@ def test_a_vocoder_learns_one_voice_and_is_judged(spoken_corpus: Path, tokenizer
     seconds, warnings = speakers_of(spoken_corpus), []
     fitted = fit_corpus_vocoder(spoken_corpus, tokenizer, Choice(steps=1, most=10), warn=warnings.append)
     assert fitted.speakers == (next(iter(seconds)),) and fitted.num_utterances == 1 and fitted.seconds > 1
-    assert set(fitted.errors) == {"natural", "copy", "units"}
+    assert list(fitted.errors) == ["natural", "copy", "units_true", "units"]
     assert len(warnings) == 1 and "1 utterances are few" in warnings[0]
     other = list(seconds)[-1]
-    chosen = fit_corpus_vocoder(spoken_corpus, tokenizer, Choice(speaker=other, steps=1), judge=False)
+    chosen = fit_corpus_vocoder(spoken_corpus, tokenizer, Choice(speaker=other, steps=1), judge=None)
     assert chosen.speakers == (other,) and chosen.errors == {}
 
 
 def test_a_hifigan_learns_all_voices(spoken_corpus: Path, tokenizer: UnitTokenizer, tmp_path: Path) -> None:
     choice = Choice("hifigan", "all", steps=1, size="tiny", precision="fp32")
-    fitted = fit_corpus_vocoder(spoken_corpus, tokenizer, choice, judge=False, work=tmp_path / "work")
+    fitted = fit_corpus_vocoder(spoken_corpus, tokenizer, choice, judge=None, work=tmp_path / "work")
     assert set(fitted.speakers) == set(speakers_of(spoken_corpus)) and fitted.num_utterances == 7
     assert (tmp_path / "work" / "checkpoint-00000001").is_dir()
     fitted.vocoder.save(tmp_path / "vocoder")
     further = Choice("hifigan", "all", steps=1, size="tiny", start=tmp_path / "vocoder")
-    again = fit_corpus_vocoder(spoken_corpus, tokenizer, further, judge=False)
+    again = fit_corpus_vocoder(spoken_corpus, tokenizer, further, judge=None)
     assert again.speakers == fitted.speakers and again.vocoder.fingerprint != fitted.vocoder.fingerprint
     assert len(list((tmp_path / "work" / "samples").rglob("*.wav"))) == 4
+
+
+def test_another_judge_listens(spoken_corpus: Path, tokenizer: UnitTokenizer, ctc_dir: Path) -> None:
+    choice = Choice("hifigan", "all", steps=1, size="tiny")
+    fitted = fit_corpus_vocoder(spoken_corpus, tokenizer, choice, judge=str(ctc_dir))
+    held_out, _ = split_held_out(list(read_corpus(spoken_corpus)), choice.most, choice.seed)
+    heard = transcribe_all([waveform_of(one) for one in held_out], [], judge=str(ctc_dir))
+    assert fitted.errors["natural"] == error_rate([one.text for one in held_out], heard)
+    with pytest.raises(NotFoundError, match="no directory"):
+        fit_corpus_vocoder(spoken_corpus, tokenizer, Choice(steps=10**9), judge="./nobody")
+
+
+def test_without_predicted_durations_true_ones_are_judged(
+    spoken_corpus: Path, tokenizer: UnitTokenizer, ctc_dir: Path
+) -> None:
+    config = replace(hifigan_config(tokenizer, "tiny", 1), dur_predictor_params=None)
+    vocoder, judge = HifiGanVocoder(config, tokenizer.fingerprint), recogniser_named(str(ctc_dir))
+    errors = judge_vocoder(vocoder, tokenizer, list(read_corpus(spoken_corpus))[:1], [], judge=judge)
+    assert list(errors) == ["natural", "copy", "units_true"]
 
 
 def test_each_is_judged_in_its_own_voice(
@@ -45,7 +70,9 @@ def test_each_is_judged_in_its_own_voice(
 
     asked = []
 
-    def listen(vocoder: object, tokenizer: object, utterances: list, texts: object) -> dict[str, object]:
+    def listen(
+        vocoder: object, tokenizer: object, utterances: list, texts: object, *, judge: object
+    ) -> dict[str, object]:
         asked.extend(zip(utterances, vocoder._speakers, strict=True))
         return {}
 

@@ -9,7 +9,9 @@ from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.speech import features
 from smoltolk.speech.units.phone_encoder import LabelledSpeech, PhoneUnitTokenizer, fit_phone_units
 from smoltolk.speech.units.tokenizer import Units
+from smoltolk.speech.vocoders import griffin_lim_training, training_loop
 from smoltolk.speech.vocoders.kinds import GriffinLimVocoder, Vocoder, fit_vocoder
+from smoltolk.speech.vocoders.training_loop import Keeping
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +131,33 @@ def test_training_is_a_function_of_data_and_seed(
     torch.rand(5)
     assert fit_vocoder(clear_speech[:2], spoken[:2], tokenizer, steps=2, seed=1).fingerprint == first.fingerprint
     assert first.unit_fingerprint == tokenizer.fingerprint
+
+
+def test_an_interrupted_training_ends_as_one_that_was_not(
+    clear_speech: list[np.ndarray],
+    spoken: list[Units],
+    tokenizer: PhoneUnitTokenizer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fitted(work: Path | None) -> GriffinLimVocoder:
+        keeping = Keeping(work, save_every=2, sample_every=2)
+        return fit_vocoder(clear_speech[:3], spoken[:3], tokenizer, steps=4, seed=1, keeping=keeping)
+
+    whole, descended = fitted(None), list[float]()
+
+    def killed(optimizer: torch.optim.Optimizer, loss: torch.Tensor, rate: float) -> None:
+        descended.append(rate)
+        if len(descended) == 4:
+            raise KeyboardInterrupt
+        training_loop.descend(optimizer, loss, rate)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(griffin_lim_training, "descend", killed)
+        fitted(tmp_path)
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-00000002"]
+    assert fitted(tmp_path).fingerprint == whole.fingerprint
+    assert {path.name for path in (tmp_path / "samples" / "step-00000004").iterdir()} == {"0.wav", "1.wav"}
 
 
 def test_training_says_what_it_needs(

@@ -68,6 +68,15 @@ def test_an_interrupted_training_ends_as_one_that_was_not(tmp_path: Path) -> Non
     assert torch.equal(again.weight, whole.weight) and bar.done == 10
 
 
+def test_what_a_killed_process_half_wrote_goes(tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        made(10, tmp_path, killed_at=5)
+    for folder in (tmp_path, tmp_path / "samples"):
+        (folder / ".tmp-999999999-half").mkdir()
+    made(10, tmp_path)
+    assert not list(tmp_path.rglob(".tmp-*"))
+
+
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
     made(3, tmp_path)
     with pytest.raises(InputError, match=r"rate was 0\.1, is 0\.2"):

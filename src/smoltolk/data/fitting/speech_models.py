@@ -12,8 +12,8 @@ from smoltolk.common.errors import InputError
 from smoltolk.common.seeds import generator
 from smoltolk.data.corpora.utterances import Utterance
 from smoltolk.speech.audio import SAMPLE_RATE, load
-from smoltolk.speech.recognition.recognisers import ErrorRate, error_rate, transcribe_all
-from smoltolk.speech.units.tokenizer import UnitTokenizer
+from smoltolk.speech.recognition.recognisers import ErrorRate, Recogniser, error_rate, recogniser_named
+from smoltolk.speech.units.tokenizer import Units, UnitTokenizer
 
 _HELD_OUT = 0.1  # share of the utterances on which quality is measured
 _MOST_HELD_OUT = 40
@@ -22,10 +22,16 @@ _MOST_HELD_OUT = 40
 class Speaker(Protocol):
     """What is judged of a vocoder."""
 
+    @property
+    def predicts_durations(self) -> bool:
+        """Whether it can speak units without being told how long they last."""
+
     def copy_synthesis(self, waveform: np.ndarray) -> np.ndarray:
         """A recording [samples] through the vocoder's spectrogram and back."""
 
-    def synthesize_batch(self, units: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def synthesize_batch(
+        self, units: Sequence[np.ndarray], durations: Sequence[np.ndarray] | None = None
+    ) -> list[np.ndarray]:
         """Units [n] each to waveforms [samples] each."""
 
 
@@ -35,39 +41,58 @@ def judge_vocoder(
     utterances: Sequence[Utterance],
     texts: Sequence[str],
     seed: int = 0,
+    *,
+    judge: Recogniser | None = None,
 ) -> dict[str, ErrorRate]:
     """Word error rates of utterances as recorded, through the vocoder's spectrogram, and from their units.
 
     Nothing but the way through the vocoder should differ: the utterances are best in its own voice.
 
     Args:
-        vocoder: the one judged.
+        vocoder: the one judged; it speaks at 16 kHz.
         tokenizer: of its units.
         utterances: with recordings and texts.
         texts: what the judge thinks may be said.
         seed: of the intervals.
+        judge: who listens; default: pocketsphinx, which knows ``texts`` only. See ``recogniser_named``.
 
     Returns:
-        ``natural``, ``copy`` and ``units``.
+        ``natural``, ``copy``, ``units_true`` (units with the durations that they had) and, where the vocoder predicts
+        durations, ``units`` (with its own).
 
     Raises:
         InputError: an utterance without a recording.
         MissingExtraError: the judge is not installed.
     """
-    natural = [waveform_of(one, tokenizer.sample_rate) for one in utterances]
+    natural, spoken = sounds_and_units(utterances, tokenizer)
+    units = [one.units for one in spoken]
     heard = {
         "natural": natural,
         "copy": [vocoder.copy_synthesis(one) for one in natural],
-        "units": vocoder.synthesize_batch([one.units for one in tokenizer.encode(natural)]),
+        "units_true": vocoder.synthesize_batch(units, [one.durations for one in spoken]),
     }
+    if vocoder.predicts_durations:
+        heard["units"] = vocoder.synthesize_batch(units)
     said = [one.text for one in utterances]
-    # One judge hears them all: its language model takes seconds to build.
-    transcripts = transcribe_all([one for waveforms in heard.values() for one in waveforms], texts, workers=0)
+    # One judge hears them all: a language model takes seconds to build.
+    judge = recogniser_named("pocketsphinx", texts=texts, workers=0) if judge is None else judge
+    transcripts = judge.transcribe_batch([one for waveforms in heard.values() for one in waveforms])
     starts = range(0, len(transcripts), len(said))
     return {
         name: error_rate(said, transcripts[start : start + len(said)], seed)
         for name, start in zip(heard, starts, strict=True)
     }
+
+
+def sounds_and_units(utterances: Sequence[Utterance], tokenizer: UnitTokenizer) -> tuple[list[np.ndarray], list[Units]]:
+    """Recordings at 16 kHz, the rate of the vocoders' spectrograms, and their units, taken at the tokenizer's rate.
+
+    Raises:
+        InputError: an utterance without a recording.
+    """
+    sounds = [waveform_of(one) for one in utterances]
+    same = tokenizer.sample_rate == SAMPLE_RATE
+    return sounds, tokenizer.encode(sounds if same else [waveform_of(one, tokenizer.sample_rate) for one in utterances])
 
 
 def waveform_of(utterance: Utterance, sample_rate: int = SAMPLE_RATE) -> np.ndarray:

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from smoltolk.common.errors import InputError, require
+from smoltolk.common.errors import InputError
 from smoltolk.common.progress import Bar
 from smoltolk.data.corpora.corpus import read_corpus
 from smoltolk.data.corpora.utterances import Utterance
-from smoltolk.data.fitting.speech_models import judge_vocoder, split_held_out, waveform_of
+from smoltolk.data.fitting.speech_models import judge_vocoder, sounds_and_units, split_held_out
 from smoltolk.speech.audio import SAMPLE_RATE
-from smoltolk.speech.recognition.recognisers import ErrorRate
+from smoltolk.speech.recognition.recognisers import ErrorRate, normalise, recogniser_named
 from smoltolk.speech.units.tokenizer import Units, UnitTokenizer
 from smoltolk.speech.vocoders.hifigan import HifiGanVocoder
 from smoltolk.speech.vocoders.hifigan_training import fit_hifigan
@@ -41,8 +41,8 @@ class Choice:
         most: utterances to learn from; they are held in memory.
         size: of a HiFi-GAN, see :data:`smoltolk.speech.vocoders.hifigan_config.SIZES`.
         start: directory of a HiFi-GAN for the same units to begin with, e.g. a published one.
-        device: where it is trained; the simple kind always takes the CPU.
-        precision: ``auto``, ``bf16`` or ``fp32``; likewise.
+        device: where it is trained.
+        precision: ``auto``, ``bf16`` or ``fp32``.
         seed: of the choice of utterances, of weights and crops.
     """
 
@@ -76,8 +76,9 @@ class FittedVocoder:
         speakers: in the order of its voices.
         num_utterances: it learnt from.
         seconds: of them together.
-        errors: word error rates: ``natural`` recordings, their spectrograms inverted (``copy``), and the vocoder
-            speaking their ``units``, each in the voice of its recording; empty where nothing was judged.
+        errors: word error rates, each in the voice of its recording: ``natural`` recordings, their spectrograms
+            inverted (``copy``), their units spoken with true durations (``units_true``) and with those that the
+            vocoder predicts (``units``; not of one that predicts none); empty where nothing was judged.
     """
 
     vocoder: Vocoder
@@ -101,7 +102,7 @@ def fit_corpus_vocoder(
     tokenizer: UnitTokenizer,
     choice: Choice,
     *,
-    judge: bool = True,
+    judge: str | None = "pocketsphinx",
     work: Path | None = None,
     progress: Bar | None = None,
     warn: Callable[[str], None] | None = None,
@@ -112,19 +113,18 @@ def fit_corpus_vocoder(
         corpus: a corpus directory.
         tokenizer: of the units it is to speak.
         choice: what is to be learnt.
-        judge: let the offline judge listen to held-out utterances.
-        work: for checkpoints and samples; the simple kind, a minute's work, keeps none.
+        judge: who listens to held-out utterances, a name as for
+            :func:`~smoltolk.speech.recognition.recognisers.recogniser_named`; None: nobody.
+        work: for checkpoints and samples; None: nothing is kept.
         progress: advanced by one per step.
         warn: told what speaks against a good voice before the training starts.
 
     Raises:
-        NotFoundError: no corpus, or a part of it is missing.
+        NotFoundError: no corpus, a part of it is missing, or no such judge.
         InputError: no such speaker, fewer than two utterances, or a choice that contradicts itself.
-        MissingExtraError: ``judge`` is asked for and not installed.
+        MissingExtraError: ``judge`` is not installed.
     """
     start = _checked_start(choice, tokenizer)
-    if judge:
-        require("pocketsphinx", "the offline judge")  # now, not after hours of training
     usable = _usable(corpus, choice.speaker)
     held_out, training = split_held_out(usable, choice.most, choice.seed)
     if len(training) < FEW_UTTERANCES and warn is not None:
@@ -132,18 +132,18 @@ def fit_corpus_vocoder(
             f"{len(training)} utterances are few to learn a voice from: expect words that cannot be understood. "
             f"A few hundred are better, {FEW_UTTERANCES} the least"
         )
-    waveforms = [waveform_of(one) for one in training]
-    # Units are taken at the rate of their tokenizer, sound is learnt at that of the spectrograms.
-    same = tokenizer.sample_rate == SAMPLE_RATE
-    heard = waveforms if same else [waveform_of(one, tokenizer.sample_rate) for one in training]
+    judged = [one for one in held_out if normalise(one.text)] if judge is not None else []
+    texts = [one.text for one in usable if one.text]
+    listener = None
+    if judged and judge is not None:  # found now, not after hours of training
+        listener = recogniser_named(judge, texts=texts, workers=0, language=judged[0].language)
+    waveforms, units = sounds_and_units(training, tokenizer)
     names = [one.speaker for one in training]
-    vocoder = _fit(choice, waveforms, tokenizer.encode(heard), tokenizer, names, start, work, progress)
-    judged = [one for one in held_out if one.text] if judge else []
+    vocoder = _fit(choice, waveforms, units, tokenizer, names, start, work, progress)
     errors = {}
     if judged:
-        texts = [one.text for one in usable if one.text]
         known = [one.speaker if one.speaker in vocoder.speakers else None for one in judged]
-        errors = judge_vocoder(_OwnVoices(vocoder, known), tokenizer, judged, texts)
+        errors = judge_vocoder(_OwnVoices(vocoder, known), tokenizer, judged, texts, judge=listener)
     seconds = sum(map(len, waveforms)) / SAMPLE_RATE
     return FittedVocoder(vocoder, vocoder.speakers or (usable[0].speaker,), len(training), seconds, errors)
 
@@ -177,10 +177,12 @@ def _fit(
     progress: Bar | None,
 ) -> Vocoder:
     steps = choice.num_steps
-    shared: dict[str, Any] = {"steps": steps, "seed": choice.seed, "progress": progress}
+    shared: dict[str, Any] = {
+        "steps": steps, "seed": choice.seed, "device": choice.device, "precision": choice.precision,
+        "keeping": _keeping(work, steps), "progress": progress,
+    }  # fmt: skip
     if choice.kind == "griffinlim":
         return fit_vocoder(waveforms, units, tokenizer, **shared)
-    shared |= {"device": choice.device, "precision": choice.precision, "keeping": _keeping(work, steps)}
     if choice.kind == "vocos":
         return fit_vocos(waveforms, units, tokenizer, **shared)
     named = choice.speaker == ALL or (start is not None and start.speakers)
@@ -202,8 +204,14 @@ class _OwnVoices:
     def copy_synthesis(self, waveform: np.ndarray) -> np.ndarray:
         return self._vocoder.copy_synthesis(waveform)
 
-    def synthesize_batch(self, units: Sequence[np.ndarray]) -> list[np.ndarray]:
-        return self._vocoder.synthesize_batch(units, speakers=self._speakers)
+    @property
+    def predicts_durations(self) -> bool:
+        return self._vocoder.predicts_durations
+
+    def synthesize_batch(
+        self, units: Sequence[np.ndarray], durations: Sequence[np.ndarray] | None = None
+    ) -> list[np.ndarray]:
+        return self._vocoder.synthesize_batch(units, durations, speakers=self._speakers)
 
 
 def _usable(corpus: Path | str, speaker: str | None) -> list[Utterance]:

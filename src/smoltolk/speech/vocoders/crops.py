@@ -105,9 +105,16 @@ class Crops:
             batch: pieces.
             seconds: length of each; at least one frame.
         """
-        crop = max(1, int(seconds * self._frame_rate))
+        return self.cut(*self.choose(random, batch), seconds)
+
+    def choose(self, random: torch.Generator, batch: int = BATCH) -> tuple[Tensor, Tensor]:
+        """What is random in a batch: utterances ``[batch]``, and shares ``[batch, 2]``: where their pieces start."""
         chosen = torch.randint(len(self._units), (batch,), generator=random)
-        shares = torch.rand(batch, 2, generator=random).tolist()
+        return chosen, torch.rand(batch, 2, generator=random)
+
+    def cut(self, chosen: Tensor, shares: Tensor, seconds: float = CROP_SECONDS) -> Batch:
+        """The batch that :meth:`choose` chose; see :meth:`draw`."""
+        crop, batch = max(1, int(seconds * self._frame_rate)), len(chosen)
         frames = torch.zeros(batch, crop, dtype=torch.int64)
         places = torch.zeros(batch, NUM_PLACE_FEATURES, crop)
         log_mel = torch.zeros(batch, features.NUM_MELS, crop * self._hops)
@@ -116,7 +123,7 @@ class Crops:
         units = torch.zeros(batch, CROP_UNITS, dtype=torch.int64)
         durations = torch.ones(batch, CROP_UNITS)
         unit_mask = torch.zeros(batch, CROP_UNITS, dtype=torch.bool)
-        for row, (index, (first, second)) in enumerate(zip(chosen.tolist(), shares, strict=True)):
+        for row, (index, (first, second)) in enumerate(zip(chosen.tolist(), shares.tolist(), strict=True)):
             start, size = _piece(len(self._frames[index]), crop, first)
             begin, hops = start * self._hops, size * self._hops
             frames[row, :size] = self._frames[index][start : start + size]

@@ -84,6 +84,11 @@ class HifiGanVocoder(Vocoder):
         logs = self.network.dur_predictor(self.network.dict(units_N)[None])[0]
         return (logs.float().exp() - 1).round().long().clamp(min=1).cpu().numpy()
 
+    @property
+    def predicts_durations(self) -> bool:
+        """Published ones need not."""
+        return self.network.dur_predictor is not None
+
     def speaker_index(self, speaker: str | int | None) -> int:
         """See :meth:`Vocoder.speaker_index`; voices without names go by number."""
         rows = self.config.num_speakers if self.config.multispkr and not self.speakers else 0

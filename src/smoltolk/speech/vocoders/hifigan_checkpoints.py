@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
 from torch import Tensor
 
-from smoltolk.common.errors import InputError, NotFoundError, first_line
+from smoltolk.common.checkpoint_files import read_torch
+from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import read_json
 from smoltolk.speech.downloads import fetch
 from smoltolk.speech.units.tokenizer import UnitTokenizer
@@ -158,16 +156,7 @@ def plain_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _generator(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise NotFoundError("a checkpoint must exist", f"no file {path}", "correct the path")
-    try:
-        held: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, UnicodeDecodeError) as error:
-        raise InputError(
-            "a checkpoint must be a torch.save file of tensors",
-            f"{path}: {first_line(error)}",
-            "copy it again, whole; files that hold code are refused",
-        ) from error
+    held = read_torch(path)
     state = held.get("generator") if isinstance(held, dict) else None
     if not isinstance(state, dict) or not all(isinstance(one, Tensor) for one in state.values()):
         raise InputError(

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from smoltolk.speech.vocoders.griffin_lim import GriffinLimVocoder, fit_vocoder
+from smoltolk.speech.vocoders.griffin_lim import GriffinLimVocoder
+from smoltolk.speech.vocoders.griffin_lim_training import fit_vocoder
 from smoltolk.speech.vocoders.hifigan import HifiGanVocoder
 from smoltolk.speech.vocoders.vocoder import Vocoder
 from smoltolk.speech.vocoders.vocos import VocosVocoder

@@ -7,9 +7,8 @@ an interrupted training ends with the same weights as one that never stopped.
 from __future__ import annotations
 
 import math
-import pickle
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,17 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.optim import Optimizer
 
+from smoltolk.common.checkpoint_files import read_torch
 from smoltolk.common.errors import InputError, first_line
 from smoltolk.common.files import atomic_directory, read_json, remove_leftovers, write_json
 from smoltolk.common.progress import Bar
+from smoltolk.speech import audio
 from smoltolk.speech.fitting import bf16_is_fast
+from smoltolk.speech.units.tokenizer import Units
+from smoltolk.speech.vocoders.vocoder import Vocoder
 
 PRECISIONS = ("auto", "bf16", "fp32")
+NUM_SAMPLES = 2  # of a vocoder of one voice
 _NOTE_EVERY = 20  # steps; reading a loss waits for a GPU
 
 
@@ -94,18 +98,18 @@ class Training:
                 f"{path}: {'; '.join(told[:3])}",
                 f"give the same options, or delete {work} to start anew",
             )
+        anew = f"delete {path} to start anew"
+        states = read_torch(path / "optimizers.pt", anew)
         try:
             for name, network in self.networks.items():
                 network.load_state_dict(load_file(path / f"{name}.safetensors"))
-            # Tensors, numbers and containers only: no code can hide in it.
-            states = torch.load(path / "optimizers.pt", map_location="cpu", weights_only=True)
             for name, optimizer in self.optimizers.items():
                 optimizer.load_state_dict(states[name])
-        except (SafetensorError, RuntimeError, OSError, KeyError, ValueError, pickle.UnpicklingError) as error:
+        except (SafetensorError, RuntimeError, OSError, KeyError, ValueError) as error:
             raise InputError(
                 "a checkpoint must hold the networks and optimizers of its training",
                 f"{path}: {first_line(error)}",
-                f"delete {path} to start anew",
+                anew,
             ) from error
         return int(state["step"])
 
@@ -137,6 +141,7 @@ def run(
     work = keeping.work
     if work is not None:
         remove_leftovers(work)
+        remove_leftovers(work / "samples")
     done = 0 if work is None else training.restore(work)
     if progress is not None and done:
         progress.advance(done)
@@ -158,6 +163,30 @@ def run(
                 sample(directory)
         if now % keeping.save_every == 0 or last:
             training.save(work, now)
+
+
+def descend(optimizer: Optimizer, loss: torch.Tensor, rate: float) -> None:
+    """One step down, gradients clipped to norm one.
+
+    Args:
+        optimizer: its learning rate is set.
+        loss: ``[]``, of its parameters.
+        rate: the learning rate.
+    """
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_([one for group in optimizer.param_groups for one in group["params"]], 1.0)
+    optimizer.step()
+
+
+def save_samples(vocoder: Vocoder, units: Sequence[Units], directory: Path) -> None:
+    """Write what a vocoder in training says, with true durations, as ``0.wav``, ``1.wav``, ..."""
+    vocoder.eval()
+    for number, one in enumerate(units):
+        audio.save(directory / f"{number}.wav", vocoder.synthesize(one.units, one.durations), vocoder.sample_rate)
+    vocoder.train()
 
 
 def chosen_precision(precision: str, device: torch.device) -> bool:

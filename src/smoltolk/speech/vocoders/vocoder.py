@@ -130,6 +130,11 @@ class Vocoder(nn.Module, ABC):
         return features.griffin_lim(log_mel[None], iterations=16, seed=seed)[0]
 
     @property
+    def predicts_durations(self) -> bool:
+        """Whether it can speak units without being told how long they last."""
+        return True
+
+    @property
     def fingerprint(self) -> str:
         """Hex digest of settings and weights."""
         return fingerprint_of(self._config(), self.state_dict())

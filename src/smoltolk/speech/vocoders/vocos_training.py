@@ -7,23 +7,30 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from smoltolk.common.progress import Bar
 from smoltolk.common.seeds import derive
-from smoltolk.speech import audio, features
+from smoltolk.speech import features
 from smoltolk.speech.devices import device_of
 from smoltolk.speech.fitting import one_thread, share_of_peak
 from smoltolk.speech.units.tokenizer import Units, UnitTokenizer
 from smoltolk.speech.vocoders.crops import BATCH, Batch, Crops
 from smoltolk.speech.vocoders.losses import mel_distance, stft_distance
 from smoltolk.speech.vocoders.mel_vocoder import check_training_data, torch_generator
-from smoltolk.speech.vocoders.training_loop import Keeping, Training, chosen_precision, run
+from smoltolk.speech.vocoders.training_loop import (
+    NUM_SAMPLES,
+    Keeping,
+    Training,
+    chosen_precision,
+    descend,
+    run,
+    save_samples,
+)
 from smoltolk.speech.vocoders.vocos import VocosVocoder
 
 WINDOW_HOPS = 96  # of each crop of 4 s, the network behind the spectrogram hears this much
 _OWN_MEL_FROM = 0.4  # of the steps: from then on half of what it hears is what the regression writes
-_NUM_SAMPLES = 2
 
 
 @one_thread()
@@ -76,8 +83,7 @@ def fit_vocos(
     bf16 = chosen_precision(precision, place)
     backend = [p for name, p in vocoder.named_parameters() if name.startswith("vocos.")]
     regression = [p for name, p in vocoder.named_parameters() if not name.startswith("vocos.")]
-    groups = ((regression, mel_rate), (backend, learning_rate))
-    optimizers = [torch.optim.AdamW(part, rate, betas=(0.9, 0.98), weight_decay=0.01) for part, rate in groups]
+    optimizers = [torch.optim.AdamW(part, betas=(0.9, 0.98), weight_decay=0.01) for part in (regression, backend)]
 
     def step(index: int) -> dict[str, Tensor]:
         random = torch_generator(seed, "vocoder crops", index)
@@ -85,20 +91,13 @@ def fit_vocos(
         with torch.autocast(place.type, torch.bfloat16, enabled=bf16):
             mel_loss, own_mel = vocoder.spectrogram_loss(drawn)
             sound_loss = _sound_loss(vocoder, drawn, own_mel.detach(), random, mixed=index >= _OWN_MEL_FROM * steps)
-        for optimizer, (part, rate), loss in zip(optimizers, groups, (mel_loss, sound_loss), strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = rate * share_of_peak(index, steps)
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(part, 1.0)
-            optimizer.step()
+        share = share_of_peak(index, steps)
+        descend(optimizers[0], mel_loss, mel_rate * share)
+        descend(optimizers[1], sound_loss, learning_rate * share)
         return {"spectrogram": mel_loss, "sound": sound_loss}
 
     def sample(directory: Path) -> None:
-        vocoder.eval()
-        for number, one in enumerate(units[:_NUM_SAMPLES]):
-            audio.save(directory / f"{number}.wav", vocoder.synthesize(one.units, one.durations), vocoder.sample_rate)
-        vocoder.train()
+        save_samples(vocoder, units[:NUM_SAMPLES], directory)
 
     settings = {
         "kind": VocosVocoder.KIND, "units": tokenizer.fingerprint, "utterances": len(utterances), "steps": steps,
