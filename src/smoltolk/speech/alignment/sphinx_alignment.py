@@ -18,7 +18,7 @@ from smoltolk.common.errors import InputError, require
 from smoltolk.speech.alignment.aligned_words import Alignment, arrange, coverage_of, mean_score, mismatch, trim
 from smoltolk.speech.alignment.sphinx_search import PURPOSE, SphinxDecoder, SphinxSearch
 from smoltolk.speech.alignment.windows import align_windows
-from smoltolk.speech.audio import SAMPLE_RATE, resample
+from smoltolk.speech.audio import SAMPLE_RATE, check_waveform, resample
 from smoltolk.speech.pauses import LEVEL_RATE, loud_frames, quiet_frames
 from smoltolk.speech.spelling import spoken_words
 
@@ -56,12 +56,13 @@ class PocketsphinxAligner:
             sample_rate: of the waveform.
 
         Raises:
-            InputError: samples that are not finite, no words, other letters, or a recording that does not say this.
+            InputError: no samples or not finite ones, no words, other letters, or a recording that does not say this.
         """
         tokens = text.split()
         pairs = [(word.lower(), owner) for owner, token in enumerate(tokens) for word in spoken_words(token)]
         said, owners = [word for word, _ in pairs], [owner for _, owner in pairs]
-        _check_text(tokens, bool(said))
+        check_waveform(waveform)
+        _check_text(tokens, said)
         waveform = resample(waveform, sample_rate, SAMPLE_RATE)
         end = len(waveform) / SAMPLE_RATE
         quiet, loud = quiet_frames(waveform), loud_frames(waveform)
@@ -101,13 +102,13 @@ def _confidence(score: float) -> float:
     return 1 / (1 + math.exp((_DOUBTFUL_NATS - score) / _DOUBT_WIDTH))
 
 
-def _check_text(tokens: Sequence[str], any_words: bool) -> None:
-    if not any_words:
+def _check_text(tokens: Sequence[str], said: Sequence[str]) -> None:
+    if not said:
         raise InputError("a text to align must have a word", repr(" ".join(tokens[:8])), "write down what is said")
-    for token in tokens:
-        for letter in token:
+    for word in said:
+        for letter in word:
             if letter.isalpha() and not unicodedata.name(letter, "").startswith("LATIN"):
-                found = f"{letter!r} in {token!r}"
+                found = f"{letter!r} in {word!r}"
                 raise InputError("the offline aligner knows English, in Latin letters", found, "transcribe the word")
 
 

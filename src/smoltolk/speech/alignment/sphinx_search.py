@@ -157,4 +157,5 @@ class SphinxSearch:
 
 
 def _shortened(said: Sequence[str]) -> str:
-    return repr(" ".join(said) if len(said) <= 8 else f"{' '.join(said[:5])} ... {said[-1]}")
+    text = " ".join(said[:50])
+    return repr(text if len(text) <= 60 and len(said) <= 50 else f"{text[:40]} ... {said[-1][-20:]}")
