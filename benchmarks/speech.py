@@ -1,15 +1,17 @@
 """Speed of synthesizers, aligners and judges on one core, and how far the aligners' times are from the synthesizer's.
 
-    python benchmarks/speech.py [--texts 24] [--rounds 3] [--model DIRECTORY_OR_HUB_ID]
+    python benchmarks/speech.py [--texts 24] [--rounds 3] [--model DIRECTORY_OR_HUB_ID] [--long 10 60 176 600]
 
 Speech is that of stories in seen and unseen voices of espeak-ng. "x" is times real time: seconds of speech for a second
 of processor time in one thread, the median of the rounds, in which the candidates take turns. ``--model`` adds a CTC
-model of transformers as aligner and judge.
+model of transformers as aligner and judge. ``--long`` aligns single recordings of about so many seconds, words only, in
+a seen and an unseen voice: stories with pauses of 0.3 to 1.2 s; the memory told is the most that the process ever had.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import statistics
 import tempfile
 import time
@@ -23,8 +25,9 @@ from smoltolk.data.corpora.speak import speak
 from smoltolk.data.world.stories import World
 from smoltolk.speech.alignment.aligners import Aligner, aligner_named
 from smoltolk.speech.alignment.ctc import best_path
+from smoltolk.speech.audio import SAMPLE_RATE, num_samples
 from smoltolk.speech.recognition.recognisers import error_rate, recogniser_named
-from smoltolk.speech.synthesis.espeak_synthesis import EspeakSynthesizer, voices
+from smoltolk.speech.synthesis.espeak_synthesis import EspeakSynthesizer, Voice, voices
 from smoltolk.speech.synthesis.flite import FliteSynthesizer, flite_available
 from smoltolk.speech.synthesis.spoken import Spoken
 
@@ -62,11 +65,46 @@ def corpus_of(texts: list[str], rounds: int) -> float:
     return statistics.median(taken)
 
 
+def story_after_story(world: World, seconds: float, voice: Voice) -> tuple[np.ndarray, str, list[float]]:
+    """One recording of stories with pauses between them, its text, and where each word begins."""
+    espeak, random = EspeakSynthesizer(), np.random.default_rng(0)
+    parts: list[np.ndarray] = []
+    texts: list[str] = []
+    starts: list[float] = []
+    length = 0
+    while length < seconds * SAMPLE_RATE:
+        texts.append(world.story(len(texts), heard_only=False).text)
+        one = espeak.speak(texts[-1], voice)
+        starts += [length / SAMPLE_RATE + word.start for word in one.words]
+        parts += [one.waveform, np.zeros(num_samples(random.uniform(0.3, 1.2)), np.float32)]
+        length += len(parts[-2]) + len(parts[-1])
+    return np.concatenate(parts), " ".join(texts), starts
+
+
+def align_long(world: World, lengths: list[float]) -> None:
+    """Tell how fast, and how well, single recordings are aligned."""
+    aligner = aligner_named("pocketsphinx")
+    for wanted in lengths:
+        for kind in ("seen", "unseen"):
+            waveform, text, starts = story_after_story(world, wanted, voices(1, 0, kind)[0])
+            aligner.align(*story_after_story(world, 1, voices(1, 0, kind)[0])[:2])  # the model is loaded
+            start = time.process_time()
+            found = aligner.align(waveform, text)
+            took = time.process_time() - start
+            away = np.abs(np.array([word.start for word in found.words]) - starts)
+            length, peak = len(waveform) / SAMPLE_RATE, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+            print(f"{f'aligner: one recording of {length:.0f} s, {kind} voice':52s}{length / took:4.0f} x")
+            near = f"{(away <= 0.05).mean():.1%} within 50 ms, furthest {away.max():.2f} s"
+            print(f"  starts {1000 * away.mean():.1f} ms off, {near}", end="; ")
+            print(f"confidence {found.confidence:.2f}, peak {peak:.2f} GB", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--texts", type=int, default=24)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--model", help="hub id or directory of a CTC model")
+    parser.add_argument("--long", type=float, nargs="*", default=[], help="seconds of single recordings to align")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     world = World(seed=0, num_facts=48)
@@ -120,6 +158,7 @@ def main() -> None:
     for name, answers in heard.items():
         print(f"judge {name}: WER {error_rate(texts, answers).wer:.1%}")
 
+    align_long(world, arguments.long)
     random = np.random.default_rng(0)
     for length in (30, 180, 1_800):
         log_probs = np.log(random.dirichlet(np.ones(32), 50 * length)).astype(np.float32)

@@ -145,7 +145,7 @@ def test_half_an_hour_whole_and_without_words(half_hour: Path, tmp_path: Path) -
     pytest.importorskip("pocketsphinx")
     with pytest.raises(InputError, match="all 1 were rejected"):
         collect(folder, tmp_path / "b", workers=0)
-    assert "180 s at most" in rejected(tmp_path / "b")["talk"]
+    assert "and 3 words" in rejected(tmp_path / "b")["talk"]
 
 
 def test_a_piece_that_does_not_say_its_text_is_dropped_alone(

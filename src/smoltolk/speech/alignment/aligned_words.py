@@ -79,6 +79,16 @@ class AlignedWord:
     score: float
     frames: int
 
+    @property
+    def start(self) -> float:
+        """Where its first phone begins."""
+        return self.phones[0][1]
+
+    @property
+    def end(self) -> float:
+        """Where its last phone ends."""
+        return self.phones[-1][2]
+
 
 def merge_vowels(phones: Sequence[tuple[str, float, float]]) -> list[tuple[str, float, float]]:
     """One phone for a vowel and the r that colours it ("star" is S T AA), as in :mod:`smoltolk.speech.phones`."""
@@ -144,10 +154,12 @@ def arrange(
     spans: list[Segment] = []
     scores: list[float] = []
     last = 0.0
-    for index, token in enumerate(tokens):
-        own = [word for word, owner in zip(words, owners, strict=True) if owner == index]
-        start = min(max(own[0].phones[0][1], last), end) if own else last
-        last = min(max(own[-1].phones[-1][2], start), end) if own else last
+    owned: list[list[AlignedWord]] = [[] for _ in tokens]
+    for word, owner in zip(words, owners, strict=True):
+        owned[owner].append(word)
+    for token, own in zip(tokens, owned, strict=True):
+        start = min(max(own[0].start, last), end) if own else last
+        last = min(max(own[-1].end, start), end) if own else last
         spans.append(Segment(token, start, last))
         scores.append(mean_score(own))
     return tuple(spans), tuple(tiles), tuple(scores)

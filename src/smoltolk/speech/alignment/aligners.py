@@ -9,10 +9,10 @@ import numpy as np
 
 from smoltolk.common.errors import InputError
 from smoltolk.speech.alignment.aligned_words import Alignment
-from smoltolk.speech.alignment.sphinx_alignment import LONGEST_SECONDS, PocketsphinxAligner
+from smoltolk.speech.alignment.sphinx_alignment import PocketsphinxAligner
 from smoltolk.speech.audio import SAMPLE_RATE
 
-__all__ = ["LONGEST_SECONDS", "Aligner", "Alignment", "PocketsphinxAligner", "aligner_named"]
+__all__ = ["Aligner", "Alignment", "PocketsphinxAligner", "aligner_named"]
 
 
 class Aligner(Protocol):
