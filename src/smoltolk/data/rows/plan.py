@@ -69,6 +69,11 @@ class Plan:
         """R, the rows of one epoch."""
         return len(self.rows) - 1
 
+    @property
+    def used(self) -> np.ndarray:
+        """int32 ``[n]``: the utterances of the pieces, in order."""
+        return np.unique(self.utterance)
+
     def piece(self, number: int) -> Piece:
         """One piece."""
         return Piece(int(self.utterance[number]), int(self.start[number]), int(self.stop[number]))

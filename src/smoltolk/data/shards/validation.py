@@ -83,7 +83,8 @@ class _Seen:
 
 
 def _say(metadata: ShardMetadata) -> str:
-    return f"{metadata.fingerprint[:16]} ({metadata.num_units} units, {metadata.frame_rate:g} Hz)"
+    books = f"{metadata.num_codebooks} codebooks of " * (metadata.num_codebooks > 1)
+    return f"{metadata.fingerprint[:16]} ({books}{metadata.num_units} units, {metadata.frame_rate:g} Hz)"
 
 
 def _validate(path: Path, seen: _Seen) -> ShardReport:
@@ -127,9 +128,18 @@ def problems_in(table: pa.Table, metadata: ShardMetadata) -> list[str]:
     empty = [name for name in table.column_names if table[name].null_count]
     if empty:
         return [f"empty cells in the columns {', '.join(empty)}"]
+    empty = [name for name in ("units", "durations") if _has_holes(table[name])]
+    if empty:
+        return [f"empty places in the lists of {', '.join(empty)}"]
     problems = [(text, rows) for text, rows in (*_units(table, metadata), *_words(table)) if rows.any()]
     ids = table["id"]
     return [f"{text}: {rows.sum()} utterances, first {ids[int(rows.argmax())].as_py()!r}" for text, rows in problems]
+
+
+def _has_holes(lists: pa.ChunkedArray) -> bool:
+    values = pc.list_flatten(lists)
+    inner = pc.list_flatten(values) if pa.types.is_fixed_size_list(values.type) else values
+    return bool(values.null_count or inner.null_count)
 
 
 def _units(table: pa.Table, metadata: ShardMetadata) -> Iterator[tuple[str, np.ndarray]]:
@@ -139,8 +149,12 @@ def _units(table: pa.Table, metadata: ShardMetadata) -> Iterator[tuple[str, np.n
     yield "no units", lengths == 0
     differ = lengths != np.diff(durations.offsets)
     yield "units and durations differ in number", differ
-    yield f"units outside the codebook of {metadata.num_units}", _any(units.flat >= metadata.num_units, units.offsets)
+    outside = np.asarray((units.flat.reshape(-1, metadata.num_codebooks) >= metadata.num_units).any(1))
+    yield f"units outside the codebook of {metadata.num_units}", _any(outside, units.offsets)
     yield "durations below one frame", _any(durations.flat < 1, durations.offsets)
+    if metadata.num_codebooks > 1:
+        rule = "durations above one frame, where frames of several codebooks stand one by one"
+        yield rule, _any(durations.flat > 1, durations.offsets)
     totals = np.concatenate([[0], np.cumsum(durations.flat, dtype=np.int64)])
     frames = totals[durations.offsets[1:]] - totals[durations.offsets[:-1]]
     seconds = table["seconds"].to_numpy()
