@@ -17,6 +17,7 @@ from smoltolk.common.files import read_jsonl
 from smoltolk.data.corpora.corpus import read_counts, read_info
 from smoltolk.data.shards.columns import Ragged
 from smoltolk.data.shards.parquet import FRAME_TOLERANCE, WORD_TOLERANCE, read_shard_metadata, shard_paths
+from smoltolk.data.shards.repeated_ids import SeenIds
 from smoltolk.data.shards.unit_corpus import WORD, ShardMetadata
 
 
@@ -56,17 +57,22 @@ def validate_shards(
     reports, seen = [], _Seen(fingerprint)
     for path in paths:
         reports.append(_validate(path, seen))
+    repeated = seen.ids.problems()
+    reports = [
+        replace(report, problems=(*report.problems, repeated[report.name])) if report.name in repeated else report
+        for report in reports
+    ]
     reports += _missing(paths)
     return reports if corpus is None else _against_corpus(reports, paths, Path(corpus))
 
 
 class _Seen:
-    """What the files before had: their tokenizer, and where each id was."""
+    """What the files before had: their tokenizer, and their ids."""
 
     def __init__(self, fingerprint: str | None):
         self.fingerprint = fingerprint
         self.first: tuple[str, ShardMetadata] | None = None
-        self.ids: dict[str, str] = {}
+        self.ids = SeenIds()
 
     def problem_with(self, name: str, metadata: ShardMetadata) -> str | None:
         """Why a file's units are not of the same tokenizer as the others."""
@@ -102,7 +108,7 @@ def _validate(path: Path, seen: _Seen) -> ShardReport:
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group)
                 problems += problems_in(table, metadata)
-                problems += _repeated(table, path.name, seen.ids)
+                seen.ids.add(path, table["id"])
                 report = _add(report, table)
     except (pa.ArrowInvalid, OSError) as error:
         problems.append(f"cut short or damaged: {first_line(error)}")
@@ -185,15 +191,6 @@ def _any(bad: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Which rows have a bad item: bool ``[rows]``."""
     before = np.concatenate([[0], np.cumsum(bad)])
     return before[offsets[1:]] > before[offsets[:-1]]
-
-
-def _repeated(table: pa.Table, name: str, ids: dict[str, str]) -> list[str]:
-    problems: list[str] = []
-    for one in table["id"].to_pylist():
-        if one in ids and not problems:
-            problems.append(f"the id {one!r} is already in {ids[one]}")
-        ids.setdefault(one, name)
-    return problems
 
 
 def _missing(paths: list[Path]) -> list[ShardReport]:
