@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -139,7 +140,8 @@ def _lock(root: Path, name: str) -> IO[str]:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        print(f"  index {name}: another process makes it in {root}, waiting", file=sys.stderr, flush=True)
+        if os.environ.get("RANK", "0") == "0":  # of many processes one line is enough
+            print(f"  another process makes the index in {root / name}: waiting for it", file=sys.stderr, flush=True)
         fcntl.flock(file, fcntl.LOCK_EX)
     except OSError:
         file.close()
