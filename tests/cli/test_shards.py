@@ -77,6 +77,14 @@ def test_a_row_is_printed_and_drawn(run: Run, shards_dir: Path, spoken_corpus: P
         run("inspect", shards_dir, "--html", page, fails=True)
 
 
+def test_a_row_is_the_same_from_an_index_on_disk(run: Run, shards_dir: Path, tmp_path: Path) -> None:
+    options = ("inspect", shards_dir, "--length", 256, "--spans", "2-4,2-4")
+    for more in (("--row", 7), ()):
+        code, printed = run(*options, *more, "--index", tmp_path / "index")
+        assert code == 0 and printed.endswith(run(*options, *more)[1])
+    assert len(list((tmp_path / "index").glob("*/index.json"))) == 1
+
+
 def test_ids_of_a_run_fit_a_line_or_are_all_there(run: Run, shards_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     call = ("inspect", shards_dir, "--row", 99999, "--task", "speech", "--length", 512)
     for width in (80, 120, 200):

@@ -20,6 +20,7 @@ def inspect(
     spans: Annotated[str | None, typer.Option(help="Words in runs of text and of speech, e.g. 2-6,2-6.")] = None,
     stream: Annotated[bool, typer.Option("--stream", help="Documents of a row see each other.")] = False,
     seed: Annotated[int, typer.Option(help="Of the rows.")] = 0,
+    index: Annotated[Path | None, typer.Option(help="As for `train`: where large shards have their index.")] = None,
     full: Annotated[bool, typer.Option("--full", help="All ids of every run.")] = False,
     html: Annotated[Path | None, typer.Option(help="Draw the row on a time line into this file.")] = None,
     corpus: Annotated[Path | None, typer.Option(help="For --html: the recordings.")] = None,
@@ -37,12 +38,15 @@ def inspect(
     from smoltolk.cli.shard_tables import document_table, mixture_tree, row_head
     from smoltolk.common.errors import InputError
     from smoltolk.data.rows.aligned import AlignedCorpus
+    from smoltolk.data.rows.index import index_shards, stays_on_disk
     from smoltolk.data.rows.inspection import plain_space, view_row, words_tokenizer
     from smoltolk.data.rows.interleave import SpanLengths
     from smoltolk.data.rows.mixture import Stream, Task
     from smoltolk.data.rows.mixture_view import view_mixture
     from smoltolk.data.rows.row_source import RowSettings, RowSource
     from smoltolk.data.shards.parquet import read_shards
+    from smoltolk.data.shards.shard_set import look_over
+    from smoltolk.data.shards.stored_units import StoredUnits
     from smoltolk.training.backbone import load_tokenizer
     from smoltolk.training.changes import parse_mixture, parse_spans
 
@@ -50,9 +54,13 @@ def inspect(
         raise InputError(
             "--html draws one --row, with the sound of --corpus or of --vocoder", "other options", "choose"
         )
-    units = read_shards(shards)
+    held = look_over(shards)
+    on_disk = stays_on_disk(held, index)
+    units = StoredUnits(held) if on_disk else read_shards(shards)
     tokenizer = words_tokenizer(units) if text_model is None else load_tokenizer(text_model)
-    aligned = AlignedCorpus(units, tokenizer, units.metadata.frame_rate)
+    aligned = (
+        index_shards(held, tokenizer, index) if on_disk else AlignedCorpus(units, tokenizer, held.metadata.frame_rate)
+    )
     weights = parse_mixture(task if "=" in task else f"{task}=1")
     settings = RowSettings(
         length=length,

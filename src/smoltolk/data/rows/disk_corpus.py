@@ -16,6 +16,7 @@ from typing import IO, Any
 import numpy as np
 
 from smoltolk.data.rows.aligned import AlignedCorpus
+from smoltolk.data.shards.stored_units import StoredUnits
 
 # Flat arrays, and arrays with a number for each utterance. Offsets have one more, a 0 at the start.
 _FLAT = {
@@ -111,10 +112,11 @@ class DiskCorpus(AlignedCorpus):
     Args:
         directory: of the index.
         tokenizer: the one it was made with.
+        made_of: digest of its shards, None if they have none.
     """
 
-    def __init__(self, directory: Path | str, tokenizer: Any):
-        self._directory, self._tokenizer = Path(directory), tokenizer
+    def __init__(self, directory: Path | str, tokenizer: Any, made_of: str | None = None):
+        self._directory, self._tokenizer, self.made_of = Path(directory), tokenizer, made_of
         kinds = {**_FLAT, **_EACH, **dict.fromkeys(_OFFSETS, np.int64)}
         held: dict[str, Any] = {name: DiskArray(self._directory / f"{name}.bin", kind) for name, kind in kinds.items()}
         self.has_words, self.num_tokens, self.num_units = held["has_words"], held["num_tokens"], held["num_units"]
@@ -126,8 +128,12 @@ class DiskCorpus(AlignedCorpus):
         self._utterances = _DiskUnits(held["units"], held["unit_offsets"])  # type: ignore[assignment]
         self._text, self._text_offsets = held["text"], held["text_offsets"]
 
-    def __reduce__(self) -> tuple[type, tuple[Path, Any]]:
-        return type(self), (self._directory, self._tokenizer)
+    def __reduce__(self) -> tuple[type, tuple[Path, Any, str | None]]:
+        return type(self), (self._directory, self._tokenizer, self.made_of)
+
+    def is_of(self, utterances: object) -> bool:
+        """Whether it was made of these shards, told by their digest."""
+        return isinstance(utterances, StoredUnits) and self.made_of == utterances.shards.digest()
 
     def _locate(self, index: int) -> tuple[str, np.ndarray]:
         start, stop = self._text_offsets[index : index + 2].tolist()

@@ -44,10 +44,15 @@ def aligned_shards(shards: ShardSet, tokenizer: Any, *, index: Path | str | None
     Raises:
         InputError: a shard that breaks the rules, or no place for an index.
     """
-    if index is None and shards.num_bytes <= MOST_IN_MEMORY:
-        units = read_shards(shards.source, fingerprint=shards.metadata.fingerprint)
-        return AlignedCorpus(units, tokenizer, units.metadata.frame_rate)
-    return index_shards(shards, tokenizer, index)
+    if stays_on_disk(shards, index):
+        return index_shards(shards, tokenizer, index)
+    units = read_shards(shards.source, fingerprint=shards.metadata.fingerprint)
+    return AlignedCorpus(units, tokenizer, units.metadata.frame_rate)
+
+
+def stays_on_disk(shards: ShardSet, index: Path | str | None) -> bool:
+    """Whether :func:`aligned_shards` takes an index."""
+    return index is not None or shards.num_bytes > MOST_IN_MEMORY
 
 
 def index_shards(shards: ShardSet, tokenizer: Any, root: Path | str | None = None) -> DiskCorpus:
@@ -64,23 +69,23 @@ def index_shards(shards: ShardSet, tokenizer: Any, root: Path | str | None = Non
     """
     check_fast(tokenizer)
     belongs = {
-        "version": _VERSION,
+        "version": str(_VERSION),
         "shards": shards.digest(),
         "units": shards.metadata.fingerprint,
         "tokenizer": _digest(tokenizer),
     }
-    name = hashlib.sha256("\x1f".join(map(str, belongs.values())).encode()).hexdigest()[:16]
+    name = hashlib.sha256("\x1f".join(belongs.values()).encode()).hexdigest()[:16]
     roots = [shards.directory / ".index", cache_dir() / "index"] if root is None else [Path(root)]
     for place in roots:
         if (place / name).is_dir():
-            return DiskCorpus(place / name, tokenizer)
+            return DiskCorpus(place / name, tokenizer, belongs["shards"])
     with _locked(roots, name) as place:
         if not (place / name).is_dir():  # another process may have made it meanwhile
             remove_leftovers(place, {name})
             with atomic_directory(place / name) as directory:
                 _write(shards, tokenizer, directory)
                 write_json(directory / "index.json", belongs)
-    return DiskCorpus(place / name, tokenizer)
+    return DiskCorpus(place / name, tokenizer, belongs["shards"])
 
 
 def _digest(tokenizer: Any) -> str:

@@ -14,6 +14,7 @@ from smoltolk.data.rows.aligned import AlignedCorpus
 from smoltolk.data.rows.documents import IGNORED
 from smoltolk.data.rows.mixture import Piece, Task, TextSource
 from smoltolk.data.rows.row_source import Row, RowSource
+from smoltolk.data.shards.stored_units import StoredUnits
 from smoltolk.data.shards.unit_corpus import UnitCorpus
 from smoltolk.model.delays import SILENT
 from smoltolk.model.ids import IdSpace
@@ -105,7 +106,7 @@ class RowView:
         return (run for document in self.documents for run in document.runs)
 
 
-def view_row(source: RowSource, index: int, tokenizer: Any, shards: UnitCorpus) -> RowView:
+def view_row(source: RowSource, index: int, tokenizer: Any, shards: UnitCorpus | StoredUnits) -> RowView:
     """Take row ``index`` apart.
 
     Args:
@@ -185,7 +186,7 @@ def _runs(row: Row, kinds: np.ndarray, start: int, stop: int, space: IdSpace, to
 
 
 def _located(
-    runs: list[Run], task: Task, piece: Piece, corpus: AlignedCorpus, shards: UnitCorpus, space: IdSpace
+    runs: list[Run], task: Task, piece: Piece, corpus: AlignedCorpus, shards: UnitCorpus | StoredUnits, space: IdSpace
 ) -> Iterator[Run]:
     """The same runs with their words and times."""
     utterance = piece.utterance
@@ -238,7 +239,7 @@ def _stops(corpus: AlignedCorpus, utterance: int, kind: str) -> np.ndarray:
     return (corpus.unit_stops if kind == "speech" else corpus.token_stops)[words]
 
 
-def _words(shards: UnitCorpus, utterance: int) -> tuple[Segment, ...]:
+def _words(shards: UnitCorpus | StoredUnits, utterance: int) -> tuple[Segment, ...]:
     texts, starts, ends = shards.words(utterance)
     return tuple(Segment(t, float(s), float(e)) for t, s, e in zip(texts, starts, ends, strict=True))
 
@@ -252,7 +253,7 @@ def shown_ids(run: Run) -> list[str]:
     return ["/".join([one, *codes]) for one, codes in zip(ids, beside, strict=True)]
 
 
-def words_tokenizer(shards: UnitCorpus) -> PreTrainedTokenizerFast:
+def words_tokenizer(shards: UnitCorpus | StoredUnits) -> PreTrainedTokenizerFast:
     """A tokenizer with one token for each word of the shards: to look at rows before a text model is chosen."""
     words = sorted({word for index in range(len(shards)) for word in shards.text(index).split()})
     core = Tokenizer(models.WordLevel({word: place for place, word in enumerate(["<eos>", "<unk>", *words])}, "<unk>"))

@@ -8,6 +8,7 @@ import numpy as np
 
 from smoltolk.data.rows.mixture import Task, TextSource
 from smoltolk.data.rows.row_source import RowSource
+from smoltolk.data.shards.stored_units import StoredUnits
 from smoltolk.data.shards.unit_corpus import UnitCorpus
 
 
@@ -38,7 +39,7 @@ class StreamView:
     sources: tuple[tuple[str, int, float], ...]
 
 
-def view_mixture(source: RowSource, shards: UnitCorpus) -> list[StreamView]:
+def view_mixture(source: RowSource, shards: UnitCorpus | StoredUnits) -> list[StreamView]:
     """Every stream of a mixture, in order."""
     views = []
     for stream, plan, share in zip(source.streams, source.plans, source.shares, strict=True):
@@ -69,7 +70,9 @@ def view_mixture(source: RowSource, shards: UnitCorpus) -> list[StreamView]:
     return views
 
 
-def _sources(used: np.ndarray, sizes: np.ndarray, shards: UnitCorpus) -> tuple[tuple[str, int, float], ...]:
+def _sources(
+    used: np.ndarray, sizes: np.ndarray, shards: UnitCorpus | StoredUnits
+) -> tuple[tuple[str, int, float], ...]:
     codes = shards.source_codes[used]
     counts = np.bincount(codes, minlength=len(shards.source_names))
     totals = np.bincount(codes, weights=sizes, minlength=len(shards.source_names)) / max(1, sizes.sum())

@@ -16,6 +16,7 @@ from smoltolk.common.errors import InputError
 from smoltolk.common.files import atomic_file
 from smoltolk.data.corpora.corpus import read_corpus
 from smoltolk.data.rows.inspection import DocumentView, RowView, Run, shown_ids
+from smoltolk.data.shards.stored_units import StoredUnits
 from smoltolk.data.shards.unit_corpus import UnitCorpus
 from smoltolk.speech.audio import SAMPLE_RATE, load
 from smoltolk.speech.units.codecs import CodecUnitTokenizer
@@ -180,7 +181,7 @@ def sound_of_corpus(corpus: Path | str, view: RowView) -> Callable[[DocumentView
     return sound
 
 
-def sound_of_units(vocoder: Vocoder, shards: UnitCorpus) -> Callable[[DocumentView], Sound | None]:
+def sound_of_units(vocoder: Vocoder, shards: UnitCorpus | StoredUnits) -> Callable[[DocumentView], Sound | None]:
     """The units of a row's utterances, spoken by a vocoder with their own durations, so that times stay.
 
     Raises:
@@ -195,7 +196,7 @@ def sound_of_units(vocoder: Vocoder, shards: UnitCorpus) -> Callable[[DocumentVi
     return _made(shards, vocoder.synthesize, vocoder.sample_rate)
 
 
-def sound_of_codec(codec: UnitTokenizer, shards: UnitCorpus) -> Callable[[DocumentView], Sound | None]:
+def sound_of_codec(codec: UnitTokenizer, shards: UnitCorpus | StoredUnits) -> Callable[[DocumentView], Sound | None]:
     """The frames of a row's utterances, as the codec that made them turns them back into sound.
 
     Raises:
@@ -211,7 +212,7 @@ def sound_of_codec(codec: UnitTokenizer, shards: UnitCorpus) -> Callable[[Docume
 
 
 def _made(
-    shards: UnitCorpus, speak: Callable[[np.ndarray, np.ndarray], np.ndarray], sample_rate: int
+    shards: UnitCorpus | StoredUnits, speak: Callable[[np.ndarray, np.ndarray], np.ndarray], sample_rate: int
 ) -> Callable[[DocumentView], Sound | None]:
     def sound(document: DocumentView) -> Sound | None:
         if document.utterance < 0:
