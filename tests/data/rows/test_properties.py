@@ -170,7 +170,7 @@ def test_every_row_keeps_the_rules_and_an_epoch_begins_each_piece_once(
         if not separate:
             assert not row.document_ids.any()
         begun += [] if index == far else [(p.utterance, p.start, p.stop) for p in row.pieces[: row.num_owned]]
-    pieces = sorted((p.utterance, p.start, p.stop) for p in map(plan.piece, range(len(plan.lengths))))
+    pieces = sorted((p.utterance, p.start, p.stop) for p in map(plan.piece, range(plan.num_pieces)))
     assert sorted(begun) == pieces or far < plan.num_rows
     if task is Task.SPEECH:  # its pieces tile the units of every utterance
         for utterance in range(len(corpus)):

@@ -49,7 +49,7 @@ def test_an_epoch_begins_every_piece_once(stories, space, task, length):
     for epoch in range(2):
         rows = [source.row(epoch * plan.num_rows + number) for number in range(plan.num_rows)]
         owned = [piece for row in rows for piece in row.pieces[: row.num_owned]]
-        expected = [plan.piece(number) for number in range(len(plan.lengths))]
+        expected = [plan.piece(number) for number in range(plan.num_pieces)]
         by_place = [sorted((p.utterance, p.start, p.stop) for p in pieces) for pieces in (owned, expected)]
         assert by_place[0] == by_place[1]
         orders.append(owned)

@@ -160,7 +160,7 @@ class RowSource:
         filled = sum(map(len, documents))
         while filled <= self._room:
             # The plan's last row, or interleaved documents that came out shorter than expected.
-            pieces.append(plan.piece(int(rng.integers(len(plan.lengths)))))
+            pieces.append(plan.piece(int(rng.integers(plan.num_pieces))))
             documents.append(self._build(stream.task, stream.source, pieces[-1], rng))
             filled += len(documents[-1])
         return self._assemble(number, pieces, documents, len(owned))
