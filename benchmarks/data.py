@@ -1,13 +1,14 @@
 """Rows a second, memory of a large index, and where `prepare` spends its time.
 
-    python benchmarks/data.py [rows] [memory] [prepare] [--rounds 5] [--rows 300] [--utterances 10000000]
-        [--corpus DIR --units DIR]
+    python benchmarks/data.py [rows] [start] [memory] [prepare] [--rounds 5] [--rows 300] [--utterances 10000000]
+        [--shard-utterances 30000] [--corpus DIR --units DIR]
 
 rows: interleaved rows of 2,048 ids on one core, beside a loader that walks word by word in Python, as the published
-ones do: both take turns, medians are printed. memory: an index of so many made-up utterances is written, then opened by
-a process of its own that plans rows and makes some; peak of its memory, with and without what its imports took.
-prepare: the share of the time in the encoder, on a corpus and units of yours, or else on made-up recordings with an
-encoder of the size of HuBERT base (random weights: the time is the same).
+ones do: both take turns, medians are printed. start: shards are opened for training, into memory, by making an index,
+and from that index, and rows are made of both; a process of its own each, with its peak of memory. memory: an index of
+so many made-up utterances is written, then opened by a process of its own that plans rows and makes some; peak of its
+memory, with and without what its imports took. prepare: the share of the time in the encoder, on a corpus and units of
+yours, or else on made-up recordings with an encoder of the size of HuBERT base (random weights: the time is the same).
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from smoltolk.data.rows.mixture import Stream, Task
 from smoltolk.data.rows.row_source import RowSource
 from smoltolk.model.ids import IdSpace
 
-PARTS = ("rows", "memory", "prepare")
+PARTS = ("rows", "start", "memory", "prepare")
 LENGTH, NUM_UNITS, FRAME_RATE = 2048, 500, 25.0
 VOCABULARY = [f"word{number}" for number in range(5000)]
 
@@ -154,7 +155,7 @@ def measure_rows(console: Console, rounds: int, rows: int) -> None:
     ours, disk, theirs = [], [], []
     directory = tempfile.TemporaryDirectory()
     with IndexWriter(Path(directory.name)) as writer:
-        writer.add(corpus)
+        writer.add(corpus.parts())
     stored = RowSource([Stream(Task.INTERLEAVED, DiskCorpus(directory.name, words))], space, seed=0)
     for number in range(rounds):
         ours.append(rate(source.row, rows, number * rows))
@@ -170,6 +171,63 @@ def measure_rows(console: Console, rounds: int, rows: int) -> None:
     directory.cleanup()
     table.add_row("ratio of the first to the last", f"{statistics.median(ratios):.1f} times")
     console.print(table)
+
+
+def write_made_shards(directory: Path, count: int) -> None:
+    """Shards of 10,000 utterances of :class:`MadeSpeech`."""
+    from smoltolk.data.shards.parquet import ShardWriter
+    from smoltolk.data.shards.unit_corpus import ShardMetadata, UnitUtterance
+    from smoltolk.speech.segments import Segment
+
+    metadata, per_part = ShardMetadata(FRAME_RATE, "00" * 32, NUM_UNITS), 10_000
+    for part, first in enumerate(range(0, count, per_part)):
+        speech = MadeSpeech(min(per_part, count - first), seed=part)
+        with ShardWriter(directory / f"part-{part:05d}.parquet", metadata) as writer:
+            for number, (text, words, ends, units, durations) in enumerate(speech.items):
+                seconds = float(durations.sum()) / FRAME_RATE
+                times = np.minimum(ends, seconds)
+                spoken = zip(words, [0.0, *times[:-1].tolist()], times.tolist(), strict=True)
+                segments = tuple(Segment(word, start, end) for word, start, end in spoken)
+                name = f"{part}-{number}"
+                writer.add(UnitUtterance(name, text, segments, units, durations, "s", "en", "made", seconds))
+
+
+def open_shards(directory: str, index: str | None, rows: int) -> None:
+    """What the child process does: ready for the first row, as a training is."""
+    from smoltolk.data.rows.index import aligned_shards
+    from smoltolk.data.rows.inspection import plain_space
+    from smoltolk.data.shards.shard_set import look_over
+
+    words, before, start = tokenizer(), peak_mb(), time.monotonic()
+    held = look_over(directory)
+    looked = time.monotonic() - start
+    corpus = aligned_shards(held, words, index=index)
+    source = RowSource([Stream(Task.INTERLEAVED, corpus)], plain_space(words, NUM_UNITS), seed=0)
+    source.row(0)
+    ready = time.monotonic() - start
+    speed = rate(source.row, rows, 0)
+    print(json.dumps({"looked": looked, "ready": ready, "rate": speed, "peak": peak_mb() - before}))
+
+
+def measure_start(console: Console, utterances: int, rows: int) -> None:
+    """The same shards three ways."""
+    with tempfile.TemporaryDirectory() as directory:
+        shards, index = Path(directory) / "shards", Path(directory) / "index"
+        write_made_shards(shards, utterances)
+        size = sum(path.stat().st_size for path in shards.iterdir())
+        table = Table(title=f"shards of {utterances:,} utterances, {size / 1e6:.0f} MB, ready for the first row")
+        for name in ("", "looked over, s", "ready, s", "million ids a second", "MB beyond the imports"):
+            table.add_column(name)
+        for name, index_ in (("into memory", None), ("making an index", index), ("from the index", index)):
+            command = [sys.executable, __file__, "--shards", str(shards), "--rows", str(rows)]
+            command += [] if index_ is None else ["--index", str(index_)]
+            child = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            found = json.loads(child.stdout.splitlines()[-1])
+            table.add_row(name, f"{found['looked']:.2f}", f"{found['ready']:.2f}", f"{found['rate'] / 1e6:.2f}",
+                          f"{found['peak']:.0f}")  # fmt: skip
+        stored = sum(path.stat().st_size for path in index.rglob("*.bin"))
+    console.print(table)
+    console.print(f"index: {stored / 1e6:.0f} MB")
 
 
 class Pattern:
@@ -220,9 +278,13 @@ def open_index(directory: str) -> None:
     planned, seconds = peak_mb(), time.monotonic() - start
     for index in range(100):
         source.row(index)
-    rows = sum(plan.num_rows for plan in source.plans if plan is not None)
+    rows, after = sum(plan.num_rows for plan in source.plans if plan is not None), peak_mb()
+    del source
+    source = RowSource([Stream(task, corpus) for task in Task], space, seed=0)
+    for index in range(100):
+        source.row(index)
     figures = {"utterances": len(corpus), "rows": rows, "before": before, "planned": planned}
-    print(json.dumps({**figures, "after": peak_mb(), "seconds": seconds}))
+    print(json.dumps({**figures, "after": after, "all": peak_mb(), "seconds": seconds}))
 
 
 def measure_memory(console: Console, utterances: int) -> None:
@@ -230,7 +292,7 @@ def measure_memory(console: Console, utterances: int) -> None:
     with tempfile.TemporaryDirectory() as directory:
         with IndexWriter(Path(directory)) as writer:
             for start in range(0, utterances, 200_000):
-                writer.add(Pattern(min(200_000, utterances - start)))  # type: ignore[arg-type]
+                writer.add(Pattern(min(200_000, utterances - start)).parts())
         size = sum(path.stat().st_size for path in Path(directory).iterdir())
         child = subprocess.run(
             [sys.executable, __file__, "--open", directory], check=True, capture_output=True, text=True
@@ -242,6 +304,7 @@ def measure_memory(console: Console, utterances: int) -> None:
     table.add_row("opened and planned, beyond the imports", f"{found['planned'] - found['before']:.0f}")
     table.add_row("after 100 rows, beyond the imports", f"{found['after'] - found['before']:.0f}")
     table.add_row("whole process, imports included", f"{found['after']:.0f}")
+    table.add_row("after 100 rows of all five tasks, imports included", f"{found['all']:.0f}")
     console.print(table)
     console.print(f"{found['rows']:,} rows an epoch, planned in {found['seconds']:.1f} s")
 
@@ -328,10 +391,15 @@ def main() -> None:
     parser.add_argument("--utterances", type=int, default=10_000_000)
     parser.add_argument("--corpus", type=Path)
     parser.add_argument("--units", type=Path)
-    parser.add_argument("--open", help=argparse.SUPPRESS)
+    parser.add_argument("--shard-utterances", type=int, default=30_000)
+    for name in ("--open", "--shards", "--index"):
+        parser.add_argument(name, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.open:
         open_index(options.open)
+        return
+    if options.shards:
+        open_shards(options.shards, options.index, options.rows)
         return
     if unknown := set(options.parts) - set(PARTS):
         raise InputError(f"parts are {', '.join(PARTS)}", f"{sorted(unknown)}", "choose among them")
@@ -339,6 +407,8 @@ def main() -> None:
     console.print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
     if "rows" in options.parts:
         measure_rows(console, options.rounds, options.rows)
+    if "start" in options.parts:
+        measure_start(console, options.shard_utterances, options.rows)
     if "memory" in options.parts:
         measure_memory(console, options.utterances)
     if "prepare" in options.parts:

@@ -120,6 +120,16 @@ def test_a_killed_run_goes_on_after_its_finished_stage(
     assert all(whole[name].equal(resumed[name]) for name in whole)
 
 
+def test_a_run_from_an_index_on_disk_is_the_same_run(
+    backbone: Path, shards_dir: Path, text: Path, trained: Path, tmp_path: Path
+) -> None:
+    job(backbone, shards_dir, tmp_path / "model", text=text, index=tmp_path / "index").run()
+    assert any((tmp_path / "index").glob("*/tokens.bin"))
+    memory, disk = (SmolTolkForCausalLM.from_pretrained(path).state_dict() for path in (trained, tmp_path / "model"))
+    assert all(memory[name].equal(disk[name]) for name in memory)
+    assert job(backbone, shards_dir, tmp_path / "model", text=text).figures is not None  # nor is it another command
+
+
 def test_a_run_that_never_began_blocks_nothing(backbone: Path, shards_dir: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="at least 8 ids"):
         job(backbone, shards_dir, tmp_path / "model", changes=Changes(steps=2, row_length=4)).run()

@@ -67,6 +67,9 @@ def train(
     mixture: Annotated[str | None, typer.Option(help="Tasks of stage 2, e.g. speech=1,recognition=0.5.")] = None,
     spans: Annotated[str | None, typer.Option(help="Words in runs of text and of speech, e.g. 2-6,2-6.")] = None,
     device_rows: DeviceRows = None,
+    index: Annotated[
+        Path | None, typer.Option(help="Keep tokens and units on disk here; default: beside shards above 32 MB.")
+    ] = None,
     seed: Seed = 0,
 ) -> None:
     """Teach a text model to hear and to speak, in two stages.
@@ -93,18 +96,20 @@ def train(
     )  # fmt: skip
     job = TrainingJob(
         text_model, shards, out, text=text, system=system, preset=preset, changes=changes, device_rows=device_rows,
-        seed=seed, unit_fingerprint=None if units is None else load_unit_tokenizer(units).fingerprint,
+        seed=seed, index=index, unit_fingerprint=None if units is None else load_unit_tokenizer(units).fingerprint,
     )  # fmt: skip
     stages = " + ".join(f"{stage.num_steps:,} steps" for stage in job.recipe.stages)
     show(
         f"train {system} (preset {job.preset.name})",
         {
-            "speech": f"{job.num_utterances:,} utterances, {job.hours:.2f} hours",
+            "speech": f"{job.shards.num_utterances:,} utterances, {job.shards.seconds / 3600:.2f} hours",
             "stages": f"{stages} of {job.recipe.rows_per_step} rows of {job.recipe.row_length:,} ids",
         },
     )
     if job.advice is not None:
         print(f"  note: {job.advice}", file=sys.stderr)
+    if job.figures is None:
+        job.open()
     figures = run_job(job, "train")
     rows = {"parameters": f"{figures['parameters']:,}", "ids a second": f"{figures['ids_per_second']:,.0f}"}
     names = [name for name in ("text_loss", "speech_loss") if name in figures]

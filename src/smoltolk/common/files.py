@@ -47,6 +47,11 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def cache_dir() -> Path:
+    """Where lies what can be fetched or made again: ``$SMOLTOLK_CACHE``, by default ``~/.cache/smoltolk``."""
+    return Path(os.environ.get("SMOLTOLK_CACHE", "~/.cache/smoltolk")).expanduser()
+
+
 def remove_leftovers(directory: Path | str, names: Collection[str] | None = None) -> None:
     """Delete what killed processes left in ``directory`` (not deeper) under a temporary name.
 

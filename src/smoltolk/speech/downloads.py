@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.common.files import atomic_file
+from smoltolk.common.files import atomic_file, cache_dir
 
 _PIECE = 1 << 20
 _TIMEOUT_SECONDS = 60
@@ -30,8 +29,7 @@ def fetch(url: str, sha256: str) -> Path:
         NotFoundError: it cannot be fetched.
         InputError: what came is another file.
     """
-    cache = Path(os.environ.get("SMOLTOLK_CACHE", "~/.cache/smoltolk")).expanduser()
-    path = cache / f"{sha256[:16]}-{url.rsplit('/', 1)[-1]}"
+    path = cache_dir() / f"{sha256[:16]}-{url.rsplit('/', 1)[-1]}"
     if path.is_file() and _digest(path) == sha256:
         return path
     with atomic_file(path) as temporary:

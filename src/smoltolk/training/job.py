@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import statistics
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.made import made_before
 from smoltolk.data.rows.aligned import AlignedCorpus, Texts
-from smoltolk.data.shards.parquet import UnitCorpus, read_shards
+from smoltolk.data.rows.index import aligned_shards
+from smoltolk.data.shards.shard_set import look_over
 from smoltolk.data.texts.reading import read_documents
 from smoltolk.model.assembly import load_text_model
 from smoltolk.model.modeling import SmolTolkForCausalLM
@@ -40,11 +41,12 @@ class TrainingJob:
         changes: of the preset.
         device_rows: rows of one forward pass on each device; None: as many as have 16,384 ids.
         seed: of new parameters and rows.
+        index: where to keep an index of the shards; None: as :func:`smoltolk.data.rows.index.aligned_shards` has it.
 
     Attributes:
         preset: the one chosen.
         recipe: with the changes.
-        num_utterances, hours: of the shards.
+        shards: what they are and hold in all.
         figures: of an earlier run of the same job that is whole, else None.
 
     Raises:
@@ -64,14 +66,14 @@ class TrainingJob:
         changes: Changes | None = None,
         device_rows: int | None = None,
         seed: int = 0,
+        index: Path | None = None,
     ):
         check_device_rows(device_rows)
-        self.out, self.system, self.seed = out, system_named(system), seed
+        self.out, self.system, self.seed, self._index = out, system_named(system), seed, index
         named = None if preset is None else preset_named(preset)
         self.documents = None if text is None else read_documents(text)
         self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(text_model)
-        self.units: UnitCorpus = read_shards(shards, fingerprint=unit_fingerprint)
-        self.num_utterances, self.hours = len(self.units), float(self.units.seconds.sum()) / 3600
+        self.shards = look_over(shards, fingerprint=unit_fingerprint)
         self._text_model: PreTrainedModel = load_text_model(text_model)
         if isinstance(self._text_model, SmolTolkForCausalLM):
             raise InputError(
@@ -86,23 +88,21 @@ class TrainingJob:
             "verb": "train",
             "text_model": str(Path(text_model).resolve()) if Path(text_model).exists() else text_model,
             "text": None if self.documents is None else self.documents.digest,
-            "units": asdict(self.units.metadata),
-            "utterances": self.num_utterances,
-            "seconds": float(self.units.seconds.sum()),
+            "units": asdict(self.shards.metadata),
+            "utterances": self.shards.num_utterances,
+            "seconds": self.shards.seconds,
             "system": system,
             "layers": [self.preset.num_input_layers, self.preset.num_output_layers],
             "recipe": plain(self.recipe),
             "seed": seed,
         }
         self.figures = made_before(out, self.command, OPTIONS)
+        self._speech: AlignedCorpus | None = None
 
     @property
     def advice(self) -> str | None:
         """What should be changed although it works; None if nothing comes to mind."""
-        words = [
-            len(self.units.words(index)[0]) for index in range(0, len(self.units), max(1, len(self.units) // 1000))
-        ]
-        median, spans = statistics.median(words), self.recipe.spans
+        median, spans = float(np.median(self.shards.words_of_some())), self.recipe.spans
         if "interleaved" in self.recipe.stages[0].mixture and 0 < median < spans.text[0] + spans.speech[0]:
             return (
                 f"half of the recordings have {median:.0f} words or fewer, too few for runs of {spans.text[0]} and"
@@ -115,31 +115,38 @@ class TrainingJob:
         """Optimizer steps of all stages."""
         return self.recipe.num_steps
 
+    def open(self) -> AlignedCorpus:
+        """The speech, ready for rows; of large shards an index is made the first time, behind a bar of its own."""
+        if self._speech is None:
+            claim_work(self.out, self.command, OPTIONS)  # what another command left is told before the long work
+            self._speech = aligned_shards(self.shards, self.tokenizer, index=self._index)
+        return self._speech
+
     def run(self, report: Report | None = None) -> dict[str, Any]:
         """Train, write the model directory, and return its figures.
 
         Args:
             report: called with the steps done.
         """
+        speech, units = self.open(), self.shards.metadata
         work = claim_work(self.out, self.command, OPTIONS)
-        frame_rate = self.units.metadata.frame_rate
-        text = None if self.documents is None else AlignedCorpus(Texts(self.documents), self.tokenizer, frame_rate)
+        text = None if self.documents is None else AlignedCorpus(Texts(self.documents), self.tokenizer, 1.0)
         model, stage1_names = build_system(
             self.system,
             self._text_model,
-            num_units=self.units.metadata.num_units,
-            num_codebooks=self.units.metadata.num_codebooks,
+            num_units=units.num_units,
+            num_codebooks=units.num_codebooks,
             eos_text_id=self.tokenizer.eos_token_id,
             num_input_layers=self.preset.num_input_layers,
             num_output_layers=self.preset.num_output_layers,
-            unit_fingerprint=self.units.metadata.fingerprint,
+            unit_fingerprint=units.fingerprint,
             seed=self.seed,
         )
         trained = train_system(
             model,
             stage1_names,
             self.recipe,
-            AlignedCorpus(self.units, self.tokenizer, frame_rate),
+            speech,
             text,
             self.tokenizer,
             work,
@@ -147,7 +154,7 @@ class TrainingJob:
             seed=self.seed,
             report=report,
             device_rows=self.device_rows,
-            extra={"units": asdict(self.units.metadata), "system": self.system},
+            extra={"units": asdict(units), "system": self.system},
         )
         last = trained["history"][-1]
         figures = {

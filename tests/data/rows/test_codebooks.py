@@ -18,6 +18,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.aligned import AlignedCorpus
 from smoltolk.data.rows.documents import IGNORED, Document, recognition_prompt, synthesis_prompt
+from smoltolk.data.rows.index import index_shards
 from smoltolk.data.rows.interleave import SpanLengths
 from smoltolk.data.rows.loader import RowCollator, RowDataset
 from smoltolk.data.rows.mixture import Stream, Task
@@ -30,6 +31,7 @@ from smoltolk.data.shards.parquet import (
     read_shards,
     schema_for,
 )
+from smoltolk.data.shards.shard_set import look_over
 from smoltolk.model.codebooks import check_layout, frames_of
 from smoltolk.model.delays import delayed
 from smoltolk.model.ids import IdSpace
@@ -224,6 +226,20 @@ def test_rows_keep_the_layout(spoken, frames_space, task, index) -> None:
     assert np.array_equal(row.labels[predicted], row.input_ids[predicted])
 
 
+@pytest.mark.parametrize("task", list(Task))
+def test_rows_are_the_same_from_an_index_on_disk(
+    task: Task, spoken: AlignedCorpus, shards: Path, tokenizer, frames_space: IdSpace, tmp_path: Path
+) -> None:
+    stored = index_shards(look_over(shards), tokenizer, tmp_path)
+    assert np.array_equal(stored.units(5, 1, 3), spoken.units(5, 1, 3)) and stored.units(5).shape[1] == Q
+    sources = [rows(corpus, frames_space, task) for corpus in (spoken, pickle.loads(pickle.dumps(stored)))]  # noqa: S301
+    for index in range(12):
+        one, other = (source.row(index) for source in sources)
+        for name in ("input_ids", "labels", "document_ids", "codes"):
+            assert np.array_equal(getattr(one, name), getattr(other, name))
+        assert one.pieces == other.pieces
+
+
 def test_spans_tile_the_frames(spoken: AlignedCorpus, frames_space: IdSpace) -> None:
     """The runs of an interleaved document are the units and the tokens of its words, each word once and in order."""
     source, num_runs = rows(spoken, frames_space, Task.INTERLEAVED), 0
@@ -269,7 +285,7 @@ def test_a_speech_row_holds_whole_utterances(spoken: AlignedCorpus, frames_space
 def test_planned_lengths_are_the_documents(task: Task, spoken: AlignedCorpus, frames_space: IdSpace) -> None:
     source = rows(spoken, frames_space, task)
     plan = source.plans[0]
-    for number in range(len(plan.lengths)):
+    for number in range(plan.num_pieces):
         piece = plan.piece(number)
         if task is not Task.SPEECH and piece.start:
             continue  # a text that begins in the middle may have another token

@@ -7,13 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smoltolk.common.errors import InputError
 from smoltolk.data.rows.aligned import AlignedCorpus
-from smoltolk.data.rows.disk_corpus import DiskArray, DiskCorpus, IndexWriter, index_shards
+from smoltolk.data.rows.disk_corpus import DiskArray, DiskCorpus, IndexWriter
 from smoltolk.data.rows.interleave import SpanLengths
 from smoltolk.data.rows.mixture import Stream, Task
 from smoltolk.data.rows.row_source import RowSettings, RowSource
-from smoltolk.data.shards.parquet import UnitCorpus
 
 SETTINGS = RowSettings(length=64, spans=SpanLengths((2, 4), (2, 4)), minimum=8)
 
@@ -26,7 +24,7 @@ def test_rows_from_disk_are_those_from_memory(
     both = make_corpus([*make_corpus(seed=1, count=30, words=(1, 25))._utterances.items, *odd])  # type: ignore[attr-defined]
     with IndexWriter(tmp_path) as writer:
         for part in (slice(0, 13), slice(13, 14), slice(14, None)):
-            writer.add(make_corpus(both._utterances.items[part]))  # type: ignore[attr-defined]
+            writer.add(make_corpus(both._utterances.items[part]).parts())  # type: ignore[attr-defined]
     held = DiskCorpus(tmp_path, tokenizer)
     assert len(held) == 32 and held.text(31) == "ein Café" and held.text(3, 1, 2) == both.text(3, 1, 2)
     sources = [
@@ -38,19 +36,6 @@ def test_rows_from_disk_are_those_from_memory(
         for row in rows[1:]:
             assert np.array_equal(row.input_ids, rows[0].input_ids) and np.array_equal(row.labels, rows[0].labels)
             assert row.pieces == rows[0].pieces
-
-
-def test_shards_are_indexed_once(unit_corpus: UnitCorpus, shards_dir: Path, tokenizer: object, tmp_path: Path) -> None:
-    held = index_shards(shards_dir, tokenizer, tmp_path / "index")
-    whole = AlignedCorpus(unit_corpus, tokenizer, unit_corpus.metadata.frame_rate)
-    assert all(
-        np.array_equal(getattr(held, n), getattr(whole, n)) for n in ("token_stops", "unit_stops", "word_offsets")
-    )
-    before = (tmp_path / "index" / "tokens.bin").stat().st_mtime_ns
-    index_shards(shards_dir, tokenizer, tmp_path / "index")
-    assert (tmp_path / "index" / "tokens.bin").stat().st_mtime_ns == before
-    with pytest.raises(InputError, match="belongs to its shards and its tokenizer"):
-        index_shards(shards_dir / "part-00000.parquet", tokenizer, tmp_path / "index")
 
 
 def test_an_array_on_disk_is_indexed_like_one_in_memory(tmp_path: Path) -> None:

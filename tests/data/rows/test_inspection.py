@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from smoltolk.data.rows.aligned import AlignedCorpus, Texts
 from smoltolk.data.rows.documents import IGNORED
-from smoltolk.data.rows.inspection import plain_space, view_mixture, view_row, words_tokenizer
+from smoltolk.data.rows.index import index_shards
+from smoltolk.data.rows.inspection import plain_space, view_row, words_tokenizer
 from smoltolk.data.rows.interleave import SpanLengths
 from smoltolk.data.rows.mixture import Stream, Task, TextSource
+from smoltolk.data.rows.mixture_view import view_mixture
 from smoltolk.data.rows.row_source import RowSettings, RowSource
 from smoltolk.data.shards.parquet import UnitCorpus
+from smoltolk.data.shards.shard_set import look_over
+from smoltolk.data.shards.stored_units import StoredUnits
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +63,47 @@ def test_runs_of_an_interleaved_document_have_their_words_and_times(held: tuple)
             if run.kind == "text":
                 assert run.text.split() == [word.text for word in run.words]
                 assert run.seconds == (run.words[0].start, run.words[-1].end)
+
+
+@pytest.mark.parametrize("task", [Task.INTERLEAVED, Task.SPEECH, Task.RECOGNITION])
+def test_rows_and_mixtures_are_viewed_without_the_shards_in_memory(
+    held: tuple, task: Task, shards_dir: Path, tmp_path: Path
+) -> None:
+    shards, tokenizer, aligned, _ = held
+    found = look_over(shards_dir)
+    stored, indexed = StoredUnits(found), index_shards(found, words_tokenizer(StoredUnits(found)), tmp_path)
+    memory, disk = (source(held, Stream(task, corpus), Stream(Task.TEXT, corpus)) for corpus in (aligned, indexed))
+    assert view_mixture(memory, shards) == view_mixture(disk, stored)
+    for index in range(6):
+        one, other = view_row(memory, index, tokenizer, shards), view_row(disk, index, tokenizer, stored)
+        for mine, theirs in zip(one.documents, other.documents, strict=True):
+            assert (mine.name, mine.words, mine.length) == (theirs.name, theirs.words, theirs.length)
+            told = [
+                [(r.kind, r.start, r.ids.tolist(), r.text, r.words, r.seconds) for r in d.runs] for d in (mine, theirs)
+            ]
+            assert told[0] == told[1] and mine.name.startswith("train-")
+    fewer = StoredUnits(look_over(shards_dir / "part-00000.parquet"))
+    assert view_row(disk, 0, tokenizer, fewer).documents[0].utterance == -1  # of other shards: no names, no times
+
+
+def test_a_row_knows_its_pass_over_its_stream(held: tuple) -> None:
+    shards, tokenizer, aligned, _ = held
+    alone = source(held, Stream(Task.INTERLEAVED, aligned))
+    per_pass = alone.plans[0].num_rows
+    for index in (0, per_pass - 1, per_pass, 5 * per_pass + 1):
+        view = view_row(alone, index, tokenizer, shards)
+        assert (view.epoch, view.number) == divmod(index, per_pass) and view.rows_per_epoch == per_pass
+        assert (view.share, view.num_utterances) == (1.0, len(shards))
+    endless = TextSource(lambda number: shards.text(number % len(shards)), tokenizer)
+    mixed = source(held, Stream(Task.SPEECH, aligned, 3.0), Stream(Task.TEXT, endless))
+    seen: dict[Task, list] = {Task.SPEECH: [], Task.TEXT: []}
+    for index in range(40):
+        view = view_row(mixed, index, tokenizer, shards)
+        seen[view.task].append((view.epoch, view.number))
+        assert (view.share, view.num_utterances > 0) == ((0.75, True) if view.task is Task.SPEECH else (0.25, False))
+    per_pass = mixed.plans[0].num_rows
+    assert seen[Task.SPEECH] == [divmod(count, per_pass) for count in range(len(seen[Task.SPEECH]))]
+    assert seen[Task.TEXT] == [(0, count) for count in range(len(seen[Task.TEXT]))] != []
 
 
 def test_speech_and_text_without_end_are_viewed(held: tuple) -> None:

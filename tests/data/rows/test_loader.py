@@ -4,12 +4,16 @@ import pickle
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from accelerate.data_loader import prepare_data_loader, skip_first_batches
 from torch.utils.data import DataLoader
 
 from smoltolk.common.errors import InputError
+from smoltolk.data.rows.disk_corpus import DiskCorpus, IndexWriter
 from smoltolk.data.rows.interleave import SpanLengths
 from smoltolk.data.rows.loader import RankSampler, RowCollator, RowDataset
 from smoltolk.data.rows.mixture import Stream, Task
@@ -59,59 +63,96 @@ def test_a_run_continues_with_any_number_of_ranks(source):
     assert torch.equal(resumed[2]["labels"], RowDataset(source, 20)[9]["labels"])
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_workers_do_not_change_the_rows(source, space, workers):
-    loader = DataLoader(
-        RowDataset(source, 8),
-        batch_size=3,
-        collate_fn=RowCollator(space),
-        num_workers=workers,
-        multiprocessing_context="fork" if workers else None,
-    )
-    ids = torch.cat([batch["input_ids"] for batch in loader])
-    assert torch.equal(ids, torch.stack([torch.from_numpy(source.row(i).input_ids) for i in range(8)]))
+COUNT, RANKS, WORKERS = 16, (1, 2, 3, 8), (0, 1, 4)
+
+
+@pytest.fixture(scope="module", params=["memory", "disk", "codebooks"])
+def kind(request, source, stories, space, make_corpus, tmp_path_factory):
+    """A source and what makes it anew, as a restarted process would."""
+    if request.param == "memory":
+        corpus, ids = stories, space
+    elif request.param == "disk":
+        directory = tmp_path_factory.mktemp("index")
+        with IndexWriter(directory) as writer:
+            writer.add(stories.parts())
+        corpus, ids = DiskCorpus(directory, stories._tokenizer), space
+    else:
+        rng, ids = np.random.default_rng(0), replace(space, delays=(0, 2, 1))
+        items = [
+            (text, words, ends, rng.integers(0, 20, (int(durations.sum()), 3)), np.ones(int(durations.sum()), int))
+            for text, words, ends, _, durations in stories._utterances.items
+        ]
+        corpus = make_corpus(items)
+    streams = [Stream(task, corpus) for task in Task]
+    return lambda: RowSource(streams, ids, seed=0, settings=source.settings)
+
+
+@pytest.fixture(scope="module")
+def expected(kind):
+    """All bytes of rows 0 to 15."""
+    return row_bytes(RowCollator(kind().space)([RowDataset(kind(), COUNT)[index] for index in range(COUNT)]))
 
 
 def row_bytes(batch: dict) -> list[bytes]:
     """Of each row of a batch: all its numbers."""
-    return [
-        b"".join(batch[name][row].numpy().tobytes() for name in ("input_ids", "labels", "document_ids"))
-        for row in range(len(batch["input_ids"]))
-    ]
+    names = [name for name in ("input_ids", "labels", "document_ids", "codes") if name in batch]
+    return [b"".join(batch[name][row].numpy().tobytes() for name in names) for row in range(len(batch["input_ids"]))]
+
+
+def read(source: RowSource, workers: int, **place: int) -> list[bytes]:
+    """The rows of one rank, through a loader."""
+    loader = DataLoader(
+        RowDataset(source, COUNT),
+        batch_size=2,
+        sampler=RankSampler(COUNT, **place),
+        collate_fn=RowCollator(source.space),
+        num_workers=workers,
+        multiprocessing_context="fork" if workers else None,
+    )
+    return [row for batch in loader for row in row_bytes(batch)]
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
-@pytest.mark.parametrize("workers", [0, 1, 4])
-def test_rows_are_byte_identical_for_any_ranks_and_workers(source, space, workers):
-    """1, 2, 3 and 8 ranks: every row of the run comes once, with the same bytes."""
-    count = 24
-    expected = [row_bytes({k: v[None] for k, v in RowDataset(source, count)[i].items()})[0] for i in range(count)]
-    for world_size in (1, 2, 3, 8) if workers == 0 else (1, 3):  # starting processes takes longer than rows
+@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize("world_size", RANKS)
+def test_rows_are_byte_identical_for_any_ranks_and_workers(kind, expected, world_size, workers):
+    # Processes take longer to start than rows to make: with four workers the first and the last rank speak for all.
+    source = kind()
+    for rank in {0, world_size - 1} if workers == 4 else range(world_size):
+        rows = read(source, workers, rank=rank, world_size=world_size)
+        assert rows == expected[rank::world_size] and len(set(rows)) == len(rows)
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize("world_size", RANKS)
+def test_after_a_kill_at_any_row_the_rest_is_the_same(kind, expected, world_size, workers):
+    """Another process, with this many ranks and workers, goes on from a number that is all that was kept."""
+    for killed_at in range(COUNT) if workers == 0 else (13,) if workers == 1 else (7,):
+        left, source = {}, kind()
+        for rank in range(world_size) if workers == 0 else {killed_at % world_size}:
+            rows = read(source, workers, rank=rank, world_size=world_size, first=killed_at)
+            numbers = [number for number in range(killed_at, COUNT) if number % world_size == rank]
+            left |= dict(zip(numbers, rows, strict=True))
+        assert all(row == expected[number] for number, row in left.items())
+        assert workers or sorted(left) == list(range(killed_at, COUNT))
+
+
+@pytest.mark.parametrize("world_size", RANKS)
+def test_training_shares_out_the_same_rows(kind, expected, world_size):
+    """As the Trainer does: accelerate hands each process its batches; a step has the next rows of the run."""
+    source = kind()
+    for skipped in (0, 1, 2):
+        ranks = []
         for rank in range(world_size):
-            sampler = RankSampler(count, rank=rank, world_size=world_size)
-            loader = DataLoader(
-                RowDataset(source, count),
-                batch_size=2,
-                sampler=sampler,
-                collate_fn=RowCollator(space),
-                num_workers=workers,
-                multiprocessing_context="fork" if workers else None,
+            loader = DataLoader(RowDataset(source, COUNT), batch_size=1, collate_fn=RowCollator(source.space))
+            mine = prepare_data_loader(
+                loader, device=torch.device("cpu"), num_processes=world_size, process_index=rank, put_on_device=False
             )
-            rows = [row for batch in loader for row in row_bytes(batch)]
-            assert rows == expected[rank::world_size]
-
-
-@pytest.mark.parametrize("killed_at", range(0, 25, 4))
-def test_after_a_kill_at_any_row_the_rest_is_the_same(stories, source, space, killed_at):
-    count = 24
-    expected = [source.row(index) for index in range(count)]
-    for world_size in (1, 2, 3, 8):  # the number of machines may change with the restart
-        fresh = RowSource(source.streams, space, seed=0, settings=source.settings)
-        left: dict[int, bytes] = {}
-        for rank in range(world_size):
-            for item in RankSampler(count, rank=rank, world_size=world_size, first=killed_at):
-                left[item] = RowDataset(fresh, count)[item]["input_ids"].numpy().tobytes()
-        assert left == {item: expected[item].input_ids.tobytes() for item in range(killed_at, count)}
+            ranks.append([row_bytes(batch)[0] for batch in skip_first_batches(mine, skipped)])
+        steps = [row for step in zip(*ranks, strict=True) for row in step]
+        rest = expected[skipped * world_size :]
+        assert steps[: len(rest)] == rest  # the last step is filled up from the first rows
 
 
 def test_rows_survive_a_real_kill(tmp_path, source):

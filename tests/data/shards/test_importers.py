@@ -118,12 +118,60 @@ def test_files_that_do_not_fit_are_refused(
         import_release(units_dir, tmp_path / "shards", split="train")
 
 
-def test_units_of_several_codebooks_are_refused(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
-    units_dir, _ = write_release(tmp_path, tokenizer)
-    meta = {"vocab_size": 502, "eos": EOS, "pad": PAD, "frame_rate": 25, "n_q": 8}
-    (units_dir / "meta.pkl").write_bytes(pickle.dumps(meta))
-    with pytest.raises(InputError, match="one codebook"):
-        import_release(units_dir, tmp_path / "shards", split="train")
+def write_codec_release(root: Path, tokenizer: PreTrainedTokenizerFast) -> tuple[Path, Path, list[np.ndarray]]:
+    """The same split as Mimi's script dumps it: int16, a row of units a frame, a row of ends behind each utterance."""
+    units_dir, text_dir = write_release(root, tokenizer)
+    codec_dir = units_dir.with_name("mimi")
+    codec_dir.mkdir()
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 2048, (sum(row), 4)) for row in FRAMES]
+    with (codec_dir / "train.bin").open("wb") as ids, (codec_dir / "train.len").open("wb") as lengths:
+        for one in frames:
+            columns = np.concatenate([one.T, np.full((4, 1), 2048)], axis=1).astype(np.int16)
+            ids.write(columns.T.tobytes())
+            lengths.write(np.array([columns.shape[1]], np.int64).tobytes())
+    meta = {"vocab_size": 2050, "eos": 2048, "pad": 2049, "n_q": 4, "frame_rate": 25.0}
+    (codec_dir / "meta.pkl").write_bytes(pickle.dumps(meta))
+    return codec_dir, text_dir, frames
+
+
+def test_units_of_several_codebooks_become_frames(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    codec_dir, text_dir, frames = write_codec_release(tmp_path, tokenizer)
+    options = {"split": "train", "text_dir": text_dir, "tokenizer": tokenizer}
+    counts = import_release(codec_dir, tmp_path / "shards", **options)
+    assert (counts.num_utterances, counts.num_rejected) == (3, 0)
+    corpus = read_shards(tmp_path / "shards")
+    metadata = corpus.metadata
+    assert (metadata.num_units, metadata.num_codebooks, metadata.frame_rate) == (2048, 4, 25.0)
+    for one, expected in zip(corpus, frames, strict=True):
+        assert np.array_equal(one.units, expected) and (one.durations == 1).all()
+        assert one.seconds == len(expected) / 25
+    assert [[word.text for word in one.words] for one in corpus] == [text.split() for text in TEXTS]
+    assert not [problem for report in validate_shards(tmp_path / "shards") for problem in report.problems]
+    # Other files of the same shape are other units.
+    import_release(codec_dir.rename(codec_dir.with_name("codec")), tmp_path / "others", **options)
+    assert read_shards(tmp_path / "others").metadata.fingerprint != metadata.fingerprint
+
+
+def test_frames_that_do_not_fit_are_refused_or_listed(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    codec_dir, _, frames = write_codec_release(tmp_path, tokenizer)
+    ids = np.fromfile(codec_dir / "train.bin", np.int16)
+    ids[4 * len(frames[0]) + 2] = 7  # in the first row of ends
+    ids.tofile(codec_dir / "train.bin")
+    counts = import_release(codec_dir, tmp_path / "shards", split="train")
+    assert (counts.num_utterances, counts.num_rejected) == (2, 1)
+    (codec_dir / "train.dur").write_bytes(bytes(len(ids) // 4))
+    with pytest.raises(InputError, match="no durations"):
+        import_release(codec_dir, tmp_path / "other", split="train")
+    (codec_dir / "train.dur").unlink()
+    ids[:-1].tofile(codec_dir / "train.bin")
+    with pytest.raises(InputError, match="a row of n_q units for each frame"):
+        import_release(codec_dir, tmp_path / "other", split="train")
+    meta = {"vocab_size": 2050, "eos": 2048, "pad": 2049, "n_q": 0, "frame_rate": 25.0}
+    (codec_dir / "meta.pkl").write_bytes(pickle.dumps(meta))
+    with pytest.raises(InputError, match="n_q = 0"):
+        import_release(codec_dir, tmp_path / "other", split="train")
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_run_longer_than_its_number_is_one_unit_again() -> None:
@@ -177,15 +225,16 @@ def test_lines_of_slamkit_that_are_no_speech_are_listed(tmp_path: Path) -> None:
         {"file_name": "four.flac", "audio_repr": "<Un600>"},
         {"file_name": "five.flac", "units": [1, 2], "duration": [1]},
         {"file_name": "six.flac", "units": ["a"]},
+        {"file_name": "seven.flac", "units": [[1, 2], [3, 4]], "duration": [1, 1]},
     ]
     features = lines(tmp_path / "features.jsonl", FEATURES[:1])
     counts = import_slamkit(lines(tmp_path / "tokens.jsonl", rows), tmp_path / "shards", features=features)
     listed = [json.loads(line) for line in (tmp_path / "shards" / "rejected.jsonl").read_text().splitlines()]
-    assert (counts.num_utterances, counts.num_rejected) == (1, 5)
+    assert (counts.num_utterances, counts.num_rejected) == (1, 6)
     reasons = {row["id"]: row["reason"] for row in listed}
     assert "no line for it" in reasons["audio-two"] and "units only" in reasons["three"]
     assert "features are of the same" in reasons["four"] and "its duration" in reasons["five"]
-    assert "whole numbers" in reasons["six"]
+    assert "whole numbers" in reasons["six"] and "units of one codebook" in reasons["seven"]
 
 
 def test_files_that_are_not_slamkits_are_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from smoltolk.data.shards.parquet import SCHEMA, ShardMetadata, ShardWriter, UnitUtterance
+from smoltolk.data.shards.parquet import SCHEMA, ShardMetadata, ShardWriter, UnitUtterance, schema_for
 from smoltolk.data.shards.validation import problems_in, validate_shards
 from smoltolk.speech.segments import Segment
 
@@ -117,6 +117,61 @@ def test_empty_cells_are_named() -> None:
     rows = [None] * 2
     table = pa.table({name: pa.array(rows, SCHEMA.field(name).type) for name in SCHEMA.names}, schema=SCHEMA)
     assert "empty cells" in problems_in(table, METADATA)[0]
+
+
+def test_holes_in_lists_are_named() -> None:
+    held = {name: [getattr(GOOD, name)] for name in ("id", "text", "speaker", "language", "source", "seconds")}
+    words = [[{"text": "a", "start": 0.0, "end": 0.4}]]
+    for name in ("units", "durations"):
+        lists = {"units": [[1, 2]], "durations": [[20, 5]], name: [[1, None]]}
+        table = pa.table({**held, "words": words, **lists}, schema=schema_for(1))
+        assert problems_in(table, METADATA) == [f"empty places in the lists of {name}"]
+    for hole in (None, [1, None, 2]):
+        table = pa.table({**held, "words": words, "units": [[[1, 2, 3], hole]], "durations": [[1, 1]]}, schema_for(3))
+        assert problems_in(table, replace(METADATA, num_codebooks=3)) == ["empty places in the lists of units"]
+
+
+CODEC = replace(METADATA, num_codebooks=3)
+FRAMES = replace(GOOD, units=np.arange(75).reshape(25, 3) % 20, durations=np.ones(25, int))
+
+
+def test_frames_of_several_codebooks_are_good(tmp_path: Path) -> None:
+    with ShardWriter(tmp_path / "part-00000.parquet", CODEC) as writer:
+        for name in "ab":
+            writer.add(replace(FRAMES, id=name))
+    (report,) = validate_shards(tmp_path)
+    assert (report.num_utterances, report.num_words, report.num_units, report.problems) == (2, 4, 50, ())
+    write(tmp_path / "part-00001.parquet", "c")
+    (problem,) = problems(tmp_path)["part-00001.parquet"]
+    assert "(3 codebooks of 20 units, 25 Hz)" in problem and "(20 units, 25 Hz)" in problem
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        # One unit of a codebook behind the first, in the last frame but one.
+        ({"units": np.where(np.arange(75).reshape(25, 3) == 71, 20, FRAMES.units)}, "units outside the codebook of 20"),
+        ({"units": FRAMES.units[:13], "durations": np.r_[np.full(12, 2), 1]}, "durations above one frame"),
+        ({"units": FRAMES.units[:24]}, "differ in number"),
+        ({"units": np.zeros((0, 3), int), "durations": np.zeros(0, int)}, "no units"),
+    ],
+)
+def test_every_rule_of_frames_is_checked(changes: dict, rule: str) -> None:
+    rows = [FRAMES, replace(FRAMES, id="bad", **changes), replace(FRAMES, id="c")]
+    table = pa.table(
+        {
+            "id": [row.id for row in rows],
+            "text": [row.text for row in rows],
+            "words": [[{"text": w.text, "start": w.start, "end": w.end} for w in row.words] for row in rows],
+            "units": [row.units.tolist() for row in rows],
+            "durations": [row.durations.tolist() for row in rows],
+            **{name: [getattr(row, name) for row in rows] for name in ("speaker", "language", "source", "seconds")},
+        },
+        schema=schema_for(3),
+    )
+    found = problems_in(table, CODEC)
+    assert any(rule in one and "1 utterances, first 'bad'" in one for one in found), found
+    assert problems_in(table.take([0, 2]), CODEC) == []
 
 
 def test_parts_are_held_against_their_corpus(spoken_corpus: Path, shards_dir: Path, tmp_path: Path) -> None:

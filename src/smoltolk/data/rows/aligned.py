@@ -83,12 +83,7 @@ class AlignedCorpus:
     """
 
     def __init__(self, utterances: Utterances, tokenizer: Any, frame_rate: float):
-        if not getattr(tokenizer, "is_fast", False):
-            raise InputError(
-                "the tokenizer must tell where its tokens lie in the text",
-                f"{type(tokenizer).__name__}, which has no offset mapping",
-                "load it with AutoTokenizer (use_fast=True)",
-            )
+        check_fast(tokenizer)
         self._utterances, self._tokenizer = utterances, tokenizer
         tokens, token_stops, unit_stops, char_stops, closes, known = [], [], [], [], [], []
         for start in range(0, len(utterances), _BATCH):
@@ -199,6 +194,16 @@ class AlignedCorpus:
         last = self.word_offsets[utterance + 1] if stop is None else first + stop
         low = flat[first + start - 1] if start > 0 else 0
         return int(low), int(flat[last - 1]) if last > first else 0
+
+
+def check_fast(tokenizer: Any) -> None:
+    """Raise InputError unless a tokenizer has an offset mapping."""
+    if not getattr(tokenizer, "is_fast", False):
+        raise InputError(
+            "the tokenizer must tell where its tokens lie in the text",
+            f"{type(tokenizer).__name__}, which has no offset mapping",
+            "load it with AutoTokenizer (use_fast=True)",
+        )
 
 
 def _flat(parts: list[Any], dtype: Any) -> np.ndarray:

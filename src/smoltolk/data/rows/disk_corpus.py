@@ -1,27 +1,23 @@
-"""An aligned corpus on disk: made once, shard by shard, then read utterance by utterance.
+"""An aligned corpus on disk: written part by part, then read utterance by utterance.
 
-For corpora whose units and tokens do not fit into memory. Files are read, not mapped: mapped pages would count as the
-memory of every process that has touched them, and random rows touch them all. The system keeps one copy of them for
-all processes as long as there is room.
+For corpora whose units and tokens do not fit into memory; :mod:`.index` says where they lie. Files are read, not
+mapped: mapped pages would count as the memory of every process that has touched them, and random rows touch them all.
+The system keeps one copy of them for all processes as long as there is room.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from smoltolk.common.errors import InputError
-from smoltolk.common.files import atomic_directory, read_json, write_json
-from smoltolk.common.progress import bar
 from smoltolk.data.rows.aligned import AlignedCorpus
-from smoltolk.data.shards.parquet import read_shard_metadata, read_shards, shard_paths
+from smoltolk.data.shards.stored_units import StoredUnits
 
-_VERSION = 1
 # Flat arrays, and arrays with a number for each utterance. Offsets have one more, a 0 at the start.
 _FLAT = {
     "tokens": np.int32,
@@ -34,44 +30,6 @@ _FLAT = {
 }
 _EACH = {"num_tokens": np.int32, "num_units": np.int32, "has_words": np.bool_}
 _OFFSETS = ("word_offsets", "token_offsets", "unit_offsets", "text_offsets")
-
-
-def index_shards(shards_dir: Path | str, tokenizer: Any, index_dir: Path | str) -> DiskCorpus:
-    """Align the shards of a directory and keep the result on disk; what is already there is opened.
-
-    Args:
-        shards_dir: as written by the prepare step.
-        tokenizer: a fast transformers tokenizer.
-        index_dir: appears whole or not at all.
-
-    Raises:
-        NotFoundError: no shards.
-        InputError: a shard that breaks the rules, or ``index_dir`` is of other shards or another tokenizer.
-    """
-    paths, index_dir = shard_paths(shards_dir), Path(index_dir)
-    fingerprint = read_shard_metadata(paths[0]).fingerprint
-    wanted = {
-        "version": _VERSION,
-        "tokenizer": hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest(),
-        "fingerprint": fingerprint,
-        "shards": {path.name: path.stat().st_size for path in paths},
-    }
-    if not index_dir.exists():
-        with atomic_directory(index_dir) as directory:
-            with IndexWriter(directory) as writer, bar(f"index of {len(paths)} shards", len(paths), "shards") as done:
-                for path in paths:
-                    units = read_shards(path, fingerprint=fingerprint)
-                    writer.add(AlignedCorpus(units, tokenizer, units.metadata.frame_rate))
-                    done.advance()
-            write_json(directory / "index.json", wanted)
-    held = read_json(index_dir / "index.json")
-    if held != wanted:
-        raise InputError(
-            "an index belongs to its shards and its tokenizer",
-            f"{index_dir} was made of others",
-            "delete it, or name another directory",
-        )
-    return DiskCorpus(index_dir, tokenizer)
 
 
 class IndexWriter(ExitStack):
@@ -96,9 +54,8 @@ class IndexWriter(ExitStack):
             self._write(name, np.zeros(1, np.int64))
         return self
 
-    def add(self, corpus: AlignedCorpus) -> None:
-        """Append all utterances of a corpus."""
-        parts = corpus.parts()
+    def add(self, parts: Mapping[str, np.ndarray]) -> None:
+        """Append :meth:`~smoltolk.data.rows.aligned.AlignedCorpus.parts` of a corpus."""
         for name, kind in (*_FLAT.items(), *_EACH.items()):
             self._write(name, parts[name].astype(kind, copy=False))
         for name in _OFFSETS:
@@ -155,10 +112,11 @@ class DiskCorpus(AlignedCorpus):
     Args:
         directory: of the index.
         tokenizer: the one it was made with.
+        made_of: digest of its shards, None if they have none.
     """
 
-    def __init__(self, directory: Path | str, tokenizer: Any):
-        self._directory, self._tokenizer = Path(directory), tokenizer
+    def __init__(self, directory: Path | str, tokenizer: Any, made_of: str | None = None):
+        self._directory, self._tokenizer, self.made_of = Path(directory), tokenizer, made_of
         kinds = {**_FLAT, **_EACH, **dict.fromkeys(_OFFSETS, np.int64)}
         held: dict[str, Any] = {name: DiskArray(self._directory / f"{name}.bin", kind) for name, kind in kinds.items()}
         self.has_words, self.num_tokens, self.num_units = held["has_words"], held["num_tokens"], held["num_units"]
@@ -170,8 +128,12 @@ class DiskCorpus(AlignedCorpus):
         self._utterances = _DiskUnits(held["units"], held["unit_offsets"])  # type: ignore[assignment]
         self._text, self._text_offsets = held["text"], held["text_offsets"]
 
-    def __reduce__(self) -> tuple[type, tuple[Path, Any]]:
-        return type(self), (self._directory, self._tokenizer)
+    def __reduce__(self) -> tuple[type, tuple[Path, Any, str | None]]:
+        return type(self), (self._directory, self._tokenizer, self.made_of)
+
+    def is_of(self, utterances: object) -> bool:
+        """Whether it was made of these shards, told by their digest."""
+        return isinstance(utterances, StoredUnits) and self.made_of == utterances.shards.digest()
 
     def _locate(self, index: int) -> tuple[str, np.ndarray]:
         start, stop = self._text_offsets[index : index + 2].tolist()
@@ -180,8 +142,15 @@ class DiskCorpus(AlignedCorpus):
 
 
 class _DiskUnits:
+    """Units ``[n]``, or ``[n, Q]`` where the file holds Q numbers a frame."""
+
     def __init__(self, flat: DiskArray, offsets: DiskArray):
         self._flat, self._offsets = flat, offsets
+        self._num_codebooks = len(flat) // max(1, int(offsets[-1]))
 
     def units(self, index: int) -> np.ndarray:
-        return self._flat[slice(*self._offsets[index : index + 2].tolist())]
+        start, stop = self._offsets[index : index + 2].tolist()
+        if self._num_codebooks <= 1:
+            return self._flat[start:stop]
+        width = self._num_codebooks
+        return self._flat[start * width : stop * width].reshape(-1, width)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,9 @@ from smoltolk.data.rows.aligned import AlignedCorpus
 from smoltolk.data.rows.documents import IGNORED
 from smoltolk.data.rows.mixture import Piece, Task, TextSource
 from smoltolk.data.rows.row_source import Row, RowSource
+from smoltolk.data.shards.stored_units import StoredUnits
 from smoltolk.data.shards.unit_corpus import UnitCorpus
+from smoltolk.model.delays import SILENT
 from smoltolk.model.ids import IdSpace
 from smoltolk.speech.segments import Segment
 
@@ -31,6 +33,8 @@ class Run:
         text: what is written or said; of a control id, its name.
         words: those it holds, whole or in part, with their times in the recording.
         seconds: from when to when in the recording; None where there is none.
+        codes: of speech of several codebooks, int64 ``[stop - start, Q - 1]``: what the others say at each position,
+            -1 where they are silent; else None.
     """
 
     kind: str
@@ -41,6 +45,7 @@ class Run:
     text: str
     words: tuple[Segment, ...] = ()
     seconds: tuple[float, float] | None = None
+    codes: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,9 @@ class RowView:
         documents: in order.
         counts: ids of each kind.
         num_predicted, num_padding: ids.
+        share: of the rows that come from this row's stream, 0 to 1.
+        epoch, number: the how-manieth pass over the stream's utterances this row is in, and its place there, from 0.
+        num_utterances, rows_per_epoch: of such a pass; -1: text without end.
     """
 
     index: int
@@ -86,6 +94,11 @@ class RowView:
     counts: dict[str, int]
     num_predicted: int
     num_padding: int
+    share: float
+    epoch: int
+    number: int
+    num_utterances: int
+    rows_per_epoch: int
 
     @property
     def runs(self) -> Iterator[Run]:
@@ -93,7 +106,7 @@ class RowView:
         return (run for document in self.documents for run in document.runs)
 
 
-def view_row(source: RowSource, index: int, tokenizer: Any, shards: UnitCorpus) -> RowView:
+def view_row(source: RowSource, index: int, tokenizer: Any, shards: UnitCorpus | StoredUnits) -> RowView:
     """Take row ``index`` apart.
 
     Args:
@@ -121,6 +134,8 @@ def view_row(source: RowSource, index: int, tokenizer: Any, shards: UnitCorpus) 
             found = DocumentView(piece.utterance, name, piece, number < row.num_owned, located, words, length)
         documents.append(found)
     values, counts = np.unique(kinds, return_counts=True)
+    stream, epoch, place = source.place(index)
+    plan = source.plans[stream]
     return RowView(
         index,
         row.task,
@@ -129,6 +144,11 @@ def view_row(source: RowSource, index: int, tokenizer: Any, shards: UnitCorpus) 
         {_KINDS[value]: int(count) for value, count in zip(values, counts, strict=True)},
         int((row.labels != IGNORED).sum()),
         row.num_padding,
+        source.shares[stream],
+        epoch,
+        place,
+        -1 if plan is None else len(plan.used),
+        -1 if plan is None else plan.num_rows,
     )
 
 
@@ -160,18 +180,20 @@ def _runs(row: Row, kinds: np.ndarray, start: int, stop: int, space: IdSpace, to
         ids, kind = row.input_ids[start + low : start + high], _KINDS[inside[low]]
         predicted = int((row.labels[start + low : start + high] != IGNORED).sum())
         text = tokenizer.decode(ids).strip() if kind == "text" else names.get(int(ids[0]), "")
-        runs.append(Run(kind, start + low, start + high, ids, predicted, text))
+        codes = row.codes[start + low : start + high] if row.codes is not None and kind == "speech" else None
+        runs.append(Run(kind, start + low, start + high, ids, predicted, text, codes=codes))
     return runs
 
 
 def _located(
-    runs: list[Run], task: Task, piece: Piece, corpus: AlignedCorpus, shards: UnitCorpus, space: IdSpace
+    runs: list[Run], task: Task, piece: Piece, corpus: AlignedCorpus, shards: UnitCorpus | StoredUnits, space: IdSpace
 ) -> Iterator[Run]:
     """The same runs with their words and times."""
     utterance = piece.utterance
     stops = {kind: _stops(corpus, utterance, kind) for kind in ("text", "speech")}
     frames = np.concatenate([[0], np.cumsum(shards.durations(utterance), dtype=np.int64)])
-    ids = {"text": corpus.tokens(utterance), "speech": corpus.units(utterance) + np.int64(space.speech_offset)}
+    units = corpus.units(utterance).astype(np.int64) + space.speech_offset
+    ids = {"text": corpus.tokens(utterance), "speech": units if units.ndim == 1 else units[:, 0]}
     words = _words(shards, utterance)
     word = 0 if task is Task.SPEECH else piece.start
     for run in runs:
@@ -180,13 +202,14 @@ def _located(
             continue
         own = stops[run.kind]
         before = piece.start if task is Task.SPEECH else int(own[word - 1]) if word else 0
-        after = before + len(run.ids)
+        # Behind the last frame of several codebooks stand ids for the rest of its units.
+        after = before + int((run.ids != space.pad_speech).sum())
         if task is Task.SPEECH:
             word = int(np.searchsorted(own, before, side="right"))
         last = min(int(np.searchsorted(own, after)) + 1, len(own))
         following = next((other for other in runs if other.start >= run.stop and other.kind in stops), None)
         if task is Task.INTERLEAVED and following is not None:
-            last = _word_after(last, int(np.searchsorted(own, after, side="right")), following, stops, ids)
+            last = _word_after(last, int(np.searchsorted(own, after, side="right")), following, stops, ids, space)
         said = words[word:last]
         if run.kind == "speech":
             rate = shards.metadata.frame_rate
@@ -194,16 +217,19 @@ def _located(
         else:
             seconds = (said[0].start, said[-1].end) if said else None
         text = run.text if run.kind == "text" else " ".join(one.text for one in said)
-        yield Run(run.kind, run.start, run.stop, run.ids, run.num_predicted, text, said, seconds)
+        yield replace(run, text=text, words=said, seconds=seconds)
         if task is Task.INTERLEAVED:
             word = last
 
 
-def _word_after(first: int, last: int, following: Run, stops: dict[str, np.ndarray], ids: dict[str, np.ndarray]) -> int:
+def _word_after(
+    first: int, last: int, following: Run, stops: dict[str, np.ndarray], ids: dict[str, np.ndarray], space: IdSpace
+) -> int:
     """Where a run ends among words that have nothing in its modality: where the next run's ids begin."""
+    wanted = following.ids[following.ids != space.pad_speech]
     for word in range(first, last + 1):
         before = int(stops[following.kind][word - 1])
-        if np.array_equal(ids[following.kind][before : before + len(following.ids)], following.ids):
+        if np.array_equal(ids[following.kind][before : before + len(wanted)], wanted):
             return word
     return first
 
@@ -213,75 +239,21 @@ def _stops(corpus: AlignedCorpus, utterance: int, kind: str) -> np.ndarray:
     return (corpus.unit_stops if kind == "speech" else corpus.token_stops)[words]
 
 
-def _words(shards: UnitCorpus, utterance: int) -> tuple[Segment, ...]:
+def _words(shards: UnitCorpus | StoredUnits, utterance: int) -> tuple[Segment, ...]:
     texts, starts, ends = shards.words(utterance)
     return tuple(Segment(t, float(s), float(e)) for t, s, e in zip(texts, starts, ends, strict=True))
 
 
-@dataclass(frozen=True, slots=True)
-class StreamView:
-    """What one stream of a mixture brings.
-
-    Attributes:
-        task: its form.
-        share: of the rows, 0 to 1.
-        num_utterances, num_left_out: that it uses, and cannot use; -1: text without end.
-        num_text, num_speech: text tokens and units of these utterances.
-        seconds: of their recordings.
-        rows_per_epoch: rows in which each piece occurs once.
-        sources: for each corpus of the shards its utterances, and its share of this stream's text and units.
-    """
-
-    task: Task
-    share: float
-    num_utterances: int
-    num_left_out: int
-    num_text: int
-    num_speech: int
-    seconds: float
-    rows_per_epoch: int
-    sources: tuple[tuple[str, int, float], ...]
+def shown_ids(run: Run) -> list[str]:
+    """Each id as it is written down; of several codebooks with the units beside it: ``712/3/-``, ``-`` for silence."""
+    ids = [str(one) for one in run.ids.tolist()]
+    if run.codes is None:
+        return ids
+    beside = [["-" if code == SILENT else str(code) for code in codes] for codes in run.codes.tolist()]
+    return ["/".join([one, *codes]) for one, codes in zip(ids, beside, strict=True)]
 
 
-def view_mixture(source: RowSource, shards: UnitCorpus) -> list[StreamView]:
-    """Every stream of a mixture, in order."""
-    views = []
-    for stream, plan, share in zip(source.streams, source.plans, source.shares, strict=True):
-        if plan is None or isinstance(stream.source, TextSource):
-            views.append(StreamView(stream.task, share, -1, 0, 0, 0, 0.0, 0, ()))
-            continue
-        used = np.unique(plan.utterance)
-        tokens, units = stream.source.num_tokens[used], stream.source.num_units[used]
-        if stream.task is Task.SPEECH:
-            tokens = np.zeros_like(tokens)
-        elif stream.task is Task.TEXT:
-            units = np.zeros_like(units)
-        known = stream.source.is_of(shards)
-        views.append(
-            StreamView(
-                stream.task,
-                share,
-                len(used),
-                plan.num_left_out,
-                int(tokens.sum()),
-                int(units.sum()),
-                float(shards.seconds[used].sum()) if known else 0.0,
-                plan.num_rows,
-                _sources(used, tokens + units, shards) if known else (),
-            )
-        )
-    return views
-
-
-def _sources(used: np.ndarray, sizes: np.ndarray, shards: UnitCorpus) -> tuple[tuple[str, int, float], ...]:
-    codes = shards.source_codes[used]
-    counts = np.bincount(codes, minlength=len(shards.source_names))
-    totals = np.bincount(codes, weights=sizes, minlength=len(shards.source_names)) / max(1, sizes.sum())
-    rows = zip(shards.source_names, counts.tolist(), totals.tolist(), strict=True)
-    return tuple((name, count, total) for name, count, total in rows if count)
-
-
-def words_tokenizer(shards: UnitCorpus) -> PreTrainedTokenizerFast:
+def words_tokenizer(shards: UnitCorpus | StoredUnits) -> PreTrainedTokenizerFast:
     """A tokenizer with one token for each word of the shards: to look at rows before a text model is chosen."""
     words = sorted({word for index in range(len(shards)) for word in shards.text(index).split()})
     core = Tokenizer(models.WordLevel({word: place for place, word in enumerate(["<eos>", "<unk>", *words])}, "<unk>"))
@@ -289,8 +261,11 @@ def words_tokenizer(shards: UnitCorpus) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<eos>", unk_token="<unk>")
 
 
-def plain_space(tokenizer: Any, num_units: int) -> IdSpace:
-    """The id space of a model that does not exist yet: control ids right behind those of the tokenizer."""
+def plain_space(tokenizer: Any, num_units: int, num_codebooks: int = 1) -> IdSpace:
+    """The id space of a model that does not exist yet: control ids right behind those of the tokenizer.
+
+    Of several codebooks each comes a position later than the one before, as in a new model.
+    """
     size = len(tokenizer)
     return IdSpace(
         speech_offset=size + 3,
@@ -299,4 +274,5 @@ def plain_space(tokenizer: Any, num_units: int) -> IdSpace:
         end_prompt=size + 1,
         switch=size + 2,
         eos_text=int(tokenizer.eos_token_id),
+        delays=tuple(range(num_codebooks)),
     )

@@ -6,6 +6,8 @@ from array import array
 
 import numpy as np
 
+_CHUNK = 1_000_000
+
 
 def fill_rows(lengths: np.ndarray, row_length: int, minimum: int) -> np.ndarray:
     """Lay documents into rows in their order; a row goes on while at least ``minimum`` ids are left.
@@ -19,7 +21,9 @@ def fill_rows(lengths: np.ndarray, row_length: int, minimum: int) -> np.ndarray:
         int64 ``[R + 1]``, from 0 to P: row r has the documents ``rows[r] .. rows[r + 1]``, at least one.
     """
     before = np.zeros(len(lengths) + 1, np.int64)
-    np.cumsum(lengths, out=before[1:])
+    for start in range(0, len(lengths), _CHUNK):  # at once numpy would copy them all as 64-bit numbers
+        stop = min(start + _CHUNK, len(lengths))
+        before[start + 1 : stop + 1] = np.cumsum(lengths[start:stop], dtype=np.int64) + before[start]
     rows = array("q", [0])  # not a list: there may be millions
     while (first := rows[-1]) < len(lengths):
         # Documents that begin while there is room, the first in any case.

@@ -49,29 +49,55 @@ def _cost(task: Task, spans: SpanLengths, tail: int) -> _Cost:
 class Plan:
     """Pieces, and the rows that own them.
 
+    With ten million utterances each array over the pieces takes 40 MB in every stream of a mixture. So a piece that is
+    a whole utterance, as most are, is its number alone.
+
     Attributes:
-        utterance, start, stop: int32 ``[P]``, the pieces (see :class:`~smoltolk.data.rows.mixture.Piece`).
-        lengths: int32 ``[P]`` ids of each piece's document; for interleaved ones, what is expected.
+        corpus: whose utterances the pieces are parts of.
+        in_units: whether they are counted in units; else in words.
+        utterance: int32 ``[P]``, of each piece.
+        cut: int32 ``[C]``, in order, the pieces that are not whole utterances.
+        cut_start, cut_stop: int32 ``[C]``, which part they are.
+        lengths: ``[P]`` ids of each piece's document; for interleaved ones, what is expected.
         rows: int64 ``[R + 1]``; row r owns the pieces ``rows[r] .. rows[r + 1]``.
         num_left_out: utterances of which the task uses nothing: without words, text or units, or longer
             than a row where they cannot be cut.
     """
 
+    corpus: AlignedCorpus
+    in_units: bool
     utterance: np.ndarray
-    start: np.ndarray
-    stop: np.ndarray
+    cut: np.ndarray
+    cut_start: np.ndarray
+    cut_stop: np.ndarray
     lengths: np.ndarray
     rows: np.ndarray
     num_left_out: int
+
+    @property
+    def num_pieces(self) -> int:
+        """P."""
+        return len(self.utterance)
 
     @property
     def num_rows(self) -> int:
         """R, the rows of one epoch."""
         return len(self.rows) - 1
 
+    @property
+    def used(self) -> np.ndarray:
+        """int32 ``[n]``: the utterances of the pieces, in order."""
+        return np.unique(self.utterance)
+
     def piece(self, number: int) -> Piece:
         """One piece."""
-        return Piece(int(self.utterance[number]), int(self.start[number]), int(self.stop[number]))
+        utterance = int(self.utterance[number])
+        if len(self.cut):
+            place = int(np.searchsorted(self.cut, number))
+            if place < len(self.cut) and self.cut[place] == number:
+                return Piece(utterance, int(self.cut_start[place]), int(self.cut_stop[place]))
+        whole = int(self.corpus.num_units[utterance]) if self.in_units else self.corpus.num_words(utterance)
+        return Piece(utterance, 0, whole)
 
     def row(self, number: int) -> list[Piece]:
         """The pieces of one row."""
@@ -108,19 +134,22 @@ def plan_rows(
     longest = row_length
     if prompted_length is not None and task in (Task.RECOGNITION, Task.SYNTHESIS):
         longest = min(prompted_length, row_length)
-    # Whole utterances first, in columns of the full length from the start: with ten million utterances each takes
-    # 40 MB, and many small arrays would leave as much again in holes.
-    columns, count, long = [np.empty(len(corpus), np.int32) for _ in range(4)], 0, []
+    # Whole utterances first, in columns of the full length from the start: many small arrays would leave as much again
+    # in holes.
+    whole, count = np.empty(len(corpus), np.int32), 0
+    whole_lengths = np.empty(len(corpus), np.min_scalar_type(longest))
+    used, long = np.zeros(len(corpus), bool), []
     for first in range(0, len(corpus), _CHUNK):
-        whole, cut_up = _pieces(task, corpus, first, min(first + _CHUNK, len(corpus)), longest, cost)
-        for column, values in zip(columns, whole, strict=True):
-            column[count : count + len(values)] = values
-        count += whole.shape[1]
+        short, short_lengths, cut_up = _pieces(task, corpus, first, min(first + _CHUNK, len(corpus)), longest, cost)
+        whole[count : count + len(short)], whole_lengths[count : count + len(short)] = short, short_lengths
+        used[short] = True
+        count += len(short)
         long += cut_up
+    parts = np.concatenate([np.zeros((4, 0), np.int32), *long], axis=1)
     if task in (Task.RECOGNITION, Task.SYNTHESIS):
         # Cut off, they would lose the very side that is asked for.
-        long = [pieces[:, pieces[3] <= row_length] for pieces in long]
-    num_pieces = count + sum(pieces.shape[1] for pieces in long)
+        parts = parts[:, parts[3] <= row_length]
+    num_pieces = count + parts.shape[1]
     if num_pieces == 0:
         raise InputError(
             f"the task {task} needs utterances with {cost.needs} that fit a row of {row_length} ids",
@@ -129,39 +158,54 @@ def plan_rows(
         )
     order = np.arange(num_pieces, dtype=np.int32)
     generator(seed, "pieces").shuffle(order)
-    utterance, start, stop, lengths = (
-        np.concatenate([columns.pop(0)[:count], *(pieces[place] for pieces in long)])[order] for place in range(4)
-    )
-    del order
-    used = np.zeros(len(corpus), bool)
-    used[utterance] = True
+    used[parts[0]] = True
+    cut = np.flatnonzero(order >= count).astype(np.int32)
+    which = order[cut] - count
+    utterance = _gather(whole[:count], parts[0], order)
+    del whole
+    lengths = _gather(whole_lengths[:count], parts[3], order)
+    del whole_lengths, order
     return Plan(
+        corpus=corpus,
+        in_units=task is Task.SPEECH,
         utterance=utterance,
-        start=start,
-        stop=stop,
-        lengths=lengths,
+        cut=cut,
+        cut_start=parts[1, which],
+        cut_stop=parts[2, which],
+        lengths=lengths.astype(np.min_scalar_type(int(lengths.max()))),
         rows=fill_rows(lengths, row_length, minimum),
         num_left_out=len(corpus) - int(used.sum()),
     )
 
 
+def _gather(whole: np.ndarray, parts: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Both end to end, in an order; a chunk at a time, because numpy makes 64-bit numbers of those it indexes by."""
+    every = np.concatenate([whole, parts]) if len(parts) else whole
+    gathered = np.empty_like(every)
+    for first in range(0, len(order), _CHUNK):
+        gathered[first : first + _CHUNK] = every[order[first : first + _CHUNK]]
+    return gathered
+
+
 def _pieces(
     task: Task, corpus: AlignedCorpus, first: int, last: int, longest: int, cost: _Cost
-) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Of the utterances ``first .. last`` those that fit, and the pieces of those that do not.
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Of the utterances ``first .. last`` those that fit, with their lengths, and the pieces of those that do not.
 
     Returns:
-        int32 ``[4, n]`` each: utterance, start, stop, length.
+        int64 ``[n]`` twice; int32 ``[4, n]`` each: utterance, start, stop, length.
     """
     num_units, num_tokens = corpus.num_units[first:last], corpus.num_tokens[first:last]
     num_words = np.diff(corpus.word_offsets[first : last + 1])
     usable = _usable(task, num_units, num_tokens, corpus.has_words[first:last])
     size = np.ceil(cost.unit * num_units + cost.token * num_tokens + cost.word * num_words) + cost.fixed
     short = np.flatnonzero(usable & (size <= longest))
-    stop = num_units if task is Task.SPEECH else num_words
-    whole = np.stack([short + first, 0 * short, stop[short], size[short].astype(np.int64)]).astype(np.int32)
     long = (np.flatnonzero(usable & (size > longest)) + first).tolist()
-    return whole, [_cut_utterance(task, corpus, index, longest, cost) for index in long]
+    return (
+        short + first,
+        size[short].astype(np.int64),
+        [_cut_utterance(task, corpus, index, longest, cost) for index in long],
+    )
 
 
 def _usable(task: Task, num_units: np.ndarray, num_tokens: np.ndarray, has_words: np.ndarray) -> np.ndarray:

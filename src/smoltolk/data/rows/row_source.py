@@ -135,16 +135,24 @@ class RowSource:
         """Share of each stream in the rows; they sum to 1."""
         return (self._schedule.counts / self._schedule.counts.sum()).tolist()
 
-    def row(self, index: int) -> Row:
-        """Row ``index`` >= 0; there is no last one."""
+    def place(self, index: int) -> tuple[int, int, int]:
+        """``(stream, epoch, number)`` of row ``index`` >= 0: which row of which epoch of its stream it is.
+
+        A stream of text without end has one epoch.
+        """
         if index < 0:
             raise InputError("rows are counted from 0", f"row {index}", "give a number >= 0")
         number, count = self._schedule(index)
+        plan = self.plans[number]
+        return (number, 0, count) if plan is None else (number, *divmod(count, plan.num_rows))
+
+    def row(self, index: int) -> Row:
+        """Row ``index`` >= 0; there is no last one."""
+        number, epoch, place = self.place(index)
         stream, plan, rng = self.streams[number], self.plans[number], generator(self.seed, "row", index)
         if plan is None or isinstance(stream.source, TextSource):
-            pieces, documents = self._texts(stream.source, count)  # type: ignore[arg-type]
+            pieces, documents = self._texts(stream.source, place)  # type: ignore[arg-type]
             return self._assemble(number, pieces, documents, len(pieces))
-        epoch, place = divmod(count, plan.num_rows)
         owned = plan.row(self._order(number, plan.num_rows, epoch)(place))
         built = [self._build(stream.task, stream.source, piece, rng) for piece in owned]
         order = choose_last(np.array([len(document) for document in built]), self._room, rng)
@@ -152,7 +160,7 @@ class RowSource:
         filled = sum(map(len, documents))
         while filled <= self._room:
             # The plan's last row, or interleaved documents that came out shorter than expected.
-            pieces.append(plan.piece(int(rng.integers(len(plan.lengths)))))
+            pieces.append(plan.piece(int(rng.integers(plan.num_pieces))))
             documents.append(self._build(stream.task, stream.source, pieces[-1], rng))
             filled += len(documents[-1])
         return self._assemble(number, pieces, documents, len(owned))

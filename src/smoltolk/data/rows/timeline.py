@@ -15,9 +15,12 @@ import soundfile
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import atomic_file
 from smoltolk.data.corpora.corpus import read_corpus
-from smoltolk.data.rows.inspection import DocumentView, RowView, Run
+from smoltolk.data.rows.inspection import DocumentView, RowView, Run, shown_ids
+from smoltolk.data.shards.stored_units import StoredUnits
 from smoltolk.data.shards.unit_corpus import UnitCorpus
 from smoltolk.speech.audio import SAMPLE_RATE, load
+from smoltolk.speech.units.codecs import CodecUnitTokenizer
+from smoltolk.speech.units.tokenizer import UnitTokenizer
 from smoltolk.speech.vocoders.kinds import Vocoder
 
 Sound = tuple[np.ndarray, int]  # float32 [samples], Hz
@@ -81,6 +84,7 @@ def write_timeline(
         view=view,
         drawings=drawings,
         strip=_strip(view),
+        shown_ids=shown_ids,
         strip_width=_STRIP_WIDTH,
         scale=_PIXELS_PER_SECOND,
     )
@@ -119,8 +123,8 @@ def _draw(document: DocumentView, sound: Sound | None) -> _Drawing:
 
 
 def _run_box(run: Run) -> _Box:
-    ids = " ".join(map(str, run.ids[:40].tolist())) + (" ..." if len(run.ids) > 40 else "")
-    what = "tokens" if run.kind == "text" else "units"
+    ids = " ".join(shown_ids(run)[:40]) + (" ..." if len(run.ids) > 40 else "")
+    what = "tokens" if run.kind == "text" else "units" if run.codes is None else "positions"
     title = f"{run.text}\nids {run.start}-{run.stop - 1}: {len(run.ids)} {what}, {run.num_predicted} predicted\n{ids}"
     label = f"{len(run.ids)} {what}" if run.kind == "speech" else run.text
     return _box(label, run.seconds or (0.0, 0.0), title, run.num_predicted > 0)
@@ -177,7 +181,7 @@ def sound_of_corpus(corpus: Path | str, view: RowView) -> Callable[[DocumentView
     return sound
 
 
-def sound_of_units(vocoder: Vocoder, shards: UnitCorpus) -> Callable[[DocumentView], Sound | None]:
+def sound_of_units(vocoder: Vocoder, shards: UnitCorpus | StoredUnits) -> Callable[[DocumentView], Sound | None]:
     """The units of a row's utterances, spoken by a vocoder with their own durations, so that times stay.
 
     Raises:
@@ -189,12 +193,31 @@ def sound_of_units(vocoder: Vocoder, shards: UnitCorpus) -> Callable[[DocumentVi
             f"units {shards.metadata.fingerprint[:16]}, the vocoder has {vocoder.unit_fingerprint[:16]}",
             "give the vocoder that was fitted for these units",
         )
+    return _made(shards, vocoder.synthesize, vocoder.sample_rate)
 
+
+def sound_of_codec(codec: UnitTokenizer, shards: UnitCorpus | StoredUnits) -> Callable[[DocumentView], Sound | None]:
+    """The frames of a row's utterances, as the codec that made them turns them back into sound.
+
+    Raises:
+        InputError: it is no codec, or another one.
+    """
+    if not isinstance(codec, CodecUnitTokenizer) or codec.fingerprint != shards.metadata.fingerprint:
+        raise InputError(
+            f"frames of {shards.metadata.num_codebooks} units become sound by the codec that made them",
+            f"units {shards.metadata.fingerprint[:16]}, a {type(codec).__name__} of units {codec.fingerprint[:16]}",
+            "give the directory of that codec",
+        )
+    return _made(shards, lambda units, durations: codec.decode(np.repeat(units, durations, axis=0)), codec.sample_rate)
+
+
+def _made(
+    shards: UnitCorpus | StoredUnits, speak: Callable[[np.ndarray, np.ndarray], np.ndarray], sample_rate: int
+) -> Callable[[DocumentView], Sound | None]:
     def sound(document: DocumentView) -> Sound | None:
         if document.utterance < 0:
             return None
         units = shards.units(document.utterance).astype(np.int64)
-        durations = shards.durations(document.utterance).astype(np.int64)
-        return vocoder.synthesize(units, durations), vocoder.sample_rate
+        return speak(units, shards.durations(document.utterance).astype(np.int64)), sample_rate
 
     return sound

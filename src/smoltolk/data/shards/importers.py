@@ -57,8 +57,9 @@ def import_release(
     units_dir = Path(units_dir)
     held = ReleaseSplit(units_dir, split, text_dir=None if text_dir is None else Path(text_dir), tokenizer=tokenizer)
     source = source or units_dir.resolve().parent.name
-    named = fingerprint or _named("release", units_dir.resolve().name, held.num_units, held.frame_rate)
-    metadata = ShardMetadata(held.frame_rate, named, held.num_units)
+    name = ("release", units_dir.resolve().name, held.num_units, held.frame_rate)
+    named = fingerprint or _named(*name, *([held.num_codebooks] if held.num_codebooks > 1 else []))
+    metadata = ShardMetadata(held.frame_rate, named, held.num_units, num_codebooks=held.num_codebooks)
     files = [units_dir / f"{split}.{end}" for end in ("bin", "len", "dur")]
     if text_dir is not None:
         files += [Path(text_dir) / f"{split}.{end}" for end in ("bin", "len", "wrds_tms", "wrds_tms_len")]

@@ -14,6 +14,7 @@ The file's metadata says which codebook the units belong to, so that a wrong one
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
@@ -198,7 +199,7 @@ def read_shard_metadata(path: Path | str) -> ShardMetadata:
     try:
         schema = pq.read_schema(path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     held = (schema.metadata or {}).get(_METADATA_KEY)
     said = json.loads(held) if held else {}
     version, expected = said.get("schema_version"), schema_for(said.get("num_codebooks", 1))
@@ -209,6 +210,29 @@ def read_shard_metadata(path: Path | str) -> ShardMetadata:
             "prepare the corpus again with this version of smoltolk",
         )
     return ShardMetadata(**said)
+
+
+def common_metadata(paths: Sequence[Path], fingerprint: str | None = None) -> ShardMetadata:
+    """Which codebook the units of several shards belong to, without reading their rows.
+
+    Args:
+        paths: of the shards, at least one.
+        fingerprint: of the tokenizer that the caller works with; None accepts any single one.
+
+    Raises:
+        InputError: a shard that is cut short, or of another codebook.
+    """
+    first = read_shard_metadata(paths[0])
+    expected = first.fingerprint if fingerprint is None else fingerprint
+    for path in paths:
+        metadata = read_shard_metadata(path)
+        if metadata.fingerprint != expected or metadata != first:
+            raise InputError(
+                f"all units must come from one tokenizer, here {expected} ({first.num_units} units)",
+                f"{path} was made with {metadata.fingerprint} ({metadata.num_units} units)",
+                "prepare the corpus with this tokenizer, or load the tokenizer it was made with",
+            )
+    return first
 
 
 def read_shards(directory: Path | str, *, fingerprint: str | None = None) -> UnitCorpus:
@@ -222,25 +246,17 @@ def read_shards(directory: Path | str, *, fingerprint: str | None = None) -> Uni
         NotFoundError: no shards.
         InputError: a shard that is cut short, of another codebook, or whose rows break the rules.
     """
-    tables, first = [], None
-    for path in shard_paths(directory):
-        metadata = read_shard_metadata(path)
-        first = first or metadata
-        expected = first.fingerprint if fingerprint is None else fingerprint
-        if metadata.fingerprint != expected or metadata != first:
-            raise InputError(
-                f"all units must come from one tokenizer, here {expected} ({first.num_units} units)",
-                f"{path} was made with {metadata.fingerprint} ({metadata.num_units} units)",
-                "prepare the corpus with this tokenizer, or load the tokenizer it was made with",
-            )
+    paths = shard_paths(directory)
+    metadata = common_metadata(paths, fingerprint)
+    tables = []
+    for path in paths:
         try:
             table = pq.read_table(path, page_checksum_verification=True)
         except (pa.ArrowInvalid, OSError) as error:
-            raise _unreadable(path, error) from error
+            raise unreadable(path, error) from error
         _check_table(path, table, metadata)
         tables.append(table)
-    assert first is not None  # noqa: S101 - shard_paths returns at least one
-    return UnitCorpus(first, tables)
+    return UnitCorpus(metadata, tables)
 
 
 def _check_table(path: Path, table: pa.Table, metadata: ShardMetadata) -> None:
@@ -260,6 +276,8 @@ def _check_table(path: Path, table: pa.Table, metadata: ShardMetadata) -> None:
         if off.any():
             row = int(off.argmax())
             problem = f"utterance {table['id'][row]}: durations sum to {frames[row]} frames"
+        elif metadata.num_codebooks > 1 and (durations.flat != 1).any():
+            problem = "a duration that is not 1, where frames of several codebooks stand one by one"
     if problem is not None:
         raise InputError(
             "a shard's units must be of its codebook and its durations cover each recording",
@@ -268,7 +286,8 @@ def _check_table(path: Path, table: pa.Table, metadata: ShardMetadata) -> None:
         )
 
 
-def _unreadable(path: Path | str, error: Exception) -> InputError:
+def unreadable(path: Path | str, error: Exception) -> InputError:
+    """What is said of a shard that Arrow cannot read."""
     return InputError(
         "a shard must be a whole Parquet file",
         f"{path}: {error}",

@@ -2,8 +2,9 @@
 
 ::
 
-    UNITS/SPLIT.bin           uint16 (uint32 where the vocabulary needs it): units, an end id behind each utterance
-    UNITS/SPLIT.len           uint64 or uint16: ids of each utterance, the end included
+    UNITS/SPLIT.bin           uint16 (uint32 where the vocabulary needs it): units, an end id behind each utterance;
+                              of several codebooks a row of n_q units a frame, and a row of end ids
+    UNITS/SPLIT.len           uint64 or uint16: ids (of several codebooks: rows) of each utterance, the end included
     UNITS/SPLIT.dur           uint8: frames of each id; without it there is one frame an id
     UNITS/meta.pkl            vocab_size, eos, pad, frame_rate, n_q
     TEXT/SPLIT.bin, .len      the text tokens of the same utterances, in the same way
@@ -11,7 +12,8 @@
     TEXT/SPLIT.wrds_tms_len   uint64: text tokens of each word
     TEXT/meta.pkl             vocab_size, eos
 
-Read off the released data loader (``vozlms/smoltolk_base``, dataset.py).
+Read off the released data loader and the scripts that dump units (``vozlms/smoltolk_base``: dataset.py,
+scripts/dump_hubert_codes.py, scripts/dump_mimi_codes.py).
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ class _Sequences:
     """One modality of a split.
 
     Attributes:
-        ids: ``[total]``, memory-mapped.
+        ids: ``[total]``, of several codebooks ``[total, n_q]``, memory-mapped.
         offsets: int64 ``[N + 1]``.
         eos: the id behind each sequence.
         meta: of ``meta.pkl``.
@@ -54,8 +56,13 @@ class _Sequences:
             raise InputError(
                 f"meta.pkl has the numbers {', '.join(needed)}", f"{directory / 'meta.pkl'}: {meta}", "correct the file"
             )
-        kind = np.uint32 if meta["vocab_size"] > 2**16 else np.uint16
+        kind, num_codebooks = np.uint32 if meta["vocab_size"] > 2**16 else np.uint16, meta.get("n_q", 1)
         ids = read_array(directory / f"{split}.bin", kind)
+        if num_codebooks != 1:
+            if not isinstance(num_codebooks, int) or num_codebooks < 1 or len(ids) % num_codebooks:
+                found = f"n_q = {num_codebooks}, {len(ids)} numbers"
+                raise InputError(f"{split}.bin has a row of n_q units for each frame", found, "get both files again")
+            ids = ids.reshape(-1, num_codebooks)
         return cls(ids, _offsets(directory / f"{split}.len", len(ids)), int(meta["eos"]), meta)
 
     def __len__(self) -> int:
@@ -64,7 +71,7 @@ class _Sequences:
     def __getitem__(self, index: int) -> np.ndarray:
         """One sequence without its end."""
         ids = self.ids[self.offsets[index] : self.offsets[index + 1]]
-        if len(ids) == 0 or ids[-1] != self.eos:
+        if len(ids) == 0 or np.any(ids[-1] != self.eos):
             found = "nothing" if len(ids) == 0 else f"{ids[-1]} behind {len(ids) - 1} ids"
             raise InputError(f"a sequence ends with the end id {self.eos}", found, "leave it out")
         return ids[:-1]
@@ -80,11 +87,11 @@ class ReleaseSplit:
         tokenizer: of the text.
 
     Attributes:
-        num_units, frame_rate: of the codebook.
+        num_units, frame_rate, num_codebooks: of the units.
 
     Raises:
         NotFoundError: a file is missing.
-        InputError: files that do not fit each other, or more than one codebook.
+        InputError: files that do not fit each other.
     """
 
     def __init__(self, units_dir: Path, split: str, *, text_dir: Path | None = None, tokenizer: Any = None):
@@ -94,10 +101,12 @@ class ReleaseSplit:
         self._tokenizer = tokenizer
         self._units = _Sequences.read(units_dir, split, ("vocab_size", "eos", "pad", "frame_rate", "n_q"))
         meta = self._units.meta
-        if meta["n_q"] != 1:
-            raise InputError("units of one codebook can be imported", f"n_q = {meta['n_q']}", "encode the corpus again")
         self.num_units, self.frame_rate = int(min(meta["eos"], meta["pad"])), float(meta["frame_rate"])
+        self.num_codebooks = int(meta["n_q"])
         self._durations = _optional(units_dir / f"{split}.dur", np.uint8, (len(self._units.ids),))
+        if self.num_codebooks > 1 and self._durations is not None:
+            found = f"{split}.dur beside n_q = {self.num_codebooks}"
+            raise InputError("frames of several codebooks have no durations", found, "name the directory of the codec")
         self._text: _Sequences | None = None
         self._word_ends: np.ndarray | None = None
         if text_dir is not None:
@@ -133,7 +142,9 @@ class ReleaseSplit:
             InputError: it cannot be used, and why.
         """
         ids = self._units[index]
-        if self._durations is None:
+        if self.num_codebooks > 1:
+            units = Units(ids.astype(np.int64), np.ones(len(ids), np.int64))
+        elif self._durations is None:
             units = deduplicate(ids)
         else:
             start = self._units.offsets[index]

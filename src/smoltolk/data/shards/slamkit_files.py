@@ -110,6 +110,9 @@ class SlamkitLines:
             pair = np.array(units, np.int64), np.array(durations, np.int64)
         except (TypeError, ValueError, OverflowError) as error:
             raise InputError("units and durations are whole numbers", repr(error), "correct the line") from error
+        if pair[0].ndim > 1:
+            found = f"units of shape {pair[0].shape}"
+            raise InputError("a line of slamkit has units of one codebook", found, "prepare these recordings here")
         if pair[0].ndim != 1 or pair[0].shape != pair[1].shape:
             found = f"{pair[0].shape} units, {pair[1].shape} durations"
             raise InputError("every unit has its duration", found, "correct the line")

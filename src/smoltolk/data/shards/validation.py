@@ -17,6 +17,7 @@ from smoltolk.common.files import read_jsonl
 from smoltolk.data.corpora.corpus import read_counts, read_info
 from smoltolk.data.shards.columns import Ragged
 from smoltolk.data.shards.parquet import FRAME_TOLERANCE, WORD_TOLERANCE, read_shard_metadata, shard_paths
+from smoltolk.data.shards.repeated_ids import SeenIds
 from smoltolk.data.shards.unit_corpus import WORD, ShardMetadata
 
 
@@ -56,17 +57,22 @@ def validate_shards(
     reports, seen = [], _Seen(fingerprint)
     for path in paths:
         reports.append(_validate(path, seen))
+    repeated = seen.ids.problems()
+    reports = [
+        replace(report, problems=(*report.problems, repeated[report.name])) if report.name in repeated else report
+        for report in reports
+    ]
     reports += _missing(paths)
     return reports if corpus is None else _against_corpus(reports, paths, Path(corpus))
 
 
 class _Seen:
-    """What the files before had: their tokenizer, and where each id was."""
+    """What the files before had: their tokenizer, and their ids."""
 
     def __init__(self, fingerprint: str | None):
         self.fingerprint = fingerprint
         self.first: tuple[str, ShardMetadata] | None = None
-        self.ids: dict[str, str] = {}
+        self.ids = SeenIds()
 
     def problem_with(self, name: str, metadata: ShardMetadata) -> str | None:
         """Why a file's units are not of the same tokenizer as the others."""
@@ -83,7 +89,8 @@ class _Seen:
 
 
 def _say(metadata: ShardMetadata) -> str:
-    return f"{metadata.fingerprint[:16]} ({metadata.num_units} units, {metadata.frame_rate:g} Hz)"
+    books = f"{metadata.num_codebooks} codebooks of " * (metadata.num_codebooks > 1)
+    return f"{metadata.fingerprint[:16]} ({books}{metadata.num_units} units, {metadata.frame_rate:g} Hz)"
 
 
 def _validate(path: Path, seen: _Seen) -> ShardReport:
@@ -101,7 +108,7 @@ def _validate(path: Path, seen: _Seen) -> ShardReport:
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group)
                 problems += problems_in(table, metadata)
-                problems += _repeated(table, path.name, seen.ids)
+                seen.ids.add(path, table["id"])
                 report = _add(report, table)
     except (pa.ArrowInvalid, OSError) as error:
         problems.append(f"cut short or damaged: {first_line(error)}")
@@ -127,9 +134,18 @@ def problems_in(table: pa.Table, metadata: ShardMetadata) -> list[str]:
     empty = [name for name in table.column_names if table[name].null_count]
     if empty:
         return [f"empty cells in the columns {', '.join(empty)}"]
+    empty = [name for name in ("units", "durations") if _has_holes(table[name])]
+    if empty:
+        return [f"empty places in the lists of {', '.join(empty)}"]
     problems = [(text, rows) for text, rows in (*_units(table, metadata), *_words(table)) if rows.any()]
     ids = table["id"]
     return [f"{text}: {rows.sum()} utterances, first {ids[int(rows.argmax())].as_py()!r}" for text, rows in problems]
+
+
+def _has_holes(lists: pa.ChunkedArray) -> bool:
+    values = pc.list_flatten(lists)
+    inner = pc.list_flatten(values) if pa.types.is_fixed_size_list(values.type) else values
+    return bool(values.null_count or inner.null_count)
 
 
 def _units(table: pa.Table, metadata: ShardMetadata) -> Iterator[tuple[str, np.ndarray]]:
@@ -139,8 +155,12 @@ def _units(table: pa.Table, metadata: ShardMetadata) -> Iterator[tuple[str, np.n
     yield "no units", lengths == 0
     differ = lengths != np.diff(durations.offsets)
     yield "units and durations differ in number", differ
-    yield f"units outside the codebook of {metadata.num_units}", _any(units.flat >= metadata.num_units, units.offsets)
+    outside = np.asarray((units.flat.reshape(-1, metadata.num_codebooks) >= metadata.num_units).any(1))
+    yield f"units outside the codebook of {metadata.num_units}", _any(outside, units.offsets)
     yield "durations below one frame", _any(durations.flat < 1, durations.offsets)
+    if metadata.num_codebooks > 1:
+        rule = "durations above one frame, where frames of several codebooks stand one by one"
+        yield rule, _any(durations.flat > 1, durations.offsets)
     totals = np.concatenate([[0], np.cumsum(durations.flat, dtype=np.int64)])
     frames = totals[durations.offsets[1:]] - totals[durations.offsets[:-1]]
     seconds = table["seconds"].to_numpy()
@@ -171,15 +191,6 @@ def _any(bad: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Which rows have a bad item: bool ``[rows]``."""
     before = np.concatenate([[0], np.cumsum(bad)])
     return before[offsets[1:]] > before[offsets[:-1]]
-
-
-def _repeated(table: pa.Table, name: str, ids: dict[str, str]) -> list[str]:
-    problems: list[str] = []
-    for one in table["id"].to_pylist():
-        if one in ids and not problems:
-            problems.append(f"the id {one!r} is already in {ids[one]}")
-        ids.setdefault(one, name)
-    return problems
 
 
 def _missing(paths: list[Path]) -> list[ShardReport]:

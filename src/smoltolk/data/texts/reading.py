@@ -81,7 +81,7 @@ def fitting_pieces(documents: Sequence[str], tokenizer: Any, row_length: int, se
     corpus = AlignedCorpus(Texts(documents), tokenizer, frame_rate=1.0)
     minimum = min(16, row_length)
     plan = plan_rows(Task.TEXT, corpus, row_length=row_length, minimum=minimum, spans=SpanLengths(), seed=seed)
-    pieces = [corpus.text(*where) for where in zip(plan.utterance, plan.start, plan.stop, strict=True)]
+    pieces = [corpus.text(one.utterance, one.start, one.stop) for one in map(plan.piece, range(plan.num_pieces))]
     return pieces, 1 + math.ceil(1.25 * len(pieces) / plan.num_rows)
 
 

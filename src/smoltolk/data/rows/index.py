@@ -1,0 +1,154 @@
+"""The aligned utterances of shards: in memory, or, where they are many, from an index on disk.
+
+An index is made once, for all runs and all processes that need it. It lies under a name made of its shards and its
+tokenizer, so another tokenizer or other shards have another one beside it, and none is ever out of date. While it is
+being made its place is locked: whoever else needs it waits, and a kill opens the lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from smoltolk.common.errors import InputError
+from smoltolk.common.files import atomic_directory, cache_dir, remove_leftovers, write_json
+from smoltolk.common.progress import bar
+from smoltolk.common.workers import num_cpus, parallel_map
+from smoltolk.data.rows.aligned import AlignedCorpus, check_fast
+from smoltolk.data.rows.disk_corpus import DiskCorpus, IndexWriter
+from smoltolk.data.shards.parquet import read_shards
+from smoltolk.data.shards.shard_set import ShardSet
+
+_VERSION = 1
+MOST_IN_MEMORY = 32_000_000  # bytes of shards; some 40,000 utterances of ten seconds, tokenized in ten seconds
+_FEWEST_SHARED_OUT = 16  # shards
+
+
+def aligned_shards(shards: ShardSet, tokenizer: Any, *, index: Path | str | None = None) -> AlignedCorpus:
+    """The utterances of shards with their text tokenized and cut at words; rows of both forms are the same.
+
+    Args:
+        shards: of one tokenizer.
+        tokenizer: a fast transformers tokenizer.
+        index: where to keep an index of them; None: shards of more than 32 MB have one beside them, others none.
+
+    Raises:
+        InputError: a shard that breaks the rules, or no place for an index.
+    """
+    if stays_on_disk(shards, index):
+        return index_shards(shards, tokenizer, index)
+    units = read_shards(shards.source, fingerprint=shards.metadata.fingerprint)
+    return AlignedCorpus(units, tokenizer, units.metadata.frame_rate)
+
+
+def stays_on_disk(shards: ShardSet, index: Path | str | None) -> bool:
+    """Whether :func:`aligned_shards` takes an index."""
+    return index is not None or shards.num_bytes > MOST_IN_MEMORY
+
+
+def index_shards(shards: ShardSet, tokenizer: Any, root: Path | str | None = None) -> DiskCorpus:
+    """The aligned utterances of shards on disk; made if they are not yet there.
+
+    Args:
+        shards: of one tokenizer.
+        tokenizer: a fast transformers tokenizer.
+        root: directory of indexes, of these shards and others; None: ``.index`` in the directory of the shards, or,
+            where one may not write there, ``index`` in the cache.
+
+    Raises:
+        InputError: a shard that breaks the rules, a tokenizer without offset mapping, or no place for an index.
+    """
+    check_fast(tokenizer)
+    belongs = {
+        "version": str(_VERSION),
+        "shards": shards.digest(),
+        "units": shards.metadata.fingerprint,
+        "tokenizer": _digest(tokenizer),
+    }
+    name = hashlib.sha256("\x1f".join(belongs.values()).encode()).hexdigest()[:16]
+    roots = [shards.directory / ".index", cache_dir() / "index"] if root is None else [Path(root)]
+    for place in roots:
+        if (place / name).is_dir():
+            return DiskCorpus(place / name, tokenizer, belongs["shards"])
+    with _locked(roots, name) as place:
+        if not (place / name).is_dir():  # another process may have made it meanwhile
+            remove_leftovers(place, {name})
+            with atomic_directory(place / name) as directory:
+                _write(shards, tokenizer, directory)
+                write_json(directory / "index.json", belongs)
+    return DiskCorpus(place / name, tokenizer, belongs["shards"])
+
+
+def _digest(tokenizer: Any) -> str:
+    held = json.loads(tokenizer.backend_tokenizer.to_str())
+    for setting in ("padding", "truncation"):  # of its last call, not its own
+        held.pop(setting, None)
+    return hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()
+
+
+def _write(shards: ShardSet, tokenizer: Any, directory: Path) -> None:
+    title = f"index of {shards.directory.name}"
+    # Processes start in seconds; a shard of 10,000 utterances takes three.
+    workers = min(num_cpus(), len(shards.paths)) if len(shards.paths) >= _FEWEST_SHARED_OUT else 0
+    aligned = parallel_map(_align, shards.paths, workers=workers, initializer=_install, initargs=(tokenizer,))
+    with IndexWriter(directory) as writer, bar(title, shards.num_utterances, "utterances") as done:
+        for parts in aligned:
+            writer.add(parts)
+            done.advance(len(parts["num_tokens"]))
+
+
+_tokenizers: list[Any] = []  # of a worker process, one
+
+
+def _install(tokenizer: Any) -> None:
+    _tokenizers[:] = [tokenizer]
+
+
+def _align(path: Path) -> dict[str, np.ndarray]:
+    units = read_shards(path)
+    return AlignedCorpus(units, _tokenizers[0], units.metadata.frame_rate).parts()
+
+
+@contextmanager
+def _locked(roots: Sequence[Path], name: str) -> Iterator[Path]:
+    """The first directory that one may write to and lock, locked for this name until the block ends."""
+    refused = []
+    for root in roots:
+        try:
+            file = _lock(root, name)
+        except OSError as error:
+            refused.append(f"{root}: {error.strerror}")
+            continue
+        with file:
+            yield root
+        return
+    raise InputError(
+        "an index of shards lies where one may write, on a file system that can lock",
+        "; ".join(refused),
+        "name another place (--index)",
+    )
+
+
+def _lock(root: Path, name: str) -> IO[str]:
+    """An open file that is ours alone until it is closed, by a kill too."""
+    root.mkdir(parents=True, exist_ok=True)
+    file = (root / f".{name}.lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if os.environ.get("RANK", "0") == "0":  # of many processes one line is enough
+            print(f"  another process makes the index in {root / name}: waiting for it", file=sys.stderr, flush=True)
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError:
+        file.close()
+        raise
+    return file
