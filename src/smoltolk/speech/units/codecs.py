@@ -141,13 +141,8 @@ class CodecUnitTokenizer(UnitTokenizer):
         self.model.to(self.device)
 
     def config(self) -> dict[str, Any]:
-        """All that decides the units besides weights."""
         return {
-            "kind": self.KIND,
-            "sample_rate": self.sample_rate,
-            "frame_rate": self.frame_rate,
-            "num_units": self.num_units,
-            "num_codebooks": self.num_codebooks,
+            **super().config(),
             "window_seconds": self.window_seconds,
             "overlap_seconds": self.overlap_seconds,
             "model": dict(self._model_config),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -120,17 +121,12 @@ class PhoneUnitTokenizer(UnitTokenizer):
         check_same("a unit tokenizer", config["fingerprint"], tokenizer.fingerprint)
         return tokenizer
 
-    def config(self) -> dict[str, object]:
-        """All that decides the units besides weights."""
+    def config(self) -> dict[str, Any]:
         # Named only where there is one: fingerprints of phone units stay what they were.
         bottleneck = {"bottleneck": self.network.bottleneck} if self.network.bottleneck else {}
         return {
             **bottleneck,
-            "kind": self.KIND,
-            "sample_rate": self.sample_rate,
-            "frame_rate": self.frame_rate,
-            "num_units": self.num_units,
-            "num_codebooks": self.num_codebooks,
+            **super().config(),
             "phones": list(self.phones),
             "width": self.network.width,
             "num_blocks": len(self.network.blocks.layers),
