@@ -90,6 +90,22 @@ def test_published_files_become_units_and_json_lines(
     assert [sum(row["durations"]) for row in rows] == frames and max(rows[0]["units"]) < 9
 
 
+def test_a_bad_recording_is_named_and_nothing_is_written(
+    spoken_corpus: Path, models: Path, tmp_path: Path, smoltolk: Callable
+) -> None:
+    layer = ("--layer", 2, "--codebook", models / "km.bin")
+    assert smoltolk("units", "fetch", models / "hubert", tmp_path / "units", *layer).code == 0
+    good = next(iter(read_corpus(spoken_corpus))).audio
+    soundfile.write(tmp_path / "short.wav", np.zeros(100), 16_000)
+    soundfile.write(tmp_path / "holes.wav", np.full(9000, np.nan), 16_000, subtype="FLOAT")
+    (tmp_path / "nothing.flac").write_bytes(b"")
+    for name in ("short.wav", "holes.wav", "nothing.flac"):
+        options = ("--units", tmp_path / "units", "--out", tmp_path / "out.jsonl")
+        made = smoltolk("units", "encode", good, tmp_path / name, *options)
+        assert made.code == 1 and name in made.err and made.err.count("fix:") == 1
+        assert not (tmp_path / "out.jsonl").exists()
+
+
 def test_a_codec_becomes_units_that_are_lists(
     spoken_corpus: Path, models: Path, tmp_path: Path, smoltolk: Callable
 ) -> None:

@@ -190,7 +190,7 @@ def units_encode(
     from collections.abc import Iterator
 
     from smoltolk.common.files import write_jsonl
-    from smoltolk.speech.audio import load
+    from smoltolk.speech.units.files import encode_files
     from smoltolk.speech.units.tokenizer import load_unit_tokenizer
 
     tokenizer = load_unit_tokenizer(units)
@@ -198,14 +198,10 @@ def units_encode(
     stems = Counter(path.stem for path in audio)
 
     def rows() -> Iterator[dict[str, object]]:
-        together = 16  # recordings in memory at a time
-        for start in range(0, len(audio), together):
-            paths = audio[start : start + together]
-            encoded = tokenizer.encode([load(path, tokenizer.sample_rate) for path in paths])
-            for path, found in zip(paths, encoded, strict=True):
-                name = path.stem if stems[path.stem] == 1 else "-".join(path.with_suffix("").parts).strip("/-.")
-                numbers = {"units": found.units.tolist(), "durations": found.durations.tolist()}
-                yield {"id": name, **numbers, "fingerprint": tokenizer.fingerprint}
+        for path, found in encode_files(tokenizer, audio):
+            name = path.stem if stems[path.stem] == 1 else "-".join(path.with_suffix("").parts).strip("/-.")
+            numbers = {"units": found.units.tolist(), "durations": found.durations.tolist()}
+            yield {"id": name, **numbers, "fingerprint": tokenizer.fingerprint}
 
     if out is not None:
         print(f"{write_jsonl(out, rows())} recordings in {out}")
