@@ -1,6 +1,7 @@
 """Verbs of units: what they make, say and refuse."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from sklearn.cluster import KMeans
 from transformers import HubertConfig, HubertModel, MimiConfig, MimiModel
 
 from smoltolk.data.corpora.corpus import read_corpus
+from smoltolk.data.corpora.recordings import collect
 from smoltolk.data.shards.parquet import read_shards
+from smoltolk.speech.units.codebook import clusterer
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +44,11 @@ def test_units_without_labels_are_fitted_once(
         command += ["--kmeans-steps", 3]
         made = smoltolk(*command)
         assert made.code == 0, made.err
-        assert "12, fingerprint" in made.out and "frames clustered" in made.out and "PNMI" in made.out
+        assert "12, fingerprint" in made.out and f"frames clustered by {clusterer()}" in made.out
+        assert "no labels" in made.out
+        for figure in (r"purity +0\.\d", r"PNMI +0\.\d", r"units a second +\d", r"bits a second +\d"):
+            assert re.search(figure, made.out), made.out
+        assert len(re.findall(r"edit distance across .* not measured: no two texts", made.out)) == 2
         again = smoltolk(*command)
         assert (
             again.code == 0
@@ -50,6 +57,22 @@ def test_units_without_labels_are_fitted_once(
         )
         other = smoltolk(*command, "--seed", 1)
         assert other.code == 1 and "seed was 0, is 1" in other.err
+
+
+def test_what_is_not_measured_is_said(spoken_corpus: Path, tmp_path: Path, smoltolk: Callable) -> None:
+    phones = smoltolk("units", "fit", spoken_corpus, tmp_path / "phones", "--steps", 2)
+    assert phones.code == 0, phones.err
+    assert "utterances and their phones (supervised)" in phones.out and "clustered" not in phones.out
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    for utterance in list(read_corpus(spoken_corpus))[:4]:
+        (folder / utterance.audio.name).symlink_to(utterance.audio)
+        (folder / f"{utterance.id}.txt").write_text(utterance.text)
+    collect(folder, tmp_path / "corpus", aligner=None, workers=0)
+    units = smoltolk("units", "fit", tmp_path / "corpus", tmp_path / "units", "--encoder", "mfcc", "--clusters", 9)
+    assert units.code == 0, units.err
+    assert re.search(r"purity +not measured: nobody knows the phones", units.out)
+    assert re.search(r"PNMI +not measured", units.out) and re.search(r"bits a second +\d", units.out)
 
 
 def test_published_files_become_units_and_json_lines(
@@ -65,6 +88,22 @@ def test_published_files_become_units_and_json_lines(
     rows = [json.loads(line) for line in printed.out.splitlines()]
     frames = [(soundfile.info(path).frames - 720) // 640 + 1 for path in recordings]
     assert [sum(row["durations"]) for row in rows] == frames and max(rows[0]["units"]) < 9
+
+
+def test_a_bad_recording_is_named_and_nothing_is_written(
+    spoken_corpus: Path, models: Path, tmp_path: Path, smoltolk: Callable
+) -> None:
+    layer = ("--layer", 2, "--codebook", models / "km.bin")
+    assert smoltolk("units", "fetch", models / "hubert", tmp_path / "units", *layer).code == 0
+    good = next(iter(read_corpus(spoken_corpus))).audio
+    soundfile.write(tmp_path / "short.wav", np.zeros(100), 16_000)
+    soundfile.write(tmp_path / "holes.wav", np.full(9000, np.nan), 16_000, subtype="FLOAT")
+    (tmp_path / "nothing.flac").write_bytes(b"")
+    for name in ("short.wav", "holes.wav", "nothing.flac"):
+        options = ("--units", tmp_path / "units", "--out", tmp_path / "out.jsonl")
+        made = smoltolk("units", "encode", good, tmp_path / name, *options)
+        assert made.code == 1 and name in made.err and made.err.count("fix:") == 1
+        assert not (tmp_path / "out.jsonl").exists()
 
 
 def test_a_codec_becomes_units_that_are_lists(

@@ -23,6 +23,12 @@ _TITLES = {
     "units_per_second": ("units a second", ".1f"),
     "bits_per_second": ("bits a second", ".0f"),
 }
+_NOT_MEASURED = {
+    "purity": "not measured: nobody knows the phones of the utterances held out",
+    "pnmi": "not measured, for the same reason",
+    "cross_voice_seen": "not measured: no two texts that two such voices both say",
+    "cross_voice_unseen": "not measured: no two texts that two such voices both say",
+}
 
 
 @units_app.command("fit")
@@ -37,7 +43,9 @@ def units_fit(
         int | None, typer.Option(help="Units; default: one for each phone, 100 of mfcc, 500 of others.")
     ] = None,
     steps: Annotated[int, typer.Option(help="Of training phones; 600 take about two minutes.")] = 600,
-    kmeans_steps: Annotated[int, typer.Option(help="Of clustering, 4,096 frames each.")] = 1000,
+    kmeans_steps: Annotated[
+        int, typer.Option(help="Of clustering at most, 4,096 frames each; it ends when it has settled.")
+    ] = 1000,
     utterances: Annotated[int, typer.Option(help="Most to learn from; those of phones are held in memory.")] = 1000,
     frames: Annotated[int, typer.Option(help="Most frames to cluster; they are held in memory.")] = 200_000,
     dtype: Dtype = "float32",
@@ -56,6 +64,7 @@ def units_fit(
     from smoltolk.common.made import made_before, record
     from smoltolk.data.corpora.corpus import check_complete
     from smoltolk.data.fitting.unit_models import MFCC, PHONES, UnitFit, fit_units
+    from smoltolk.speech.units.codebook import clusterer
 
     info = check_complete(corpus)
     default = {PHONES: 0, MFCC: 100}.get(encoder, 500)
@@ -75,6 +84,7 @@ def units_fit(
         fitted = fit_units(corpus, fit)
         figures = {"num_units": fitted.tokenizer.num_units, "fingerprint": fitted.tokenizer.fingerprint}
         figures |= {"utterances": fitted.num_utterances, "frames": fitted.num_frames, **fitted.quality.as_dict()}
+        figures |= {"clusterer": clusterer()} if fit.clusters else {}
         figures = {name: value for name, value in figures.items() if value == value}  # NaN: not measured
         with atomic_directory(out) as directory:
             fitted.tokenizer.save(directory)
@@ -82,9 +92,12 @@ def units_fit(
     else:
         kept(out)
     rows = {"units": f"{figures['num_units']}, fingerprint {figures['fingerprint'][:16]}"}
-    clustered = f", {figures['frames']} of their frames clustered" if figures.get("frames") else ""
-    rows |= {"learned from": f"{figures['utterances']} utterances{clustered}"}
-    rows |= {title: format(figures[name], form) for name, (title, form) in _TITLES.items() if name in figures}
+    labels = " and their phones (supervised)" if fit.needs_phones else ", no labels"
+    clustered = f", {figures['frames']} frames clustered" if figures.get("frames") else ""
+    clustered += f" by {figures['clusterer']}" if "clusterer" in figures else ""
+    rows |= {"learned from": f"{figures['utterances']} utterances{labels}{clustered}"}
+    for name, (title, form) in _TITLES.items():
+        rows[title] = format(figures[name], form) if name in figures else _NOT_MEASURED[name]
     show(f"units in {out}", rows)
 
 
@@ -177,7 +190,7 @@ def units_encode(
     from collections.abc import Iterator
 
     from smoltolk.common.files import write_jsonl
-    from smoltolk.speech.audio import load
+    from smoltolk.speech.units.files import encode_files
     from smoltolk.speech.units.tokenizer import load_unit_tokenizer
 
     tokenizer = load_unit_tokenizer(units)
@@ -185,14 +198,10 @@ def units_encode(
     stems = Counter(path.stem for path in audio)
 
     def rows() -> Iterator[dict[str, object]]:
-        together = 16  # recordings in memory at a time
-        for start in range(0, len(audio), together):
-            paths = audio[start : start + together]
-            encoded = tokenizer.encode([load(path, tokenizer.sample_rate) for path in paths])
-            for path, found in zip(paths, encoded, strict=True):
-                name = path.stem if stems[path.stem] == 1 else "-".join(path.with_suffix("").parts).strip("/-.")
-                numbers = {"units": found.units.tolist(), "durations": found.durations.tolist()}
-                yield {"id": name, **numbers, "fingerprint": tokenizer.fingerprint}
+        for path, found in encode_files(tokenizer, audio):
+            name = path.stem if stems[path.stem] == 1 else "-".join(path.with_suffix("").parts).strip("/-.")
+            numbers = {"units": found.units.tolist(), "durations": found.durations.tolist()}
+            yield {"id": name, **numbers, "fingerprint": tokenizer.fingerprint}
 
     if out is not None:
         print(f"{write_jsonl(out, rows())} recordings in {out}")

@@ -55,14 +55,17 @@ def normalise_mel(log_mel_BMT: Tensor, mask_BT: Tensor | None = None) -> Tensor:
         log_mel_BMT: ``[batch, mels, hops]``.
         mask_BT: ``[batch, hops]`` true where there is sound; default everywhere.
     """
-    if mask_BT is None:
-        mask_BT = torch.ones_like(log_mel_BMT[:, 0], dtype=torch.bool)
-    mask_B1T = mask_BT[:, None].to(log_mel_BMT.dtype)
-    count_B11 = mask_B1T.sum(-1, keepdim=True).clamp(min=1)
-    peak_B11 = log_mel_BMT.masked_fill(mask_B1T == 0, -math.inf).amax((1, 2), keepdim=True)
-    mel = torch.maximum(log_mel_BMT, peak_B11 - 8.0) * mask_B1T
-    centred = (mel - mel.sum(-1, keepdim=True) / count_B11) * mask_B1T
-    variance_B11 = centred.square().sum((1, 2), keepdim=True) / (count_B11 * mel.shape[1])
+    if mask_BT is None:  # apart: of an hour, every further array takes 115 MB
+        mel = torch.maximum(log_mel_BMT, log_mel_BMT.amax((1, 2), keepdim=True) - 8.0)
+        centred = mel.sub_(mel.sum(-1, keepdim=True) / mel.shape[-1])
+        variance_B11 = centred.square().sum((1, 2), keepdim=True) / (mel.shape[-1] * mel.shape[1])
+    else:
+        mask_B1T = mask_BT[:, None].to(log_mel_BMT.dtype)
+        count_B11 = mask_B1T.sum(-1, keepdim=True).clamp(min=1)
+        peak_B11 = log_mel_BMT.masked_fill(mask_B1T == 0, -math.inf).amax((1, 2), keepdim=True)
+        mel = torch.maximum(log_mel_BMT, peak_B11 - 8.0) * mask_B1T
+        centred = (mel - mel.sum(-1, keepdim=True) / count_B11) * mask_B1T
+        variance_B11 = centred.square().sum((1, 2), keepdim=True) / (count_B11 * mel.shape[1])
     # A silent file has no variance: it stays zero instead of turning into amplified noise.
     return centred / variance_B11.sqrt().clamp(min=1e-2)
 

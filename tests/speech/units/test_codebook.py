@@ -1,5 +1,6 @@
 """Nearest centres, and fitting them."""
 
+import importlib.util
 from pathlib import Path
 
 import joblib
@@ -7,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from sklearn.cluster import KMeans
+from sklearn.cluster import KMeans, MiniBatchKMeans
 
-from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.speech.units.codebook import Codebook, fit_codebook, read_codebook
+from smoltolk.common.errors import InputError, MissingExtraError, NotFoundError
+from smoltolk.speech.units.codebook import FAISS, SKLEARN, Codebook, clusterer, fit_codebook, read_codebook
 
 
 class Counter:
@@ -52,6 +53,63 @@ def test_heaps_become_units(blobs: np.ndarray) -> None:
     assert sorted(units[:, 0].tolist()) == [0, 1, 2] and counter.done == 20
     again, other = fit_codebook(blobs, 3, steps=20, seed=0), fit_codebook(blobs, 3, steps=20, seed=1)
     assert torch.equal(again.centers, codebook.centers) and not torch.equal(other.centers, codebook.centers)
+
+
+def _inertia(codebook: Codebook, frames: np.ndarray) -> float:
+    return float(torch.cdist(torch.from_numpy(frames), codebook.centers).amin(1).square().mean())
+
+
+@pytest.mark.parametrize("library", [SKLEARN, FAISS])
+def test_either_library_finds_the_heaps(library: str, blobs: np.ndarray) -> None:
+    if library == FAISS:
+        pytest.importorskip("faiss")
+    counter = Counter()
+    codebook = fit_codebook(blobs, 3, steps=200, seed=3, progress=counter, library=library)
+    assert counter.done == 200
+    # As good as the heaps' own means, which no centres can beat.
+    means = Codebook(torch.from_numpy(blobs.reshape(3, 200, 5).mean(1)))
+    assert _inertia(codebook, blobs) < 1.01 * _inertia(means, blobs)
+    assert torch.equal(codebook.centers, fit_codebook(blobs, 3, steps=200, seed=3, library=library).centers)
+    # Fewer frames than faiss likes, and many of them the same.
+    few = np.repeat(blobs[:12], 3, axis=0)
+    assert torch.isfinite(fit_codebook(few, 10, steps=1, library=library).centers).all()
+
+
+def test_faiss_clusters_where_it_is_installed(blobs: np.ndarray) -> None:
+    chosen = fit_codebook(blobs, 7, steps=20)
+    if importlib.util.find_spec("faiss") is None:
+        assert clusterer() == SKLEARN
+        with pytest.raises(MissingExtraError, match="pip install faiss-cpu"):
+            fit_codebook(blobs, 7, library=FAISS)
+    else:
+        assert clusterer() == FAISS
+        assert not torch.equal(chosen.centers, fit_codebook(blobs, 7, steps=20, library=SKLEARN).centers)
+    assert torch.equal(chosen.centers, fit_codebook(blobs, 7, steps=20, library=clusterer()).centers)
+    with pytest.raises(InputError, match="'k-means'"):
+        fit_codebook(blobs, 7, library="k-means")
+
+
+def test_steps_end_when_the_inertia_does_not_fall(blobs: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = 0
+    step = MiniBatchKMeans.partial_fit
+
+    def counted(self: MiniBatchKMeans, frames: np.ndarray) -> MiniBatchKMeans:
+        nonlocal taken
+        taken += 1
+        return step(self, frames)
+
+    monkeypatch.setattr(MiniBatchKMeans, "partial_fit", counted)
+    counter = Counter()
+    settled = fit_codebook(blobs, 3, steps=5000, progress=counter, library=SKLEARN)
+    assert taken == 100 and counter.done == 5000  # the bar is full
+    # What was left out would have changed next to nothing: on frames that no few centres fit.
+    spread = np.random.default_rng(1).standard_normal((9000, 4)).astype(np.float32)
+    taken = 0
+    settled = fit_codebook(spread, 30, steps=600, library=SKLEARN)
+    assert 100 <= taken < 600 and taken % 50 == 0
+    monkeypatch.setattr("smoltolk.speech.units.codebook._LEAST_FALL", -1.0)  # never
+    taken, further = 0, fit_codebook(spread, 30, steps=600, library=SKLEARN)
+    assert _inertia(settled, spread) < 1.02 * _inertia(further, spread)
 
 
 def test_fitting_needs_frames(blobs: np.ndarray) -> None:

@@ -122,3 +122,9 @@ def test_training_says_what_it_needs(labelled: list[LabelledSpeech]) -> None:
         fit_phone_units(labelled[:1], steps=0)
     with pytest.raises(InputError, match="are not"):
         fit_phone_units(labelled[:1], steps=1, inventory=("sil", "AA"))
+
+
+def test_a_recording_without_sound_is_silence(tokenizer: PhoneUnitTokenizer) -> None:
+    for level in (0.0, 0.25):
+        units = tokenizer.encode([np.full(40_000, level, dtype=np.float32)])[0]
+        assert units.units.tolist() == [tokenizer.phones.index("sil")] and units.durations.tolist() == [62]

@@ -76,5 +76,9 @@ def test_a_trained_encoder_is_better_than_chance(tokenizer: PhoneUnitTokenizer, 
     assert 5 < quality.units_per_second < 20
     assert 10 < quality.bits_per_second < 20 * math.log2(41)
     assert quality.num_seconds == pytest.approx(sum(len(u.waveform) for u in labelled[:8]) / 16_000)
+    # What has no phones counts in the rates alone.
+    mixed = measure_units(tokenizer, [*labelled[:4], *(LabelledSpeech(one.waveform, ()) for one in labelled[4:8])])
+    assert mixed.pnmi == measure_units(tokenizer, labelled[:4]).pnmi != quality.pnmi
+    assert mixed.units_per_second == quality.units_per_second
     with pytest.raises(InputError, match="no utterances"):
         measure_units(tokenizer, [])

@@ -10,8 +10,14 @@ from hypothesis import strategies as st
 
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.speech.audio import check_waveform
+from smoltolk.speech.phones import PHONES
+from smoltolk.speech.units.codebook import Codebook
+from smoltolk.speech.units.encoder_units import EncoderUnitTokenizer
+from smoltolk.speech.units.mfcc import MfccEncoder
+from smoltolk.speech.units.phone_bottleneck import BottleneckEncoder
 from smoltolk.speech.units.phone_encoder import PhoneUnitTokenizer
-from smoltolk.speech.units.tokenizer import deduplicate, fingerprint_of, load_unit_tokenizer
+from smoltolk.speech.units.phone_network import PhoneNetwork
+from smoltolk.speech.units.tokenizer import UnitTokenizer, deduplicate, fingerprint_of, load_unit_tokenizer
 
 
 @given(st.lists(st.integers(0, 3), max_size=30))
@@ -35,6 +41,28 @@ def test_fingerprints_tell_settings_names_shapes_and_values_apart() -> None:
         fingerprint_of({"x": 1, "y": 2}, weights | {"b": torch.tensor([1.0001])}),
     ]
     assert len({first, *others}) == 4
+
+
+def test_fingerprints_of_saved_tokenizers_stay_what_they_were(tmp_path: Path) -> None:
+    """Data and models name them: these were computed by the version that first wrote them."""
+    network = PhoneNetwork(len(PHONES), bottleneck=32)
+    for weights in network.state_dict().values():
+        weights.fill_(0.5 if weights.is_floating_point() else 1)
+    phones = PhoneUnitTokenizer(PHONES, network)
+    tokenizers: dict[str, UnitTokenizer] = {
+        "2c12912b9d2f86bf6029f5918fc8fe9694a36c51373a63da3498c9f3a71e21c9": phones,
+        "60f0871414ee402fb274be0ae5f14b34ee282849658f0d14cb4df651eb618d3b": EncoderUnitTokenizer(
+            BottleneckEncoder(phones), Codebook(torch.arange(64.0).reshape(2, 32))
+        ),
+        "e7f70449472d2c5711c3dac777e492fe557ec79fa73211980812870d6fff2d5d": EncoderUnitTokenizer(
+            MfccEncoder(), Codebook(torch.arange(78.0).reshape(2, 39))
+        ),
+    }
+    for fingerprint, tokenizer in tokenizers.items():
+        assert tokenizer.fingerprint == fingerprint
+        tokenizer.save(tmp_path / fingerprint)
+        written = json.loads((tmp_path / fingerprint / "config.json").read_text())
+        assert written == {**tokenizer.config(), "fingerprint": fingerprint} and written["kind"] == tokenizer.KIND
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from smoltolk.common.errors import InputError
 from smoltolk.speech.audio import check_waveform
@@ -17,27 +15,36 @@ from smoltolk.speech.devices import device_of
 from smoltolk.speech.fitting import check_same, load_config, load_weights, save_network
 from smoltolk.speech.pretrained import load_model, plain_config
 from smoltolk.speech.units.batching import Window, on_threads, plan_windows
+from smoltolk.speech.units.codec_models import CodecModel, feature_settings, libraries_of
 from smoltolk.speech.units.tokenizer import Units, UnitTokenizer, deduplicate, fingerprint_of
 
 WINDOW_SECONDS, OVERLAP_SECONDS = 30.0, 2.0
 
 
 class CodecUnitTokenizer(UnitTokenizer):
-    """Units of a codec (Mimi, EnCodec, DAC, X-Codec, ...): a matrix ``[frames, codebooks]``, not deduplicated.
+    """Units of a codec: a matrix ``[frames, codebooks]``, not deduplicated.
+
+    :class:`~smoltolk.speech.units.codec_models.CodecModel` says which codecs, and how they are called.
 
     With one codebook they are a sequence as any other, deduplicated.
 
     Every recording passes by itself, padded with zeros to whole frames; longer ones than ``window_seconds`` in
-    windows, see :func:`~smoltolk.speech.units.batching.plan_windows`, and so do units on the way back.
+    windows, see :func:`~smoltolk.speech.units.batching.plan_windows`, and so do units on the way back. Where a codec
+    has a longest piece of its own, windows are no longer than that, and overlap by a tenth at most.
+
+    Attributes:
+        sound_rate: of decoded sound, Hz.
 
     Args:
-        model: of transformers, with ``encode`` and ``decode``, for one channel.
+        model: of transformers.
         num_codebooks: the first so many; None: all it has.
         window_seconds, overlap_seconds: of windows over long recordings.
+        extractor: settings of the feature extractor of a codec that reads features; None: those it has by default.
         model_config: as it was saved; what another version of transformers adds must not change the fingerprint.
 
     Raises:
         InputError: not such a model, or fewer codebooks.
+        MissingExtraError: it needs a library that is not installed.
     """
 
     KIND = "codec"
@@ -49,21 +56,20 @@ class CodecUnitTokenizer(UnitTokenizer):
         *,
         window_seconds: float = WINDOW_SECONDS,
         overlap_seconds: float = OVERLAP_SECONDS,
+        extractor: Mapping[str, Any] | None = None,
         model_config: Mapping[str, Any] | None = None,
     ):
-        _check_codec(model)
-        self.model = model.float().eval().requires_grad_(False)
+        self._codec = CodecModel(model, extractor)
+        self.model = model
         self._model_config = plain_config(model.config) if model_config is None else dict(model_config)
-        self._takes = set(inspect.signature(model.encode).parameters)
-        self.sample_rate = int(_first(model.config, "sampling_rate", "sample_rate"))
-        hop = getattr(model.config, "hop_length", None) or self.sample_rate / model.config.frame_rate
-        self.hop = round(hop)
+        self.sample_rate, self.sound_rate = self._codec.sample_rate, self._codec.sound_rate
+        self.hop = self._codec.hop
         self.frame_rate = self.sample_rate / self.hop
-        self.num_units = int(model.config.codebook_size)
-        self.window_seconds, self.overlap_seconds = window_seconds, overlap_seconds
-        self.device = torch.device("cpu")
-        self.num_codebooks = 0  # all, until it is known how many those are
-        held = self._codes(torch.zeros(4 * self.hop), 4).shape[1]
+        self.num_units = self._codec.codebook_size
+        longest = self._codec.longest
+        self.window_seconds = min(window_seconds, longest)
+        self.overlap_seconds = min(overlap_seconds, longest / 10)
+        held = self._codec.codes(torch.zeros(4 * self.hop), 4).shape[1]
         if num_codebooks is not None and not 1 <= num_codebooks <= held:
             raise InputError(f"this codec has 1 to {held} codebooks", f"{num_codebooks}", "ask for fewer")
         self.num_codebooks = num_codebooks or held
@@ -75,9 +81,10 @@ class CodecUnitTokenizer(UnitTokenizer):
 
         Raises:
             NotFoundError: nothing there.
-            InputError: see the class.
+            InputError, MissingExtraError: see the class.
         """
-        return cls(load_model(name, "a neural codec")[0], num_codebooks)
+        model, settings = load_model(name, "a neural codec")
+        return cls(model, num_codebooks, extractor=feature_settings(model, settings))
 
     @property
     def fingerprint(self) -> str:
@@ -96,7 +103,7 @@ class CodecUnitTokenizer(UnitTokenizer):
             samples = torch.from_numpy(checked[number][window.first * self.hop : window.last * self.hop])
             frames = window.last - window.first
             samples = torch.nn.functional.pad(samples, (0, frames * self.hop - len(samples)))
-            return self._codes(samples, frames)[window.kept].cpu().numpy()
+            return self._codec.codes(samples, frames, self.num_codebooks)[window.kept].cpu().numpy()
 
         found: list[list[np.ndarray]] = [[] for _ in waveforms]
         for (number, _), part in zip(jobs, self._each(codes, jobs), strict=True):
@@ -113,7 +120,7 @@ class CodecUnitTokenizer(UnitTokenizer):
             units: ``[frames, codebooks]``, at most as many codebooks as this codec has; ``[frames]`` of the first.
 
         Returns:
-            float32 ``[frames * hop]`` at :attr:`sample_rate`.
+            float32 ``[samples]`` at :attr:`sound_rate`, as long as the frames.
 
         Raises:
             InputError: no frames, another shape, or a unit outside the codebook.
@@ -131,23 +138,20 @@ class CodecUnitTokenizer(UnitTokenizer):
         windows = self._windows(len(units))
 
         def sound(window: Window) -> np.ndarray:
-            made = self._sound(torch.from_numpy(units[window.first : window.last].astype(np.int64)))
-            return made[window.kept.start * self.hop : window.kept.stop * self.hop]
+            made = self._codec.sound(torch.from_numpy(units[window.first : window.last].astype(np.int64)))
+            return made[window.kept.start * self._codec.sound_hop : window.kept.stop * self._codec.sound_hop]
 
         return np.concatenate(self._each(sound, windows))
 
     def to(self, device: str) -> None:
-        self.device = device_of(device)
-        self.model.to(self.device)
+        self._codec.to(device_of(device))
 
     def config(self) -> dict[str, Any]:
-        """All that decides the units besides weights."""
+        # Named only where there is one: fingerprints of other codecs stay what they were.
+        extractor = {} if self._codec.extractor is None else {"extractor": self._codec.extractor}
         return {
-            "kind": self.KIND,
-            "sample_rate": self.sample_rate,
-            "frame_rate": self.frame_rate,
-            "num_units": self.num_units,
-            "num_codebooks": self.num_codebooks,
+            **extractor,
+            **super().config(),
             "window_seconds": self.window_seconds,
             "overlap_seconds": self.overlap_seconds,
             "model": dict(self._model_config),
@@ -163,13 +167,15 @@ class CodecUnitTokenizer(UnitTokenizer):
 
         config = load_config(directory, (cls.KIND,), "units of a codec")
         settings = dict(config["model"])
-        model = AutoModel.from_config(AutoConfig.for_model(settings.pop("model_type"), **settings))
+        with libraries_of("this codec"):
+            model = AutoModel.from_config(AutoConfig.for_model(settings.pop("model_type"), **settings))
         load_weights(directory, model)
         tokenizer = cls(
             model,
             config["num_codebooks"],
             window_seconds=config["window_seconds"],
             overlap_seconds=config["overlap_seconds"],
+            extractor=config.get("extractor"),
             model_config=config["model"],
         )
         check_same("a unit tokenizer", config["fingerprint"], tokenizer.fingerprint)
@@ -181,58 +187,7 @@ class CodecUnitTokenizer(UnitTokenizer):
         )
 
     def _each(self, function: Any, jobs: Sequence[Any]) -> list[Any]:
-        if self.device.type == "cpu":
+        if self._codec.device.type == "cpu":
             windows = [job if isinstance(job, Window) else job[1] for job in jobs]
             return on_threads(function, jobs, [window.last - window.first for window in windows])
         return [function(job) for job in jobs]
-
-    @torch.inference_mode()
-    def _codes(self, samples: Tensor, frames: int) -> Tensor:
-        """Units ``[frames, codebooks]`` of samples that fill their frames."""
-        options: dict[str, Any] = {}
-        for name in ("num_quantizers", "n_quantizers"):
-            if name in self._takes and self.num_codebooks:
-                options[name] = self.num_codebooks
-        if "bandwidth" in self._takes:
-            options["bandwidth"] = max(self.model.config.target_bandwidths)
-        codes = self.model.encode(samples[None, None].to(self.device), **options).audio_codes
-        codes = codes.reshape(-1, codes.shape[-1])  # one recording, one chunk: what is left is [codebooks, frames]
-        if codes.shape[1] != frames:
-            raise InputError(
-                "a codec must give the frames that its hop says", f"{codes.shape[1]}, not {frames}", "take another"
-            )
-        # Codebooks refine each other in order: the first ones are the same with fewer.
-        return codes[: self.num_codebooks or None].T
-
-    @torch.inference_mode()
-    def _sound(self, units: Tensor) -> np.ndarray:
-        codes = units.T[None].to(self.device)
-        options: dict[str, Any] = {}
-        if "audio_scales" in inspect.signature(self.model.decode).parameters:
-            codes, options = codes[None], {"audio_scales": [None]}
-        made = self.model.decode(audio_codes=codes, **options).audio_values.flatten().float().cpu().numpy()
-        wanted = len(units) * self.hop
-        return np.pad(made, (0, max(0, wanted - len(made))))[:wanted]
-
-
-def _check_codec(model: Any) -> None:
-    config = model.config
-    problem = None
-    if not callable(getattr(model, "encode", None)) or not callable(getattr(model, "decode", None)):
-        problem = "it has no encode and decode"
-    elif "input_features" in inspect.signature(model.encode).parameters:
-        problem = "it reads more than samples"
-    elif getattr(config, "audio_channels", 1) != 1 or getattr(config, "normalize", False):
-        problem = "it is for several channels, or scales loudness beside its units"
-    elif not hasattr(config, "codebook_size"):
-        problem = "its config names no codebook_size"
-    if problem:
-        raise InputError(
-            "a codec turns the samples of one channel into units of codebooks and back",
-            f"{type(model).__name__}: {problem}",
-            "take another, e.g. kyutai/mimi",
-        )
-
-
-def _first(config: Any, *names: str) -> Any:
-    return next(value for value in (getattr(config, name, None) for name in names) if value)

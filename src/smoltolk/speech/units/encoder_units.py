@@ -57,13 +57,8 @@ class EncoderUnitTokenizer(UnitTokenizer):
         self._nearest = Codebook(self.codebook.centers.to(torch.device(device)))
 
     def config(self) -> dict[str, Any]:
-        """All that decides the units besides weights."""
         return {
-            "kind": self.KIND,
-            "sample_rate": self.sample_rate,
-            "frame_rate": self.frame_rate,
-            "num_units": self.num_units,
-            "num_codebooks": self.num_codebooks,
+            **super().config(),
             "dim": self.codebook.dim,
             "encoder": self.encoder.config(),
         }

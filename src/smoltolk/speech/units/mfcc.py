@@ -19,6 +19,7 @@ from smoltolk.speech.units.phone_encoder import log_mel_of
 
 NUM_CEPSTRA = 13
 _REACH = 2  # hops on either side that a slope is fitted to
+_PIECE = 6000  # hops that are transformed at once, to bound memory; each is transformed by itself
 
 
 class MfccEncoder(FrameEncoder):
@@ -75,12 +76,17 @@ def mfcc(log_mel_MT: np.ndarray) -> np.ndarray:
     A DCT-II over mel bands, slopes by least squares over five hops, and zero mean and unit variance over the
     recording (Davis and Mermelstein 1980; Furui 1986).
     """
-    cepstra = scipy.fft.dct(log_mel_MT.astype(np.float64), axis=0, norm="ortho")[:NUM_CEPSTRA].T
+    pieces = [log_mel_MT[:, start : start + _PIECE] for start in range(0, log_mel_MT.shape[1], _PIECE)]
+    cepstra = np.concatenate(
+        [scipy.fft.dct(piece.astype(np.float64), axis=0, norm="ortho")[:NUM_CEPSTRA].T for piece in pieces]
+    )
     slopes = _slopes(cepstra)
     joined = np.concatenate([cepstra, slopes, _slopes(slopes)], axis=1)
-    centred = joined - joined.mean(0)
+    spread = joined.std(0)
+    joined -= joined.mean(0)
     # What does not move (a silent file) stays zero instead of turning into amplified noise.
-    return (centred / np.maximum(joined.std(0), 1e-3)).astype(np.float32)
+    joined /= np.maximum(spread, 1e-3)
+    return joined.astype(np.float32)
 
 
 def _slopes(values_TD: np.ndarray) -> np.ndarray:

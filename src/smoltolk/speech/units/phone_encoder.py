@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,7 +53,7 @@ class PhoneUnitTokenizer(UnitTokenizer):
     Chunking: normalisation statistics cover the whole recording. Recordings of more than 30 s then pass the
     network in windows of 30 s that overlap by more than its reach, so that windows change no score. Each
     recording is encoded by itself: its units cannot depend on a batch. The last frame is dropped if it is not
-    full (25 Hz: up to 40 ms).
+    full (25 Hz: up to 40 ms). A recording without any sound (all samples equal) is ``"sil"`` throughout.
 
     Args:
         phones: names of the units, in the order of their ids.
@@ -75,7 +76,12 @@ class PhoneUnitTokenizer(UnitTokenizer):
         return self._fingerprint
 
     def encode(self, waveforms: Sequence[np.ndarray]) -> list[Units]:
-        return [deduplicate(self.scores(waveform).argmax(0).numpy()) for waveform in waveforms]
+        return [deduplicate(self._phones(waveform)) for waveform in waveforms]
+
+    def _phones(self, waveform: np.ndarray) -> np.ndarray:
+        phones = self.scores(waveform).argmax(0).numpy()
+        # Without any sound there is nothing to normalise, and the network never met what is left.
+        return np.full_like(phones, self.phones.index(SILENCE)) if np.ptp(waveform) == 0 else phones
 
     def scores(self, waveform: np.ndarray) -> Tensor:
         """Scores ``[phones, frames]`` of one recording; raises as :meth:`encode`."""
@@ -120,17 +126,12 @@ class PhoneUnitTokenizer(UnitTokenizer):
         check_same("a unit tokenizer", config["fingerprint"], tokenizer.fingerprint)
         return tokenizer
 
-    def config(self) -> dict[str, object]:
-        """All that decides the units besides weights."""
+    def config(self) -> dict[str, Any]:
         # Named only where there is one: fingerprints of phone units stay what they were.
         bottleneck = {"bottleneck": self.network.bottleneck} if self.network.bottleneck else {}
         return {
             **bottleneck,
-            "kind": self.KIND,
-            "sample_rate": self.sample_rate,
-            "frame_rate": self.frame_rate,
-            "num_units": self.num_units,
-            "num_codebooks": self.num_codebooks,
+            **super().config(),
             "phones": list(self.phones),
             "width": self.network.width,
             "num_blocks": len(self.network.blocks.layers),
@@ -225,10 +226,11 @@ def log_mel_of(waveform: np.ndarray, hops: int) -> Tensor:
     """Log-mel ``[80, hops]`` of one recording, in pieces of a minute, to bound memory; pieces change no value."""
     piece = 6000
     context = 2  # hops; a window reaches 1.1 hops beyond its own
-    parts = []
+    made = torch.empty(features.NUM_MELS, hops)
     for start in range(0, hops, piece):
         first, last = max(0, start - context), min(hops, start + piece + context)
         samples = torch.from_numpy(waveform[first * features.HOP : last * features.HOP])
         part = features.log_mel(samples[None], last - first)[0]
-        parts.append(part[:, start - first : min(hops, start + piece) - first])
-    return torch.cat(parts, dim=1)
+        stop = min(hops, start + piece)
+        made[:, start:stop] = part[:, start - first : stop - first]
+    return made

@@ -51,7 +51,8 @@ def measure_units(
 
     Args:
         tokenizer: with one codebook.
-        labelled: speech that the tokenizer was not trained on; purity and PNMI are measured if all of it has phones.
+        labelled: speech that the tokenizer was not trained on; purity and PNMI are measured on
+            what has phones.
         seen: for each sentence its waveforms, each in another voice of the training data.
         unseen: the same in voices that the tokenizer never met.
 
@@ -62,7 +63,8 @@ def measure_units(
     if not labelled:
         raise InputError("quality is measured on speech", "no utterances", "give some held-out ones")
     encoded = tokenizer.encode([utterance.waveform for utterance in labelled])
-    counts = _phone_counts(tokenizer, labelled, encoded) if all(one.phones for one in labelled) else None
+    known = [(utterance, units) for utterance, units in zip(labelled, encoded, strict=True) if utterance.phones]
+    counts = _phone_counts(tokenizer, known) if known else None
     units = np.concatenate([one.units for one in encoded])
     seconds = sum(len(utterance.waveform) for utterance in labelled) / tokenizer.sample_rate
     rate = len(units) / seconds
@@ -77,15 +79,10 @@ def measure_units(
     )
 
 
-def _phone_counts(tokenizer: UnitTokenizer, labelled: Sequence[LabelledSpeech], encoded: Sequence[Units]) -> np.ndarray:
-    names = sorted({"sil"} | {segment.text for utterance in labelled for segment in utterance.phones})
-    phones = np.concatenate(
-        [
-            phone_frames(utterance.phones, names, units.num_frames, tokenizer.frame_rate)
-            for utterance, units in zip(labelled, encoded, strict=True)
-        ]
-    )
-    return count_pairs(phones, np.concatenate([units.frames() for units in encoded]))
+def _phone_counts(tokenizer: UnitTokenizer, known: Sequence[tuple[LabelledSpeech, Units]]) -> np.ndarray:
+    names = sorted({"sil"} | {segment.text for utterance, _ in known for segment in utterance.phones})
+    phones = [phone_frames(one.phones, names, units.num_frames, tokenizer.frame_rate) for one, units in known]
+    return count_pairs(np.concatenate(phones), np.concatenate([units.frames() for _, units in known]))
 
 
 def count_pairs(phones: np.ndarray, units: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -57,12 +57,14 @@ class UnitTokenizer(ABC):
     """Waveforms to units: an encoder and a quantizer, with the settings that decide which unit comes out.
 
     Attributes (fixed when built):
+        KIND: its name in a saved config.
         sample_rate: of the waveforms it takes, Hz.
         frame_rate: frames per second before deduplication, Hz.
         num_units: distinct units K; units are 0 .. K-1.
         num_codebooks: units per frame (1 where units are deduplicated).
     """
 
+    KIND: ClassVar[str]
     sample_rate: int
     frame_rate: float
     num_units: int
@@ -92,6 +94,16 @@ class UnitTokenizer(ABC):
             InputError: it cannot.
         """
         only_cpu(device, "a unit tokenizer", type(self).__name__)
+
+    def config(self) -> dict[str, Any]:
+        """All that decides the units besides weights: what every tokenizer has; each kind adds its own."""
+        return {
+            "kind": self.KIND,
+            "sample_rate": self.sample_rate,
+            "frame_rate": self.frame_rate,
+            "num_units": self.num_units,
+            "num_codebooks": self.num_codebooks,
+        }
 
     @abstractmethod
     def save(self, directory: Path | str) -> None:
