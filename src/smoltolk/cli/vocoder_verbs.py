@@ -31,6 +31,7 @@ def vocoder_fit(
     utterances: Annotated[int, typer.Option(help="Most to learn from; they are held in memory.")] = 300,
     size: Annotated[str, typer.Option(help="Of a hifigan: tiny, small or standard (as published).")] = "small",
     start: Annotated[Path | None, typer.Option(help="A hifigan to begin with, e.g. an imported one.")] = None,
+    shards: Annotated[Path | None, typer.Option(help="Take units from them; default: encode anew.")] = None,
     device: Annotated[str, typer.Option(help="For training: cpu or cuda.")] = "cpu",
     precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
     judge: Annotated[
@@ -59,6 +60,7 @@ def vocoder_fit(
     from smoltolk.common.progress import bar
     from smoltolk.data.corpora.corpus import check_complete
     from smoltolk.data.fitting.vocoder_models import Choice, fit_corpus_vocoder
+    from smoltolk.data.shards.shard_set import look_over
     from smoltolk.speech.units.tokenizer import load_unit_tokenizer
     from smoltolk.speech.vocoders.kinds import load_vocoder
 
@@ -73,6 +75,7 @@ def vocoder_fit(
         "steps": choice.num_steps,
         "utterances": utterances,
         "size": size,
+        "shards": None if shards is None else look_over(shards).digest(),
         "start": None if start is None else load_vocoder(start).fingerprint,
         "precision": precision,
         "judge": None if no_judge else judge,
@@ -82,7 +85,7 @@ def vocoder_fit(
     if figures is None:
         with bar("vocoder", choice.num_steps, "steps") as progress:
             fitted = fit_corpus_vocoder(
-                corpus, tokenizer, choice, judge=command["judge"], work=work, progress=progress,
+                corpus, tokenizer, choice, shards=shards, judge=command["judge"], work=work, progress=progress,
                 warn=lambda text: print(f"  note: {text}", file=sys.stderr),
             )  # fmt: skip
         figures = {"voices": list(fitted.speakers), "utterances": fitted.num_utterances}

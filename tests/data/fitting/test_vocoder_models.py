@@ -7,9 +7,11 @@ import pytest
 
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.data.corpora.corpus import read_corpus
+from smoltolk.data.corpora.speak import speak
 from smoltolk.data.fitting.speech_models import judge_vocoder, split_held_out, waveform_of
 from smoltolk.data.fitting.vocoder_models import DEFAULT_STEPS, Choice, fit_corpus_vocoder, speakers_of
 from smoltolk.speech.recognition.recognisers import error_rate, recogniser_named, transcribe_all
+from smoltolk.speech.synthesis.espeak_synthesis import voices
 from smoltolk.speech.units.tokenizer import UnitTokenizer, load_unit_tokenizer
 from smoltolk.speech.vocoders.hifigan import HifiGanVocoder
 from smoltolk.speech.vocoders.hifigan_config import hifigan_config
@@ -30,6 +32,25 @@ def test_a_vocoder_learns_one_voice_and_is_judged(spoken_corpus: Path, tokenizer
     other = list(seconds)[-1]
     chosen = fit_corpus_vocoder(spoken_corpus, tokenizer, Choice(speaker=other, steps=1), judge=None)
     assert chosen.speakers == (other,) and chosen.errors == {}
+
+
+def test_units_come_from_shards_too(
+    spoken_corpus: Path, shards_dir: Path, tokenizer: UnitTokenizer, tmp_path: Path
+) -> None:
+    choice, warnings = Choice("hifigan", "all", steps=1, size="tiny"), []
+    anew = fit_corpus_vocoder(spoken_corpus, tokenizer, choice, judge=None)
+    prepared = fit_corpus_vocoder(spoken_corpus, tokenizer, choice, shards=shards_dir, judge=None)
+    assert prepared.vocoder.fingerprint == anew.vocoder.fingerprint
+    one_of_three = fit_corpus_vocoder(
+        spoken_corpus, tokenizer, choice, shards=shards_dir / "part-00000.parquet", judge=None, warn=warnings.append
+    )
+    assert one_of_three.num_utterances < anew.num_utterances
+    assert f"{one_of_three.num_utterances} utterances are few" in warnings[0]
+    other = tmp_path / "corpus"
+    texts = [(f"elsewhere-{number}", "A dog.", voices(1, 0, "seen")[0]) for number in range(2)]
+    speak(texts, other, source="others", workers=0)
+    with pytest.raises(InputError, match="must be of the corpus"):
+        fit_corpus_vocoder(other, tokenizer, Choice(steps=1), shards=shards_dir, judge=None)
 
 
 def test_a_hifigan_learns_all_voices(spoken_corpus: Path, tokenizer: UnitTokenizer, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from smoltolk.common.errors import InputError
 from smoltolk.common.progress import Bar
 from smoltolk.data.corpora.corpus import read_corpus
 from smoltolk.data.corpora.utterances import Utterance
-from smoltolk.data.fitting.speech_models import judge_vocoder, sounds_and_units, split_held_out
+from smoltolk.data.fitting.speech_models import judge_vocoder, sounds_and_units, split_held_out, waveform_of
+from smoltolk.data.shards.lookup import units_by_id
 from smoltolk.speech.audio import SAMPLE_RATE
 from smoltolk.speech.recognition.recognisers import ErrorRate, normalise, recogniser_named
 from smoltolk.speech.units.tokenizer import Units, UnitTokenizer
@@ -102,6 +103,7 @@ def fit_corpus_vocoder(
     tokenizer: UnitTokenizer,
     choice: Choice,
     *,
+    shards: Path | str | None = None,
     judge: str | None = "pocketsphinx",
     work: Path | None = None,
     progress: Bar | None = None,
@@ -113,6 +115,8 @@ def fit_corpus_vocoder(
         corpus: a corpus directory.
         tokenizer: of the units it is to speak.
         choice: what is to be learnt.
+        shards: of this corpus and these units; None: the recordings are encoded again. Utterances that the shards lack
+            are not learnt from.
         judge: who listens to held-out utterances, a name as for
             :func:`~smoltolk.speech.recognition.recognisers.recogniser_named`; None: nobody.
         work: for checkpoints and samples; None: nothing is kept.
@@ -120,13 +124,17 @@ def fit_corpus_vocoder(
         warn: told what speaks against a good voice before the training starts.
 
     Raises:
-        NotFoundError: no corpus, a part of it is missing, or no such judge.
-        InputError: no such speaker, fewer than two utterances, or a choice that contradicts itself.
+        NotFoundError: no corpus, a part of it is missing, no shards, or no such judge.
+        InputError: no such speaker, fewer than two utterances, shards of other units, or a choice that contradicts
+            itself.
         MissingExtraError: ``judge`` is not installed.
     """
     start = _checked_start(choice, tokenizer)
     usable = _usable(corpus, choice.speaker)
     held_out, training = split_held_out(usable, choice.most, choice.seed)
+    prepared = None if shards is None else _prepared(shards, training, tokenizer)
+    if prepared is not None:
+        training = [one for one in training if one.id in prepared]
     if len(training) < FEW_UTTERANCES and warn is not None:
         warn(
             f"{len(training)} utterances are few to learn a voice from: expect words that cannot be understood. "
@@ -137,7 +145,10 @@ def fit_corpus_vocoder(
     listener = None
     if judged and judge is not None:  # found now, not after hours of training
         listener = recogniser_named(judge, texts=texts, workers=0, language=judged[0].language)
-    waveforms, units = sounds_and_units(training, tokenizer)
+    if prepared is None:
+        waveforms, units = sounds_and_units(training, tokenizer)
+    else:
+        waveforms, units = [waveform_of(one) for one in training], [prepared[one.id] for one in training]
     names = [one.speaker for one in training]
     vocoder = _fit(choice, waveforms, units, tokenizer, names, start, work, progress)
     errors = {}
@@ -146,6 +157,18 @@ def fit_corpus_vocoder(
         errors = judge_vocoder(_OwnVoices(vocoder, known), tokenizer, judged, texts, judge=listener)
     seconds = sum(map(len, waveforms)) / SAMPLE_RATE
     return FittedVocoder(vocoder, vocoder.speakers or (usable[0].speaker,), len(training), seconds, errors)
+
+
+def _prepared(shards: Path | str, training: Sequence[Utterance], tokenizer: UnitTokenizer) -> dict[str, Units]:
+    """Units of these utterances by their ids."""
+    found = units_by_id(shards, [one.id for one in training], fingerprint=tokenizer.fingerprint)
+    if not found:
+        raise InputError(
+            "the shards must be of the corpus that a vocoder learns from",
+            f"none of {len(training)} utterances, e.g. {training[0].id!r}, is in {shards}",
+            "name the shards that `prepare` made of this corpus",
+        )
+    return found
 
 
 def _checked_start(choice: Choice, tokenizer: UnitTokenizer) -> HifiGanVocoder | None:
