@@ -85,7 +85,10 @@ def load(path: Path | str, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
         NotFoundError: no such file.
         InputError: not audio, cut off before its end, no samples, or samples that are not finite.
     """
-    return np.concatenate(list(read_blocks(path, sample_rate)))
+    samples = bytearray()  # it grows in place: hours of blocks, joined at the end, would be there twice
+    for block in read_blocks(path, sample_rate):
+        samples += block.tobytes()
+    return np.frombuffer(samples, np.float32)
 
 
 def read_blocks(path: Path | str, sample_rate: int = SAMPLE_RATE, seconds: float = 30.0) -> Iterator[np.ndarray]:

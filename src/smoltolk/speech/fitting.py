@@ -18,6 +18,7 @@ from smoltolk.common.files import atomic_directory, read_json, write_json
 from smoltolk.common.progress import Bar
 
 _WARMUP = 0.15  # of the steps
+_TOLD = 300  # letters of what torch says about weights that do not fit
 
 
 @contextmanager
@@ -133,7 +134,7 @@ def load_weights(directory: Path | str, network: nn.Module) -> None:
     except (SafetensorError, RuntimeError) as error:
         raise InputError(
             "model.safetensors must hold what config.json says",
-            f"{path}: {error}",
+            f"{path}: {' '.join(str(error).split())[:_TOLD]}",  # torch names every tensor
             "fit or copy it again, whole",
         ) from error
 

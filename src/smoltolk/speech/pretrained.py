@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from smoltolk.common.errors import InputError, NotFoundError, first_line
+from smoltolk.common.errors import InputError, MissingExtraError, NotFoundError, first_line
 from smoltolk.common.hub import check_place
 
 
@@ -23,11 +23,16 @@ def loading(name: str, what: str) -> Iterator[None]:
     Raises:
         NotFoundError: nothing of this name here or on the hub.
         InputError: there is something else.
+        MissingExtraError: the model needs a library that is not installed.
     """
     check_place(name, what)
     try:
         yield
-    except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError) as error:
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{name!r} needs libraries of its own", first_line(error), "install those that it names"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         missing = isinstance(error, OSError) and not Path(name).is_dir()
         raise (NotFoundError if missing else InputError)(
             f"{name!r} must be {what}, on the hub or in a directory",

@@ -16,7 +16,7 @@ import numpy as np
 from smoltolk.common.errors import InputError, require
 from smoltolk.common.seeds import generator
 from smoltolk.common.workers import num_cpus, parallel_map
-from smoltolk.speech.audio import SAMPLE_RATE, num_samples, resample
+from smoltolk.speech.audio import SAMPLE_RATE, check_waveform, num_samples, resample
 from smoltolk.speech.recognition.error_rate import normalise
 from smoltolk.speech.recognition.language_model import bigram_arpa, dictionary
 
@@ -89,10 +89,9 @@ def prepare(waveform: np.ndarray) -> bytes:
     """A waveform of 16 kHz as pocketsphinx understands it best: 16 bits, padded, at one level, with a little noise.
 
     Raises:
-        InputError: samples that are not finite.
+        InputError: no samples, or some that are not finite.
     """
-    if not np.isfinite(waveform).all():
-        raise InputError("a waveform must be finite", "it has NaN or infinite samples", "look at what made it")
+    check_waveform(waveform)
     loudness = float(np.sqrt(np.mean(np.square(waveform, dtype=np.float64)))) if waveform.size else 0.0
     padded = np.pad(waveform / max(loudness, 1e-6) * _LEVEL, num_samples(_PADDING_SECONDS))
     noise = generator(0, "judge noise").standard_normal(len(padded)) * _LEVEL * 10 ** (_NOISE_DECIBELS / 20)
