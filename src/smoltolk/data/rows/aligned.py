@@ -121,7 +121,8 @@ class AlignedCorpus:
 
     def num_words(self, utterance: int) -> int:
         """Words of one utterance, 1 if they are not known."""
-        return int(self.word_offsets[utterance + 1] - self.word_offsets[utterance])
+        start, stop = self._extent(self.word_offsets, utterance)
+        return stop - start
 
     def tokens(self, utterance: int, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Tokens of words ``start .. stop`` (default: all) as in the whole text: int32 ``[n]``, a view."""
@@ -156,10 +157,10 @@ class AlignedCorpus:
         Returns:
             tokens, n places among the tokens, units, n places among the units.
         """
-        words = slice(*self.word_offsets[utterance : utterance + 2].tolist())
+        words = slice(*self._extent(self.word_offsets, utterance))
         token_cuts, unit_cuts = self.token_stops[words][borders - 1], self.unit_stops[words][borders - 1]
         token_cuts[borders == 0] = unit_cuts[borders == 0] = 0
-        start, stop = self._token_offsets[utterance : utterance + 2].tolist()
+        start, stop = self._extent(self._token_offsets, utterance)
         units = self._utterances.units(utterance)
         return self._tokens[start:stop], token_cuts.tolist(), units, unit_cuts.tolist()
 
@@ -188,6 +189,11 @@ class AlignedCorpus:
     def _locate(self, index: int) -> tuple[str, np.ndarray]:
         text, words = self._utterances.text(index), self._utterances.words(index)[0]
         return locate_words(text, words) if words else (text, np.array([len(text)]))
+
+    def _extent(self, offsets: np.ndarray, utterance: int) -> tuple[int, int]:
+        """Where something of an utterance begins and ends."""
+        start, stop = offsets[utterance : utterance + 2].tolist()
+        return start, stop
 
     def _bounds(self, flat: np.ndarray, utterance: int, start: int, stop: int | None) -> tuple[int, int]:
         first = self.word_offsets[utterance]

@@ -8,6 +8,7 @@ The system keeps one copy of them for all processes as long as there is room.
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -29,6 +30,7 @@ _FLAT = {
     "text": np.uint8,
 }
 _EACH = {"num_tokens": np.int32, "num_units": np.int32, "has_words": np.bool_}
+_PAIR = struct.Struct("=qq")
 _OFFSETS = ("word_offsets", "token_offsets", "unit_offsets", "text_offsets")
 
 
@@ -78,6 +80,7 @@ class DiskArray:
         self._path, self.dtype = path, np.dtype(kind)
         self._size = path.stat().st_size // self.dtype.itemsize
         self._file = path.open("rb", buffering=0)
+        self._number = self._file.fileno()
 
     def __reduce__(self) -> tuple[type, tuple[Path, Any]]:
         return type(self), (self._path, self.dtype)
@@ -89,7 +92,7 @@ class DiskArray:
         return np.fromfile(self._path, self.dtype).astype(self.dtype if dtype is None else dtype, copy=False)
 
     def __getitem__(self, key: Any) -> Any:
-        """A number, a slice as a new array; any other index reads the whole file."""
+        """A number, a slice as a new array (read only); any other index reads the whole file."""
         if isinstance(key, slice):
             start, stop, step = key.indices(self._size)
             found = self._read(start, max(0, stop - start))
@@ -102,8 +105,12 @@ class DiskArray:
 
     def _read(self, start: int, count: int) -> np.ndarray:
         size = self.dtype.itemsize
-        held = bytearray(os.pread(self._file.fileno(), count * size, start * size))
-        return np.frombuffer(held, self.dtype)
+        return np.frombuffer(os.pread(self._number, count * size, start * size), self.dtype)
+
+    def pair(self, index: int) -> tuple[int, int]:
+        """Of int64 numbers two neighbours, in half the time."""
+        start, stop = _PAIR.unpack(os.pread(self._number, _PAIR.size, index * 8))
+        return start, stop
 
 
 class DiskCorpus(AlignedCorpus):
@@ -131,13 +138,16 @@ class DiskCorpus(AlignedCorpus):
     def __reduce__(self) -> tuple[type, tuple[Path, Any, str | None]]:
         return type(self), (self._directory, self._tokenizer, self.made_of)
 
+    def _extent(self, offsets: Any, utterance: int) -> tuple[int, int]:
+        return offsets.pair(utterance)
+
     def is_of(self, utterances: object) -> bool:
         """Whether it was made of these shards, told by their digest."""
         return isinstance(utterances, StoredUnits) and self.made_of == utterances.shards.digest()
 
     def _locate(self, index: int) -> tuple[str, np.ndarray]:
-        start, stop = self._text_offsets[index : index + 2].tolist()
-        words = slice(*self.word_offsets[index : index + 2].tolist())
+        start, stop = self._extent(self._text_offsets, index)
+        words = slice(*self._extent(self.word_offsets, index))
         return self._text[start:stop].tobytes().decode(), self._char_stops[words]
 
 
@@ -149,7 +159,7 @@ class _DiskUnits:
         self._num_codebooks = len(flat) // max(1, int(offsets[-1]))
 
     def units(self, index: int) -> np.ndarray:
-        start, stop = self._offsets[index : index + 2].tolist()
+        start, stop = self._offsets.pair(index)
         if self._num_codebooks <= 1:
             return self._flat[start:stop]
         width = self._num_codebooks

@@ -140,7 +140,9 @@ def draw_runs(num_words: int, lengths: SpanLengths, rng: np.random.Generator) ->
     pairs = num_words // (lengths.text[0] + lengths.speech[0]) + 1
     text = rng.integers(lengths.text[0], lengths.text[1], size=pairs, endpoint=True)
     speech = rng.integers(lengths.speech[0], lengths.speech[1], size=pairs, endpoint=True)
-    alternating = np.stack((speech, text) if first_is_speech else (text, speech), axis=1).ravel()
-    borders = np.concatenate([[0], np.cumsum(alternating)])
-    inside = borders[borders < num_words]
-    return np.concatenate([inside, [num_words]]), first_is_speech
+    lengths_in_turn = np.zeros(2 * pairs + 1, np.int64)
+    lengths_in_turn[1::2], lengths_in_turn[2::2] = (speech, text) if first_is_speech else (text, speech)
+    borders = lengths_in_turn.cumsum()
+    last = int(borders.searchsorted(num_words))
+    borders[last] = num_words
+    return borders[: last + 1], first_is_speech
