@@ -125,6 +125,16 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path):
         assert torch.equal(a, b), name
 
 
+def test_rows_made_ahead_are_the_same_rows(tmp_path, monkeypatch):
+    weights = []
+    for workers in (0, 2):
+        monkeypatch.setattr("smoltolk.training.trainer.ROW_WORKERS", {"cuda": workers, "cpu": workers})
+        model, names = build_system("late", text_model(), num_units=NUM_UNITS, eos_text_id=0)
+        train(model, names, recipe(4), tmp_path / str(workers))
+        weights.append(model.state_dict())
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
 def test_accumulated_micro_batches_equal_one_batch(tmp_path):
     results = []
     for device_rows in (4, 2):

@@ -20,6 +20,9 @@ from smoltolk.training.recipe import Recipe, Stage
 
 _WHOLE = "whole.json"  # written last into a checkpoint: without it a kill cut the writing short
 _PARTS = ("text_loss", "speech_loss", "selector_entropy")
+# Processes a device that make rows ahead of the steps: a GPU would wait for them, a CPU needs its cores for the steps.
+# Rows are functions of their number, so that they are the same with any number of processes.
+ROW_WORKERS = {"cuda": 2, "cpu": 0}
 Report = Callable[[float, str], None]  # (optimizer steps done, a short text)
 
 
@@ -136,6 +139,7 @@ def run_stage(
         report_to=[],
         seed=seed,
         data_seed=seed,
+        dataloader_num_workers=ROW_WORKERS["cuda" if cuda else "cpu"],
         dataloader_pin_memory=cuda,
         remove_unused_columns=False,
         use_cache=True,  # written into the model's settings: without it the saved model would decode without a cache
