@@ -281,8 +281,17 @@ class Other(EncodecModel):
         raise NotImplementedError
 
 
+class Silent(EncodecModel):
+    """A codec whose codes have another name."""
+
+    def encode(self, input_values: Tensor) -> Any:
+        return {"codes": input_values}
+
+
 def test_codecs_that_are_called_otherwise_are_refused() -> None:
     size = {"num_filters": 2, "hidden_size": 8, "codebook_dim": 8}
+    with pytest.raises(InputError, match="gives no audio_codes"):
+        CodecUnitTokenizer(Silent(EncodecConfig(**size)))
     with pytest.raises(InputError, match="encode needs input_values, speaker") as caught:
         CodecUnitTokenizer(Other(EncodecConfig(**size)))
     assert "X-Codec 2" in caught.value.fix

@@ -84,7 +84,7 @@ class CodecModel:
             num_codebooks: the first so many; None: all.
 
         Raises:
-            InputError: the model gives another number of frames.
+            InputError: the model gives another number of frames, or no codes.
         """
         options: dict[str, Any] = self._inputs(samples)
         for name in ("num_quantizers", "n_quantizers"):
@@ -92,7 +92,10 @@ class CodecModel:
                 options[name] = num_codebooks
         if "bandwidth" in self._takes:
             options["bandwidth"] = max(self.model.config.target_bandwidths)
-        codes = self.model.encode(**options).audio_codes.long()
+        codes = getattr(self.model.encode(**options), "audio_codes", None)
+        if codes is None:
+            raise _no_codec(f"{type(self.model).__name__}: its encode gives no audio_codes")
+        codes = codes.long()
         while codes.ndim > 2:  # one recording, the first piece: what is left is [codebooks, frames]
             codes = codes[0]
         # Feature extractors may add a frame of padding.
