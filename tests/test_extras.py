@@ -6,9 +6,11 @@ import sys
 WITHOUT_EXTRAS = """
 import importlib, pkgutil, socket, sys
 
+EXTRAS = "espeakng_loader", "pocketsphinx", "lhotse", "ray", "faiss"
+
 class Without:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("espeakng_loader", "pocketsphinx"):
+        if name.partition(".")[0] in EXTRAS:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 def no_network(*_, **__):

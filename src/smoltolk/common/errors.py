@@ -12,6 +12,7 @@ _EXTRAS = {
     "lhotse": "corpora",
     "datasets": "text",
     "ray": "ray",
+    "faiss": "faiss",
 }
 
 

@@ -79,7 +79,7 @@ def test_faiss_clusters_where_it_is_installed(blobs: np.ndarray) -> None:
     chosen = fit_codebook(blobs, 7, steps=20)
     if importlib.util.find_spec("faiss") is None:
         assert clusterer() == SKLEARN
-        with pytest.raises(MissingExtraError, match="pip install faiss-cpu"):
+        with pytest.raises(MissingExtraError, match=r"smoltolk\[faiss\]"):
             fit_codebook(blobs, 7, library=FAISS)
     else:
         assert clusterer() == FAISS

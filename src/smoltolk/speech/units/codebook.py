@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import math
 from pathlib import Path
@@ -14,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from smoltolk.common.errors import InputError, MissingExtraError, NotFoundError, first_line
+from smoltolk.common.errors import InputError, NotFoundError, require
 from smoltolk.common.progress import Bar
 from smoltolk.speech.units.unpickle import read_kmeans
 
@@ -180,12 +179,7 @@ def _fit_sklearn(features: np.ndarray, num_units: int, steps: int, seed: int, pr
 
 
 def _fit_faiss(features: np.ndarray, num_units: int, steps: int, seed: int, progress: Bar | None) -> Codebook:
-    try:
-        faiss: Any = importlib.import_module("faiss")  # not a dependency: typed by no one
-    except ImportError as error:
-        raise MissingExtraError(
-            "clustering with faiss needs faiss", first_line(error), "pip install faiss-cpu"
-        ) from error
+    faiss: Any = require("faiss", "clustering with faiss")
     kmeans = faiss.Kmeans(
         features.shape[1],
         num_units,
