@@ -6,7 +6,7 @@ import sys
 WITHOUT_EXTRAS = """
 import importlib, pkgutil, socket, sys
 
-EXTRAS = "espeakng_loader", "pocketsphinx", "lhotse", "ray", "faiss"
+EXTRAS = "espeakng_loader", "pocketsphinx", "lhotse", "ray"
 
 class Without:
     def find_spec(self, name, path=None, target=None):
