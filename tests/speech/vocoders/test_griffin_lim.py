@@ -176,3 +176,13 @@ def test_frame_rates_that_do_not_divide_the_hops_are_refused() -> None:
     with pytest.raises(InputError, match="whole number of hops") as caught:
         GriffinLimVocoder(10, 30.0, "0" * 64)
     assert "30.0" in caught.value.found
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_trains_and_speaks(
+    clear_speech: list[np.ndarray], spoken: list[Units], tokenizer: PhoneUnitTokenizer, tmp_path: Path
+) -> None:
+    keeping = Keeping(tmp_path, save_every=2, sample_every=2)
+    vocoder = fit_vocoder(clear_speech, spoken, tokenizer, steps=3, device="cuda", keeping=keeping)
+    here = vocoder.synthesize(spoken[0].units, spoken[0].durations)
+    np.testing.assert_allclose(vocoder.to("cuda").synthesize(spoken[0].units, spoken[0].durations), here, atol=1e-2)
