@@ -38,9 +38,8 @@ class SeenIds:
         hashes = np.concatenate(self._hashes)
         order = np.argsort(hashes, kind="stable")
         stops = np.cumsum(self._counts)
-        suspects = (
-            np.flatnonzero(np.diff(hashes[order]) == 0) + 1
-        )  # places in the order whose neighbour before is equal
+        # Places in the order whose neighbour before is equal.
+        suspects = np.flatnonzero(np.diff(hashes[order]) == 0) + 1
         suspects = suspects[np.argsort(order[suspects])]
         numbers = order[suspects]
         found: dict[str, str] = {}
