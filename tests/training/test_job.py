@@ -161,11 +161,14 @@ def test_what_does_not_fit_is_told_before_anything_is_written(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dumb"]
 
 
-def test_short_recordings_with_long_runs_are_noticed(backbone: Path, shards_dir: Path, tmp_path: Path) -> None:
+def test_little_speech_and_short_recordings_with_long_runs_are_noticed(
+    backbone: Path, shards_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     long = Changes(spans=SpanLengths(text=(30, 40), speech=(10, 20)))
-    advice = job(backbone, shards_dir, tmp_path / "out", changes=long).advice
-    assert advice is not None and "--spans 2-6,2-6" in advice
-    assert job(backbone, shards_dir, tmp_path / "out").advice is None
+    little, spans = job(backbone, shards_dir, tmp_path / "out", changes=long).advice
+    assert "1 minutes of speech are little" in little and "--spans 2-6,2-6" in spans
+    monkeypatch.setattr("smoltolk.training.job._LITTLE_SPEECH", 10.0)
+    assert job(backbone, shards_dir, tmp_path / "out").advice == []
 
 
 def test_rows_of_a_pass_share_out_the_step(monkeypatch: pytest.MonkeyPatch) -> None:

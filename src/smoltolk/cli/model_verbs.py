@@ -106,8 +106,8 @@ def train(
             "stages": f"{stages} of {job.recipe.rows_per_step} rows of {job.recipe.row_length:,} ids",
         },
     )
-    if job.advice is not None:
-        print(f"  note: {job.advice}", file=sys.stderr)
+    for note in job.advice:
+        print(f"  note: {note}", file=sys.stderr)
     if job.figures is None:
         job.open()
     figures = run_job(job, "train")

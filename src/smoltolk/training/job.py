@@ -26,6 +26,8 @@ from smoltolk.training.systems import build_system, num_parameters, system_named
 from smoltolk.training.trainer import Report
 from smoltolk.training.workplace import check_device_rows, claim_work, plain, put_in_place, rows_that_fit
 
+_LITTLE_SPEECH = 3600.0  # seconds
+
 
 class TrainingJob:
     """Checks everything that can be checked, then trains; a killed run goes on where its last checkpoint is.
@@ -100,15 +102,21 @@ class TrainingJob:
         self._speech: AlignedCorpus | None = None
 
     @property
-    def advice(self) -> str | None:
-        """What should be changed although it works; None if nothing comes to mind."""
+    def advice(self) -> list[str]:
+        """What should be changed although it works."""
+        told = []
+        if self.shards.seconds < _LITTLE_SPEECH:
+            told.append(
+                f"{self.shards.seconds / 60:.0f} minutes of speech are little to learn from: the quick start's small"
+                " models hear nine hours"
+            )
         median, spans = float(np.median(self.shards.words_of_some())), self.recipe.spans
         if "interleaved" in self.recipe.stages[0].mixture and 0 < median < spans.text[0] + spans.speech[0]:
-            return (
+            told.append(
                 f"half of the recordings have {median:.0f} words or fewer, too few for runs of {spans.text[0]} and"
                 f" {spans.speech[0]} words to take turns: try --spans 2-6,2-6"
             )
-        return None
+        return told
 
     @property
     def num_steps(self) -> int:
