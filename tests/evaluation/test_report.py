@@ -129,6 +129,13 @@ def test_page_of_required_keys_alone(make_results, tmp_path):
     assert "bounds from the two separate intervals" in text
 
 
+def test_true_durations_have_a_line_where_they_were_measured(make_results, tmp_path):
+    without, measured = make_results(), make_results()
+    measured["vocoder"]["wer_units_true"] = 0.0123
+    pages = [write_report(one, tmp_path).read_text(encoding="utf-8") for one in (without, measured)]
+    assert ["with the durations they had" in page for page in pages] == [False, True] and "1.2" in pages[1]
+
+
 def test_errors(full, tmp_path):
     (tmp_path / "samples" / "a.mp3").unlink()
     with pytest.raises(NotFoundError, match=r"sample samples/a\.mp3"):
