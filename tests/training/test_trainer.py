@@ -125,6 +125,34 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path):
         assert torch.equal(a, b), name
 
 
+class TextThenSpeech(Rows):
+    """Every second row predicts text alone, the others speech alone."""
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        row = super().__getitem__(index)
+        speech = row["labels"] >= self.space.speech_offset
+        row["labels"] = row["labels"].masked_fill(speech if index % 2 else ~speech, -100)
+        return row
+
+
+def test_parts_of_the_loss_are_means_over_their_ids(tmp_path):
+    parts = []
+    for device_rows in (4, 1):
+        model, names = build_system("late", text_model(), num_units=NUM_UNITS, eos_text_id=0)
+        plan = recipe(4)
+        rows = TextThenSpeech(model, 4 * plan.rows_per_step)
+        out = tmp_path / str(device_rows)
+        history = run_stage(
+            model, plan, plan.stages[0], rows, RowCollator(model.config.id_space), out, speech_names=names,
+            device_rows=device_rows,
+        )  # fmt: skip
+        parts.append([[entry[name] for name in ("text_loss", "speech_loss")] for entry in history])
+        # 11 text ids less the first, 12 units: every row of a pass alone holds only one kind.
+        for entry in history:
+            assert entry["loss"] == pytest.approx((10 * entry["text_loss"] + 12 * entry["speech_loss"]) / 22, abs=0.05)
+    assert torch.allclose(*map(torch.tensor, parts), atol=1e-3)
+
+
 def test_rows_made_ahead_are_the_same_rows(tmp_path, monkeypatch):
     weights = []
     for workers in (0, 2):

@@ -19,7 +19,6 @@ from smoltolk.training.optimization import build_optimizer, set_trainable
 from smoltolk.training.recipe import Recipe, Stage
 
 _WHOLE = "whole.json"  # written last into a checkpoint: without it a kill cut the writing short
-_PARTS = ("text_loss", "speech_loss", "selector_entropy")
 # Processes a device that make rows ahead of the steps: a GPU would wait for them, a CPU needs its cores for the steps.
 # Rows are functions of their number, so that they are the same with any number of processes.
 ROW_WORKERS = {"cuda": 2, "cpu": 0}
@@ -31,8 +30,8 @@ class SmolTolkTrainer(Trainer):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
+        # Of each part of the loss since the last log: its sum over what it is a mean of, and how much that was.
         self._sums: dict[str, torch.Tensor] = {}
-        self._batches = 0
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
         return SequentialSampler(self.train_dataset if train_dataset is None else train_dataset)  # type: ignore[arg-type]
@@ -40,22 +39,32 @@ class SmolTolkTrainer(Trainer):
     def compute_loss(
         self, model: torch.nn.Module, inputs: dict, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """The model's own loss; its parts are summed for the log."""
+        """The model's own loss; its parts are summed for the log, each predicted id with the same weight."""
         loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
-        parts = {name: outputs.get(name) for name in _PARTS}
-        for codebook, value in enumerate(() if outputs.get("codebook_losses") is None else outputs["codebook_losses"]):
-            parts[f"codebook_{codebook}_loss"] = value
-        for name, value in parts.items():
-            if value is not None:
-                self._sums[name] = self._sums.get(name, torch.zeros((), device=value.device)) + value.detach()
-        self._batches += 1
+        if outputs.get("text_loss") is not None:
+            labels, offset = inputs["labels"][:, 1:], self.accelerator.unwrap_model(model).config.speech_offset
+            speech, predicted = (labels >= offset).sum(), (labels >= 0).sum()
+            self._add("text_loss", outputs["text_loss"], predicted - speech)
+            self._add("speech_loss", outputs["speech_loss"], speech)
+            books = outputs.get("codebook_losses")
+            for codebook, value in enumerate(() if books is None else books):
+                self._add(f"codebook_{codebook}_loss", value, speech)
+            if outputs.get("selector_entropy") is not None:
+                self._add("selector_entropy", outputs["selector_entropy"], speech)
         return (loss, outputs) if return_outputs else loss
 
+    def _add(self, name: str, mean: torch.Tensor, count: torch.Tensor) -> None:
+        added = torch.stack([mean.detach().float() * count, count.float()])
+        self._sums[name] = self._sums.get(name, torch.zeros_like(added)) + added
+
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Add the mean of each part of the loss since the last log."""
-        if "loss" in logs and self._batches:
-            logs |= {name: float(total) / self._batches for name, total in self._sums.items()}
-            self._sums, self._batches = {}, 0
+        """Add the mean of each part of the loss since the last log, over all processes."""
+        if "loss" in logs:
+            for name, sums in self._sums.items():
+                total, count = self.accelerator.reduce(sums, "sum").tolist()
+                if count:  # else no such id was predicted
+                    logs[name] = total / count
+            self._sums = {}
         super().log(logs, *args, **kwargs)
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
