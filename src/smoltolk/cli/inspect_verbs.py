@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -55,6 +56,8 @@ def inspect(
             "--html draws one --row, with the sound of --corpus or of --vocoder", "other options", "choose"
         )
     held = look_over(shards)
+    if held.warning is not None:
+        print(f"  note: {held.warning}", file=sys.stderr)
     on_disk = stays_on_disk(held, index)
     units = StoredUnits(held) if on_disk else read_shards(shards)
     tokenizer = words_tokenizer(units) if text_model is None else load_tokenizer(text_model)
@@ -83,11 +86,13 @@ def inspect(
         return
 
     from smoltolk.data.rows.timeline import sound_of_codec, sound_of_corpus, sound_of_units, write_timeline
+    from smoltolk.data.shards.parts import check_corpus
     from smoltolk.speech.units.tokenizer import load_unit_tokenizer
     from smoltolk.speech.vocoders.kinds import load_vocoder
 
     sound, note = None, "Give --corpus or --vocoder to hear it."
     if corpus is not None:
+        check_corpus(held.directory, corpus)
         sound, note = sound_of_corpus(corpus, view), "Sound: the recordings. A click on a box plays it."
     elif vocoder is not None:
         note = "Sound: made of the units alone."

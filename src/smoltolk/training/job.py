@@ -104,7 +104,7 @@ class TrainingJob:
     @property
     def advice(self) -> list[str]:
         """What should be changed although it works."""
-        told = []
+        told = [] if self.shards.warning is None else [self.shards.warning]
         if self.shards.seconds < _LITTLE_SPEECH:
             told.append(
                 f"{self.shards.seconds / 60:.0f} minutes of speech are little to learn from: the quick start's small"

@@ -44,7 +44,7 @@ def test_ray_makes_the_same_shards(
     spoken_corpus: Path, phone_units_dir: Path, shards_dir: Path, tmp_path: Path
 ) -> None:
     command = [sys.executable, "-c", ON_RAY, str(spoken_corpus), str(phone_units_dir), str(tmp_path / "shards")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stdout.splitlines() if "(raylet)" not in line]  # which tells of deaths, too
     assert lines == ["8", "True", "WorkerError", "NotFoundError"], done.stdout

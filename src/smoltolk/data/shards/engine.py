@@ -95,6 +95,8 @@ def _ray_map(
     if not joined:
         # Ray would start as many idle workers as there are processors; a cluster that exists has its own number.
         local = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": workers or num_cpus(), "include_dashboard": False}
+        if local:  # it would warn, of every worker that may come back, that it might not
+            os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         ray.init(log_to_driver=False, logging_level="ERROR", **local)
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what goes wrong is raised, and there is one bar already
     settings = data.DataContext.get_current()
@@ -111,8 +113,7 @@ def _ray_map(
             num_cpus=1,
             num_gpus=1 if gpu else 0,
             # A machine may go away: its items are done again elsewhere. What kills every worker that meets it is told.
-            max_restarts=_LIVES,
-            max_task_retries=_LIVES,
+            ray_remote_args_fn=lambda: {"max_restarts": _LIVES, "max_task_retries": _LIVES},
         )
         for row in results.iter_rows():
             yield pickle.loads(row["result"])  # noqa: S301 - of this program's own workers

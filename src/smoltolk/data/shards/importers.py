@@ -126,10 +126,10 @@ def _write(
 ) -> Counts:
     if count == 0:
         raise InputError("there must be something to import", "not a single utterance", "check the file")
-    claim_shards(out_dir, {**wanted, "per_part": per_part, "tokenizer": asdict(metadata)})
+    parts = [PartFiles.of(out_dir, number) for number in range(-(-count // per_part))]
+    claim_shards(out_dir, {**wanted, "per_part": per_part, "tokenizer": asdict(metadata)}, len(parts))
     for directory in (out_dir, out_dir / "rejected"):
         remove_leftovers(directory)
-    parts = [PartFiles.of(out_dir, number) for number in range(-(-count // per_part))]
     remaining = iter(items)
     with bar(f"import to {out_dir.name}", count, "utterances") as progress:
         for files in parts:

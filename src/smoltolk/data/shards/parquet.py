@@ -228,7 +228,7 @@ def common_metadata(paths: Sequence[Path], fingerprint: str | None = None) -> Sh
         metadata = read_shard_metadata(path)
         if metadata.fingerprint != expected or metadata != first:
             raise InputError(
-                f"all units must come from one tokenizer, here {expected} ({first.num_units} units)",
+                f"all units must come from one tokenizer, here {expected}",
                 f"{path} was made with {metadata.fingerprint} ({metadata.num_units} units)",
                 "prepare the corpus with this tokenizer, or load the tokenizer it was made with",
             )

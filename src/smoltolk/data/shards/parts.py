@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,12 @@ import pyarrow.parquet as pq
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import read_json, read_jsonl, write_json, write_jsonl
 from smoltolk.common.made import differences
-from smoltolk.data.corpora.corpus import Counts
+from smoltolk.data.corpora.corpus import Counts, read_info
 from smoltolk.data.shards.parquet import ShardMetadata, read_shard_metadata
+
+_CLAIM = "prepare.json"
+# What may lie there before: parts that other machines wrote, and what killed processes left.
+_OURS = re.compile(r"part-\d+\.parquet|rejected|\.index|\.tmp-.*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +46,65 @@ class PartFiles:
         return self.shard.is_file()
 
 
-def claim_shards(out_dir: Path, wanted: dict[str, Any]) -> None:
+def claim_shards(out_dir: Path, wanted: dict[str, Any], num_parts: int) -> None:
     """Say what a directory is going to hold, or check that it is the same as last time.
 
+    Args:
+        out_dir: may not exist.
+        wanted: what decides its shards, as JSON takes it.
+        num_parts: that it will have.
+
     Raises:
-        InputError: it holds shards of something else.
+        InputError: it holds shards of something else, or something else than shards.
     """
-    path = out_dir / "prepare.json"
-    try:
-        held = read_json(path)
-    except NotFoundError:
-        write_json(path, wanted)
-        return
-    if held != wanted:
+    wanted = {**wanted, "parts": num_parts}
+    held = read_claim(out_dir)
+    if held is None:
+        there = sorted(path.name for path in out_dir.iterdir()) if out_dir.is_dir() else []
+        foreign = [name for name in there if not _OURS.fullmatch(name)]
+        if foreign:
+            raise InputError(
+                "a directory of shards is new or empty, or holds what the same command made",
+                f"{out_dir} holds {', '.join(foreign[:3])}",
+                "choose another place",
+            )
+        write_json(out_dir / _CLAIM, wanted)
+    elif held != wanted:
         raise InputError(
             "a directory of shards belongs to one corpus and one tokenizer",
             f"{out_dir} was made with others: {differences(held, wanted)}",
             "give another directory, or delete this one",
+        )
+
+
+def read_claim(directory: Path) -> dict[str, Any] | None:
+    """What :func:`claim_shards` said of a directory; None if nothing did, as of shards that were made elsewhere."""
+    try:
+        return read_json(directory / _CLAIM)
+    except NotFoundError:
+        return None
+
+
+def unfinished_parts(directory: Path) -> list[str]:
+    """Names of the shards that a directory is going to hold and does not yet."""
+    claim = read_claim(directory)
+    files = [PartFiles.of(directory, part) for part in range(0 if claim is None else claim.get("parts", 0))]
+    return [one.shard.name for one in files if not one.finished]
+
+
+def check_corpus(directory: Path, corpus: Path | str) -> None:
+    """Hold a directory of shards against a corpus.
+
+    Raises:
+        NotFoundError: no corpus.
+        InputError: the shards were made of another.
+    """
+    claim, info = read_claim(directory), read_info(corpus)
+    if claim is not None and claim.get("corpus", info.digest) != info.digest:
+        raise InputError(
+            "the corpus is the one that the shards were made of",
+            f"{directory} was made of {claim['source']!r}, digest {claim['corpus'][:16]}, not of {corpus}, {info.digest[:16]}",
+            "name the corpus that was given to `prepare`",
         )
 
 

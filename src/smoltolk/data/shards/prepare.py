@@ -97,7 +97,7 @@ def prepare(
         tokenizer.frame_rate, tokenizer.fingerprint, tokenizer.num_units, num_codebooks=tokenizer.num_codebooks
     )
     del tokenizer
-    claim_shards(out_dir, {"corpus": info.digest, "source": info.source, "tokenizer": asdict(metadata)})
+    claim_shards(out_dir, {"corpus": info.digest, "source": info.source, "tokenizer": asdict(metadata)}, info.num_parts)
     jobs = [PartJob(corpus_dir, part, PartFiles.of(out_dir, part), metadata) for part in range(info.num_parts)]
     mine = jobs if share is None else [job for job in jobs if job.part in share]
     for directory in (out_dir, out_dir / "rejected"):

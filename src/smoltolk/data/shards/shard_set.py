@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.shards.parquet import common_metadata, shard_paths, unreadable
+from smoltolk.data.shards.parts import unfinished_parts
 from smoltolk.data.shards.unit_corpus import ShardMetadata
 
 _GROUPS_SAMPLED = 8
@@ -43,6 +44,15 @@ class ShardSet:
     def directory(self) -> Path:
         """Where they lie."""
         return self.paths[0].parent
+
+    @property
+    def warning(self) -> str | None:
+        """What is amiss although they can be used: parts that were to follow."""
+        missing = unfinished_parts(self.source) if self.source.is_dir() else []
+        if not missing:
+            return None
+        count = len(self.paths) + len(missing)
+        return f"{len(missing)} of {count} shards are not there, e.g. {missing[0]}: was `prepare` interrupted?"
 
     def digest(self) -> str:
         """Hex digest of their names, sizes and footers, which tell what lies in the files and where."""

@@ -17,6 +17,7 @@ from smoltolk.common.files import read_jsonl
 from smoltolk.data.corpora.corpus import read_counts, read_info
 from smoltolk.data.shards.columns import Ragged
 from smoltolk.data.shards.parquet import FRAME_TOLERANCE, WORD_TOLERANCE, read_shard_metadata, shard_paths
+from smoltolk.data.shards.parts import check_corpus, unfinished_parts
 from smoltolk.data.shards.repeated_ids import SeenIds
 from smoltolk.data.shards.unit_corpus import WORD, ShardMetadata
 
@@ -62,7 +63,8 @@ def validate_shards(
         replace(report, problems=(*report.problems, repeated[report.name])) if report.name in repeated else report
         for report in reports
     ]
-    reports += _missing(paths)
+    if Path(directory).is_dir():
+        reports += _missing(paths)
     return reports if corpus is None else _against_corpus(reports, paths, Path(corpus))
 
 
@@ -194,17 +196,18 @@ def _any(bad: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 
 def _missing(paths: list[Path]) -> list[ShardReport]:
-    """Gaps in the numbers of ``part-00000.parquet``, ..."""
+    """Gaps in the numbers of ``part-00000.parquet``, ..., and parts that were to follow."""
+    gaps = set(unfinished_parts(paths[0].parent))
     numbers = [int(found[1]) for path in paths if (found := re.fullmatch(r"part-(\d+)", path.stem))]
-    if len(numbers) < len(paths) or len(paths) == 1:
-        return []
-    gaps = sorted(set(range(max(numbers) + 1)) - set(numbers))
-    return [ShardReport(f"part-{number:05d}.parquet", problems=("it is missing",)) for number in gaps]
+    if len(numbers) == len(paths) > 1:
+        gaps.update(f"part-{number:05d}.parquet" for number in set(range(max(numbers))) - set(numbers))
+    return [ShardReport(name, problems=("it is missing",)) for name in sorted(gaps)]
 
 
 def _against_corpus(reports: list[ShardReport], paths: list[Path], corpus: Path) -> list[ShardReport]:
     by_name = {report.name: report for report in reports}
     folder = paths[0].parent
+    check_corpus(folder, corpus)
     for part in range(read_info(corpus).num_parts):
         name = f"part-{part:05d}"
         report = by_name.get(f"{name}.parquet", ShardReport(f"{name}.parquet", problems=("it is missing",)))
