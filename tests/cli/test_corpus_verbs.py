@@ -50,6 +50,8 @@ def test_a_folder_is_collected_then_aligned(folder: Path, place: Path, smoltolk:
 def test_what_is_dropped_is_counted(place: Path, smoltolk: Callable) -> None:
     strict = smoltolk("align", place / "corpus", place / "strict", "--workers", 0, "--lowest-confidence", 1)
     assert strict.code == 1 and "all 2 were rejected" in strict.err
+    empty = smoltolk("corpus", "validate", place / "strict")
+    assert empty.code == 1 and "holds none; 2 were rejected" in empty.err and "no problems" not in empty.out
     timed = next(iter(read_corpus(place / "corpus")))
     wrong = Path(shutil.copytree(place / "corpus", place / "wrong"))
     path = part_path(wrong, 0) / "utterances.jsonl"

@@ -99,6 +99,20 @@ def test_mistakes_are_told(command: str, found: str, tmp_path: Path, smoltolk: C
 
 @pytest.mark.parametrize(
     "command",
+    [
+        "speak {0}/texts.txt {0}/new", "corpus folder {0} {0}/new", "corpus manifests {0} {0}/new",
+        "corpus recipe librispeech {0} {0}/new", "align {0} {0}/new", "prepare {0} {0} {0}/new",
+    ],
+)  # fmt: skip
+def test_workers_are_none_or_more(command: str, tmp_path: Path, smoltolk: Callable) -> None:
+    (tmp_path / "texts.txt").write_text("A dog.\n")
+    result = smoltolk(*(part.format(tmp_path) for part in command.split()), "--workers", -1)
+    assert result.code == 2 and "workers" in result.err and "Traceback" not in result.err
+    assert [path.name for path in tmp_path.iterdir()] == ["texts.txt"]
+
+
+@pytest.mark.parametrize(
+    "command",
     ["say {0} hello --vocoder {0} --out x.tune", "hear {0} nothing.wav --units {0}", "continue {0} --text hi"],
 )
 def test_mistakes_are_told_at_once(command: str, tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
+from smoltolk.cli.options import Workers
+
 app = typer.Typer()
 corpus_app = typer.Typer(no_args_is_help=True, help="Corpora: recordings with what is said in them, and when.")
 app.add_typer(corpus_app, name="corpus")
 
-Workers = Annotated[int | None, typer.Option(help="Processes; default: one per processor; 0: no others.")]
 Out = Annotated[Path, typer.Argument(help="The corpus directory; an interrupted one goes on.")]
 Aligner = Annotated[
     str, typer.Option(help="pocketsphinx (English), a hub id or directory of a CTC model, or none.")

@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
+from smoltolk.cli.options import Workers
+
 app = typer.Typer()
 shards_app = typer.Typer(no_args_is_help=True, help="Shards: utterances as units and words, in Parquet.")
 app.add_typer(shards_app, name="shards")
 
-Workers = Annotated[int | None, typer.Option(help="Processes; default: one per processor; 0: no others.")]
 Language = Annotated[str, typer.Option(help="Of the speech.")]
 
 

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from smoltolk.cli.options import Workers
+
 app = typer.Typer()
 
-Workers = Annotated[int | None, typer.Option(help="Processes; default: one per processor; 0: no others.")]
 _VOICES = 12
 
 Seed = Annotated[int, typer.Option(help="Of every random choice.")]

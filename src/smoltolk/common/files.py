@@ -146,5 +146,5 @@ def read_jsonl(path: Path | str) -> Iterator[Any]:
                 raise InputError(
                     f"every line of {path} must be JSON",
                     f"line {number}: {error}",
-                    "delete the file, run its step again",
+                    "correct the line, or make the file again",
                 ) from error

@@ -103,6 +103,27 @@ def test_odd_files(odd: Path, story: Utterance, tmp_path: Path) -> None:
     assert kept["timed"].words == (Segment("One,", 0.1, 0.5), Segment("two!", 0.6, 1.02)) and kept["timed"].phones == ()
 
 
+def test_texts_without_a_recording_are_told(tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    (folder / "anna").mkdir(parents=True)
+    soundfile.write(folder / "anna" / "UPPER.WAV", np.full(16_000, 0.1, np.float32), 16_000)
+    (folder / "anna" / "UPPER.TXT").write_text("one")
+    (folder / "anna" / "UPPER.m4a").write_bytes(b"the same again")
+    for name in ("anna/readme.m4a", "anna/readme.txt", "only.txt", "only.json", "anna_UPPER.txt", "anna-UPPER.txt",
+                 "cover.jpg", ".hidden.txt"):  # fmt: skip
+        (folder / name).write_text("one")
+    counts = collect(folder, tmp_path / "corpus", aligner=None, workers=0)
+    (kept,) = read_corpus(tmp_path / "corpus")
+    assert (kept.id, kept.text, kept.speaker) == ("anna-UPPER", "one", "anna") and counts.num_rejected == 4
+    reasons = rejected(tmp_path / "corpus")
+    assert reasons.keys() == {"anna-UPPER-2", "anna-readme", "anna_UPPER", "only"}
+    assert "no recording beside readme.txt that can be read: found readme.m4a\n" in reasons["anna-readme"]
+    assert "no recording beside only.json that can be read\n" in reasons["only"]
+    row = json.loads((tmp_path / "corpus" / "rejected.jsonl").read_text().splitlines()[0])
+    assert row["audio"].startswith(str(folder))
+    assert collect(folder, tmp_path / "corpus", aligner=None, workers=0) == counts
+
+
 @pytest.fixture(scope="module")
 def half_hour(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Half an hour with 3,600 words of which every tenth is followed by a pause; sample k has the level of its word."""

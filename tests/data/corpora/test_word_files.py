@@ -39,6 +39,15 @@ def test_a_textgrid_gives_its_times_to_the_text(tmp_path: Path) -> None:
         said_beside(tmp_path / "a.wav")
 
 
+@pytest.mark.parametrize("suffix", [".TXT", ".Txt", ".TEXTGRID", ".textgrid", ".JSON"])
+def test_suffixes_may_be_in_capitals(suffix: str, tmp_path: Path) -> None:
+    kinds = {".txt": "The dog's.", ".textgrid": GRID, ".json": json.dumps({"text": "The dog's."})}
+    (tmp_path / f"A{suffix}").write_text(kinds[suffix.lower()])
+    said = said_beside(tmp_path / "A.WAV")
+    assert said.text.lower().replace(" '", "'").rstrip(".") == "the dog's"
+    assert bool(said.words) == (suffix.lower() == ".textgrid")
+
+
 @pytest.mark.parametrize(
     ("held", "scores"),
     [

@@ -211,12 +211,15 @@ def check_corpus(corpus: Path | str) -> Iterator[Problem | Utterance]:
 
     Raises:
         NotFoundError: no corpus, or parts are missing.
-        InputError: a line that is not JSON.
+        InputError: a line that is not JSON, or no line at all.
     """
     seen: dict[str, int] = {}
-    for part in range(check_complete(corpus).num_parts):
+    num_lines = 0
+    num_parts = check_complete(corpus).num_parts
+    for part in range(num_parts):
         directory = part_path(corpus, part)
         for number, row in enumerate(read_jsonl(directory / _UTTERANCES), 1):
+            num_lines += 1
             try:
                 utterance = from_row(row, directory)
             except (KeyError, TypeError, ValueError) as error:
@@ -229,6 +232,13 @@ def check_corpus(corpus: Path | str) -> Iterator[Problem | Utterance]:
             for rule in problems_with(utterance):
                 yield Problem(part, utterance.id, rule)
             yield utterance
+    if not num_lines:
+        num_rejected = sum(read_counts(corpus, part).num_rejected for part in range(num_parts))
+        raise InputError(
+            "a corpus must hold utterances",
+            f"{corpus} holds none; {num_rejected} were rejected",
+            f"see the reasons in {Path(corpus) / 'rejected.jsonl'}, then make it again",
+        )
 
 
 def validate_corpus(corpus: Path | str) -> Counts:
@@ -236,7 +246,7 @@ def validate_corpus(corpus: Path | str) -> Counts:
 
     Raises:
         NotFoundError: no corpus, or parts are missing.
-        InputError: naming how many utterances break a rule, and the first ones with their rules.
+        InputError: it holds no utterance; or naming how many break a rule, and the first ones with their rules.
     """
     counts, problems, wrong = Counts(), [], set()
     for found in check_corpus(corpus):

@@ -4,11 +4,14 @@
 
     FOLDER/**/NAME.flac|wav|ogg|mp3         a recording
     FOLDER/**/NAME.txt|TextGrid|json        what is said in it (see smoltolk.data.corpora.word_files)
+
+Suffixes may be in capitals. A text without a recording is told among what was rejected.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +20,9 @@ import numpy as np
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.data.corpora.collecting import make_corpus
 from smoltolk.data.corpora.corpus import Counts
-from smoltolk.data.corpora.making import RECORDINGS_PER_PART, Making
+from smoltolk.data.corpora.making import RECORDINGS_PER_PART, Item, Making
 from smoltolk.data.corpora.timing import OFFLINE
+from smoltolk.data.corpora.word_files import SUFFIXES as TEXT_SUFFIXES
 from smoltolk.data.corpora.word_files import Said, files_beside, said_beside
 from smoltolk.speech.audio import load
 
@@ -70,6 +74,61 @@ class Recording:
         return load(self.path)
 
 
+@dataclass(frozen=True)
+class TextAlone:
+    """A text without a recording, of which a corpus can only say that it was left out.
+
+    Attributes:
+        path: of the text.
+        id, speaker: as those of a :class:`Recording`.
+        beside: names of the other files that are called like it.
+    """
+
+    path: Path
+    id: str
+    speaker: str
+    beside: tuple[str, ...]
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The speaker."""
+        return {"speaker": self.speaker}
+
+    @property
+    def place(self) -> str:
+        """The file of the text."""
+        return str(self.path)
+
+    @property
+    def original(self) -> Path | None:
+        """None."""
+        return None
+
+    def identity(self) -> tuple[str | int | float, ...]:
+        """Name, and what lies beside it."""
+        return self.id, *self.beside
+
+    def said(self) -> Said:
+        """Not asked for: there is no sound that says it.
+
+        Raises:
+            NotFoundError: always, with what lies there instead.
+        """
+        raise self._missing()
+
+    def sound(self) -> np.ndarray:
+        """See :meth:`said`."""
+        raise self._missing()
+
+    def _missing(self) -> NotFoundError:
+        found = f": found {', '.join(self.beside)}" if self.beside else ""
+        return NotFoundError(
+            f"a text must have its recording beside it ({', '.join(SUFFIXES)})",
+            f"no recording beside {self.path.name} that can be read{found}",
+            "convert or add the recording, or take the text away",
+        )
+
+
 def _content(path: Path) -> str:
     try:
         return path.read_bytes().hex()
@@ -86,8 +145,7 @@ def find_recordings(folder: Path | str, tier: str | None = None) -> list[Recordi
     folder = Path(folder)
     if not folder.is_dir():
         raise NotFoundError("recordings lie in a folder", f"no folder {folder}", "check the path")
-    inside = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    paths = [path for path in inside if not any(part.startswith(".") for part in path.parts)]
+    paths = [path for path in _files_in(folder) if path.suffix.lower() in SUFFIXES]
     if not paths:
         raise NotFoundError(
             f"a folder of recordings holds files that end in {', '.join(SUFFIXES)}",
@@ -96,14 +154,56 @@ def find_recordings(folder: Path | str, tier: str | None = None) -> list[Recordi
         )
     recordings: dict[str, Recording] = {}
     for path in paths:
-        plain = file_name("-".join(path.with_suffix("").parts))
-        number, name = 1, plain
-        while name in recordings:  # "a b.wav" and "a_b.wav"
-            number += 1
-            name = f"{plain}-{number}"
-        speaker = path.parts[0] if len(path.parts) > 1 else folder.resolve().name
-        recordings[name] = Recording(folder / path, name, speaker, tier)
+        name = _free_name(path, recordings)
+        recordings[name] = Recording(folder / path, name, _speaker(path, folder), tier)
     return list(recordings.values())
+
+
+def find_texts_alone(folder: Path | str, recordings: Iterable[Recording]) -> list[TextAlone]:
+    """The texts in a folder that belong to none of its recordings, one of each name, in order of path.
+
+    Args:
+        folder: as for :func:`find_recordings`.
+        recordings: all that it found there.
+    """
+    folder = Path(folder)
+    taken, heard = set(), set()
+    for recording in recordings:
+        taken.add(recording.id)
+        heard.add(recording.path.with_suffix(""))
+    files: dict[Path, list[Path]] = {}
+    for path in _files_in(folder):
+        if (folder / path).with_suffix("") not in heard:
+            files.setdefault(path.with_suffix(""), []).append(path)
+    alone = []
+    kinds = {suffix.lower() for suffix in TEXT_SUFFIXES}
+    for group in files.values():
+        texts = [path for path in group if path.suffix.lower() in kinds and (folder / path).is_file()]
+        if texts:
+            name = _free_name(texts[0], taken)
+            taken.add(name)
+            beside = tuple(path.name for path in group if path not in texts)
+            alone.append(TextAlone(folder / texts[0], name, _speaker(texts[0], folder), beside))
+    return alone
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """Paths under the folder that have a suffix, in order; hidden ones are left out."""
+    inside = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.suffix)
+    return [path for path in inside if not any(part.startswith(".") for part in path.parts)]
+
+
+def _free_name(path: Path, taken: Container[str]) -> str:
+    plain = file_name("-".join(path.with_suffix("").parts))
+    number, name = 1, plain
+    while name in taken:  # "a b.wav" and "a_b.wav"
+        number += 1
+        name = f"{plain}-{number}"
+    return name
+
+
+def _speaker(path: Path, folder: Path) -> str:
+    return path.parts[0] if len(path.parts) > 1 else folder.resolve().name
 
 
 def file_name(name: str) -> str:
@@ -128,8 +228,9 @@ def collect(
 ) -> Counts:
     """Make a corpus of one's own recordings.
 
-    What cannot be used goes to ``rejected.jsonl`` with its reason: no text, no audio, words outside the recording, or
-    audio that does not say its text. The result does not depend on the number of workers.
+    What cannot be used goes to ``rejected.jsonl`` with its reason: a recording without text, a text without recording,
+    words outside the recording, or audio that does not say its text. The result does not depend on the number of
+    workers.
 
     Args:
         folder: the recordings and their texts; stays as it is.
@@ -172,4 +273,6 @@ def collect(
         sound="symlink" if link else "flac",
         per_part=recordings_per_part,
     )
-    return make_corpus(find_recordings(folder, tier), out_dir, making, workers=workers)
+    recordings = find_recordings(folder, tier)
+    items: list[Item] = [*recordings, *find_texts_alone(folder, recordings)]
+    return make_corpus(items, out_dir, making, workers=workers)

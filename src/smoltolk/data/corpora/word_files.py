@@ -7,7 +7,8 @@
     NAME.json       words with their times: a list of {"text" or "word", "start", "end"}, the same under "words", or
                     "segments" that hold such words (what Whisper writes)
 
-Times come from the TextGrid, else from the JSON. Where there is a text too, its tokens take the words' times.
+Times come from the TextGrid, else from the JSON. Where there is a text too, its tokens take the words' times. A suffix
+may be in capitals.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.data.corpora.textgrid import read_textgrid, word_tier
 from smoltolk.speech.segments import Segment
 
-SUFFIXES = (".txt", ".TextGrid", ".textgrid", ".json")
+SUFFIXES = (".txt", ".TextGrid", ".json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,13 @@ class Said:
 
 
 def files_beside(audio: Path) -> list[Path]:
-    """Those of a recording's text files that exist."""
-    return [path for path in (audio.with_suffix(suffix) for suffix in SUFFIXES) if path.is_file()]
+    """Those of a recording's text files that exist, one of each kind."""
+    found = []
+    for suffix in SUFFIXES:
+        # Tried one by one: to list the folder for every recording takes the square of their number.
+        paths = [audio.with_suffix(name) for name in (suffix, suffix.lower(), suffix.upper(), suffix.title())]
+        found += [path for path in paths if path.is_file()][:1]
+    return found
 
 
 def said_beside(audio: Path, tier: str | None = None) -> Said:

@@ -89,10 +89,10 @@ class HifiGanVocoder(Vocoder):
         """Published ones need not."""
         return self.network.dur_predictor is not None
 
-    def speaker_index(self, speaker: str | int | None) -> int:
-        """See :meth:`Vocoder.speaker_index`; voices without names go by number."""
-        rows = self.config.num_speakers if self.config.multispkr and not self.speakers else 0
-        return speaker if isinstance(speaker, int) and 0 < speaker < rows else super().speaker_index(speaker)
+    @property
+    def num_speakers(self) -> int:
+        """Rows of its embedding; one without."""
+        return self.config.num_speakers if self.config.multispkr else 1
 
     def style_index(self, style: str | int | None) -> int:
         """Number of a style; 0 for None.

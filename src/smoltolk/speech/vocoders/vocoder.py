@@ -223,19 +223,26 @@ class Vocoder(nn.Module, ABC):
             )
         return torch.from_numpy(durations.astype(np.int64)).to(self.device)
 
+    @property
+    def num_speakers(self) -> int:
+        """How many voices it has, with names or without."""
+        return max(1, len(self.speakers))
+
     def speaker_index(self, speaker: str | int | None) -> int:
-        """Number of a voice; 0 for None.
+        """Number of a voice; 0 for None. Voices without names go by number.
 
         Raises:
             InputError: it has no such voice.
         """
-        known: list[str | int | None] = [None, *self.speakers, *range(max(1, len(self.speakers)))]
+        known: list[str | int | None] = [None, *self.speakers, *range(self.num_speakers)]
         if speaker not in known:
-            raise InputError(
-                "a speaker must be one of the vocoder's voices",
-                f"{speaker!r}; there are {', '.join(self.speakers[:10]) or 'none with a name'}",
-                "name one of them or give its number",
-            )
+            if self.speakers:
+                there, fix = f"are {', '.join(self.speakers[:10])}", "name one of them or give its number"
+            elif self.num_speakers > 1:
+                there, fix = f"are {self.num_speakers} without names", f"give a number, 0 to {self.num_speakers - 1}"
+            else:
+                there, fix = "is one, without a name", "leave the speaker out (no --speaker)"
+            raise InputError("a speaker must be one of the vocoder's voices", f"{speaker!r}; there {there}", fix)
         if isinstance(speaker, str):
             return self.speakers.index(speaker)
         return speaker or 0
