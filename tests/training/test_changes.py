@@ -32,6 +32,8 @@ def test_rates_rows_and_tasks_change_alone() -> None:
     assert changed.stages[0] == recipe.stages[0]
     assert (changed.stages[1].learning_rate, changed.stages[1].mixture) == (1e-4, mixture)
     assert Changes().apply(recipe) == recipe
+    without_words = Changes(speech_mixture={"speech": 1.0}).apply(recipe)
+    assert [stage.mixture for stage in without_words.stages] == [{"speech": 1.0}, recipe.stages[1].mixture]
 
 
 @pytest.mark.parametrize(

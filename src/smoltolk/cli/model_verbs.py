@@ -61,10 +61,11 @@ def train(
     preset: Annotated[str | None, typer.Option(help="small, 150m, 400m or 2b; default: by the model's size.")] = None,
     steps: Annotated[int | None, typer.Option(help="Of both stages together.")] = None,
     row_length: Annotated[int | None, typer.Option(help="Ids of a row.")] = None,
-    rows_per_step: Annotated[int | None, typer.Option(help="Rows of an optimizer step, all devices together.")] = None,
+    rows_per_step: Annotated[int | None, typer.Option(help="Rows of a step, all devices together.")] = None,
     stage1_rate: Annotated[float | None, typer.Option(help="Peak rate while only the speech part trains.")] = None,
     stage2_rate: Annotated[float | None, typer.Option(help="Peak rate while everything trains.")] = None,
     mixture: Annotated[str | None, typer.Option(help="Tasks of stage 2, e.g. speech=1,recognition=0.5.")] = None,
+    stage1_mixture: Annotated[str | None, typer.Option(help="Tasks of stage 1; default: interleaved.")] = None,
     spans: Annotated[str | None, typer.Option(help="Words in runs of text and of speech, e.g. 2-6,2-6.")] = None,
     device_rows: DeviceRows = None,
     index: Annotated[
@@ -92,6 +93,7 @@ def train(
     changes = Changes(
         steps=steps, row_length=row_length, rows_per_step=rows_per_step, rates=rates or None,
         mixture=None if mixture is None else parse_mixture(mixture),
+        speech_mixture=None if stage1_mixture is None else parse_mixture(stage1_mixture),
         spans=None if spans is None else parse_spans(spans),
     )  # fmt: skip
     job = TrainingJob(

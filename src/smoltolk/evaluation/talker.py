@@ -130,6 +130,15 @@ class Talker:
         self, prompt: np.ndarray, speak: bool, most: int, sampling: Sampling | None = None, seed: int = 0
     ) -> Generation:
         end = self.ids.eos_speech if speak else self.ids.eos_text
+        longest = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        if longest is not None:  # some count positions without an end
+            if len(prompt) >= longest:
+                raise InputError(
+                    "a prompt must leave the model room to answer",
+                    f"{len(prompt):,} ids, the model holds {longest:,}",
+                    "give a shorter recording or text",
+                )
+            most = min(most, longest - len(prompt))
         (made,) = generate(
             self.model,
             [prompt],

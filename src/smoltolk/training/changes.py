@@ -20,7 +20,8 @@ OPTIONS = {
     "recipe.*.decay_steps": "--steps",
     "recipe.stage1.learning_rate": "--stage1-rate",
     "recipe.stage2.learning_rate": "--stage2-rate",
-    "recipe.*.mixture.*": "--mixture",
+    "recipe.stage1.mixture.*": "--stage1-mixture",
+    "recipe.stage2.mixture.*": "--mixture",
     "recipe.spans.*": "--spans",
     "recipe.row_length": "--row-length",
     "recipe.rows_per_step": "--rows-per-step",
@@ -40,6 +41,7 @@ class Changes:
         row_length, rows_per_step: as for :class:`~smoltolk.training.recipe.Recipe`.
         rates: peak learning rate by stage.
         mixture: of the stages that train everything.
+        speech_mixture: of the stages that train the speech part alone.
         spans: words in the runs of interleaved documents.
     """
 
@@ -48,6 +50,7 @@ class Changes:
     rows_per_step: int | None = None
     rates: Mapping[str, float] | None = None
     mixture: Mapping[str, float] | None = None
+    speech_mixture: Mapping[str, float] | None = None
     spans: SpanLengths | None = None
 
     def apply(self, recipe: Recipe) -> Recipe:
@@ -67,19 +70,18 @@ class Changes:
             raise InputError("a rate belongs to a stage of the recipe", f"{sorted(unknown)}", "name one of its stages")
         return dataclasses.replace(
             recipe,
-            stages=tuple(_changed(stage, rates, self.mixture) for stage in stages),
+            stages=tuple(self._changed(stage, rates) for stage in stages),
             row_length=self.row_length or recipe.row_length,
             rows_per_step=self.rows_per_step or recipe.rows_per_step,
             spans=self.spans or recipe.spans,
         )
 
-
-def _changed(stage: Stage, rates: Mapping[str, float], mixture: Mapping[str, float] | None) -> Stage:
-    rate = rates.get(stage.name, stage.learning_rate)
-    if not rate > 0:
-        raise InputError("a learning rate must be above 0", f"{stage.name}: {rate}", "give e.g. 3e-4")
-    mix = dict(mixture) if mixture is not None and stage.trainable == "all" else stage.mixture
-    return dataclasses.replace(stage, learning_rate=rate, mixture=mix)
+    def _changed(self, stage: Stage, rates: Mapping[str, float]) -> Stage:
+        rate = rates.get(stage.name, stage.learning_rate)
+        if not rate > 0:
+            raise InputError("a learning rate must be above 0", f"{stage.name}: {rate}", "give e.g. 3e-4")
+        given = self.mixture if stage.trainable == "all" else self.speech_mixture
+        return dataclasses.replace(stage, learning_rate=rate, mixture=stage.mixture if given is None else dict(given))
 
 
 def _scaled(stages: tuple[Stage, ...], steps: int) -> tuple[Stage, ...]:

@@ -19,10 +19,13 @@ from smoltolk.data.corpora.corpus import part_path, read_corpus
 from smoltolk.data.corpora.speak import speak
 from smoltolk.data.corpora.utterances import Utterance, to_row
 from smoltolk.data.shards.parquet import ShardWriter, read_shards
+from smoltolk.data.shards.parts import check_corpus, unfinished_parts
 from smoltolk.data.shards.prepare import Share, prepare
+from smoltolk.data.shards.shard_set import look_over
+from smoltolk.data.shards.validation import validate_shards
 from smoltolk.speech.audio import load, save
 from smoltolk.speech.segments import Segment
-from smoltolk.speech.synthesis.espeak_synthesis import Voice
+from smoltolk.speech.synthesis.espeak_synthesis import Voice, voices
 from smoltolk.speech.units.tokenizer import load_unit_tokenizer
 
 # Kills children at random moments: forked from one process, because importing takes longer than the work. A run
@@ -289,3 +292,33 @@ def test_a_full_disk_is_told_and_leaves_no_half_shard(
             prepare(spoken_corpus, phone_units_dir, tmp_path / "shards", workers=0)
     assert not list((tmp_path / "shards").glob("*.parquet")) and not list(tmp_path.rglob(".tmp-*"))
     assert prepare(spoken_corpus, phone_units_dir, tmp_path / "shards", workers=0).num_utterances == 8
+
+
+def test_a_directory_of_something_else_is_refused(spoken_corpus: Path, phone_units_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "rejected.jsonl").write_text("mine")
+    with pytest.raises(InputError, match=r"holds rejected\.jsonl"):
+        prepare(spoken_corpus, phone_units_dir, tmp_path, workers=0)
+    with pytest.raises(InputError, match=r"holds corpus\.json"):
+        prepare(spoken_corpus, phone_units_dir, spoken_corpus, workers=0)
+    assert (tmp_path / "rejected.jsonl").read_text() == "mine" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_parts_that_are_still_to_come_are_pointed_out(
+    spoken_corpus: Path, phone_units_dir: Path, tmp_path: Path
+) -> None:
+    prepare(spoken_corpus, phone_units_dir, tmp_path / "shards", workers=0, share=Share(1, 3))
+    warning = look_over(tmp_path / "shards").warning
+    assert warning is not None and "2 of 3 shards are not there" in warning
+    missing = [report.name for report in validate_shards(tmp_path / "shards") if report.problems]
+    assert missing == unfinished_parts(tmp_path / "shards") and len(missing) == 2
+    prepare(spoken_corpus, phone_units_dir, tmp_path / "shards", workers=0)
+    assert look_over(tmp_path / "shards").warning is None and not unfinished_parts(tmp_path / "shards")
+
+
+def test_shards_know_their_corpus(spoken_corpus: Path, shards_dir: Path, tmp_path: Path) -> None:
+    check_corpus(shards_dir, spoken_corpus)
+    speak([("elsewhere", "A dog.", voices(1, 0, "seen")[0])], tmp_path / "other", source="others", workers=0)
+    with pytest.raises(InputError, match="was made of 'stories'"):
+        check_corpus(shards_dir, tmp_path / "other")
+    with pytest.raises(InputError, match="was made of 'stories'"):
+        validate_shards(shards_dir, corpus=tmp_path / "other")

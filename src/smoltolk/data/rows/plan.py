@@ -154,7 +154,7 @@ def plan_rows(
         raise InputError(
             f"the task {task} needs utterances with {cost.needs} that fit a row of {row_length} ids",
             f"none among {len(corpus)} utterances",
-            "give longer rows or another corpus, or leave out this task",
+            "give longer rows or another corpus, or leave out this task (--mixture, --stage1-mixture)",
         )
     order = np.arange(num_pieces, dtype=np.int32)
     generator(seed, "pieces").shuffle(order)

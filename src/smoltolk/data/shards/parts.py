@@ -103,7 +103,7 @@ def check_corpus(directory: Path, corpus: Path | str) -> None:
     if claim is not None and claim.get("corpus", info.digest) != info.digest:
         raise InputError(
             "the corpus is the one that the shards were made of",
-            f"{directory} was made of {claim['source']!r}, digest {claim['corpus'][:16]}, not of {corpus}, {info.digest[:16]}",
+            f"{directory} was made of {claim['source']!r} ({claim['corpus'][:9]}), not of {corpus} ({info.digest[:9]})",
             "name the corpus that was given to `prepare`",
         )
 
