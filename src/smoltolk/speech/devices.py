@@ -21,7 +21,8 @@ def device_of(name: torch.device | str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # the latter: this build of torch knows no GPU
+    # What torch raises: of a name or number that is not there; built without CUDA; of a device it has only the name of.
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         found = f"{name}: {first_line(error)}"
         raise InputError("a device must be there", found, "name another, or leave it out") from error
     return device

@@ -30,19 +30,12 @@ SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 
 
 @dataclass(frozen=True)
-class Recording:
-    """A file and what it will be called.
-
-    Attributes:
-        id: made of its path under the folder.
-        speaker: name of the first folder under the folder, or of the folder itself.
-        tier: of its TextGrid, the one with the words; None: find it.
-    """
+class _Found:
+    """A file of a folder, and what it will be called."""
 
     path: Path
     id: str
     speaker: str
-    tier: str | None = None
 
     @property
     def names(self) -> dict[str, str]:
@@ -51,8 +44,22 @@ class Recording:
 
     @property
     def place(self) -> str:
-        """Its file."""
+        """The file."""
         return str(self.path)
+
+
+@dataclass(frozen=True)
+class Recording(_Found):
+    """A recording, with what is said beside it.
+
+    Attributes:
+        path: of the sound.
+        id: made of its path under the folder.
+        speaker: name of the first folder under the folder, or of the folder itself.
+        tier: of its TextGrid, the one with the words; None: find it.
+    """
+
+    tier: str | None = None
 
     @property
     def original(self) -> Path | None:
@@ -75,7 +82,7 @@ class Recording:
 
 
 @dataclass(frozen=True)
-class TextAlone:
+class TextAlone(_Found):
     """A text without a recording, of which a corpus can only say that it was left out.
 
     Attributes:
@@ -84,20 +91,7 @@ class TextAlone:
         beside: names of the other files that are called like it.
     """
 
-    path: Path
-    id: str
-    speaker: str
     beside: tuple[str, ...]
-
-    @property
-    def names(self) -> dict[str, str]:
-        """The speaker."""
-        return {"speaker": self.speaker}
-
-    @property
-    def place(self) -> str:
-        """The file of the text."""
-        return str(self.path)
 
     @property
     def original(self) -> Path | None:
