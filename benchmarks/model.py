@@ -25,7 +25,7 @@ from rich.table import Table
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from smoltolk.data.rows.loader import RowCollator
-from smoltolk.model.compiled import compiled_decoding
+from smoltolk.model.generation.compiled import compiled_decoding
 from smoltolk.model.modeling import SmolTolkForCausalLM
 
 NUM_UNITS, SPAN, ADAPTERS = 500, 45, 2

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from smoltolk.model.assembly import append_layers
+from smoltolk.model.text_models.assembly import append_layers
 from smoltolk.training.systems import SYSTEMS, build_system
 
 NUM_UNITS, SPAN = 500, 24

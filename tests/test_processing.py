@@ -15,7 +15,7 @@ from transformers import AutoProcessor, AutoTokenizer, LlamaConfig, LlamaForCaus
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.data.rows.documents import recognition_prompt, synthesis_prompt
 from smoltolk.data.rows.prompts import mixed_prompt
-from smoltolk.model.generation_modes import generation_settings
+from smoltolk.model.generation.modes import generation_settings
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.processing import Segment, SmolTolkProcessor
 from smoltolk.speech.units.tokenizer import Units, UnitTokenizer, load_unit_tokenizer

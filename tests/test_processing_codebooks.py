@@ -11,7 +11,7 @@ import torch
 from transformers import AutoProcessor, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from smoltolk.common.errors import InputError
-from smoltolk.model.generation_modes import generation_settings
+from smoltolk.model.generation.modes import generation_settings
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.processing import SmolTolkProcessor
 from smoltolk.speech.units.tokenizer import Units, UnitTokenizer

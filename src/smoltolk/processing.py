@@ -15,10 +15,10 @@ from transformers.utils import cached_file
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.documents import Document, recognition_prompt, synthesis_prompt
 from smoltolk.data.rows.prompts import mixed_prompt, pad_codes, pad_left
-from smoltolk.model.codebooks import frames_of
+from smoltolk.model.codec.codebooks import frames_of
 from smoltolk.model.configuration import SmolTolkConfig
+from smoltolk.model.generation.runs import split_runs
 from smoltolk.model.ids import IdSpace
-from smoltolk.model.runs import split_runs
 from smoltolk.speech.audio import resample
 from smoltolk.speech.units.tokenizer import UnitTokenizer, load_unit_tokenizer
 

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from smoltolk.common.errors import InputError
 from smoltolk.model.modeling import SmolTolkForCausalLM
-from smoltolk.model.trials import masks_spans
+from smoltolk.model.text_models.trials import masks_spans
 
 MakeText = Callable[..., PreTrainedModel]
 Make = Callable[..., SmolTolkForCausalLM]

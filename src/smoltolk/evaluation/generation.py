@@ -16,9 +16,9 @@ from smoltolk.common.seeds import derive
 from smoltolk.data.rows.documents import Document
 from smoltolk.data.rows.prompts import pad_codes, pad_left
 from smoltolk.evaluation.scoring import evaluating
-from smoltolk.model.codebooks import frames_of
+from smoltolk.model.codec.codebooks import frames_of
 from smoltolk.model.configuration import SmolTolkConfig
-from smoltolk.model.generation_modes import generation_settings
+from smoltolk.model.generation.modes import generation_settings
 from smoltolk.model.ids import IdSpace
 
 

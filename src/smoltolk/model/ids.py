@@ -19,7 +19,7 @@ class IdSpace:
     ``speech_offset`` is stored, never derived, so that a resized text table cannot move unit ids.
 
     With several codebooks a frame, these ids carry the first one; the others ride beside them as plain units (see
-    :mod:`smoltolk.model.codebooks`), and ``pad_speech`` stands where only the others still speak.
+    :mod:`smoltolk.model.codec.codebooks`), and ``pad_speech`` stands where only the others still speak.
 
     Attributes:
         speech_offset: first speech id (V, the number of text ids with control ids and padding rows).

@@ -7,7 +7,7 @@ from torch import Tensor
 from transformers import Cache
 
 from smoltolk.common.errors import InputError
-from smoltolk.model.codebooks import check_codes, check_layout
+from smoltolk.model.codec.codebooks import check_codes, check_layout
 from smoltolk.model.configuration import SmolTolkConfig
 
 

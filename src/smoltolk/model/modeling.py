@@ -16,17 +16,16 @@ from transformers import AutoConfig, AutoModelForCausalLM, Cache, DynamicCache, 
 from transformers import initialization as init
 
 from smoltolk.model.adapters import SpeechAdapter
-from smoltolk.model.assembly import add_control_rows, load_text_model, smoltolk_config
 from smoltolk.model.cache import CacheViews, History
-from smoltolk.model.card import CardMixin
-from smoltolk.model.codebook_loss import code_targets, codebook_loss
-from smoltolk.model.codebook_tables import code_logits, embed_codes, table_of
+from smoltolk.model.codec.delays import SILENT
+from smoltolk.model.codec.loss import code_targets, codebook_loss
+from smoltolk.model.codec.tables import code_logits, embed_codes, table_of
 from smoltolk.model.configuration import SmolTolkConfig
-from smoltolk.model.delays import SILENT
-from smoltolk.model.generation import SmolTolkGenerationMixin
-from smoltolk.model.generation_modes import generation_defaults
+from smoltolk.model.generation.mixin import SmolTolkGenerationMixin
+from smoltolk.model.generation.modes import generation_defaults
 from smoltolk.model.heads import TextHead
 from smoltolk.model.inputs import checked_codes, checked_ids
+from smoltolk.model.interop.card import CardMixin
 from smoltolk.model.layer_mix import LayerMix
 from smoltolk.model.loss import mean_entropy, modality_loss
 from smoltolk.model.modality import document_positions, document_starts, next_is_speech
@@ -36,6 +35,7 @@ from smoltolk.model.published import published_visibility
 from smoltolk.model.span_adapting import adapt_spans
 from smoltolk.model.span_decoding import decode_runs
 from smoltolk.model.spans import SpanBatch, find_spans, group_spans, scatter
+from smoltolk.model.text_models.assembly import add_control_rows, load_text_model, smoltolk_config
 
 _LOGITS_AT_ONCE = 1 << 24  # text logits that training holds at a time: 64 MiB of them
 _OWN_MATRICES = (
@@ -165,7 +165,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
             document_ids: [B, T], which packed document a position belongs to; documents do not see each other.
             spans: the speech spans of this batch, as the collator found and grouped them; found here if None.
             codes: [B, T, Q - 1], for several codebooks: the units of those behind the first, delayed, -1 where they
-                are silent (see :mod:`smoltolk.model.codebooks`).
+                are silent (see :mod:`smoltolk.model.codec.codebooks`).
             use_cache: keep the states for the next call; on by default only if a cache is given.
             logits_to_keep: number of last positions to compute logits for (0: all), or their indices.
             output_hidden_states, output_selector_weights: also return them.

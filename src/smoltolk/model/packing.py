@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from smoltolk.model.delays import SILENT
+from smoltolk.model.codec.delays import SILENT
 from smoltolk.model.spans import find_spans, gather, scatter
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from smoltolk.evaluation.nll import held_out_nll
 from smoltolk.evaluation.samples import make_samples
 from smoltolk.evaluation.selector import selector_profile
 from smoltolk.evaluation.transcription import recognition, synthesis
-from smoltolk.model.assembly import load_text_model
 from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.model.text_models.assembly import load_text_model
 from smoltolk.quickstart.settings import Settings
 from smoltolk.quickstart.speech_steps import clozes, judge_texts, test_sentences
 from smoltolk.speech.audio import load

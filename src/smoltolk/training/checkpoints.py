@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrained
 from smoltolk.common.checkpoint_files import read_torch
 from smoltolk.common.errors import InputError, NotFoundError, first_line
 from smoltolk.common.files import atomic_directory, read_json
-from smoltolk.model.conversion import convert
+from smoltolk.model.interop.conversion import convert
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.processing import SmolTolkProcessor
 

@@ -15,8 +15,8 @@ from smoltolk.data.rows.aligned import AlignedCorpus, Texts
 from smoltolk.data.rows.index import aligned_shards
 from smoltolk.data.shards.shard_set import look_over
 from smoltolk.data.texts.reading import read_documents
-from smoltolk.model.assembly import load_text_model
 from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.model.text_models.assembly import load_text_model
 from smoltolk.training.backbone import load_tokenizer
 from smoltolk.training.changes import OPTIONS, Changes
 from smoltolk.training.presets import Preset, preset_for, preset_named

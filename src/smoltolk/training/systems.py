@@ -7,8 +7,8 @@ from typing import Any, Literal
 from transformers import PreTrainedModel
 
 from smoltolk.common.errors import InputError
-from smoltolk.model.assembly import append_layers
 from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.model.text_models.assembly import append_layers
 
 System = Literal["late", "early", "early_plus"]
 SYSTEMS: tuple[System, ...] = ("late", "early", "early_plus")

@@ -32,8 +32,8 @@ from smoltolk.data.shards.parquet import (
     schema_for,
 )
 from smoltolk.data.shards.shard_set import look_over
-from smoltolk.model.codebooks import check_layout, frames_of
-from smoltolk.model.delays import delayed
+from smoltolk.model.codec.codebooks import check_layout, frames_of
+from smoltolk.model.codec.delays import delayed
 from smoltolk.model.ids import IdSpace
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.speech.segments import Segment

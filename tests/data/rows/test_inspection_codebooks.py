@@ -25,7 +25,7 @@ from smoltolk.data.rows.timeline import sound_of_codec, write_timeline
 from smoltolk.data.shards.parquet import read_shards
 from smoltolk.data.shards.prepare import prepare
 from smoltolk.data.shards.unit_corpus import UnitCorpus
-from smoltolk.model.delays import delayed
+from smoltolk.model.codec.delays import delayed
 from smoltolk.speech.units.codecs import CodecUnitTokenizer
 from smoltolk.speech.units.tokenizer import load_unit_tokenizer
 

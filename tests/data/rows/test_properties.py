@@ -18,8 +18,8 @@ from smoltolk.data.rows.documents import IGNORED, Document
 from smoltolk.data.rows.interleave import SpanLengths
 from smoltolk.data.rows.mixture import Piece, Stream, Task, interleaved
 from smoltolk.data.rows.row_source import RowSettings, RowSource
-from smoltolk.model.codebooks import check_layout, frames_of
-from smoltolk.model.delays import undelayed
+from smoltolk.model.codec.codebooks import check_layout, frames_of
+from smoltolk.model.codec.delays import undelayed
 from smoltolk.model.ids import IdSpace
 
 RATE = 25.0

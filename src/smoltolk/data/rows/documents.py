@@ -14,7 +14,7 @@ The model reads the modality of the next id from the ids alone: it is that of th
 
 Where a frame has several codebooks, ids carry the first one's units and :attr:`Document.codes` the others', each later
 by its delay; a run of frames closes with as many ``<pad speech>`` as the largest delay
-(:mod:`smoltolk.model.codebooks`).
+(:mod:`smoltolk.model.codec.codebooks`).
 
 :class:`Document` keeps these rules, for training rows and for the prompts of evaluation alike.
 """
@@ -26,7 +26,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from smoltolk.common.errors import InputError
-from smoltolk.model.delays import SILENT
+from smoltolk.model.codec.delays import SILENT
 from smoltolk.model.ids import IdSpace
 
 IGNORED = -100  # the label that torch's cross entropy and transformers leave out

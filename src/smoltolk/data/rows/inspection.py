@@ -16,7 +16,7 @@ from smoltolk.data.rows.mixture import Piece, Task, TextSource
 from smoltolk.data.rows.row_source import Row, RowSource
 from smoltolk.data.shards.stored_units import StoredUnits
 from smoltolk.data.shards.unit_corpus import UnitCorpus
-from smoltolk.model.delays import SILENT
+from smoltolk.model.codec.delays import SILENT
 from smoltolk.model.ids import IdSpace
 from smoltolk.speech.segments import Segment
 

@@ -9,7 +9,7 @@ import torch
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.documents import Document
-from smoltolk.model.delays import SILENT
+from smoltolk.model.codec.delays import SILENT
 from smoltolk.model.ids import IdSpace
 
 

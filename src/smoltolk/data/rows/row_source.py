@@ -31,7 +31,7 @@ from smoltolk.data.rows.mixture import Piece, Schedule, Stream, Task, TextSource
 from smoltolk.data.rows.packing import choose_last
 from smoltolk.data.rows.permutation import Permutation
 from smoltolk.data.rows.plan import Plan, plan_rows
-from smoltolk.model.delays import SILENT
+from smoltolk.model.codec.delays import SILENT
 from smoltolk.model.ids import IdSpace
 
 

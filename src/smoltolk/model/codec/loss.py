@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from smoltolk.model.codebooks import find_runs
+from smoltolk.model.codec.codebooks import find_runs
 from smoltolk.model.ids import IdSpace
 from smoltolk.model.loss import IGNORE
 

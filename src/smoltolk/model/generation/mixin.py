@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor
 from transformers.generation.candidate_generator import CandidateGenerator, PromptLookupCandidateGenerator
 
-from smoltolk.model.codebook_generation import CodebookGenerationMixin
-from smoltolk.model.transition_scores import TransitionScoresMixin
+from smoltolk.model.codec.generation import CodebookGenerationMixin
+from smoltolk.model.generation.transition_scores import TransitionScoresMixin
 
 
 class SmolTolkGenerationMixin(CodebookGenerationMixin, TransitionScoresMixin):

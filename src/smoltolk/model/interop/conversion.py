@@ -20,7 +20,7 @@ from transformers.initialization import no_init_weights
 from smoltolk.common.errors import InputError, first_line
 from smoltolk.common.hub import hub_id
 from smoltolk.model.configuration import SmolTolkConfig
-from smoltolk.model.conversion_codebooks import codebook_settings, stack_codebooks
+from smoltolk.model.interop.conversion_codebooks import codebook_settings, stack_codebooks
 from smoltolk.model.modeling import SmolTolkForCausalLM
 
 Settings = Mapping[str, Any]

@@ -12,8 +12,8 @@ from torch import Tensor
 from transformers.generation.streamers import BaseStreamer
 
 from smoltolk.common.errors import InputError
+from smoltolk.model.generation.runs import content_of
 from smoltolk.model.ids import IdSpace
-from smoltolk.model.runs import content_of
 
 _UNFINISHED = "\ufffd"  # what a tokenizer makes of half a character
 

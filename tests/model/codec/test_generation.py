@@ -11,8 +11,8 @@ from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList, StaticCache
 
 from smoltolk.common.errors import InputError
-from smoltolk.model.codebooks import check_layout, find_runs, frames_of, speaking
-from smoltolk.model.delays import delayed
+from smoltolk.model.codec.codebooks import check_layout, find_runs, frames_of, speaking
+from smoltolk.model.codec.delays import delayed
 from smoltolk.model.ids import IdSpace
 from smoltolk.model.modeling import SmolTolkForCausalLM
 

@@ -10,7 +10,7 @@ from huggingface_hub.repocard_data import ModelCardData
 
 from smoltolk.common.files import read_text, write_text
 from smoltolk.model.configuration import SmolTolkConfig
-from smoltolk.model.describe import describe
+from smoltolk.model.interop.describe import describe
 
 NAME = "README.md"
 _OURS = "<!-- Written by smoltolk and written anew whenever the model is saved. To keep changes, delete this line. -->"
@@ -34,7 +34,7 @@ The ids of the prompt alone say what is text and what is speech.
 ## Use
 
 ```python
-from smoltolk.model.generation_modes import generation_settings
+from smoltolk.model.generation.modes import generation_settings
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.processing import SmolTolkProcessor
 

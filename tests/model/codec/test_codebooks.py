@@ -14,8 +14,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from smoltolk.common.errors import InputError
-from smoltolk.model.codebook_loss import code_targets
-from smoltolk.model.codebooks import find_runs, frames_of, speaking
+from smoltolk.model.codec.codebooks import find_runs, frames_of, speaking
+from smoltolk.model.codec.loss import code_targets
 from smoltolk.model.ids import IdSpace
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.model.spans import find_spans

@@ -3,7 +3,7 @@
 Ids stay ``[B, T]``, one a position, and carry the first codebook; the units of the others ride beside them as
 ``codes [B, T, Q - 1]``, :data:`~smoltolk.model.delays.SILENT` where there is none. Summed embeddings make one input of
 them, and one head each predicts all of them from the same state, in parallel, under the delay pattern of
-:mod:`smoltolk.model.delays`. Two other layouts were weighed:
+:mod:`smoltolk.model.codec.delays`. Two other layouts were weighed:
 
 - *Ids ``[B, T, Q]``* say the same, but text would carry Q - 1 fillers, and everything that knows ids (modality,
   packing, ``generate()``, beam search, lm-eval) expects ``[B, T]``.
@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from smoltolk.common.errors import InputError
-from smoltolk.model.delays import SILENT, undelayed
+from smoltolk.model.codec.delays import SILENT, undelayed
 from smoltolk.model.ids import IdSpace
 from smoltolk.model.modality import document_starts
 

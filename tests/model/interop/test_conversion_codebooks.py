@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaModel
 
 from smoltolk.common.errors import InputError
-from smoltolk.model.conversion import convert
+from smoltolk.model.interop.conversion import convert
 from smoltolk.model.modeling import SmolTolkForCausalLM
 
 V, U, Q, D = 40, 9, 3, 16

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smoltolk.common.errors import InputError
-from smoltolk.model.delays import SILENT, delayed, undelayed
+from smoltolk.model.codec.delays import SILENT, delayed, undelayed
 
 DELAYS = st.lists(st.integers(0, 4), max_size=5).map(lambda later: (0, *later))
 

@@ -8,9 +8,9 @@ import torch
 from transformers import PreTrainedModel
 
 from smoltolk.common.errors import InputError
-from smoltolk.model.assembly import add_control_rows, append_layers, load_text_model
 from smoltolk.model.modeling import SmolTolkForCausalLM
-from smoltolk.model.trials import packs_documents
+from smoltolk.model.text_models.assembly import add_control_rows, append_layers, load_text_model
+from smoltolk.model.text_models.trials import packs_documents
 
 Make = Callable[..., PreTrainedModel]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from huggingface_hub import ModelCard
 
-from smoltolk.model.card import model_card
-from smoltolk.model.describe import describe
+from smoltolk.model.interop.card import model_card
+from smoltolk.model.interop.describe import describe
 from smoltolk.model.modeling import SmolTolkForCausalLM
 
 Make = Callable[..., SmolTolkForCausalLM]

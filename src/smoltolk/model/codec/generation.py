@@ -14,8 +14,8 @@ from transformers.generation.candidate_generator import CandidateGenerator
 from transformers.utils import ModelOutput, logging
 
 from smoltolk.common.errors import InputError
-from smoltolk.model.code_stream import CodeStream, DelayRule, last_place
-from smoltolk.model.codebooks import check_codes, check_layout
+from smoltolk.model.codec.code_stream import CodeStream, DelayRule, last_place
+from smoltolk.model.codec.codebooks import check_codes, check_layout
 from smoltolk.model.ids import IdSpace
 
 _log = logging.get_logger(__name__)

@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from smoltolk.common.errors import InputError
-from smoltolk.model.generation_modes import due_is_speech, generation_settings
+from smoltolk.model.generation.modes import due_is_speech, generation_settings
 from smoltolk.model.ids import IdSpace
 from smoltolk.model.modeling import SmolTolkForCausalLM
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from smoltolk.model.assembly import append_layers
 from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.model.text_models.assembly import append_layers
 
 # Settings that a tiny model needs, or that bring out what the architecture does otherwise (windows, wide heads).
 ARCHITECTURES: dict[str, dict[str, Any]] = {

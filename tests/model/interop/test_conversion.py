@@ -12,7 +12,7 @@ from transformers import LlamaConfig, LlamaModel
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaRotaryEmbedding
 
 from smoltolk.common.errors import InputError
-from smoltolk.model.conversion import convert
+from smoltolk.model.interop.conversion import convert
 from smoltolk.model.modeling import SmolTolkForCausalLM
 
 D, L, V, U = 32, 3, 64, 12

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from smoltolk.common.errors import InputError
-from smoltolk.model.generation_modes import generation_settings
+from smoltolk.model.generation.modes import generation_settings
+from smoltolk.model.generation.runs import split_runs
+from smoltolk.model.generation.streaming import Piece, PieceIterator, PieceStreamer
 from smoltolk.model.ids import IdSpace
 from smoltolk.model.modeling import SmolTolkForCausalLM
-from smoltolk.model.runs import split_runs
-from smoltolk.model.streaming import Piece, PieceIterator, PieceStreamer
 
 SPACE = IdSpace(speech_offset=300, num_units=8, begin_prompt=297, end_prompt=298, switch=299, eos_text=296)
 

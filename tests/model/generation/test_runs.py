@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smoltolk.model.generation.runs import split_runs
 from smoltolk.model.ids import IdSpace
-from smoltolk.model.runs import split_runs
 
 SPACE = IdSpace(speech_offset=20, num_units=8, begin_prompt=17, end_prompt=18, switch=19, eos_text=16)
 

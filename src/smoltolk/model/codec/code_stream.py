@@ -11,8 +11,8 @@ from transformers import Cache, GenerationConfig, LogitsProcessor, LogitsProcess
 from transformers.generation import logits_process as warpers
 
 from smoltolk.common.errors import InputError
-from smoltolk.model.codebooks import speaking
-from smoltolk.model.delays import SILENT
+from smoltolk.model.codec.codebooks import speaking
+from smoltolk.model.codec.delays import SILENT
 from smoltolk.model.ids import IdSpace
 
 # What shapes the distribution that ids are drawn from, whichever ids they are.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from smoltolk.data.rows.loader import RowCollator
-from smoltolk.model.compiled import compiled_decoding
+from smoltolk.model.generation.compiled import compiled_decoding
 from smoltolk.model.modeling import SmolTolkForCausalLM
 
 Make = Callable[..., SmolTolkForCausalLM]

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 from smoltolk.common.errors import InputError, first_line
 from smoltolk.common.hub import hub_id
 from smoltolk.model.configuration import SmolTolkConfig
-from smoltolk.model.trials import check_forward, masks_spans, packs_documents
+from smoltolk.model.text_models.trials import check_forward, masks_spans, packs_documents
 
 NUM_CONTROL_IDS = 3  # <begin prompt>, <end prompt>, <switch>
 
