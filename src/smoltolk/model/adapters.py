@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from transformers import AutoModel, Cache, PreTrainedConfig
 
 from smoltolk.common.errors import InputError
+from smoltolk.model.text_models.layers import layer_wise
 
 _NO_WINDOW = 1 << 30
 _COUNTS = ("hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads", "head_dim")
-_LAYER_WISE = ("layer_types", "mlp_layer_types", "no_rope_layers")
 
 
 def adapter_config(
@@ -32,13 +32,12 @@ def adapter_config(
     """
     config = copy.deepcopy(text_config)
     _resize(config, dict(size or {}))
+    per_layer = layer_wise(config)
     config.num_hidden_layers = num_layers
-    for name in _LAYER_WISE:  # settings with one entry per layer, where an architecture has them
-        values = getattr(config, name, None)
-        if isinstance(values, list):
-            # A span must see itself whole: sliding or chunked layers become full ones.
-            full = ["full_attention"] * num_layers if name == "layer_types" else (values * num_layers)[:num_layers]
-            setattr(config, name, full)
+    for name, values in per_layer.items():
+        # A span must see itself whole: sliding or chunked layers become full ones.
+        full = ["full_attention"] * num_layers if name == "layer_types" else (values * num_layers)[:num_layers]
+        setattr(config, name, full)
     if getattr(config, "sliding_window", None) is not None:
         config.sliding_window = _NO_WINDOW  # some architectures demand a number even where no layer slides
     if getattr(config, "embedding_multiplier", None) is not None:

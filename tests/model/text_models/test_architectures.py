@@ -12,7 +12,6 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from smoltolk.model.modeling import SmolTolkForCausalLM
-from smoltolk.model.text_models.assembly import append_layers
 
 # Settings that a tiny model needs, or that bring out what the architecture does otherwise (windows, wide heads).
 ARCHITECTURES: dict[str, dict[str, Any]] = {
@@ -111,22 +110,6 @@ def test_generation_with_and_without_a_cache(architecture: str, build: Build, id
     for way in ways:
         assert torch.equal(generate(way, use_cache=True), generate(way, use_cache=False))
     assert torch.equal(generate("beams", **static), generate("beams"))
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-@torch.no_grad()
-def test_deeper_by_new_layers(architecture: str, build: Build, write: Callable[..., Tensor]) -> None:
-    text_model, model = build(architecture)
-    deeper, new = append_layers(text_model, 2)
-    assert deeper.config.num_hidden_layers == 5
-    added = sum(p.numel() for p in deeper.parameters()) - sum(p.numel() for p in text_model.parameters())
-    state = deeper.state_dict()
-    assert added == sum(state[name].numel() for name in new if name in dict(deeper.named_parameters())) > 0
-    assert all(torch.equal(value, state[name]) for name, value in text_model.state_dict().items())
-    text = write(model.config.id_space, "tttttt")
-    states = [m(text, output_hidden_states=True).hidden_states[:3] for m in (text_model, deeper)]
-    for old, found in zip(*states, strict=True):
-        torch.testing.assert_close(found, old)
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2", "opt", "gemma3_text", "granite"])

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from smoltolk.common.errors import InputError
 from smoltolk.model.modeling import SmolTolkForCausalLM
-from smoltolk.model.text_models.assembly import add_control_rows, append_layers, load_text_model
+from smoltolk.model.text_models.assembly import load_text_model, pad_text_table
 from smoltolk.model.text_models.trials import packs_documents
 
 Make = Callable[..., PreTrainedModel]
@@ -35,21 +35,32 @@ def test_global_random_state_is_left_alone(make_text_model: Make) -> None:
     expected = torch.rand(3)
     torch.manual_seed(5)
     SmolTolkForCausalLM.from_text_model(text_model, num_units=10)
-    append_layers(text_model, 1)
     assert torch.equal(torch.rand(3), expected)
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_control_rows(tied: bool, make_text_model: Make) -> None:
+@torch.no_grad()
+def test_spare_rows(tied: bool, make_text_model: Make) -> None:
     text_model = make_text_model(tie_word_embeddings=tied)
-    before = text_model.get_input_embeddings().weight.detach().clone()
-    assert add_control_rows(text_model) == 61
-    table, head = text_model.get_input_embeddings().weight, text_model.get_output_embeddings().weight
-    assert torch.equal(table[:61], before) and table.shape == head.shape == (64, 32)
-    assert (table is head) == tied
-    for matrix in {table, head}:
-        mean = matrix[:61].norm(dim=-1).mean()
-        torch.testing.assert_close(matrix[61:].norm(dim=-1), mean.expand(3))
+    table, head = text_model.get_input_embeddings().weight.clone(), text_model.get_output_embeddings().weight.clone()
+    ids = torch.arange(2, 12)[None]
+    expected = text_model(ids).logits
+    assert pad_text_table(text_model) == 61
+    padded = text_model.get_input_embeddings().weight, text_model.get_output_embeddings().weight
+    for before, after in zip((table, head), padded, strict=True):
+        assert after.shape == (64, 32) and torch.equal(after[:61], before) and not after[61:].any()
+    assert (padded[0] is padded[1]) == tied and text_model.config.vocab_size == 64
+    torch.testing.assert_close(text_model(ids).logits[..., :61], expected)
+    assert pad_text_table(text_model) == 64  # a round table stays as it is
+
+
+@torch.no_grad()
+def test_spare_rows_of_a_head_with_a_bias(make_text_model: Make) -> None:
+    text_model = make_text_model("phi")
+    bias = text_model.get_output_embeddings().bias.clone()
+    pad_text_table(text_model)
+    padded = text_model.get_output_embeddings().bias
+    assert torch.equal(padded[:61], bias) and padded.shape == (64,) and not padded[61:].any()
 
 
 def test_published_initialisation(make_text_model: Make) -> None:
@@ -100,13 +111,3 @@ def test_packing_is_tried(make_text_model: Make) -> None:
     training = make_text_model("opt").train()
     packs_documents(training)
     assert training.training
-
-
-def test_appended_layers(make_text_model: Make) -> None:
-    text_model = make_text_model()
-    deeper, new = append_layers(text_model, 2, seed=1)
-    again, _ = append_layers(text_model, 2, seed=1)
-    assert all(name.split(".")[2] in ("3", "4") for name in new)
-    assert all(torch.equal(deeper.state_dict()[name], again.state_dict()[name]) for name in new)
-    assert text_model.config.num_hidden_layers == 3 and not deeper.training
-    assert SmolTolkForCausalLM.from_text_model(deeper, num_units=10).config.num_layers == 5

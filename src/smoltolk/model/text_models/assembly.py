@@ -14,6 +14,7 @@ from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.text_models.trials import check_forward, masks_spans, packs_documents
 
 NUM_CONTROL_IDS = 3  # <begin prompt>, <end prompt>, <switch>
+ROWS_MULTIPLE = 64
 
 
 def load_text_model(name_or_path: str) -> PreTrainedModel:
@@ -33,60 +34,25 @@ def load_text_model(name_or_path: str) -> PreTrainedModel:
 
 
 @torch.no_grad()
-def add_control_rows(text_model: PreTrainedModel, seed: int = 0) -> int:
-    """Append the control ids to the text table, in place; return the first of them.
+def pad_text_table(text_model: PreTrainedModel) -> int:
+    """Pad the text table (and an untied head) to a multiple of 64 rows, in place.
 
-    The new rows (of an untied head too) are random directions with the table's mean norm, so that they neither
-    drown nor drown out what is there.
-    """
-    first = text_model.get_input_embeddings().weight.shape[0]
-    with torch.random.fork_rng(devices=[]):  # it draws rows that are replaced below
-        text_model.resize_token_embeddings(first + NUM_CONTROL_IDS, mean_resizing=False)
-    generator = torch.Generator().manual_seed(seed)
-    tables = [text_model.get_input_embeddings()]
-    head = text_model.get_output_embeddings()
-    if head is not None and head.weight is not tables[0].weight:
-        tables.append(head)
-    for table in tables:
-        norm = table.weight[:first].norm(dim=-1).mean()
-        rows = torch.randn(NUM_CONTROL_IDS, table.weight.shape[1], generator=generator)
-        table.weight[first:] = (rows / rows.norm(dim=-1, keepdim=True)).to(table.weight) * norm
-    return first
-
-
-def append_layers(text_model: PreTrainedModel, num_layers: int, seed: int = 0) -> tuple[PreTrainedModel, list[str]]:
-    """A copy of the text model with freshly initialised layers behind its last one, before the final norm.
-
-    The early-fusion baseline with equal parameters: what the adapters' layers can do as plain depth.
+    The rows behind the text model's own are spare: zeros that nothing reads or predicts, there because matrix
+    libraries like round numbers and devices can share out such tables.
 
     Returns:
-        The deeper model, and the names of its new parameters.
-
-    Raises:
-        InputError: the architecture does not name its layers so that the old ones can be recognised.
+        How many ids the text model brought: rows of its table before.
     """
-    config = copy.deepcopy(text_model.config)
-    old_layers = config.num_hidden_layers
-    config.num_hidden_layers = old_layers + num_layers
-    for name in ("layer_types", "mlp_layer_types", "no_rope_layers"):
-        values = getattr(config, name, None)
-        if isinstance(values, list):
-            setattr(config, name, values + [values[-1]] * num_layers)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        deeper = AutoModelForCausalLM.from_config(config, dtype=text_model.dtype)
-    missing, unexpected = deeper.load_state_dict(text_model.state_dict(), strict=False)
-    if unexpected or not missing or not all(_layer_number(name) >= old_layers for name in missing):
-        raise InputError(
-            "layers can be appended where state names carry the layer's number",
-            f"{type(text_model).__name__}: {len(missing)} new names, {len(unexpected)} without a place",
-            "leave out the early_plus baseline for this text model",
-        )
-    return deeper.train(text_model.training), missing
-
-
-def _layer_number(name: str) -> int:
-    return max((int(part) for part in name.split(".") if part.isdigit()), default=-1)
+    num_ids = text_model.get_input_embeddings().weight.shape[0]
+    if num_ids % ROWS_MULTIPLE == 0:
+        return num_ids
+    with torch.random.fork_rng(devices=[]):  # it draws rows that are replaced below
+        text_model.resize_token_embeddings(pad_to_multiple_of=ROWS_MULTIPLE, mean_resizing=False)
+    for table in (text_model.get_input_embeddings(), text_model.get_output_embeddings()):
+        for values in (getattr(table, "weight", None), getattr(table, "bias", None)):
+            if values is not None:
+                values[num_ids:] = 0
+    return num_ids
 
 
 def _names_its_layers(config: PreTrainedConfig) -> bool:
@@ -100,9 +66,16 @@ def _names_its_layers(config: PreTrainedConfig) -> bool:
 
 
 def smoltolk_config(
-    text_model: PreTrainedModel, num_units: int, eos_text_id: int | None, **settings: Any
+    text_model: PreTrainedModel, num_text_ids: int, num_units: int, eos_text_id: int | None, **settings: Any
 ) -> SmolTolkConfig:
-    """The configuration around a text model whose last rows are the control ids.
+    """The configuration around a text model.
+
+    Args:
+        text_model: with its padded table, see :func:`pad_text_table`.
+        num_text_ids: ids that it brought.
+        num_units: K.
+        eos_text_id: end of sequence in text; the text model's own if None.
+        settings: of :class:`SmolTolkConfig`.
 
     Raises:
         InputError: a text model that speech cannot be put around, or a setting that breaks a rule.
@@ -135,6 +108,14 @@ def smoltolk_config(
     settings.setdefault("packs_documents", packs_documents(text_model))
     settings.setdefault("masks_spans", masks_spans(text_model))
     settings.setdefault("text_model_name", hub_id(text_model.config.name_or_path))
-    begin = table - NUM_CONTROL_IDS
-    ids = {"begin_prompt_id": begin, "end_prompt_id": begin + 1, "switch_id": begin + 2, "eos_text_id": eos_text_id}
-    return SmolTolkConfig(text_config=text_config, num_units=num_units, speech_offset=table, **ids, **settings)
+    return SmolTolkConfig(
+        text_config=text_config,
+        num_text_ids=num_text_ids,
+        begin_prompt_id=table,
+        end_prompt_id=table + 1,
+        switch_id=table + 2,
+        speech_offset=table + NUM_CONTROL_IDS,
+        num_units=num_units,
+        eos_text_id=eos_text_id,
+        **settings,
+    )

@@ -1,0 +1,163 @@
+"""The blocks of a text model: where they are, what its configuration says of each, and new ones among them."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
+
+from smoltolk.common.errors import InputError, first_line
+
+# Settings with one entry per layer, where an architecture has them.
+LAYER_WISE = (
+    "layer_types", "mlp_layer_types", "layers_block_type", "attention_layers", "indexer_types", "no_rope_layers",
+    "layer_rope_theta", "num_attention_heads_per_layer", "intermediate_size", "activation_sparsity_pattern",
+)  # fmt: skip
+_TRIED = 8  # positions on which a deeper model is compared with the one it came from
+
+
+def layer_wise(config: PreTrainedConfig) -> dict[str, list[Any]]:
+    """The settings of a configuration that have one entry per layer and are kept, not worked out from others."""
+    found = {name: vars(config).get(name) for name in LAYER_WISE}
+    return {
+        name: list(values)
+        for name, values in found.items()
+        if isinstance(values, list | tuple) and len(values) == config.num_hidden_layers
+    }
+
+
+def block_list(model: nn.Module, num_layers: int | None = None) -> tuple[str, nn.Module, nn.ModuleList]:
+    """The list of blocks: its name, the module that holds it, and the list.
+
+    Among the lists of ``num_layers`` modules (of any length where None) that lie in no other list, the one with the
+    most parameters; beside it an architecture may keep lists of small parts.
+
+    Raises:
+        InputError: there is none.
+    """
+    lists = [
+        (name, child)
+        for name, child in model.named_modules()
+        if isinstance(child, nn.ModuleList) and num_layers in (None, len(child))
+    ]
+    outer = [(name, child) for name, child in lists if not any(name.startswith(f"{other}.") for other, _ in lists)]
+    if not outer:
+        raise InputError(
+            "speech is put around a list of blocks, and its adapters are made of such blocks",
+            f"{type(model).__name__} has no list of {'' if num_layers is None else f'{num_layers} '}blocks",
+            "use a decoder-only text model",
+        )
+    name, blocks = max(outer, key=lambda found: sum(parameter.numel() for parameter in found[1].parameters()))
+    return name, model.get_submodule(name.rpartition(".")[0]), blocks
+
+
+def layer_parameter_names(text_model: PreTrainedModel, places: Iterable[int]) -> list[str]:
+    """Names of the parameters that the blocks at these places hold."""
+    name, _, _ = block_list(text_model, text_model.config.num_hidden_layers)
+    wanted = {f"{name}.{place}" for place in places}
+    depth = name.count(".") + 2
+    return [key for key, _ in text_model.named_parameters() if ".".join(key.split(".")[:depth]) in wanted]
+
+
+def with_new_layers(text_model: PreTrainedModel, places: Sequence[int], seed: int = 0) -> PreTrainedModel:
+    """A deeper copy of a text model, with freshly initialised blocks at ``places``.
+
+    A new block is of the kind (attention, window, experts) of the one before it; the first, of the one behind it. The
+    old ones keep their order and their weights.
+
+    Args:
+        text_model: left as it is.
+        places: of the new blocks, counted in the deeper model: 0 is the first block there. With L old blocks,
+            ``[L, L + 1]`` appends two of them behind the last, before the final norm.
+        seed: of the new blocks.
+
+    Raises:
+        InputError: places that are no places, or an architecture whose blocks depend on where they stand.
+    """
+    num_old, new = text_model.config.num_hidden_layers, sorted(set(places))
+    total = num_old + len(new)
+    if not new or len(new) != len(places) or not (new[0] >= 0 and new[-1] < total):
+        raise InputError(
+            f"new layers stand at different places from 0 to {total - 1} of the deeper text model",
+            f"new_layers = {list(places)} for a text model of {num_old} layers",
+            f"append them with {list(range(num_old, total))}" if new else "name at least one place",
+        )
+    old = [place for place in range(total) if place not in new]
+    # Where each block of the deeper model has its kind from, as a number of an old block.
+    kinds = [max(sum(other <= place for other in old) - 1, 0) for place in range(total)]
+    config = copy.deepcopy(text_model.config)
+    config.num_hidden_layers = total
+    for name, values in layer_wise(text_model.config).items():
+        setattr(config, name, type(getattr(config, name))(values[kind] for kind in kinds))
+    try:
+        if layer_wise(type(config).from_dict(config.to_dict())) != layer_wise(config):  # as it will be loaded
+            raise ValueError("its configuration works out itself what each layer is")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            deeper = AutoModelForCausalLM.from_config(config, dtype=text_model.dtype)
+        _, _, blocks = block_list(deeper, total)
+        missing, unexpected = deeper.load_state_dict(_renumbered(text_model, old), strict=False)
+    except (ValueError, RuntimeError, IndexError, StrictDataclassError) as error:  # settings, shapes by layer number
+        raise _depends_on_places(text_model, first_line(error)) from error
+    fresh = {id(value) for place in new for value in blocks[place].state_dict(keep_vars=True).values()}
+    state = deeper.state_dict(keep_vars=True)
+    if unexpected or not missing or not all(id(state[name]) in fresh for name in missing):
+        raise _depends_on_places(text_model, f"{len(missing)} new names, {len(unexpected)} without a place")
+    deeper = deeper.to(text_model.device).train(text_model.training)
+    if not _same_without(text_model, deeper, [blocks[place] for place in new]):
+        raise _depends_on_places(text_model, "its old blocks compute something else at their new places")
+    return deeper
+
+
+def _depends_on_places(text_model: PreTrainedModel, found: str) -> InputError:
+    return InputError(
+        "new layers can be put where a text model's blocks do the same at every place",
+        f"{type(text_model).__name__}: {found}",
+        "leave new_layers out, append them behind the last layer, or use another text model",
+    )
+
+
+def _renumbered(text_model: PreTrainedModel, old: Sequence[int]) -> dict[str, Tensor]:
+    """The state of a text model with block i under the number ``old[i]``; lists beside the blocks go with them."""
+    num_layers, renumbered = text_model.config.num_hidden_layers, {}
+    _, parent, _ = block_list(text_model, num_layers)
+    prefix = next(name for name, module in text_model.named_modules() if module is parent)
+    lists = [
+        name for name, child in parent.named_children() if isinstance(child, nn.ModuleList) and len(child) == num_layers
+    ]
+    pattern = re.compile(rf"({re.escape(prefix)}\.(?:{'|'.join(map(re.escape, lists))})\.)(\d+)(\..*)")
+    for name, value in text_model.state_dict().items():
+        match = pattern.fullmatch(name)
+        renumbered[f"{match[1]}{old[int(match[2])]}{match[3]}" if match else name] = value
+    return renumbered
+
+
+@torch.no_grad()
+def _same_without(text_model: PreTrainedModel, deeper: PreTrainedModel, blocks: Sequence[nn.Module]) -> bool:
+    """Whether the deeper model computes the same as the other one where its new blocks are passed over."""
+    table = text_model.get_input_embeddings().weight
+    states = torch.randn(1, _TRIED, table.shape[1], generator=torch.Generator().manual_seed(0)).to(table)
+    was_training = text_model.training
+
+    def pass_over(block: nn.Module, args: tuple, kwargs: dict, output: Any) -> Any:
+        given = args[0] if args else kwargs["hidden_states"]
+        return (given, *output[1:]) if isinstance(output, tuple) else given
+
+    hooks = [block.register_forward_hook(pass_over, with_kwargs=True) for block in blocks]
+    try:
+        found, expected = (
+            model.eval().base_model(inputs_embeds=states.clone(), use_cache=False).last_hidden_state.float()
+            for model in (deeper, text_model)
+        )
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for model in (deeper, text_model):
+            model.train(was_training)
+    return bool((found - expected).abs().max() <= torch.finfo(table.dtype).eps ** 0.5 * expected.abs().max())
