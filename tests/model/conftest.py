@@ -60,10 +60,9 @@ def make_model(make_text_model: Callable[..., PreTrainedModel]) -> Callable[...,
     def make(text_model: PreTrainedModel | None = None, **settings: Any) -> SmolTolkForCausalLM:
         source = make_text_model() if text_model is None else text_model
         model = SmolTolkForCausalLM.from_text_model(source, num_units=NUM_UNITS, **settings)
-        for part in (getattr(model, name, None) for name in ("input_adapter", "output_adapter", "layer_mix")):
-            if part is not None:
-                roughen(part, seed=1)
-        torch.nn.init.normal_(model.speech_embed.weight, std=0.5)
+        for part in (model.late_fusion, model.late_fission, model.layer_mix):
+            roughen(part, seed=1)
+        torch.nn.init.normal_(model.units.embed.weight, std=0.5)
         return model.eval()
 
     return make

@@ -11,7 +11,7 @@ from smoltolk.common.errors import InputError
 from smoltolk.model.configuration import SmolTolkConfig
 
 TEXT = {"vocab_size": 64, "hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 3}
-IDS = {"speech_offset": 64, "begin_prompt_id": 61, "end_prompt_id": 62, "switch_id": 63, "eos_text_id": 1}
+IDS = {"speech_offset": 67, "begin_prompt_id": 64, "end_prompt_id": 65, "switch_id": 66, "eos_text_id": 1}
 
 
 def config(**changes: Any) -> SmolTolkConfig:
@@ -20,7 +20,8 @@ def config(**changes: Any) -> SmolTolkConfig:
 
 def test_sizes() -> None:
     made = config()
-    assert made.vocab_size == 64 + 20 + 2
+    assert made.vocab_size == 64 + 3 + 20 + 2
+    assert (made.num_control_ids, made.num_text_ids, made.id_space.num_text) == (3, 64, 64)
     assert (made.hidden_size, made.num_layers, made.input_width, made.output_width) == (32, 3, 32, 32)
     assert made.num_mixed_layers == 3
     assert config(layer_mix_pool="all", num_input_layers=4).num_mixed_layers == 7
@@ -40,8 +41,15 @@ def test_a_text_configuration_as_a_dict() -> None:
     assert isinstance(made.text_config, MistralConfig) and made.text_config.sliding_window == 7
 
 
-def test_text_table_padded_to_a_round_number() -> None:
+def test_spare_rows_and_ids() -> None:
     assert config(speech_offset=128).vocab_size == 128 + 22
+    assert config(num_text_ids=61).id_space.num_text == 61
+
+
+def test_a_model_from_before_ids_moved_is_refused_by_name() -> None:
+    """Then control ids were the last rows of the text table."""
+    with pytest.raises(InputError, match=r"control ids from 61 on, a text table of 64 rows.*\n.*before smoltolk 0\.1"):
+        config(begin_prompt_id=61, end_prompt_id=62, switch_id=63, speech_offset=64)
 
 
 def test_caches_hold_all_layers() -> None:
@@ -57,11 +65,23 @@ def test_caches_hold_all_layers() -> None:
         ({"num_units": 0}, "num_units must count something"),
         ({"num_input_layers": -1}, "num_input_layers must count something"),
         ({"num_output_layers": -2}, "num_output_layers = -2"),
-        ({"speech_offset": 63}, "speech ids must begin behind the text table"),
-        ({"switch_id": 64}, "switch must be a text id"),
-        ({"begin_prompt_id": -1}, "begin_prompt = -1"),
+        ({"speech_offset": 63}, "begin_prompt must be below the speech ids"),
+        ({"switch_id": 67}, "switch must be below the speech ids"),
+        ({"begin_prompt_id": -1}, "control ids from -1 on"),
         ({"end_prompt_id": 70}, "end_prompt = 70"),
         ({"eos_text_id": 64}, "eos_text = 64"),
+        ({"num_text_ids": 65}, "num_text_ids = 65"),
+        ({"new_layers": [2, 3]}, r"\[3\] in a backbone of 3 layers"),
+        ({"published_spans": True, "layer_mix_pool": "all"}, "published_spans=False"),
+        (
+            {
+                "published_spans": True,
+                "input_adapter_size": {"hidden_size": 8},
+                "speech_residual": False,
+                "tie_speech_embeddings": False,
+            },
+            "published_spans=False",
+        ),
         ({"layer_mix": "attention"}, "layer_mix must be one of last, static, dynamic"),
         ({"layer_mix_pool": "none"}, "layer_mix_pool must be one of backbone, all"),
         ({"input_adapter_size": {"hidden_size": 8}}, "speech_residual=False"),

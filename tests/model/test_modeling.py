@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from smoltolk.common.errors import InputError
+from smoltolk.model.modality import document_starts
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.model.spans import find_spans
 
@@ -213,13 +214,14 @@ def test_packed_equals_unpacked_with_gradients(
     for row, part in zip(rows, found, strict=True):
         assert_close(part, logits(model, row))
 
-    num_items = sum(int((row[:, 1:] != model.config.switch_id).sum()) for row in rows)
+    labels = packed.masked_fill((packed == model.config.switch_id) | document_starts(document_ids), -100)
+    num_items = int((labels != -100).sum())
     together = gradients(
-        model, input_ids=packed, labels=packed, document_ids=document_ids, num_items_in_batch=num_items
+        model, input_ids=packed, labels=labels, document_ids=document_ids, num_items_in_batch=num_items
     )
     apart: dict[str, Tensor] = {}
-    for row in rows:
-        for name, gradient in gradients(model, input_ids=row, labels=row, num_items_in_batch=num_items).items():
+    for row, label in zip(rows, labels.split(lengths, dim=1), strict=True):
+        for name, gradient in gradients(model, input_ids=row, labels=label, num_items_in_batch=num_items).items():
             apart[name] = apart.get(name, 0) + gradient
     for name, gradient in apart.items():
         torch.testing.assert_close(together[name], gradient, rtol=1e-4, atol=1e-5, msg=name)
@@ -286,9 +288,9 @@ def test_gradient_checkpointing_changes_nothing(make_model: Make, ids: Tensor, g
 def test_accumulated_batches_equal_one_large_batch(make_model: Make, write: Write, gradients: Gradients) -> None:
     model = make_model(entropy_weight=0.0)
     rows = [write(model.config.id_space, row) for row in ("ttsuuuuustttttt", "tttttttttttttts")]
-    labels = [row.clone() for row in rows]
+    labels = [row.masked_fill(row == model.config.switch_id, -100) for row in rows]
     labels[1][:, 3:] = -100  # the rows predict very different numbers of ids
-    num_items = sum(int(((label[:, 1:] != -100) & (label[:, 1:] != model.config.switch_id)).sum()) for label in labels)
+    num_items = sum(int((label[:, 1:] != -100).sum()) for label in labels)
     large = gradients(model, input_ids=torch.cat(rows), labels=torch.cat(labels), num_items_in_batch=num_items)
     small = [
         gradients(model, input_ids=row, labels=label, num_items_in_batch=num_items)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 
 from smoltolk.model.modeling import SmolTolkForCausalLM
-from smoltolk.model.packing import side_by_side
+from smoltolk.model.packing import documents_as_rows
 
 
 @torch.no_grad()
@@ -21,7 +21,7 @@ def test_side_by_side_equals_end_to_end(
     labels = input_ids.masked_fill(mask == 0, -100)
     wanted = {"output_hidden_states": True, "output_selector_weights": True}
     expected = model(input_ids, attention_mask=mask, document_ids=document_ids, labels=labels, **wanted)
-    found = side_by_side(model, input_ids, document_ids, mask, labels, **wanted)
+    found = documents_as_rows(model, input_ids, document_ids, attention_mask=mask, labels=labels, **wanted)
     real = mask.bool()
     assert_close(found.logits[real], expected.logits[real])
     assert_close(found.selector_weights[real], expected.selector_weights[real])
@@ -29,5 +29,5 @@ def test_side_by_side_equals_end_to_end(
         assert_close(state[real], other[real])
     for name in ("loss", "text_loss", "speech_loss", "selector_entropy"):
         torch.testing.assert_close(found[name], expected[name])
-    kept = side_by_side(model, input_ids, document_ids, None, None, logits_to_keep=2).logits
+    kept = documents_as_rows(model, input_ids, document_ids, logits_to_keep=2).logits
     assert_close(kept, model(input_ids, document_ids=document_ids).logits[:, -2:])

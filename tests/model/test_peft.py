@@ -44,8 +44,8 @@ def logits(model: Any, ids: Tensor) -> Tensor:
 
 
 VARIANTS: dict[str, tuple[dict[str, Any], list[str]]] = {
-    "tied": ({}, ["speech_embed"]),
-    "untied": ({"tie_speech_embeddings": False}, ["speech_embed", "speech_unembed"]),
+    "tied": ({}, ["units.embed"]),
+    "untied": ({"tie_speech_embeddings": False}, ["units.embed", "units.unembed"]),
 }
 
 
@@ -58,9 +58,9 @@ def test_train_save_load_merge(
     model = wrapped(base, modules_to_save=tables)
     changed = step(model, ids)
     assert all(any(part in name for part in ("lora_", "modules_to_save")) for name in changed)
-    assert {part for part in ("lora_", "backbone", "input_adapter", "output_adapter", *tables)} == {
+    assert {part for part in ("lora_", "backbone", "late_fusion.adapter", "late_fission.adapter", *tables)} == {
         part
-        for part in ("lora_", "backbone", "input_adapter", "output_adapter", *tables)
+        for part in ("lora_", "backbone", "late_fusion.adapter", "late_fission.adapter", *tables)
         if any(part in name for name in changed)
     }
     trained = logits(model, ids)
@@ -73,7 +73,7 @@ def test_train_save_load_merge(
     merged = loaded.merge_and_unload()
     assert type(merged) is SmolTolkForCausalLM
     assert_close(logits(merged, ids), trained)
-    assert not torch.equal(merged.speech_embed.weight, base.speech_embed.weight)
+    assert not torch.equal(merged.units.embed.weight, base.units.embed.weight)
     merged.save_pretrained(tmp_path / "merged")
     again = SmolTolkForCausalLM.from_pretrained(tmp_path / "merged").eval()
     assert_close(logits(again, ids), trained)
@@ -82,13 +82,13 @@ def test_train_save_load_merge(
 
 def test_a_tied_head_predicts_with_the_table_that_was_trained(make_model: Make, ids: Tensor) -> None:
     base = make_model()
-    model = wrapped(base, modules_to_save=["speech_embed"], target_modules=["q_proj"])
+    model = wrapped(base, modules_to_save=["units.embed"], target_modules=["q_proj"])
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "modules_to_save" in name:
                 parameter.mul_(2.0)
     plain = wrapped(base, target_modules=["q_proj"])
-    plain.base_model.model.speech_embed.weight.data.mul_(2.0)
+    plain.base_model.model.units.embed.weight.data.mul_(2.0)
     assert torch.equal(logits(model, ids), logits(plain, ids))
 
 
@@ -102,7 +102,7 @@ def test_every_linear_layer(make_model: Make, ids: Tensor, assert_close: Callabl
         if "lora_A" in name
     }
     assert "layer_mix.selector" in adapted and not any("lm_head" in name for name in adapted)
-    assert any(name.startswith("input_adapter.") for name in adapted)
+    assert any(name.startswith("late_fusion.adapter.") for name in adapted)
     step(model, ids)
     trained = logits(model, ids)
     assert_close(logits(model.merge_and_unload(), ids), trained)
@@ -110,7 +110,7 @@ def test_every_linear_layer(make_model: Make, ids: Tensor, assert_close: Callabl
 
 @pytest.mark.parametrize(
     ("tied", "targets"),
-    [(True, ["speech_embed", "codebook_embed"]), (False, "all-linear"), (False, ["codebook_embed"])],
+    [(True, ["units.embed", "units.further"]), (False, "all-linear"), (False, ["units.further"])],
 )
 def test_several_codebooks(
     tied: bool, targets: list[str] | str, make_model: Make, write: Callable[..., Tensor], assert_close: Callable
@@ -135,7 +135,7 @@ def test_several_codebooks(
 @pytest.mark.parametrize("pool", ["backbone", "all"])
 def test_a_tied_table_of_low_rank(pool: str, make_model: Make, ids: Tensor, assert_close: Callable) -> None:
     base = make_model(layer_mix_pool=pool)
-    model = wrapped(base, target_modules=["speech_embed"])
+    model = wrapped(base, target_modules=["units.embed"])
     assert step(model, ids)
     trained = logits(model, ids)
     assert not torch.allclose(trained, logits(base, ids))
@@ -144,7 +144,7 @@ def test_a_tied_table_of_low_rank(pool: str, make_model: Make, ids: Tensor, asse
 
 def test_generation(make_model: Make, write: Callable[..., Tensor]) -> None:
     base = make_model()
-    model = wrapped(base, modules_to_save=["speech_embed"])
+    model = wrapped(base, modules_to_save=["units.embed"])
     prompts = write(base.config.id_space, "tttsuu")
     settings = {"attention_mask": torch.ones_like(prompts), "max_new_tokens": 5, "do_sample": False}
     cached = model.generate(input_ids=prompts, **settings)

@@ -1,8 +1,10 @@
 """One flat cache for backbone, adapters and the history of modalities.
 
 Layout: ``[backbone 0..L-1 | input adapter | output adapter | history]``, plain layers of transformers' ``Cache``, so
-that beam search, cropping, static caches and offloading treat them alike. Each sub-model gets a view of its own layers.
-All of them keep one entry per position of the sequence, the input adapter too (text positions see only themselves).
+that beam search, cropping, static caches and offloading treat them alike. ``generate`` brings all of them, since
+:meth:`SmolTolkConfig.get_text_config` counts them; a cache made for the backbone alone is grown here. Each sub-model
+gets a view of its own layers. All of them keep one entry per position of the sequence, the input adapter too (text
+positions see only themselves).
 """
 
 from __future__ import annotations
@@ -15,80 +17,106 @@ from torch import Tensor
 from transformers import Cache
 from transformers.cache_utils import DynamicLayer, StaticLayer
 
-
-@dataclass(frozen=True)
-class CacheViews:
-    """The flat cache cut at its seams."""
-
-    backbone: Cache
-    input_adapter: Cache
-    output_adapter: Cache
-    history: Cache
-
-    @classmethod
-    def of(cls, cache: Cache, num_backbone: int, num_input: int, num_output: int) -> CacheViews:
-        """Cut ``cache``, first growing a cache that was made for the backbone alone (as ``generate`` makes it)."""
-        total = num_backbone + num_input + num_output + 1
-        if cache.layer_class_to_replicate is not None:
-            while len(cache.layers) < num_backbone:
-                cache.layers.append(cache.layer_class_to_replicate())
-        static = next((layer for layer in cache.layers if isinstance(layer, StaticLayer)), None)
-        if len(cache.layers) < total:
-            # A sliding layer knows only its window: the full length is the longest of all.
-            length = None if static is None else max(layer.get_max_length() for layer in cache.layers)
-            while len(cache.layers) < total:
-                cache.layers.append(DynamicLayer() if length is None else StaticLayer(max_cache_len=length))
-        borders = (0, num_backbone, num_backbone + num_input, num_backbone + num_input + num_output, total)
-        views = [Cache(layers=cache.layers[a:b]) for a, b in pairwise(borders)]
-        return cls(*views)
+from smoltolk.model.configuration import SmolTolkConfig
+from smoltolk.model.modality import at, previous
 
 
 @dataclass(frozen=True)
 class History:
-    """What the cache remembers of each position's modality, the current ones included.
+    """What the cache remembers of each position, the current ones included.
 
     Attributes:
-        is_speech: [B, S] bool.
+        is_speech: [B, S] bool, False at padding.
+        real: [B, S] bool, False at padding and in the part of a static cache that is still empty.
         start: index of the first current position, an int or a 0-d tensor.
     """
 
     is_speech: Tensor
+    real: Tensor
     start: int | Tensor
 
     @classmethod
-    def extend(cls, view: Cache, is_speech: Tensor) -> History:
-        """Store the flags [B, T] of the current positions behind the earlier ones."""
+    def remember(cls, view: Cache, is_speech: Tensor, real: Tensor | None) -> History:
+        """Write the flags [B, T] of the current positions behind the earlier ones, and read all of them."""
         start = view.get_seq_length()
         # A static layer's counter is live: it moves with the update below.
         start = start.clone() if isinstance(start, Tensor) else start
-        flags = is_speech[:, None, :, None].to(torch.float32)
-        stored, _ = view.update(flags, flags, 0)
-        return cls(stored[:, 0, :, 0] > 0.5, start)
+        present = torch.ones_like(is_speech) if real is None else real
+        flags = (flag[:, None, :, None].to(torch.float32) for flag in (is_speech, present))
+        speech, held = view.update(*flags, 0)
+        return cls(speech[:, 0, :, 0] > 0.5, held[:, 0, :, 0] > 0.5, start)
 
     def current(self, values: Tensor, length: int) -> Tensor:
         """The entries [B, length] of ``values`` [B, S] that belong to the current positions."""
         index = torch.arange(length, device=values.device) + self.start
         return values.index_select(1, index)
 
-    def previous(self, length: int) -> Tensor:
-        """Whether the position before each current one is speech, [B, length]; False before the first."""
-        shifted = torch.cat([torch.zeros_like(self.is_speech[:, :1]), self.is_speech[:, :-1]], dim=1)
-        return self.current(shifted, length)
+    def previous_is_speech(self, length: int) -> Tensor:
+        """Whether what stands before each current position is speech, [B, length]; False before the first."""
+        before = previous(self.is_speech.shape, self.is_speech.device, real=self.real)
+        return at(self.is_speech, self.current(before, length))
 
     def positions_in_span(self, length: int) -> Tensor:
         """Distance of each current position from the first one of its span, [B, length]; 0 on text."""
-        index = torch.arange(self.is_speech.shape[1], device=self.is_speech.device).expand_as(self.is_speech)
-        last_text = torch.where(self.is_speech, -1, index).cummax(1).values
-        return self.current((index - last_text - 1).clamp(min=0), length)
+        spoken = self.is_speech.cumsum(1)
+        # Speech positions before the span: as many as the last text had behind it.
+        before_span = torch.where(self._is_text, spoken, 0).cummax(1).values
+        return self.current(torch.where(self.is_speech, spoken - before_span - 1, 0), length)
 
     def visible(self, length: int) -> Tensor:
         """Whether each current position (dimension 1) sees each one of the cache, [B, length, S].
 
         Speech sees the past of its own span, a text position only itself.
         """
-        # Positions of one span share the count of text positions before them; so does the text right before it.
-        text_before = (~self.is_speech).cumsum(1)
+        # Positions of one span share the count of text positions before them; padding counts as neither.
+        text_before = self._is_text.cumsum(1)
         key = torch.arange(self.is_speech.shape[1], device=self.is_speech.device)
         query = (torch.arange(length, device=key.device) + self.start)[:, None]
         same_span = self.current(text_before, length)[..., None] == text_before[:, None]
-        return same_span & (query >= key) & (self.is_speech[:, None] | (query == key))
+        spoken = self.is_speech[:, None] & self.current(self.is_speech, length)[..., None]
+        return (same_span & spoken & (query >= key)) | (query == key)
+
+    @property
+    def _is_text(self) -> Tensor:
+        return self.real & ~self.is_speech
+
+
+@dataclass(frozen=True)
+class DecodingState:
+    """What decoding carries from call to call, as each part of the model sees it; without a cache, nothing.
+
+    Attributes:
+        backbone, late_fusion, late_fission: views of the flat cache.
+        history: the modalities so far.
+    """
+
+    backbone: Cache | None = None
+    late_fusion: Cache | None = None
+    late_fission: Cache | None = None
+    history: History | None = None
+
+    @classmethod
+    def of(cls, cache: Cache | None, config: SmolTolkConfig, is_speech: Tensor, real: Tensor | None) -> DecodingState:
+        """Cut the cache at its seams and write the modalities [B, T] of the current positions into it."""
+        if cache is None:
+            return cls()
+        backbone, fusion, fission, history = _views(
+            cache, config.num_layers, config.num_input_layers, config.num_output_layers
+        )
+        return cls(backbone, fusion, fission, History.remember(history, is_speech, real))
+
+
+def _views(cache: Cache, num_backbone: int, num_input: int, num_output: int) -> list[Cache]:
+    """Views of backbone, input adapter, output adapter and history; layers that the cache lacks are added."""
+    total = num_backbone + num_input + num_output + 1
+    if cache.layer_class_to_replicate is not None:
+        while len(cache.layers) < num_backbone:
+            cache.layers.append(cache.layer_class_to_replicate())
+    static = next((layer for layer in cache.layers if isinstance(layer, StaticLayer)), None)
+    if len(cache.layers) < total:
+        # A sliding layer knows only its window: the full length is the longest of all.
+        length = None if static is None else max(layer.get_max_length() for layer in cache.layers)
+        while len(cache.layers) < total:
+            cache.layers.append(DynamicLayer() if length is None else StaticLayer(max_cache_len=length))
+    borders = (0, num_backbone, num_backbone + num_input, num_backbone + num_input + num_output, total)
+    return [Cache(layers=cache.layers[a:b]) for a, b in pairwise(borders)]

@@ -25,15 +25,18 @@ class SmolTolkConfig(PreTrainedConfig):
     num_output_layers=0, layer_mix="last", speech_residual=False`` is early fusion, the usual vocabulary expansion.
 
     Args:
-        text_config: configuration of the text backbone. Its ``vocab_size`` counts the control ids.
+        text_config: configuration of the text backbone. Its ``vocab_size`` counts spare rows, but no control ids.
         num_units: K, distinct speech units.
         num_codebooks: Q, units of a frame; neural codecs have several, each of ``num_units`` (Mimi: 8 of 2,048).
         codebook_delays: positions by which each codebook comes later than the first; None: 0, 1, 2, ...
         codebook_weights: of each codebook's NLL in the loss, as they are; None: 1/Q each, so that a frame weighs as
             much as an id of text. Ones make the loss the NLL of whole frames.
-        speech_offset: first speech id (V); stored, so that resizing the text table never moves a unit.
-        begin_prompt_id, end_prompt_id, switch_id: control ids, rows of the text table.
+        speech_offset: first speech id; stored, so that resizing the text table never moves a unit.
+        begin_prompt_id, end_prompt_id, switch_id: control ids, behind the text table: they have a table of their own.
         eos_text_id: end of sequence in text.
+        num_text_ids: rows of the text table that the text model brought; those behind them are spare, and never
+            predicted. None: all.
+        new_layers: places of backbone layers that the text model did not bring, counted in the deeper backbone.
         num_input_layers: layers of the input adapter (late fusion), of the backbone's own block type.
         num_output_layers: layers of the output adapter (late fission).
         layer_mix: what the output adapter reads: the backbone's ``last`` layer, a ``static`` mix of all layers or
@@ -47,14 +50,15 @@ class SmolTolkConfig(PreTrainedConfig):
         speech_residual: add the raw embedding (before the input adapter) to the mix.
         tie_speech_embeddings: the unit head shares the unit embedding's matrix.
         entropy_weight: lambda, weight of the selector's entropy in the loss.
-        predict_switch: train and generate ``<switch>``, so that the model can choose its modality.
+        predict_switch: train and generate ``<switch>``, so that the model can choose its modality: both softmaxes
+            have one more column for it.
         initializer_range: standard deviation of the speech tables, the selector and the projections.
         packs_documents: the text model keeps packed documents apart by their positions. Where it does not
             (``from_text_model`` tries it), they are computed side by side.
         masks_spans: the text model's blocks take a ready mask. Where they do not (``from_text_model`` tries it), spans
-            are decoded one run of columns after the other (see :func:`smoltolk.model.span_decoding.decode_runs`).
+            are decoded one run of columns after the other (see :class:`smoltolk.model.layouts.RunLayout`).
         published_spans: mask spans as the code of ``vozlms/smoltolk_base`` does, where there is neither a cache nor
-            packing (see :mod:`smoltolk.model.published`); for checkpoints trained with it.
+            packing (see :class:`smoltolk.model.layouts.PublishedLayout`); for checkpoints trained with it.
         text_model_name: hub id of the text model, where it came from the hub.
         unit_fingerprint: of the unit tokenizer that made the units the model was trained with.
     """
@@ -65,16 +69,18 @@ class SmolTolkConfig(PreTrainedConfig):
     }
     keys_to_ignore_at_inference: ClassVar[list[str]] = [
         "past_key_values", "hidden_states", "selector_weights", "text_loss", "speech_loss", "selector_entropy",
-        "codebook_logits", "codebook_losses",
+        "codebook_logits", "codebook_losses", "attentions", "num_text", "num_speech", "num_positions", "nll",
     ]  # fmt: skip
 
     text_config: dict | PreTrainedConfig | None = None
     num_units: int = 500
-    speech_offset: int = 32_000
-    begin_prompt_id: int = 31_997
-    end_prompt_id: int = 31_998
-    switch_id: int = 31_999
+    speech_offset: int = 32_003
+    begin_prompt_id: int = 32_000
+    end_prompt_id: int = 32_001
+    switch_id: int = 32_002
     eos_text_id: int = 2
+    num_text_ids: int | None = None
+    new_layers: list[int] | None = None
     num_input_layers: int = 2
     num_output_layers: int = 2
     layer_mix: LayerMixMode = "dynamic"
@@ -129,12 +135,27 @@ class SmolTolkConfig(PreTrainedConfig):
                 raise InputError(
                     f"{name} must be one of {', '.join(choices)}", repr(getattr(self, name)), "choose one of them"
                 )
-        table = self._text.vocab_size
-        if self.speech_offset < table:
+        table, first_control = self._text.vocab_size, min(self.begin_prompt_id, self.end_prompt_id, self.switch_id)
+        if first_control < table:
             raise InputError(
-                "speech ids must begin behind the text table: speech_offset >= text_config.vocab_size",
-                f"speech_offset = {self.speech_offset}, text_config.vocab_size = {table}",
-                "set speech_offset to the table's size, or use SmolTolkForCausalLM.from_text_model",
+                "control ids have a table of their own: they lie behind the text table, and speech behind them",
+                f"control ids from {first_control} on, a text table of {table} rows",
+                "a model from before smoltolk 0.1 must be trained again; new ones come from from_text_model",
+            )
+        if self.num_text_ids is None:
+            self.num_text_ids = table
+        if not 0 < self.num_text_ids <= table:
+            raise InputError(
+                "the text model's ids are rows of the text table: 0 < num_text_ids <= text_config.vocab_size",
+                f"num_text_ids = {self.num_text_ids}, text_config.vocab_size = {table}",
+                "leave num_text_ids out, or give the size of the text model's vocabulary",
+            )
+        odd = [layer for layer in self.new_layers or [] if not 0 <= layer < self.num_layers]
+        if odd:
+            raise InputError(
+                "new_layers are places in the backbone",
+                f"{odd} in a backbone of {self.num_layers} layers",
+                "count them from 0 in the backbone that has them",
             )
         _ = self.id_space  # checks the control ids
         widths = f"backbone {self.hidden_size}, input adapter {self.input_width}, output adapter {self.output_width}"
@@ -143,6 +164,12 @@ class SmolTolkConfig(PreTrainedConfig):
                 "the residual adds the raw speech embedding to the backbone's states: both must have one width",
                 widths,
                 "set speech_residual=False, or give the input adapter the backbone's hidden_size",
+            )
+        if self.published_spans and (self.layer_mix_pool == "all" or self.input_width != self.hidden_size):
+            raise InputError(
+                "the published spans are known for adapters as wide as the backbone, and mixes of its layers alone",
+                f"layer_mix_pool = {self.layer_mix_pool!r}, {widths}",
+                "set published_spans=False; it is for released checkpoints only",
             )
         if self.tie_speech_embeddings and self.input_width != self.output_width:
             raise InputError(
@@ -162,11 +189,12 @@ class SmolTolkConfig(PreTrainedConfig):
             switch=self.switch_id,
             eos_text=self.eos_text_id,
             delays=tuple(self.codebook_delays or (0,)),
+            num_text_ids=self.num_text_ids,
         )
 
     @property
     def vocab_size(self) -> int:
-        """V + U: the width of the logits."""
+        """All ids, of text, control and speech: the width of the logits."""
         return self.id_space.size
 
     @property
@@ -195,9 +223,19 @@ class SmolTolkConfig(PreTrainedConfig):
         return (self.output_adapter_size or {}).get("hidden_size", self.hidden_size)
 
     @property
+    def mixes_inputs(self) -> bool:
+        """Whether the layer mix wants the input adapter's layers too."""
+        return self.layer_mix_pool == "all" and self.num_input_layers > 0
+
+    @property
     def num_mixed_layers(self) -> int:
         """L of the layer mix."""
-        return self.num_layers + (self.num_input_layers if self.layer_mix_pool == "all" else 0)
+        return self.num_layers + (self.num_input_layers if self.mixes_inputs else 0)
+
+    @property
+    def num_control_ids(self) -> int:
+        """Ids between the text table and speech, the rows of the control table."""
+        return self.speech_offset - self._text.vocab_size
 
     def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> PreTrainedConfig:
         """The backbone's configuration; with ``decoder=True``, by which transformers makes caches, the flat cache's.

@@ -1,20 +1,9 @@
-"""Which modality follows, and where documents begin: pure functions of ids."""
+"""Which modality follows, and what stands before each position: pure functions of ids, padding and documents."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from smoltolk.model.cache import History
-
-
-def document_positions(document_ids: Tensor) -> Tensor:
-    """Positions [B, T] that restart at 0 where the document [B, T] changes."""
-    index = torch.arange(document_ids.shape[1], device=document_ids.device).expand_as(document_ids)
-    return index - torch.where(document_starts(document_ids), index, 0).cummax(1).values
 
 
 def document_starts(document_ids: Tensor) -> Tensor:
@@ -24,13 +13,46 @@ def document_starts(document_ids: Tensor) -> Tensor:
     return starts
 
 
-def next_is_speech(
-    input_ids: Tensor,
-    switch_id: int,
-    is_speech: Tensor,
-    history: History | None = None,
+def document_positions(document_ids: Tensor) -> Tensor:
+    """Positions [B, T] that restart at 0 where the document [B, T] changes."""
+    index = torch.arange(document_ids.shape[1], device=document_ids.device).expand_as(document_ids)
+    return index - torch.where(document_starts(document_ids), index, 0).cummax(1).values
+
+
+def previous(
+    shape: torch.Size | tuple[int, ...],
+    device: torch.device,
     document_ids: Tensor | None = None,
+    real: Tensor | None = None,
 ) -> Tensor:
+    """The place before each one, from which it is predicted: padding is passed over, wherever it stands.
+
+    Args:
+        shape, device: of the batch, (B, T).
+        document_ids: [B, T]; nothing looks across their borders.
+        real: [B, T] bool, False at padding.
+
+    Returns:
+        int64 [B, T]; -1 where nothing stands before.
+    """
+    index = torch.arange(shape[1], device=device).expand(tuple(shape))
+    if real is None:
+        before = index - 1
+    else:
+        last = torch.where(real, index, -1).cummax(1).values
+        before = torch.cat([torch.full_like(last[:, :1], -1), last[:, :-1]], dim=1)
+    if document_ids is not None:
+        same = document_ids.gather(1, before.clamp(min=0)) == document_ids
+        before = before.masked_fill(~same, -1)
+    return before
+
+
+def at(flags: Tensor, place: Tensor) -> Tensor:
+    """Flags [B, T] read at the places [B, N] of their rows; False where the place is -1."""
+    return flags.gather(1, place.clamp(min=0)) & (place >= 0)
+
+
+def next_is_speech(input_ids: Tensor, switch_id: int, is_speech: Tensor, before: Tensor) -> Tensor:
     """Whether speech follows each position.
 
     The next id has the modality of the current one; behind a ``<switch>`` it has the opposite of what stood before
@@ -39,14 +61,7 @@ def next_is_speech(
     Args:
         input_ids: [B, T].
         switch_id: id of ``<switch>``.
-        is_speech: [B, T] bool, by id.
-        history: the flags of cached positions, if there are any.
-        document_ids: [B, T], borders that nothing looks across.
+        is_speech: [B, T] bool.
+        before: [B, T] bool, whether what stands before each position is speech.
     """
-    if history is not None:
-        before = history.previous(input_ids.shape[1])
-    else:
-        before = torch.cat([torch.zeros_like(is_speech[:, :1]), is_speech[:, :-1]], dim=1)
-    if document_ids is not None:
-        before = before & ~document_starts(document_ids)
     return torch.where(input_ids == switch_id, ~before, is_speech)

@@ -15,11 +15,15 @@ class SmolTolkOutput(ModelOutput):
 
     Attributes:
         loss: scalar; None without labels.
-        logits: [B, T, V + U] over the one id space; the other modality holds the dtype's minimum. None in training
+        logits: [B, T, ids] over the one id space; what cannot follow holds the dtype's minimum. None in training
             with labels, where each head is computed on its own rows only.
         past_key_values: the flat cache (see :mod:`smoltolk.model.cache`).
         hidden_states: L + 1 tensors [B, T, D]: the backbone's input, then h^1..h^L (on request).
+        attentions: of the backbone's layers, [B, heads, T, S] each (on request, where its attention gives them).
         text_loss, speech_loss: mean NLL in nats of each modality's predicted ids.
+        num_text, num_speech: how many these are.
+        nll: [B, T], NLL in nats of each label (on request, see :meth:`SmolTolkForCausalLM.nll`).
+        num_positions: real positions of the batch, of which ``selector_entropy`` is the mean.
         selector_entropy: mean entropy of the selector, nats.
         selector_weights: [B, T, L] (dynamic) or [L] (static) (on request).
         codebook_logits: [B, T, Q - 1, K] of the codebooks behind the first; they count where a frame follows. None
@@ -32,8 +36,13 @@ class SmolTolkOutput(ModelOutput):
     logits: Tensor | None = None
     past_key_values: Cache | None = None
     hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
     text_loss: Tensor | None = None
     speech_loss: Tensor | None = None
+    num_text: Tensor | None = None
+    num_speech: Tensor | None = None
+    num_positions: Tensor | None = None
+    nll: Tensor | None = None
     selector_entropy: Tensor | None = None
     selector_weights: Tensor | None = None
     codebook_logits: Tensor | None = None

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from smoltolk.model.codec.delays import SILENT
-from smoltolk.model.spans import find_spans, gather, scatter
-
-if TYPE_CHECKING:
-    from smoltolk.model.modeling import SmolTolkForCausalLM
-    from smoltolk.model.output import SmolTolkOutput
+from smoltolk.model.loss import IGNORE
+from smoltolk.model.output import SmolTolkOutput
+from smoltolk.model.spans import SpanBatch, find_spans, gather, scatter
 
 
-def side_by_side(
-    model: SmolTolkForCausalLM,
+def documents_as_rows(
+    forward: Callable[..., SmolTolkOutput],
     input_ids: Tensor,
     document_ids: Tensor,
-    attention_mask: Tensor | None,
-    labels: Tensor | None,
     *,
+    attention_mask: Tensor | None = None,
+    position_ids: Tensor | None = None,
+    labels: Tensor | None = None,
     codes: Tensor | None = None,
     logits_to_keep: int | Tensor = 0,
-    **kwargs: Any,
+    **more: Any,
 ) -> SmolTolkOutput:
     """Run each document of [B, T] as a row of its own, and put the outputs back to their places.
 
@@ -33,41 +33,49 @@ def side_by_side(
     (OPT) or without positions at all (ALiBi) lets them see each other. A row for each document is right for all.
 
     Args:
-        model: whose ``forward`` computes the rows.
+        forward: of the model; computes the rows.
         input_ids, document_ids: [B, T].
         attention_mask: [B, T], 1 for real positions, or None.
+        position_ids: [B, T] or None: each document counts from 0.
         labels: [B, T] or None.
         codes: [B, T, Q - 1] or None.
         logits_to_keep: as in ``forward``.
-        kwargs: of ``forward``.
+        more: of ``forward``, for the rows as it is for the batch.
     """
     if attention_mask is not None:
         document_ids = document_ids.masked_fill(attention_mask == 0, -1)
     documents = find_spans(torch.ones_like(input_ids, dtype=torch.bool), document_ids)
 
-    def rows(values: Tensor, filler: int) -> Tensor:
-        return gather(values[..., None], documents)[..., 0].masked_fill(~documents.mask, filler)
+    def rows(values: Tensor | None, filler: int) -> Tensor | None:
+        return None if values is None else _cut(values[..., None], documents, filler)[..., 0]
 
-    real = documents.mask if attention_mask is None else rows(attention_mask, 0)
-    output = model(
+    output = forward(
         rows(input_ids, 0),
-        attention_mask=real.long(),
-        labels=None if labels is None else rows(labels, -100),
-        codes=None if codes is None else gather(codes, documents).masked_fill(~documents.mask[..., None], SILENT),
-        **kwargs,
+        attention_mask=documents.mask.long() if attention_mask is None else rows(attention_mask, 0),
+        position_ids=rows(position_ids, 0),
+        labels=rows(labels, IGNORE),
+        codes=None if codes is None else _cut(codes, documents, SILENT),
+        **more,
     )
 
     def back(value: Tensor) -> Tensor:
-        return scatter(value, documents, value.new_zeros(*input_ids.shape, value.shape[-1]))
+        """[rows, longest, ...] -> [B, T, ...]"""
+        flat = value.flatten(2) if value.ndim > 2 else value[..., None]
+        placed = scatter(flat, documents, flat.new_zeros(*input_ids.shape, flat.shape[-1]))
+        return placed.view(*input_ids.shape, *value.shape[2:])
 
-    keep = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
-    weights, states, code_logits = output.selector_weights, output.hidden_states, output.codebook_logits
+    kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+    weights = output.selector_weights
     return replace(
         output,
-        logits=None if output.logits is None else back(output.logits)[:, keep],
-        codebook_logits=None
-        if code_logits is None
-        else back(code_logits.flatten(2))[:, keep].unflatten(-1, code_logits.shape[2:]),
-        hidden_states=None if states is None else tuple(back(state) for state in states),
+        logits=None if output.logits is None else back(output.logits)[:, kept],
+        codebook_logits=None if output.codebook_logits is None else back(output.codebook_logits)[:, kept],
+        nll=None if output.nll is None else back(output.nll),
+        hidden_states=None if output.hidden_states is None else tuple(map(back, output.hidden_states)),
         selector_weights=back(weights) if weights is not None and weights.ndim == 3 else weights,
     )
+
+
+def _cut(values: Tensor, documents: SpanBatch, filler: int) -> Tensor:
+    """[B, T, E] -> [documents, longest, E]"""
+    return gather(values, documents).masked_fill(~documents.mask[..., None], filler)

@@ -3,7 +3,8 @@
 The input adapter attends inside one span and sees nothing else. In training the spans of a whole batch are
 cut out of ``[B, T, D]`` into ``[num_spans, longest, D]``, right-padded: plain causal attention over that
 needs no mask, because what is padded lies to the right of everything real. In decoding the same rule is a
-mask over the time grid, made from :func:`span_ids`; that both agree is a test.
+mask over the time grid, made from what the cache remembers of modalities
+(:meth:`smoltolk.model.cache.History.visible`); that both agree is a test.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from smoltolk.common.errors import InputError
+from smoltolk.model.modality import at, previous
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,13 @@ class SpanBatch:
         return self.index, self.mask, self.slot
 
 
-def span_starts(is_speech: Tensor, document_ids: Tensor | None = None) -> Tensor:
+def span_starts(is_speech: Tensor, document_ids: Tensor | None = None, real: Tensor | None = None) -> Tensor:
     """Mark the first position of each span.
 
     Args:
         is_speech: bool ``[B, T]``.
         document_ids: integer ``[B, T]`` or None (each row is one document). A new document also ends a span.
+        real: bool ``[B, T]``, False at padding, or None (no padding). Padding inside a span does not end it.
 
     Returns:
         bool ``[B, T]``.
@@ -72,33 +75,28 @@ def span_starts(is_speech: Tensor, document_ids: Tensor | None = None) -> Tensor
         raise InputError(
             "is_speech and document_ids must both be [B, T]", found, "give one flag and one id per position"
         )
-    continued = torch.zeros_like(is_speech)
-    continued[:, 1:] = is_speech[:, :-1]
-    if document_ids is not None:
-        continued[:, 1:] &= document_ids[:, 1:] == document_ids[:, :-1]
-    return is_speech & ~continued
+    source = previous(is_speech.shape, is_speech.device, document_ids, real)
+    return is_speech & ~at(is_speech, source)
 
 
-def span_ids(is_speech: Tensor, document_ids: Tensor | None = None) -> Tensor:
+def span_ids(is_speech: Tensor, document_ids: Tensor | None = None, real: Tensor | None = None) -> Tensor:
     """Number the spans of each position, over the whole batch in reading order.
 
     Args:
-        is_speech: bool ``[B, T]``.
-        document_ids: integer ``[B, T]`` or None.
+        is_speech, document_ids, real: as for :func:`span_starts`.
 
     Returns:
         int64 ``[B, T]``, from 0, -1 on text. Numbers grow along each row, and no two rows share one.
     """
-    number = span_starts(is_speech, document_ids).flatten().cumsum(0).view(is_speech.shape) - 1
+    number = span_starts(is_speech, document_ids, real).flatten().cumsum(0).view(is_speech.shape) - 1
     return number.masked_fill(~is_speech, -1)
 
 
-def find_spans(is_speech: Tensor, document_ids: Tensor | None = None) -> SpanBatch:
-    """Find the maximal runs of consecutive speech positions inside one document.
+def find_spans(is_speech: Tensor, document_ids: Tensor | None = None, real: Tensor | None = None) -> SpanBatch:
+    """Find the maximal runs of speech positions inside one document.
 
     Args:
-        is_speech: bool ``[B, T]``.
-        document_ids: integer ``[B, T]`` or None (each row is one document).
+        is_speech, document_ids, real: as for :func:`span_starts`; padding is no speech.
 
     Returns:
         The spans in reading order; with no speech at all, ``num_spans`` and ``longest`` are 0.
@@ -106,16 +104,18 @@ def find_spans(is_speech: Tensor, document_ids: Tensor | None = None) -> SpanBat
     The sizes depend on the values, so an accelerator would have to be waited for: call it on the CPU, in the
     collator.
     """
-    starts = span_starts(is_speech, document_ids)
-    first = starts.flatten().nonzero().squeeze(1)
-    number = span_ids(is_speech, document_ids)
-    lengths = torch.bincount(number[is_speech], minlength=len(first))
-    longest = int(lengths.max()) if len(first) else 0
-    offset = torch.arange(longest, device=is_speech.device)
-    mask = offset < lengths[:, None]
-    index = first[:, None] + offset * mask
+    number = span_ids(is_speech, document_ids, real).flatten()
+    position = (number >= 0).nonzero().squeeze(1)  # of each speech position, in the flat B * T
+    number = number[position]
+    lengths = torch.bincount(number)
+    ends = lengths.cumsum(0)
+    rank = torch.arange(len(position), device=is_speech.device) - (ends - lengths)[number]  # place in its span
+    longest = int(lengths.max()) if len(lengths) else 0
+    mask = torch.arange(longest, device=is_speech.device) < lengths[:, None]
+    index = position[ends - lengths][:, None].repeat(1, longest)
+    index[number, rank] = position
     slot = torch.full((is_speech.numel(),), -1, dtype=torch.int64, device=is_speech.device)
-    slot[index[mask]] = mask.flatten().nonzero().squeeze(1)
+    slot[position] = number * longest + rank
     return SpanBatch(index, mask, slot.view(is_speech.shape))
 
 

@@ -8,7 +8,6 @@ from transformers import PreTrainedModel
 
 from smoltolk.common.errors import InputError
 from smoltolk.model.modeling import SmolTolkForCausalLM
-from smoltolk.model.text_models.assembly import append_layers
 
 System = Literal["late", "early", "early_plus"]
 SYSTEMS: tuple[System, ...] = ("late", "early", "early_plus")
@@ -53,19 +52,19 @@ def build_system(
         InputError: an unknown system.
     """
     system_named(name)
-    common: dict[str, Any] = {
+    common: Any = {
         "num_units": num_units, "num_codebooks": num_codebooks, "unit_fingerprint": unit_fingerprint,
         "eos_text_id": eos_text_id, "seed": seed,
     }  # fmt: skip
     if name == "late":
         adapters = {"num_input_layers": num_input_layers, "num_output_layers": num_output_layers}
         model = SmolTolkForCausalLM.from_text_model(text_model, **common, **adapters)
-        return model, model.speech_parameter_names()
-    appended: list[str] = []
+        return model, set(model.speech_parameters())
     if name == "early_plus":
-        text_model, appended = append_layers(text_model, num_input_layers + num_output_layers, seed)
+        first = text_model.config.num_hidden_layers
+        common["new_layers"] = [*range(first, first + num_input_layers + num_output_layers)]
     model = SmolTolkForCausalLM.from_text_model(text_model, **common, **EARLY_FUSION)
-    return model, model.speech_parameter_names() | {f"backbone.{name}" for name in appended}
+    return model, set(model.speech_parameters())
 
 
 def system_named(name: str) -> System:

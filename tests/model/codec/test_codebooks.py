@@ -15,9 +15,10 @@ from transformers import PreTrainedModel
 
 from smoltolk.common.errors import InputError
 from smoltolk.model.codec.codebooks import find_runs, frames_of, speaking
-from smoltolk.model.codec.loss import code_targets
 from smoltolk.model.ids import IdSpace
+from smoltolk.model.modality import document_starts
 from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.model.reading import Reading
 from smoltolk.model.spans import find_spans
 
 Make = Callable[..., SmolTolkForCausalLM]
@@ -44,7 +45,7 @@ def make(make_model: Make) -> Make:
     def several(text_model: PreTrainedModel | None = None, **changes: Any) -> SmolTolkForCausalLM:
         model = make_model(text_model, **({"num_codebooks": 3} | changes))
         torch.manual_seed(3)
-        torch.nn.init.normal_(model.codebook_embed.weight, std=0.5)
+        torch.nn.init.normal_(model.units.further.weight, std=0.5)
         return model
 
     return several
@@ -61,6 +62,11 @@ def both(model: SmolTolkForCausalLM, ids: Tensor, **inputs: Any) -> Tensor:
     with torch.no_grad():
         output = model(ids, **inputs)
     return torch.cat([output.logits, output.codebook_logits.flatten(2)], dim=-1)
+
+
+def asked(model: SmolTolkForCausalLM, ids: Tensor, codes: Tensor, labels: Tensor) -> Tensor:
+    """Columns [B, T, Q] that the labels stand for."""
+    return model.heads.asked(model.units, labels, Reading.of(model.config, ids, codes=codes, labels=labels)).speech
 
 
 # ---------------------------------------------------------------------- one codebook is what it was
@@ -83,7 +89,7 @@ def test_one_codebook_has_no_part_in_this(make_model: Make) -> None:
 def test_embeddings_are_summed(model: SmolTolkForCausalLM, written: Written) -> None:
     space = model.config.id_space
     ids, codes = written(space, "e2e")
-    one, two = model.speech_embed.weight, model.codebook_embed.weight.view(2, 22, -1)
+    one, two = model.units.embed.weight, model.units.further.weight.view(2, 22, -1)
     first = ids[0] - space.speech_offset
     END, PAD = 20, 21
     expected = [
@@ -94,7 +100,7 @@ def test_embeddings_are_summed(model: SmolTolkForCausalLM, written: Written) -> 
         one[PAD] + two[0, PAD] + two[1, codes[0, 4, 1]],
         one[END] + two[0, END] + two[1, END],
     ]
-    torch.testing.assert_close(model._embed_units(ids, codes)[0], torch.stack(expected))
+    torch.testing.assert_close(model.units(Reading.of(model.config, ids, codes=codes))[0], torch.stack(expected))
 
 
 def test_loss_is_the_nll_of_the_logits(make: Make, written: Written) -> None:
@@ -103,7 +109,7 @@ def test_loss_is_the_nll_of_the_logits(make: Make, written: Written) -> None:
     ids, codes = written(space, *ROWS)
     with torch.no_grad():
         output = model(ids, codes=codes, labels=ids)
-    targets = code_targets(ids, codes, ids, space)[:, 1:]
+    targets = asked(model, ids, codes, ids)[:, 1:]
     first = -output.logits[:, :-1].log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]
     others = -output.codebook_logits[:, :-1].log_softmax(-1).gather(-1, targets[..., 1:, None].clamp(min=0))[..., 0]
     others = others.permute(2, 0, 1)
@@ -132,20 +138,19 @@ def test_weights_of_codebooks(make: Make, written: Written) -> None:
     torch.testing.assert_close(first, 3 * each[0] * 6 / 7)  # of 7 positions 4 units, the first pad and the end
 
 
-def test_what_is_predicted(model: SmolTolkForCausalLM, written: Written) -> None:
+def test_what_is_predicted(model: SmolTolkForCausalLM, make: Make, written: Written) -> None:
     space = model.config.id_space
     ids, codes = written(space, "e2sts2e")
-    labels = ids.masked_fill(ids == space.switch, -100)
-    targets = code_targets(ids, codes, labels, space)[0]
-    first = (targets[:, 0] >= 0).tolist()
-    #       e     u     u     -      -      s      t      s      u     u     -      -     e
-    assert first == [True, True, True, False, False, False, False, False, True, True, True, False, True]
-    asked = code_targets(ids, codes, labels, space, predict_switch=True)[0]
-    assert (asked[:, 0] >= 0).tolist()[3] and asked[3, 0] == 21
+    targets = asked(model, ids, codes, ids)[0]
+    first = "".join("x" if asks else "." for asks in targets[:, 0] >= 0)
+    #               euu--stsuu--e
+    assert first == ".xx.....xxx.x"
+    choosing = asked(make(predict_switch=True), ids, codes, ids)[0]
+    assert "".join("x" if asks else "." for asks in choosing[:, 0] >= 0) == ".xxx.x..xxx.x"
+    assert choosing[3, 0] == 21 and choosing[5, 0] == 22  # the pad that closes the run, and behind it <switch>
     assert torch.equal(targets[:, 1:] >= 0, codes[0] >= 0)
-    assert torch.equal(asked[:, 1:], targets[:, 1:])
-    silent = code_targets(ids, codes, torch.full_like(ids, -100), space)
-    assert (silent == -100).all()
+    assert torch.equal(choosing[:, 1:], targets[:, 1:])
+    assert (asked(model, ids, codes, torch.full_like(ids, -100)) == -100).all()
 
 
 def test_a_large_batch_is_summed_in_parts(
@@ -153,7 +158,7 @@ def test_a_large_batch_is_summed_in_parts(
 ) -> None:
     ids, codes = written(model.config.id_space, *["e40e"] * 4)
     whole = gradients(model, input_ids=ids, codes=codes, labels=ids)
-    monkeypatch.setattr("smoltolk.model.codebook_loss._LOGITS_AT_ONCE", 64 * 66)
+    monkeypatch.setattr("smoltolk.model.loss.NUMBERS_AT_ONCE", 64 * 66)
     parts = gradients(model, input_ids=ids, codes=codes, labels=ids)
     assert set(parts) == set(whole)
     for name, gradient in whole.items():
@@ -191,7 +196,7 @@ def test_text_alone_leaves_no_table_without_gradient(make: Make, written: Writte
     model = make(tie_speech_embeddings=False, num_input_layers=0)
     ids, codes = written(model.config.id_space, "tttttt")
     found = gradients(model, input_ids=ids, codes=codes, labels=ids)
-    for name in ("codebook_embed.weight", "codebook_unembed.weight"):
+    for name in ("units.further.weight", "units.further_unembed.weight"):
         assert name in found and not found[name].any()
 
 
@@ -251,13 +256,15 @@ def test_packed_equals_unpacked_with_gradients(
     found = both(model, packed, codes=codes, document_ids=document_ids).split(lengths, dim=1)
     for (ids, others), part in zip(rows, found, strict=True):
         assert_close(part, both(model, ids, codes=others))
-    num_items = sum(int((ids[:, 1:] != model.config.switch_id).sum()) for ids, _ in rows)
+    labels = packed.masked_fill((packed == model.config.switch_id) | document_starts(document_ids), -100)
+    num_items = int((labels != -100).sum())
     together = gradients(
-        model, input_ids=packed, codes=codes, labels=packed, document_ids=document_ids, num_items_in_batch=num_items
+        model, input_ids=packed, codes=codes, labels=labels, document_ids=document_ids, num_items_in_batch=num_items
     )
     apart: dict[str, Tensor] = {}
     for ids, others in rows:
-        each = gradients(model, input_ids=ids, codes=others, labels=ids, num_items_in_batch=num_items)
+        label = ids.masked_fill(ids == model.config.switch_id, -100)
+        each = gradients(model, input_ids=ids, codes=others, labels=label, num_items_in_batch=num_items)
         for name, gradient in each.items():
             apart[name] = apart.get(name, 0) + gradient
     for name, gradient in apart.items():
@@ -267,11 +274,12 @@ def test_packed_equals_unpacked_with_gradients(
 def test_accumulated_batches_equal_one_large_batch(make: Make, gradients: Gradients, written: Written) -> None:
     model = make(entropy_weight=0.0)
     ids, codes = written(model.config.id_space, *ROWS)
-    num_items = int((ids[:, 1:] != model.config.switch_id).sum())
-    large = gradients(model, input_ids=ids, codes=codes, labels=ids)
+    labels = ids.masked_fill(ids == model.config.switch_id, -100)
+    num_items = int((labels[:, 1:] != -100).sum())
+    large = gradients(model, input_ids=ids, codes=codes, labels=labels)
     small = [
-        gradients(model, input_ids=one[None], codes=other[None], labels=one[None], num_items_in_batch=num_items)
-        for one, other in zip(ids, codes, strict=True)
+        gradients(model, input_ids=one[None], codes=other[None], labels=label[None], num_items_in_batch=num_items)
+        for one, other, label in zip(ids, codes, labels, strict=True)
     ]
     for name, gradient in large.items():
         torch.testing.assert_close(sum(part[name] for part in small), gradient, rtol=1e-4, atol=1e-6, msg=name)
@@ -323,9 +331,9 @@ def test_saved_and_loaded_to_the_bit(
 
 def test_new_tables_start_small(make_model: Make) -> None:
     model = make_model(num_codebooks=8, tie_speech_embeddings=False)
-    for table in (model.codebook_embed.weight, model.codebook_unembed.weight):
+    for table in (model.units.further.weight, model.units.further_unembed.weight):
         assert table.shape == (7 * 22, 32) and 0.018 < table.std() < 0.022
-    assert {"codebook_embed.weight", "codebook_unembed.weight"} <= model.speech_parameter_names()
+    assert {"units.further.weight", "units.further_unembed.weight"} <= model.speech_parameters().keys()
 
 
 def test_bfloat16(make: Make, written: Written) -> None:

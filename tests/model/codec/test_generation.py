@@ -25,7 +25,7 @@ def make(make_model: Make) -> Make:
     def several(**changes: Any) -> SmolTolkForCausalLM:
         model = make_model(**({"num_codebooks": 3} | changes))
         torch.manual_seed(3)
-        torch.nn.init.normal_(model.codebook_embed.weight, std=0.5)
+        torch.nn.init.normal_(model.units.further.weight, std=0.5)
         return model
 
     return several
@@ -246,7 +246,7 @@ def test_ids_alone_come_with_a_warning(
     three: SmolTolkForCausalLM, written: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr("smoltolk.model.codebook_generation._log.warning_once", said.append)
+    monkeypatch.setattr("smoltolk.model.codec.generation._log.warning_once", said.append)
     for prompt, warned in (("tttt", 0), ("tts", 1)):
         ids, codes = written(three.config.id_space, prompt)
         found = three.generate(ids, codes=codes, max_new_tokens=3, pad_token_id=0, do_sample=False)

@@ -321,7 +321,7 @@ def test_tensors_that_do_not_belong_together(kind: type[nn.Module]) -> None:
     state["something.else"] = torch.zeros(2)
     with pytest.raises(InputError) as error:
         converted(original, settings, state)
-    assert "input_adapter.model.layers.1.mlp.up_proj.weight" in error.value.found
+    assert "late_fusion.adapter.model.layers.1.mlp.up_proj.weight" in error.value.found
     assert "extra: something.else" in error.value.found
 
     state = original.state_dict()

@@ -12,6 +12,7 @@ from transformers import LlamaConfig, LlamaModel
 from smoltolk.common.errors import InputError
 from smoltolk.model.interop.conversion import convert
 from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.model.reading import Reading
 
 V, U, Q, D = 40, 9, 3, 16
 TEXT = LlamaConfig(
@@ -64,10 +65,12 @@ def test_every_table_is_in_its_place(settings: dict[str, Any], tied: bool) -> No
     units = torch.randint(0, U - 2, (1, 6, Q), generator=torch.Generator().manual_seed(1))
     ids, codes = units[..., 0] + model.config.speech_offset, units[..., 1:]
     expected = sum(table[units[..., codebook]] for codebook, table in enumerate(tables))
-    torch.testing.assert_close(model._embed_units(ids, codes), expected)
+    torch.testing.assert_close(model.units(Reading.of(model.config, ids, codes=codes)), expected)
     end = torch.tensor([[model.config.id_space.eos_speech]])
     silent = torch.full((1, 1, Q - 1), -1)
-    torch.testing.assert_close(model._embed_units(end, silent)[0, 0], sum(table[U - 2] for table in tables))
+    torch.testing.assert_close(
+        model.units(Reading.of(model.config, end, codes=silent))[0, 0], sum(table[U - 2] for table in tables)
+    )
     output = model(ids, codes=codes, output_hidden_states=True)
     states = output.hidden_states[-1]
     offset = model.config.speech_offset

@@ -25,7 +25,7 @@ def main(rank: int, directory: Path) -> None:
     dist.init_process_group("gloo", init_method=f"file://{directory}/store", rank=rank, world_size=NUM_PROCESSES)
     model = SmolTolkForCausalLM.from_pretrained(directory / "model").train()
     mesh = init_device_mesh("cpu", (NUM_PROCESSES,))
-    adapters = [part for part in (model.input_adapter, model.output_adapter) if part is not None]
+    adapters = [part for part in (model.late_fusion.adapter, model.late_fission.adapter) if part is not None]
     for block in [*model.backbone.base_model.layers, *(block for adapter in adapters for block in adapter.blocks)]:
         fully_shard(block, mesh=mesh)
     fully_shard(model, mesh=mesh)

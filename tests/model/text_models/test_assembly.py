@@ -25,7 +25,7 @@ def test_from_a_directory_or_an_instance(make_text_model: Make, tmp_path: Path) 
     for name, value in first.state_dict().items():
         assert torch.equal(value, second.state_dict()[name]), name
     other = SmolTolkForCausalLM.from_text_model(text_model, num_units=10, seed=4)
-    assert not torch.equal(other.speech_embed.weight, first.speech_embed.weight)
+    assert not torch.equal(other.units.embed.weight, first.units.embed.weight)
     assert torch.equal(other.backbone.base_model.norm.weight, first.backbone.base_model.norm.weight)
 
 
@@ -65,15 +65,15 @@ def test_spare_rows_of_a_head_with_a_bias(make_text_model: Make) -> None:
 
 def test_published_initialisation(make_text_model: Make) -> None:
     model = SmolTolkForCausalLM.from_text_model(make_text_model(), num_units=500, tie_speech_embeddings=False)
-    for table in (model.speech_embed, model.speech_unembed):
+    for table in (model.units.embed, model.units.unembed):
         assert table.weight.std().item() == pytest.approx(0.02, rel=0.05)
-    blocks = model.input_adapter.blocks[0]
+    blocks = model.late_fusion.adapter.blocks[0]
     assert blocks.mlp.up_proj.weight.std().item() == pytest.approx(0.02, rel=0.1)  # Llama's own
     assert torch.equal(blocks.input_layernorm.weight, torch.ones(32))
 
 
 def test_speech_parameters_are_those_the_text_model_did_not_bring(model: SmolTolkForCausalLM) -> None:
-    speech = model.speech_parameter_names()
+    speech = model.speech_parameters().keys()
     rest = {name for name, _ in model.named_parameters()} - speech
     assert speech and rest
     assert all(name.startswith("backbone.") for name in rest)

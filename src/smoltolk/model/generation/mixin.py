@@ -18,7 +18,7 @@ class SmolTolkGenerationMixin(CodebookGenerationMixin, TransitionScoresMixin):
         """As in transformers; on a CPU it also looks whether the text head can be left out of a (compiled) step."""
         inputs = super().prepare_inputs_for_generation(*args, code_stream=code_stream, **kwargs)
         ids = inputs["input_ids"]
-        if ids is not None and ids.shape[1] == 1 and ids.device.type == "cpu" and not self.config.predict_switch:
+        if ids is not None and ids.shape[1] == 1 and ids.device.type == "cpu":
             inputs["speech_only"] = bool((ids >= self.config.speech_offset).all())
         return inputs
 

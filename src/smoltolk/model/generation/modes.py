@@ -134,4 +134,6 @@ class StopAtSwitch(StoppingCriteria):
 def due_is_speech(input_ids: Tensor, space: IdSpace) -> Tensor:
     """Whether speech comes next, bool [B], after ids [B, T]; padding on the left must be text."""
     last = input_ids[:, -2:]  # the present id, and the one before it in case this is a <switch>
-    return next_is_speech(last, space.switch, last >= space.speech_offset)[:, -1]
+    is_speech = last >= space.speech_offset
+    before = torch.cat([torch.zeros_like(is_speech[:, :1]), is_speech[:, :-1]], dim=1)
+    return next_is_speech(last, space.switch, is_speech, before)[:, -1]

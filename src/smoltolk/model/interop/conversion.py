@@ -31,12 +31,13 @@ _SMOLTOLK = {
     "context_model.": "{backbone}.",
     "txt_embed.": "{text_table}.",
     "txt_unembed.": "{text_head}.",
-    "audio_embed.0.": "speech_embed.",
-    "audio_unembed.0.": "speech_unembed.",
-    "audio_embed.further.": "codebook_embed.",
-    "audio_unembed.further.": "codebook_unembed.",
+    "audio_embed.0.": "units.embed.",
+    "audio_unembed.0.": "units.unembed.",
+    "audio_embed.further.": "units.further.",
+    "audio_unembed.further.": "units.further_unembed.",
     "audio_in_layers.": "{input_blocks}.",
     "audio_out_layers.": "{output_blocks}.",
+    "control_embed.": "control_embed.",
     "layer_weights": "layer_mix.static_logits",
     "layer_selector.": "layer_mix.selector.",
 }
@@ -44,19 +45,20 @@ _LF2AR = {
     "global_workspace.context_model.": "{backbone}.",
     "global_workspace.txt_embed.": "{text_table}.",
     "global_workspace.txt_unembed.": "{text_head}.",
-    "aud_perception.embed.0.": "speech_embed.",
+    "control_embed.": "control_embed.",
+    "aud_perception.embed.0.": "units.embed.",
     "aud_perception.in_layers.": "{input_blocks}.",
-    "aud_perception.in2backbone_proj.": "input_projection.",
-    "aud_perception.in2attention_residual_proj.": "pool_projection.",
-    "aud_expression.perception_embed.0.": "speech_embed.",
+    "aud_perception.in2backbone_proj.": "late_fusion.projection.",
+    "aud_perception.in2attention_residual_proj.": "late_fusion.pool_projection.",
+    "aud_expression.perception_embed.0.": "units.embed.",
     "aud_expression.attention_residual.static_logits": "layer_mix.static_logits",
     "aud_expression.attention_residual.dynamic_selector.": "layer_mix.selector.",
-    "aud_expression.backbone2out_proj.": "output_projection.",
+    "aud_expression.backbone2out_proj.": "late_fission.projection.",
     "aud_expression.out_layers.": "{output_blocks}.",
-    "aud_expression.unembed.0.": "speech_unembed.",
-    "aud_perception.embed.further.": "codebook_embed.",
-    "aud_expression.perception_embed.further.": "codebook_embed.",
-    "aud_expression.unembed.further.": "codebook_unembed.",
+    "aud_expression.unembed.0.": "units.unembed.",
+    "aud_perception.embed.further.": "units.further.",
+    "aud_expression.perception_embed.further.": "units.further.",
+    "aud_expression.unembed.further.": "units.further_unembed.",
 }
 # What wrappers put into names, and buffers that older releases stored and that are computed now.
 _WRAPPERS = re.compile(r"^(?:module\.|_orig_mod\.)+|(?<=\.)_orig_mod\.")
@@ -109,15 +111,12 @@ def convert(
             "name the text model: its directory or hub id",
         )
     stack_codebooks(settings, tensors)
-    table = _tensor(tensors, prefix + "txt_embed.weight")
     text_config = copy.deepcopy(text_config)
-    text_config.vocab_size = table.shape[0]
-    text_config.tie_word_embeddings = text_config.tie_word_embeddings and torch.equal(
-        table, tensors.get(prefix + "txt_unembed.weight", table)
-    )
     describe = _smoltolk_config if names is _SMOLTOLK else _lf2ar_config
     try:
-        config = describe(settings, tensors, text_config, _text_ids(settings, text_config, eos_text_id))
+        ids = _text_ids(settings, text_config, eos_text_id)
+        _part_control_rows(tensors, prefix, text_config, ids)
+        config = describe(settings, tensors, text_config, ids)
     except (TypeError, ValueError, ZeroDivisionError) as error:
         if isinstance(error, InputError):
             raise
@@ -248,7 +247,32 @@ def _text_ids(settings: Settings, text_config: PreTrainedConfig, eos_text_id: in
         for name in ("bop_token", "eop_token")
     )  # fmt: skip
     ids = {"begin_prompt_id": begin, "end_prompt_id": end, "switch_id": switch, "eos_text_id": eos}
-    return {"speech_offset": text_config.vocab_size, **ids}
+    return ids
+
+
+def _part_control_rows(
+    tensors: dict[str, Tensor], prefix: str, text_config: PreTrainedConfig, ids: dict[str, int]
+) -> None:
+    """Move control rows, the last ones of a checkpoint's text table, to a table of their own, in place.
+
+    ``ids`` gains where speech begins, and ``text_config`` what is left of the text table. In an untied text head the
+    rows of control ids are dropped: they were never predicted.
+    """
+    embed, unembed = prefix + "txt_embed.weight", prefix + "txt_unembed.weight"
+    table = _tensor(tensors, embed)
+    head = tensors.get(unembed, table)
+    first, last = (pick(ids[f"{name}_id"] for name in ("begin_prompt", "end_prompt", "switch")) for pick in (min, max))
+    if last != len(table) - 1:
+        raise InputError(
+            "control ids are the last rows of a checkpoint's text table",
+            f"control ids {first} to {last}, {len(table)} rows",
+            "only checkpoints with this order can be converted",
+        )
+    text_config.tie_word_embeddings = text_config.tie_word_embeddings and torch.equal(table, head)
+    tensors["control_embed.weight"], tensors[embed] = table[first:], table[:first]
+    if unembed in tensors:
+        tensors[unembed] = head[:first]
+    text_config.vocab_size, ids["speech_offset"] = first, len(table)
 
 
 def _num_units(settings: Settings, size: str, padding: str) -> int:
@@ -300,8 +324,8 @@ def _places(model: SmolTolkForCausalLM) -> dict[str, str]:
         "text_head": name_of[model.get_output_embeddings()],
     }
     for side in ("input", "output"):
-        adapter = getattr(model, f"{side}_adapter", None)
-        places[f"{side}_blocks"] = "" if adapter is None else name_of[adapter.blocks]
+        part = model.late_fusion if side == "input" else model.late_fission
+        places[f"{side}_blocks"] = name_of[part.adapter.blocks] if part.num_layers else ""
     return places
 
 
@@ -313,7 +337,7 @@ def _load(model: SmolTolkForCausalLM, tensors: State, names: dict[str, str]) -> 
     for name, tensor in tensors.items():
         source = next((source for source in names if name.startswith(source)), "")
         target = names.get(source, "") + name.removeprefix(source)
-        if target in ("speech_unembed.weight", "codebook_unembed.weight") and model.config.tie_speech_embeddings:
+        if target in ("units.unembed.weight", "units.further_unembed.weight") and model.config.tie_speech_embeddings:
             continue  # the same matrix as the embedding's
         if target in expected:
             renamed[target] = tensor.flatten() if target == "layer_mix.static_logits" else tensor
