@@ -317,7 +317,7 @@ def measure_prepare(console: Console, corpus: Path | None, units: Path | None) -
     from smoltolk.data.shards import encoding
     from smoltolk.data.shards.parts import PartFiles
     from smoltolk.data.shards.unit_corpus import ShardMetadata
-    from smoltolk.speech.units.tokenizer import load_unit_tokenizer
+    from smoltolk.speech.units.kinds import load_unit_tokenizer
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as directory:

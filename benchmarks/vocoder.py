@@ -32,7 +32,8 @@ from smoltolk.data.fitting.unit_models import UnitFit, fit_units
 from smoltolk.data.world.stories import World
 from smoltolk.speech.recognition.recognisers import recogniser_named
 from smoltolk.speech.synthesis.espeak_synthesis import Voice, voices
-from smoltolk.speech.units.tokenizer import Units, UnitTokenizer, load_unit_tokenizer
+from smoltolk.speech.units.kinds import load_unit_tokenizer
+from smoltolk.speech.units.tokenizer import Units, UnitTokenizer
 from smoltolk.speech.vocoders.hifigan_training import fit_hifigan
 from smoltolk.speech.vocoders.kinds import Vocoder, fit_vocoder
 from smoltolk.speech.vocoders.vocos_training import fit_vocos

@@ -18,7 +18,8 @@ from smoltolk.data.rows.prompts import mixed_prompt
 from smoltolk.model.generation.modes import generation_settings
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.processing import Segment, SmolTolkProcessor
-from smoltolk.speech.units.tokenizer import Units, UnitTokenizer, load_unit_tokenizer
+from smoltolk.speech.units.kinds import load_unit_tokenizer
+from smoltolk.speech.units.tokenizer import Units, UnitTokenizer
 
 
 class EnergyUnits(UnitTokenizer):

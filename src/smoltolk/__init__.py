@@ -1,3 +1,105 @@
-"""SmolTolk: turn a pretrained text language model into one that also hears and speaks."""
+"""SmolTolk: turn a pretrained text language model into one that also hears and speaks.
+
+The names of ``__all__`` are the public ones; docs/model.md says what each is for. A name is imported when it is first
+asked for: ``import smoltolk`` alone loads neither torch nor transformers.
+"""
+
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "PieceIterator",
+    "PieceStreamer",
+    "Rule",
+    "Sampling",
+    "Scored",
+    "Scores",
+    "SmolTolkConfig",
+    "SmolTolkError",
+    "SmolTolkForCausalLM",
+    "SmolTolkProcessor",
+    "Talker",
+    "UnitCorpus",
+    "UnitTokenizer",
+    "Units",
+    "Utterance",
+    "Vocoder",
+    "__version__",
+    "compiled_decoding",
+    "generation_settings",
+    "held_out_nll",
+    "load_audio",
+    "load_unit_tokenizer",
+    "load_vocoder",
+    "read_corpus",
+    "read_shards",
+    "save_audio",
+    "score",
+]
+
+if TYPE_CHECKING:
+    from smoltolk.common.errors import SmolTolkError
+    from smoltolk.data.corpora.corpus import read_corpus
+    from smoltolk.data.corpora.utterances import Utterance
+    from smoltolk.data.shards.parquet import read_shards
+    from smoltolk.data.shards.unit_corpus import UnitCorpus
+    from smoltolk.evaluation.generation import Sampling
+    from smoltolk.evaluation.nll import held_out_nll
+    from smoltolk.evaluation.scoring import Rule, Scored, Scores, score
+    from smoltolk.evaluation.talker import Talker
+    from smoltolk.model.configuration import SmolTolkConfig
+    from smoltolk.model.generation.compiled import compiled_decoding
+    from smoltolk.model.generation.modes import generation_settings
+    from smoltolk.model.generation.streaming import PieceIterator, PieceStreamer
+    from smoltolk.model.modeling import SmolTolkForCausalLM
+    from smoltolk.processing import SmolTolkProcessor
+    from smoltolk.speech.audio import load as load_audio
+    from smoltolk.speech.audio import save as save_audio
+    from smoltolk.speech.units.kinds import load_unit_tokenizer
+    from smoltolk.speech.units.tokenizer import Units, UnitTokenizer
+    from smoltolk.speech.vocoders.kinds import load_vocoder
+    from smoltolk.speech.vocoders.vocoder import Vocoder
+else:
+    # The same again, for the moment when a name is asked for; a test holds the two against each other.
+    _HOMES = {
+        "PieceIterator": "model.generation.streaming",
+        "PieceStreamer": "model.generation.streaming",
+        "Rule": "evaluation.scoring",
+        "Sampling": "evaluation.generation",
+        "Scored": "evaluation.scoring",
+        "Scores": "evaluation.scoring",
+        "SmolTolkConfig": "model.configuration",
+        "SmolTolkError": "common.errors",
+        "SmolTolkForCausalLM": "model.modeling",
+        "SmolTolkProcessor": "processing",
+        "Talker": "evaluation.talker",
+        "UnitCorpus": "data.shards.unit_corpus",
+        "UnitTokenizer": "speech.units.tokenizer",
+        "Units": "speech.units.tokenizer",
+        "Utterance": "data.corpora.utterances",
+        "Vocoder": "speech.vocoders.vocoder",
+        "compiled_decoding": "model.generation.compiled",
+        "generation_settings": "model.generation.modes",
+        "held_out_nll": "evaluation.nll",
+        "load_audio": "speech.audio:load",
+        "load_unit_tokenizer": "speech.units.kinds",
+        "load_vocoder": "speech.vocoders.kinds",
+        "read_corpus": "data.corpora.corpus",
+        "read_shards": "data.shards.parquet",
+        "save_audio": "speech.audio:save",
+        "score": "evaluation.scoring",
+    }
+
+    def __getattr__(name):
+        from importlib import import_module
+
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module, _, there = _HOMES[name].partition(":")
+        value = getattr(import_module(f"{__name__}.{module}"), there or name)
+        globals()[name] = value  # so that it is asked for once
+        return value
+
+    def __dir__():
+        return list(__all__)

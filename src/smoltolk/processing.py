@@ -20,7 +20,8 @@ from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.generation.runs import split_runs
 from smoltolk.model.ids import IdSpace
 from smoltolk.speech.audio import resample
-from smoltolk.speech.units.tokenizer import UnitTokenizer, load_unit_tokenizer
+from smoltolk.speech.units.kinds import load_unit_tokenizer
+from smoltolk.speech.units.tokenizer import UnitTokenizer
 
 Content = str | np.ndarray | torch.Tensor | Sequence[int]
 Prompt = Content | Sequence[Content]

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import torch
 
-from smoltolk.speech.units.tokenizer import load_unit_tokenizer
+from smoltolk.speech.units.kinds import load_unit_tokenizer
 from smoltolk.speech.vocoders.hifigan_config import hifigan_config
 from smoltolk.speech.vocoders.hifigan_network import HifiGanNetwork
 

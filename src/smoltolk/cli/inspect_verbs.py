@@ -87,7 +87,7 @@ def inspect(
 
     from smoltolk.data.rows.timeline import sound_of_codec, sound_of_corpus, sound_of_units, write_timeline
     from smoltolk.data.shards.parts import check_corpus
-    from smoltolk.speech.units.tokenizer import load_unit_tokenizer
+    from smoltolk.speech.units.kinds import load_unit_tokenizer
     from smoltolk.speech.vocoders.kinds import load_vocoder
 
     sound, note = None, "Give --corpus or --vocoder to hear it."

@@ -85,7 +85,7 @@ def train(
     Example: smoltolk train backbone shards model --text world/text.txt
     """
     from smoltolk.cli.printing import run_job, show
-    from smoltolk.speech.units.tokenizer import load_unit_tokenizer
+    from smoltolk.speech.units.kinds import load_unit_tokenizer
     from smoltolk.training.changes import Changes, parse_mixture, parse_spans
     from smoltolk.training.job import TrainingJob
 

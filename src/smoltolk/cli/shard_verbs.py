@@ -68,7 +68,7 @@ def shards_import(
 
     from smoltolk.cli.printing import show_counts
     from smoltolk.data.shards.importers import import_release, import_slamkit
-    from smoltolk.speech.units.tokenizer import load_unit_tokenizer
+    from smoltolk.speech.units.kinds import load_unit_tokenizer
     from smoltolk.training.backbone import load_tokenizer
 
     fingerprint = None if units is None else load_unit_tokenizer(units).fingerprint
@@ -102,7 +102,7 @@ def shards_validate(
 
     from smoltolk.cli.shard_tables import validation_table
     from smoltolk.data.shards.validation import validate_shards
-    from smoltolk.speech.units.tokenizer import load_unit_tokenizer
+    from smoltolk.speech.units.kinds import load_unit_tokenizer
 
     fingerprint = None if units is None else load_unit_tokenizer(units).fingerprint
     reports = validate_shards(shards, fingerprint=fingerprint, corpus=corpus)

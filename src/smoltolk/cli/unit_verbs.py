@@ -167,7 +167,7 @@ def units_push(
 
     Example: smoltolk units push units me/my-units
     """
-    from smoltolk.speech.units.tokenizer import load_unit_tokenizer
+    from smoltolk.speech.units.kinds import load_unit_tokenizer
 
     print(load_unit_tokenizer(units).push(repo, private=private))
 
@@ -191,7 +191,7 @@ def units_encode(
 
     from smoltolk.common.files import write_jsonl
     from smoltolk.speech.units.files import encode_files
-    from smoltolk.speech.units.tokenizer import load_unit_tokenizer
+    from smoltolk.speech.units.kinds import load_unit_tokenizer
 
     tokenizer = load_unit_tokenizer(units)
     tokenizer.to(device)

@@ -61,7 +61,7 @@ def vocoder_fit(
     from smoltolk.data.corpora.corpus import check_complete
     from smoltolk.data.fitting.vocoder_models import Choice, fit_corpus_vocoder
     from smoltolk.data.shards.shard_set import look_over
-    from smoltolk.speech.units.tokenizer import load_unit_tokenizer
+    from smoltolk.speech.units.kinds import load_unit_tokenizer
     from smoltolk.speech.vocoders.kinds import load_vocoder
 
     choice = Choice(kind, speaker, steps, utterances, size, start, device, precision, seed)
@@ -130,7 +130,7 @@ def vocoder_import(
     from smoltolk.common.errors import InputError
     from smoltolk.common.files import atomic_directory
     from smoltolk.common.made import made_before, record
-    from smoltolk.speech.units.tokenizer import load_unit_tokenizer
+    from smoltolk.speech.units.kinds import load_unit_tokenizer
     from smoltolk.speech.vocoders.hifigan_checkpoints import PUBLISHED, published_hifigan, read_hifigan
 
     tokenizer = load_unit_tokenizer(units)

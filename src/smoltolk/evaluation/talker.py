@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from transformers import AutoTokenizer
 
+from smoltolk.common.devices import best_device
 from smoltolk.common.errors import InputError, first_line
 from smoltolk.common.files import read_json
 from smoltolk.common.hub import check_place
@@ -16,9 +17,9 @@ from smoltolk.data.rows.prompts import mixed_prompt
 from smoltolk.evaluation.generation import Generation, Sampling, generate, to_text, to_units
 from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.modeling import SmolTolkForCausalLM
-from smoltolk.speech.devices import best_device
-from smoltolk.speech.units.tokenizer import UnitTokenizer, load_unit_tokenizer
-from smoltolk.speech.vocoders.kinds import Vocoder
+from smoltolk.speech.units.kinds import load_unit_tokenizer
+from smoltolk.speech.units.tokenizer import UnitTokenizer
+from smoltolk.speech.vocoders.kinds import Vocoder, load_vocoder
 
 
 class Talker:
@@ -52,7 +53,7 @@ class Talker:
         """
         loaded, tokenizer = load_model(model)
         held = None if units is None else load_unit_tokenizer(units)
-        speaks = None if vocoder is None else Vocoder.load(vocoder, None if held is None else held.fingerprint)
+        speaks = None if vocoder is None else load_vocoder(vocoder, None if held is None else held.fingerprint)
         for what, part in (("units", held), ("vocoder", speaks)):
             if part is not None:
                 fingerprint = part.fingerprint if isinstance(part, UnitTokenizer) else part.unit_fingerprint

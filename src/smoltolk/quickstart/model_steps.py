@@ -26,8 +26,8 @@ from smoltolk.model.text_models.assembly import load_text_model
 from smoltolk.quickstart.settings import Settings
 from smoltolk.quickstart.speech_steps import clozes, judge_texts, test_sentences
 from smoltolk.speech.audio import load
-from smoltolk.speech.units.tokenizer import load_unit_tokenizer
-from smoltolk.speech.vocoders.kinds import Vocoder
+from smoltolk.speech.units.kinds import load_unit_tokenizer
+from smoltolk.speech.vocoders.kinds import load_vocoder
 from smoltolk.training.attention import use_cpu_attention
 from smoltolk.training.backbone import load_tokenizer, new_backbone, pretrain, train_tokenizer
 from smoltolk.training.recipe import Recipe
@@ -124,7 +124,7 @@ def evaluate_one(settings: Settings, system: System, report: Report) -> dict[str
     model = SmolTolkForCausalLM.from_pretrained(settings.model(system)).eval()
     ids = model.config.id_space
     units = load_unit_tokenizer(settings.units)
-    vocoder = Vocoder.load(settings.vocoder, units.fingerprint)
+    vocoder = load_vocoder(settings.vocoder, units.fingerprint)
     items = spoken_clozes(
         clozes(settings), read_shards(settings.shards("cloze"), fingerprint=units.fingerprint), tokenizer
     )

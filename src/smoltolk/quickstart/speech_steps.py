@@ -15,9 +15,9 @@ from smoltolk.data.world.world_files import ask_all, write_world
 from smoltolk.evaluation.cloze import option_texts
 from smoltolk.quickstart.settings import Settings
 from smoltolk.speech.synthesis.espeak_synthesis import Voice, voices
+from smoltolk.speech.units.kinds import load_unit_tokenizer
 from smoltolk.speech.units.phone_encoder import LabelledSpeech, fit_phone_units
 from smoltolk.speech.units.quality import measure_units
-from smoltolk.speech.units.tokenizer import load_unit_tokenizer
 from smoltolk.speech.vocoders.kinds import fit_vocoder
 from smoltolk.training.trainer import Report
 

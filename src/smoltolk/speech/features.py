@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from smoltolk.common.errors import InputError
 from smoltolk.speech.audio import SAMPLE_RATE
 from smoltolk.speech.istft import hann, inverse_stft
 
@@ -29,6 +30,22 @@ def hops_of(num_samples: int) -> int:
     return -(-num_samples // HOP)
 
 
+def hops_per_frame(frame_rate: float) -> int:
+    """Hops of 10 ms in a frame of units (4 at 25 Hz).
+
+    Raises:
+        InputError: not a whole number.
+    """
+    hops = HOP_RATE / frame_rate
+    if hops != int(hops):
+        raise InputError(
+            "a frame of units must hold a whole number of hops of 10 ms",
+            f"{frame_rate} frames per second",
+            "use units at 25 or 50 Hz",
+        )
+    return int(hops)
+
+
 def magnitudes(waveforms_BN: Tensor, num_hops: int | None = None) -> Tensor:
     """Magnitudes ``[batch, 257, hops]`` of waveforms ``[batch, samples]``, with zeros beyond the ends."""
     return _stft(waveforms_BN, num_hops).abs()
@@ -43,6 +60,20 @@ def log_mel(waveforms_BN: Tensor, num_hops: int | None = None) -> Tensor:
     """
     mel = mel_filters().to(waveforms_BN.device) @ magnitudes(waveforms_BN, num_hops)
     return mel.clamp(min=FLOOR).log()
+
+
+def log_mel_of(waveform: np.ndarray, hops: int) -> Tensor:
+    """Log-mel ``[80, hops]`` of one recording, in pieces of a minute, to bound memory; pieces change no value."""
+    piece = 6000
+    context = 2  # hops; a window reaches 1.1 hops beyond its own
+    made = torch.empty(NUM_MELS, hops)
+    for start in range(0, hops, piece):
+        first, last = max(0, start - context), min(hops, start + piece + context)
+        samples = torch.from_numpy(waveform[first * HOP : last * HOP])
+        part = log_mel(samples[None], last - first)[0]
+        stop = min(hops, start + piece)
+        made[:, start:stop] = part[:, start - first : stop - first]
+    return made
 
 
 def normalise_mel(log_mel_BMT: Tensor, mask_BT: Tensor | None = None) -> Tensor:

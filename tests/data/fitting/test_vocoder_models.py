@@ -12,7 +12,8 @@ from smoltolk.data.fitting.speech_models import judge_vocoder, split_held_out, w
 from smoltolk.data.fitting.vocoder_models import DEFAULT_STEPS, Choice, fit_corpus_vocoder, speakers_of
 from smoltolk.speech.recognition.recognisers import error_rate, recogniser_named, transcribe_all
 from smoltolk.speech.synthesis.espeak_synthesis import voices
-from smoltolk.speech.units.tokenizer import UnitTokenizer, load_unit_tokenizer
+from smoltolk.speech.units.kinds import load_unit_tokenizer
+from smoltolk.speech.units.tokenizer import UnitTokenizer
 from smoltolk.speech.vocoders.hifigan import HifiGanVocoder
 from smoltolk.speech.vocoders.hifigan_config import hifigan_config
 

@@ -27,7 +27,7 @@ from smoltolk.data.shards.prepare import prepare
 from smoltolk.data.shards.unit_corpus import UnitCorpus
 from smoltolk.model.codec.delays import delayed
 from smoltolk.speech.units.codecs import CodecUnitTokenizer
-from smoltolk.speech.units.tokenizer import load_unit_tokenizer
+from smoltolk.speech.units.kinds import load_unit_tokenizer
 
 Q, RATE = 3, 50.0
 

@@ -26,7 +26,7 @@ from smoltolk.data.shards.validation import validate_shards
 from smoltolk.speech.audio import load, save
 from smoltolk.speech.segments import Segment
 from smoltolk.speech.synthesis.espeak_synthesis import Voice, voices
-from smoltolk.speech.units.tokenizer import load_unit_tokenizer
+from smoltolk.speech.units.kinds import load_unit_tokenizer
 
 # Kills children at random moments: forked from one process, because importing takes longer than the work. A run
 # that ends before its kill is thrown away, so that all kills fall on unfinished work.

@@ -34,7 +34,8 @@ from transformers import (
 
 from smoltolk.common.errors import InputError, MissingExtraError
 from smoltolk.speech.units.codecs import CodecUnitTokenizer
-from smoltolk.speech.units.tokenizer import check_one_codebook, load_unit_tokenizer
+from smoltolk.speech.units.kinds import load_unit_tokenizer
+from smoltolk.speech.units.tokenizer import check_one_codebook
 
 
 def mimi() -> Any:

@@ -14,9 +14,10 @@ from smoltolk.common.errors import InputError
 from smoltolk.speech.audio import load, save
 from smoltolk.speech.units.codebook import Codebook, read_codebook
 from smoltolk.speech.units.encoder_units import EncoderUnitTokenizer
+from smoltolk.speech.units.kinds import load_unit_tokenizer
 from smoltolk.speech.units.mfcc import MfccEncoder
 from smoltolk.speech.units.pretrained_encoder import PretrainedEncoder
-from smoltolk.speech.units.tokenizer import Units, load_unit_tokenizer
+from smoltolk.speech.units.tokenizer import Units
 
 CONV = {"conv_dim": (8,) * 8, "conv_kernel": (10, 3, 3, 3, 3, 2, 2, 2), "conv_stride": (5, 2, 2, 2, 2, 2, 2, 2)}
 SIZE = {

@@ -9,10 +9,10 @@ import torch
 from smoltolk.common.errors import InputError
 from smoltolk.speech.units.codebook import fit_codebook
 from smoltolk.speech.units.encoder_units import EncoderUnitTokenizer
+from smoltolk.speech.units.kinds import load_unit_tokenizer
 from smoltolk.speech.units.phone_bottleneck import BOTTLENECK, BottleneckEncoder
 from smoltolk.speech.units.phone_encoder import LabelledSpeech, PhoneUnitTokenizer, fit_phone_units
 from smoltolk.speech.units.quality import measure_units
-from smoltolk.speech.units.tokenizer import load_unit_tokenizer
 
 
 @pytest.fixture(scope="module")

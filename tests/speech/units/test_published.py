@@ -10,8 +10,8 @@ import torch
 from sklearn.cluster import KMeans
 from transformers import HubertConfig, HubertModel
 
+from smoltolk.common.downloads import fetch
 from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.speech.downloads import fetch
 from smoltolk.speech.units import published as published_units
 from smoltolk.speech.units.published import PUBLISHED, PublishedUnits, pretrained_encoder, pretrained_units
 

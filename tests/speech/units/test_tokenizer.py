@@ -13,11 +13,12 @@ from smoltolk.speech.audio import check_waveform
 from smoltolk.speech.phones import PHONES
 from smoltolk.speech.units.codebook import Codebook
 from smoltolk.speech.units.encoder_units import EncoderUnitTokenizer
+from smoltolk.speech.units.kinds import load_unit_tokenizer
 from smoltolk.speech.units.mfcc import MfccEncoder
 from smoltolk.speech.units.phone_bottleneck import BottleneckEncoder
 from smoltolk.speech.units.phone_encoder import PhoneUnitTokenizer
 from smoltolk.speech.units.phone_network import PhoneNetwork
-from smoltolk.speech.units.tokenizer import UnitTokenizer, deduplicate, fingerprint_of, load_unit_tokenizer
+from smoltolk.speech.units.tokenizer import UnitTokenizer, deduplicate, fingerprint_of
 
 
 @given(st.lists(st.integers(0, 3), max_size=30))

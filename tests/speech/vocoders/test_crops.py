@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from smoltolk.common.errors import InputError
+from smoltolk.speech.small_networks import torch_generator
 from smoltolk.speech.units.tokenizer import deduplicate
 from smoltolk.speech.vocoders.crops import Crops
-from smoltolk.speech.vocoders.mel_vocoder import torch_generator
 
 HOP, HOPS = 160, 4
 

@@ -10,7 +10,7 @@ from smoltolk.speech import features
 from smoltolk.speech.units.phone_encoder import LabelledSpeech, PhoneUnitTokenizer, fit_phone_units
 from smoltolk.speech.units.tokenizer import Units
 from smoltolk.speech.vocoders import griffin_lim_training, training_loop
-from smoltolk.speech.vocoders.kinds import GriffinLimVocoder, Vocoder, fit_vocoder
+from smoltolk.speech.vocoders.kinds import GriffinLimVocoder, Vocoder, fit_vocoder, load_vocoder
 from smoltolk.speech.vocoders.training_loop import Keeping
 
 
@@ -68,7 +68,7 @@ def test_same_seed_same_samples_alone_or_in_a_batch(vocoder: Vocoder, spoken: li
 
 def test_a_saved_vocoder_says_the_same(vocoder: Vocoder, spoken: list[Units], tmp_path: Path) -> None:
     vocoder.save(tmp_path / "vocoder")
-    loaded = Vocoder.load(tmp_path / "vocoder", vocoder.unit_fingerprint)
+    loaded = load_vocoder(tmp_path / "vocoder", vocoder.unit_fingerprint)
     assert loaded.fingerprint == vocoder.fingerprint
     assert loaded.sample_rate == 16_000
     np.testing.assert_array_equal(loaded.synthesize(spoken[0].units), vocoder.synthesize(spoken[0].units))
@@ -83,20 +83,20 @@ def test_units_of_another_tokenizer_are_refused(
         vocoder.check_units_of(other)
     vocoder.save(tmp_path / "vocoder")
     with pytest.raises(InputError, match=other.fingerprint[:16]):
-        Vocoder.load(tmp_path / "vocoder", other.fingerprint)
+        load_vocoder(tmp_path / "vocoder", other.fingerprint)
 
 
 def test_what_is_no_vocoder_is_refused(vocoder: Vocoder, tokenizer: PhoneUnitTokenizer, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
-        Vocoder.load(tmp_path / "nothing")
+        load_vocoder(tmp_path / "nothing")
     tokenizer.save(tmp_path / "units")
     with pytest.raises(InputError, match="kind 'phone'"):
-        Vocoder.load(tmp_path / "units")
+        load_vocoder(tmp_path / "units")
     vocoder.save(tmp_path / "vocoder")
     config_path = tmp_path / "vocoder" / "config.json"
     config_path.write_text(json.dumps(json.loads(config_path.read_text()) | {"frame_rate": 50.0}))
     with pytest.raises(InputError):
-        Vocoder.load(tmp_path / "vocoder")
+        load_vocoder(tmp_path / "vocoder")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.speech.vocoders.hifigan_config import HifiGanConfig
 from smoltolk.speech.vocoders.kinds import KINDS, GriffinLimVocoder, HifiGanVocoder, Vocoder, VocosVocoder, load_vocoder
+from smoltolk.speech.vocoders.mel_vocoder import MelVocoder
 
 UNITS, DURATIONS = np.array([3, 1, 4, 1, 5]), np.array([1, 2, 1, 3, 2])
 FINGERPRINT = "f" * 64
@@ -87,6 +88,9 @@ def test_a_class_loads_its_own_kind_only(tmp_path: Path) -> None:
     GriffinLimVocoder(10, 25.0, FINGERPRINT, width=8).save(tmp_path / "v")
     with pytest.raises(InputError, match="kind 'mel-griffin-lim'"):
         VocosVocoder.load(tmp_path / "v")
+    for no_kind in (Vocoder, MelVocoder):
+        with pytest.raises(InputError, match="load_vocoder"):
+            no_kind.load(tmp_path / "v")
     with pytest.raises(NotFoundError):
         load_vocoder(tmp_path / "nothing")
 

@@ -23,7 +23,8 @@ from smoltolk.data.corpora.utterances import Utterance
 from smoltolk.data.shards.parquet import ShardMetadata, ShardWriter, UnitUtterance
 from smoltolk.data.shards.parts import PartFiles
 from smoltolk.speech.audio import load
-from smoltolk.speech.units.tokenizer import Units, UnitTokenizer, load_unit_tokenizer
+from smoltolk.speech.units.kinds import load_unit_tokenizer
+from smoltolk.speech.units.tokenizer import Units, UnitTokenizer
 
 # What goes through the encoder together, and lies in memory twice (once being read): this many recordings or seconds,
 # whichever is less. One recording alone may be longer.

@@ -15,7 +15,7 @@ from smoltolk.data.shards.encoding import PartJob, encode_part, start_worker
 from smoltolk.data.shards.engine import Engine, spread
 from smoltolk.data.shards.parts import PartFiles, claim_shards, gather
 from smoltolk.data.shards.unit_corpus import ShardMetadata
-from smoltolk.speech.units.tokenizer import load_unit_tokenizer
+from smoltolk.speech.units.kinds import load_unit_tokenizer
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from transformers import AutoFeatureExtractor, AutoModelForCTC, AutoTokenizer
 
+from smoltolk.common.devices import best_device
 from smoltolk.common.errors import InputError
 from smoltolk.speech.audio import SAMPLE_RATE, check_waveform, num_samples, resample
-from smoltolk.speech.devices import best_device
 from smoltolk.speech.pretrained import loading
 
 # A recording of up to this length is one input of the model. A longer one is cut into windows of this length that

@@ -9,8 +9,8 @@ import numpy as np
 from transformers import AutoConfig, pipeline
 from transformers.models.auto.modeling_auto import MODEL_FOR_CTC_MAPPING_NAMES
 
+from smoltolk.common.devices import best_device
 from smoltolk.speech.audio import SAMPLE_RATE, check_waveform, num_samples, resample
-from smoltolk.speech.devices import best_device
 from smoltolk.speech.pretrained import loading
 from smoltolk.speech.recognition.ctc_emissions import CtcEmissions
 from smoltolk.speech.recognition.ctc_text import CtcVocabulary

@@ -15,11 +15,11 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_TEXT_TO_WAVEFORM_MAPPING_NAMES,
 )
 
+from smoltolk.common.devices import best_device
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.seeds import derive, generator
 from smoltolk.speech.alignment.aligners import Aligner
 from smoltolk.speech.audio import SAMPLE_RATE, num_samples, resample
-from smoltolk.speech.devices import best_device
 from smoltolk.speech.pretrained import loading
 from smoltolk.speech.synthesis.spoken import PAUSE_SECONDS, Spoken, check_says_something, said_form, sentences
 

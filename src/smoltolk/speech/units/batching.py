@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import torch
 
-from smoltolk.speech.fitting import one_thread
+from smoltolk.speech.small_networks import one_thread
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -27,7 +27,7 @@ _RUNGS = (1 / 16, 1 / 8, 1 / 4, 3 / 8, 1 / 2, 3 / 4, 1)  # lengths that windows 
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class FrameWindow:
     """A stretch of a recording, in frames: computed from ``first`` to ``last``, kept from ``start`` to ``stop``."""
 
     first: int
@@ -41,7 +41,7 @@ class Window:
         return slice(self.start - self.first, self.stop - self.first)
 
 
-def plan_windows(num_frames: int, window: int, overlap: int) -> list[Window]:
+def plan_windows(num_frames: int, window: int, overlap: int) -> list[FrameWindow]:
     """Windows over one recording.
 
     A recording of at most ``window`` frames is one. A longer one has windows of exactly this length, each sharing
@@ -54,13 +54,13 @@ def plan_windows(num_frames: int, window: int, overlap: int) -> list[Window]:
         overlap: frames.
     """
     if num_frames <= window:
-        return [Window(0, num_frames, 0, num_frames)]
+        return [FrameWindow(0, num_frames, 0, num_frames)]
     hop = window - overlap
     firsts = [min(k * hop, num_frames - window) for k in range(-(-(num_frames - overlap) // hop))]
     between = [(after + before + window) // 2 for before, after in pairwise(firsts)]
     borders = [0, *between, num_frames]
     return [
-        Window(first, first + window, start, stop)
+        FrameWindow(first, first + window, start, stop)
         for first, (start, stop) in zip(firsts, pairwise(borders), strict=True)
     ]
 

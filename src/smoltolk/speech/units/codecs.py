@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from smoltolk.common.devices import device_of
 from smoltolk.common.errors import InputError
 from smoltolk.speech.audio import check_waveform
-from smoltolk.speech.devices import device_of
-from smoltolk.speech.fitting import check_same, load_config, load_weights, save_network
 from smoltolk.speech.pretrained import load_model, plain_config
-from smoltolk.speech.units.batching import Window, on_threads, plan_windows
+from smoltolk.speech.small_networks import check_same, load_config, load_weights, save_network
+from smoltolk.speech.units.batching import FrameWindow, on_threads, plan_windows
 from smoltolk.speech.units.codec_models import CodecModel, feature_settings, libraries_of
 from smoltolk.speech.units.tokenizer import Units, UnitTokenizer, deduplicate, fingerprint_of
 
@@ -98,7 +98,7 @@ class CodecUnitTokenizer(UnitTokenizer):
             for window in self._windows(-(-len(waveform) // self.hop))
         ]
 
-        def codes(job: tuple[int, Window]) -> np.ndarray:
+        def codes(job: tuple[int, FrameWindow]) -> np.ndarray:
             number, window = job
             samples = torch.from_numpy(checked[number][window.first * self.hop : window.last * self.hop])
             frames = window.last - window.first
@@ -137,7 +137,7 @@ class CodecUnitTokenizer(UnitTokenizer):
             )
         windows = self._windows(len(units))
 
-        def sound(window: Window) -> np.ndarray:
+        def sound(window: FrameWindow) -> np.ndarray:
             made = self._codec.sound(torch.from_numpy(units[window.first : window.last].astype(np.int64)))
             return made[window.kept.start * self._codec.sound_hop : window.kept.stop * self._codec.sound_hop]
 
@@ -162,7 +162,7 @@ class CodecUnitTokenizer(UnitTokenizer):
 
     @classmethod
     def load(cls, directory: Path | str) -> CodecUnitTokenizer:
-        """Load what :meth:`save` wrote; raises as :func:`smoltolk.speech.units.tokenizer.load_unit_tokenizer`."""
+        """Load what :meth:`save` wrote; raises as :func:`~smoltolk.speech.units.kinds.load_unit_tokenizer`."""
         from transformers import AutoConfig, AutoModel
 
         config = load_config(directory, (cls.KIND,), "units of a codec")
@@ -181,13 +181,13 @@ class CodecUnitTokenizer(UnitTokenizer):
         check_same("a unit tokenizer", config["fingerprint"], tokenizer.fingerprint)
         return tokenizer
 
-    def _windows(self, frames: int) -> list[Window]:
+    def _windows(self, frames: int) -> list[FrameWindow]:
         return plan_windows(
             frames, int(self.window_seconds * self.frame_rate), int(self.overlap_seconds * self.frame_rate)
         )
 
     def _each(self, function: Any, jobs: Sequence[Any]) -> list[Any]:
         if self._codec.device.type == "cpu":
-            windows = [job if isinstance(job, Window) else job[1] for job in jobs]
+            windows = [job if isinstance(job, FrameWindow) else job[1] for job in jobs]
             return on_threads(function, jobs, [window.last - window.first for window in windows])
         return [function(job) for job in jobs]

@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from smoltolk.common.errors import InputError
-from smoltolk.speech.fitting import check_same, load_config, load_weights, save_network
+from smoltolk.speech.small_networks import check_same, load_config, load_weights, save_network
 from smoltolk.speech.units.codebook import Codebook
-from smoltolk.speech.units.encoders import FrameEncoder, build_encoder
+from smoltolk.speech.units.encoder_kinds import build_encoder
+from smoltolk.speech.units.encoders import FrameEncoder
 from smoltolk.speech.units.tokenizer import Units, UnitTokenizer, deduplicate, fingerprint_of
 
 
@@ -68,7 +69,7 @@ class EncoderUnitTokenizer(UnitTokenizer):
 
     @classmethod
     def load(cls, directory: Path | str) -> EncoderUnitTokenizer:
-        """Load what :meth:`save` wrote; raises as :func:`smoltolk.speech.units.tokenizer.load_unit_tokenizer`."""
+        """Load what :meth:`save` wrote; raises as :func:`~smoltolk.speech.units.kinds.load_unit_tokenizer`."""
         config = load_config(directory, (cls.KIND,), "units of an encoder")
         encoder = build_encoder(config["encoder"])
         codebook = Codebook(torch.zeros(config["num_units"], config["dim"]))

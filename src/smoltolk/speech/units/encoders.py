@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
 
+from smoltolk.common.devices import only_cpu
 from smoltolk.common.errors import InputError
-from smoltolk.speech.devices import only_cpu
 
 # A function of the features [frames, dim] of a window, applied where they are computed: units need less memory.
 Reduce = Callable[[Tensor], Tensor]
@@ -51,7 +51,7 @@ class FrameEncoder(ABC):
 
     @abstractmethod
     def config(self) -> dict[str, Any]:
-        """All that decides the features besides weights, as JSON takes it; :func:`build_encoder` reads it."""
+        """All that decides the features besides weights, as JSON takes it; ``build_encoder`` reads it."""
 
     def to(self, device: str) -> None:
         """Compute on this device from now on.
@@ -60,32 +60,6 @@ class FrameEncoder(ABC):
             InputError: it cannot.
         """
         only_cpu(device, "an encoder", type(self).__name__)
-
-
-def build_encoder(config: Mapping[str, Any]) -> FrameEncoder:
-    """An encoder of this config, its weights still random.
-
-    Raises:
-        InputError: no such kind, or a config that its kind does not understand.
-    """
-    from smoltolk.speech.units.mfcc import MfccEncoder  # here, because they import this module
-    from smoltolk.speech.units.phone_bottleneck import BottleneckEncoder
-    from smoltolk.speech.units.pretrained_encoder import PretrainedEncoder
-
-    kinds: dict[str, Callable[[Mapping[str, Any]], FrameEncoder]] = {
-        kind.KIND: kind.from_config for kind in (MfccEncoder, BottleneckEncoder, PretrainedEncoder)
-    }
-    kind = config.get("kind")
-    if kind not in kinds:
-        raise InputError(
-            f"an encoder is one of {', '.join(kinds)}", f"kind {kind!r}", "load units of this version of smoltolk"
-        )
-    try:
-        return kinds[kind](config)
-    except (KeyError, TypeError) as error:
-        raise InputError(
-            "an encoder's config must be whole", f"{kind}: {type(error).__name__} {error}", "copy it again, whole"
-        ) from error
 
 
 def too_short(num_samples: int, least: int) -> InputError:

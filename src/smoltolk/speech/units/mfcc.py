@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import scipy.fft
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +14,6 @@ from smoltolk.speech import features
 from smoltolk.speech.audio import check_waveform, num_frames
 from smoltolk.speech.units.batching import on_threads
 from smoltolk.speech.units.encoders import FrameEncoder, Reduce, too_short
-from smoltolk.speech.units.phone_encoder import log_mel_of
 
 NUM_CEPSTRA = 13
 _REACH = 2  # hops on either side that a slope is fitted to
@@ -66,7 +64,7 @@ class MfccEncoder(FrameEncoder):
         per_frame = round(features.HOP_RATE / self.frame_rate)
         if frames == 0:
             raise too_short(len(waveform), per_frame * features.HOP)
-        cepstra = mfcc(log_mel_of(waveform, frames * per_frame).numpy())
+        cepstra = mfcc(features.log_mel_of(waveform, frames * per_frame).numpy())
         return cepstra.reshape(frames, per_frame, -1).mean(1)
 
 
@@ -76,6 +74,8 @@ def mfcc(log_mel_MT: np.ndarray) -> np.ndarray:
     A DCT-II over mel bands, slopes by least squares over five hops, and zero mean and unit variance over the
     recording (Davis and Mermelstein 1980; Furui 1986).
     """
+    import scipy.fft  # here: it takes longer than all else that this module needs, and most units are not made of these
+
     pieces = [log_mel_MT[:, start : start + _PIECE] for start in range(0, log_mel_MT.shape[1], _PIECE)]
     cepstra = np.concatenate(
         [scipy.fft.dct(piece.astype(np.float64), axis=0, norm="ortho")[:NUM_CEPSTRA].T for piece in pieces]

@@ -21,9 +21,17 @@ from smoltolk.common.progress import Bar
 from smoltolk.common.seeds import derive
 from smoltolk.speech import features
 from smoltolk.speech.audio import check_waveform, num_frames
-from smoltolk.speech.fitting import check_same, fit, load_config, load_weights, one_thread, save_network
 from smoltolk.speech.phones import PHONES, SILENCE
 from smoltolk.speech.segments import Segment
+from smoltolk.speech.small_networks import (
+    check_same,
+    fit,
+    load_config,
+    load_weights,
+    one_thread,
+    save_network,
+    torch_generator,
+)
 from smoltolk.speech.units.phone_network import HOPS_PER_FRAME, PhoneNetwork, draw_crops
 from smoltolk.speech.units.tokenizer import Units, UnitTokenizer, deduplicate, fingerprint_of
 
@@ -102,7 +110,7 @@ class PhoneUnitTokenizer(UnitTokenizer):
                 f"{len(waveform)} samples",
                 "leave such short recordings out",
             )
-        mel = features.normalise_mel(log_mel_of(waveform, frames * HOPS_PER_FRAME)[None])
+        mel = features.normalise_mel(features.log_mel_of(waveform, frames * HOPS_PER_FRAME)[None])
         window, context = int(WINDOW_SECONDS * self.frame_rate), self.network.context_frames
         scores = []
         for start in range(0, frames, window):
@@ -116,7 +124,7 @@ class PhoneUnitTokenizer(UnitTokenizer):
 
     @classmethod
     def load(cls, directory: Path | str) -> PhoneUnitTokenizer:
-        """Load what :meth:`save` wrote; raises as :func:`smoltolk.speech.units.tokenizer.load_unit_tokenizer`."""
+        """Load what :meth:`save` wrote; raises as :func:`~smoltolk.speech.units.kinds.load_unit_tokenizer`."""
         config = load_config(directory, (cls.KIND,), "a phone unit tokenizer")
         network = PhoneNetwork(
             len(config["phones"]), config["width"], config["num_blocks"], config.get("bottleneck", 0)
@@ -203,7 +211,7 @@ def fit_phone_units(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "phone network"))
         network = PhoneNetwork(len(inventory), bottleneck=bottleneck)
-    random = torch.Generator().manual_seed(derive(seed, "phone crops") >> 1)
+    random = torch_generator(seed, "phone crops")
     fit(
         network,
         lambda: _loss(network, *draw_crops(mels, labels, _BATCH, _CROP_HOPS, random)),
@@ -220,17 +228,3 @@ def _loss(network: PhoneNetwork, mel_BMT: Tensor, label_BT: Tensor) -> Tensor:
     # Four labels per frame: a frame across a border learns both phones by their shares.
     scores = scores_BKT.float().repeat_interleave(HOPS_PER_FRAME, dim=2)
     return torch.nn.functional.cross_entropy(scores, label_BT, ignore_index=-1)
-
-
-def log_mel_of(waveform: np.ndarray, hops: int) -> Tensor:
-    """Log-mel ``[80, hops]`` of one recording, in pieces of a minute, to bound memory; pieces change no value."""
-    piece = 6000
-    context = 2  # hops; a window reaches 1.1 hops beyond its own
-    made = torch.empty(features.NUM_MELS, hops)
-    for start in range(0, hops, piece):
-        first, last = max(0, start - context), min(hops, start + piece + context)
-        samples = torch.from_numpy(waveform[first * features.HOP : last * features.HOP])
-        part = features.log_mel(samples[None], last - first)[0]
-        stop = min(hops, start + piece)
-        made[:, start:stop] = part[:, start - first : stop - first]
-    return made

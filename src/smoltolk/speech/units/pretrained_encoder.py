@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from smoltolk.common.devices import device_of
 from smoltolk.common.errors import InputError
 from smoltolk.speech.audio import check_waveform
-from smoltolk.speech.devices import device_of
 from smoltolk.speech.pretrained import load_model, plain_config
-from smoltolk.speech.units.batching import ROWS, Window, batches, on_threads, plan_windows
+from smoltolk.speech.units.batching import ROWS, FrameWindow, batches, on_threads, plan_windows
 from smoltolk.speech.units.conv_front import ConvFront, geometry
 from smoltolk.speech.units.encoders import FrameEncoder, Reduce, too_short
 
@@ -165,7 +165,7 @@ class PretrainedEncoder(FrameEncoder):
         reduce = reduce or Tensor.float
         self._run()  # before threads may ask for it
         inputs: list[Tensor] = []
-        jobs: list[tuple[int, Window]] = []
+        jobs: list[tuple[int, FrameWindow]] = []
         for number, waveform in enumerate(waveforms):
             inputs.append(torch.from_numpy(self._checked(waveform)))
             frames = self.num_frames(len(waveform))
@@ -199,7 +199,7 @@ class PretrainedEncoder(FrameEncoder):
             waveform = ((exact - exact.mean()) / np.sqrt(exact.var() + _VARIANCE_FLOOR)).astype(np.float32)
         return waveform
 
-    def _samples(self, waveform: Tensor, window: Window) -> Tensor:
+    def _samples(self, waveform: Tensor, window: FrameWindow) -> Tensor:
         """Samples under the frames of a window; the last one has what is left as well: it counts in statistics."""
         first, last = window.first * self.stride, (window.last - 1) * self.stride + self.receptive
         return waveform[first:] if len(waveform) - last < self.stride else waveform[first:last]
@@ -219,7 +219,7 @@ class PretrainedEncoder(FrameEncoder):
 
     @torch.inference_mode()
     def _on_device(
-        self, samples: Sequence[Tensor], lengths: Sequence[int], windows: Sequence[Window], reduce: Reduce
+        self, samples: Sequence[Tensor], lengths: Sequence[int], windows: Sequence[FrameWindow], reduce: Reduce
     ) -> list[Tensor]:
         """``reduce`` of all windows: in padded batches, or one by one where padding would touch frames."""
         if self.model.config.model_type not in _MASKED:

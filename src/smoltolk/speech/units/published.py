@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from smoltolk.common.downloads import fetch
 from smoltolk.common.errors import InputError
-from smoltolk.speech.downloads import fetch
 from smoltolk.speech.units.codebook import read_codebook
 from smoltolk.speech.units.encoder_units import EncoderUnitTokenizer
 from smoltolk.speech.units.pretrained_encoder import PretrainedEncoder

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,9 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor
 
-from smoltolk.common.errors import InputError, NotFoundError, first_line
-from smoltolk.speech.devices import only_cpu
-from smoltolk.speech.fitting import load_config
+from smoltolk.common.devices import only_cpu
+from smoltolk.common.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,41 +128,6 @@ class UnitTokenizer(ABC):
                 repo_id=repo_id, folder_path=Path(place) / "units", commit_message=f"Units {self.fingerprint[:16]}"
             )
         return str(address)
-
-
-def load_unit_tokenizer(directory: Path | str) -> UnitTokenizer:
-    """Load what any tokenizer's ``save`` wrote.
-
-    Args:
-        directory: where it is; ``hf://owner/name`` fetches it from the Hugging Face Hub.
-
-    Raises:
-        NotFoundError: no ``config.json`` there, or no such repository.
-        InputError: not a unit tokenizer of this project, or its weights do not match its fingerprint.
-    """
-    from smoltolk.speech.units.codecs import CodecUnitTokenizer  # here, because they import this module
-    from smoltolk.speech.units.encoder_units import EncoderUnitTokenizer
-    from smoltolk.speech.units.phone_encoder import PhoneUnitTokenizer
-
-    directory = _from_hub(directory)
-    kinds: dict[str, Callable[[Path], UnitTokenizer]] = {
-        kind.KIND: kind.load for kind in (PhoneUnitTokenizer, EncoderUnitTokenizer, CodecUnitTokenizer)
-    }
-    return kinds[load_config(directory, tuple(kinds), "a unit tokenizer")["kind"]](directory)
-
-
-def _from_hub(directory: Path | str) -> Path:
-    found = re.fullmatch(r"hf:/{1,2}([^/]+/[^/]+)", str(directory))  # a Path joins two strokes into one
-    if found is None:
-        return Path(directory)
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(found[1], allow_patterns=["config.json", "model.safetensors"]))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        said = f"{found[1]}: {first_line(error)}"
-        raise NotFoundError("units on the hub must exist", said, "check the name") from error
 
 
 def check_one_codebook(tokenizer: UnitTokenizer, what: str) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from smoltolk.common.errors import InputError
 from smoltolk.speech import features
 from smoltolk.speech.audio import check_waveform
-from smoltolk.speech.units.tokenizer import Units
+from smoltolk.speech.units.tokenizer import Units, UnitTokenizer
 from smoltolk.speech.vocoders.mel_network import NUM_PLACE_FEATURES, place_features
 
 BATCH = 12
@@ -137,6 +137,33 @@ class Crops:
             durations[row, :size] = self._durations[index][start : start + size]
             unit_mask[row, :size] = True
         return Batch(chosen, frames, places, log_mel, samples, hop_mask, units, durations, unit_mask)
+
+
+def check_training_data(utterances: Sequence[np.ndarray], units: Sequence[Units], tokenizer: UnitTokenizer) -> None:
+    """Hold what a vocoder is to learn from against the rules.
+
+    Raises:
+        InputError: no utterances, another number of units, or units that are not the tokenizer's.
+    """
+    if not utterances or len(utterances) != len(units):
+        raise InputError(
+            "a vocoder needs utterances and the units of each",
+            f"{len(utterances)} utterances, {len(units)} units",
+            "give both in the same order",
+        )
+    if tokenizer.num_codebooks != 1:
+        raise InputError(
+            "vocoders speak units of one codebook",
+            f"{tokenizer.num_codebooks} codebooks",
+            "a codec decodes its own units; take another tokenizer",
+        )
+    largest = max((int(one.units.max()) for one in units if len(one.units)), default=0)
+    if largest >= tokenizer.num_units:
+        raise InputError(
+            f"units must be 0 .. {tokenizer.num_units - 1}",
+            f"{largest}",
+            "encode the utterances with this tokenizer",
+        )
 
 
 def _piece(length: int, wanted: int, share: float) -> tuple[int, int]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from torch import Tensor
 
 from smoltolk.common.checkpoint_files import read_torch
+from smoltolk.common.downloads import fetch
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import read_json
-from smoltolk.speech.downloads import fetch
 from smoltolk.speech.units.tokenizer import UnitTokenizer
 from smoltolk.speech.vocoders.hifigan import HifiGanVocoder
 from smoltolk.speech.vocoders.hifigan_config import HifiGanConfig

@@ -9,7 +9,6 @@ from typing import Any
 from smoltolk.common.errors import InputError
 from smoltolk.speech import features
 from smoltolk.speech.units.tokenizer import UnitTokenizer
-from smoltolk.speech.vocoders.mel_vocoder import hops_per_frame
 
 # name -> generator channels, embedding, residual kernels, dilations, width of the discriminators. Tiny is for trials;
 # small (1.9 million parameters) speaks tens of times faster than real time on one CPU; standard is as published.
@@ -143,7 +142,7 @@ def hifigan_config(tokenizer: UnitTokenizer, size: str, num_speakers: int) -> Hi
     if size not in SIZES:
         raise InputError(f"a size must be {', '.join(SIZES)}", f"{size!r}", "choose one of them")
     channels, dim, kernels, dilations, _ = SIZES[size]
-    rates, rate_kernels = upsampling(hops_per_frame(tokenizer.frame_rate) * features.HOP)
+    rates, rate_kernels = upsampling(features.hops_per_frame(tokenizer.frame_rate) * features.HOP)
     return HifiGanConfig(
         num_embeddings=tokenizer.num_units,
         embedding_dim=dim,

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from smoltolk.common.devices import device_of
 from smoltolk.common.errors import InputError
 from smoltolk.common.progress import Bar
 from smoltolk.common.seeds import derive
 from smoltolk.speech import audio, features
-from smoltolk.speech.devices import device_of
+from smoltolk.speech.small_networks import torch_generator
 from smoltolk.speech.units.tokenizer import Units, UnitTokenizer
-from smoltolk.speech.vocoders.crops import Batch, Crops
+from smoltolk.speech.vocoders.crops import Batch, Crops, check_training_data
 from smoltolk.speech.vocoders.hifigan import HifiGanVocoder
 from smoltolk.speech.vocoders.hifigan_config import SIZES, hifigan_config
 from smoltolk.speech.vocoders.hifigan_discriminators import (
@@ -27,7 +28,6 @@ from smoltolk.speech.vocoders.hifigan_discriminators import (
 )
 from smoltolk.speech.vocoders.hifigan_network import HifiGanNetwork, add_weight_norm, remove_weight_norm
 from smoltolk.speech.vocoders.losses import mel_distance
-from smoltolk.speech.vocoders.mel_vocoder import check_training_data, torch_generator
 from smoltolk.speech.vocoders.training_loop import Keeping, Training, chosen_precision, run
 
 _MEL_WEIGHT, _FEATURE_WEIGHT = 45.0, 2.0  # HiFi-GAN, section 2.4

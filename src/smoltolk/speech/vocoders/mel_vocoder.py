@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from smoltolk.common.errors import InputError
-from smoltolk.common.seeds import derive
 from smoltolk.speech import features
-from smoltolk.speech.fitting import one_thread
-from smoltolk.speech.units.tokenizer import Units, UnitTokenizer
+from smoltolk.speech.small_networks import one_thread
 from smoltolk.speech.vocoders.crops import Batch, Crops
 from smoltolk.speech.vocoders.mel_network import DurationNetwork, MelNetwork, place_features
 from smoltolk.speech.vocoders.vocoder import Vocoder, to_samples
@@ -36,7 +33,7 @@ class MelVocoder(Vocoder):
 
     def __init__(self, num_units: int, frame_rate: float, unit_fingerprint: str, *, width: int = 160):
         super().__init__(num_units, frame_rate, unit_fingerprint, features.SAMPLE_RATE)
-        hops = hops_per_frame(frame_rate)
+        hops = features.hops_per_frame(frame_rate)
         self.mel_network = MelNetwork(num_units, hops, width)
         self.duration_network = DurationNetwork(num_units)
         self.register_buffer("mel_mean", torch.zeros(features.NUM_MELS))
@@ -113,51 +110,3 @@ class MelVocoder(Vocoder):
         # Squares aim at the mean: absolute errors aim at the median, one frame, and speech comes out 3% too fast.
         duration_error = ((logs - batch.durations.log()).square() * batch.unit_mask).sum() / batch.unit_mask.sum()
         return error / (hop_mask.sum() * features.NUM_MELS) + duration_error, mel
-
-
-def hops_per_frame(frame_rate: float) -> int:
-    """Hops of 10 ms in a frame of units (4 at 25 Hz).
-
-    Raises:
-        InputError: not a whole number.
-    """
-    hops = features.HOP_RATE / frame_rate
-    if hops != int(hops):
-        raise InputError(
-            "a frame of units must hold a whole number of hops of 10 ms",
-            f"{frame_rate} frames per second",
-            "use units at 25 or 50 Hz",
-        )
-    return int(hops)
-
-
-def check_training_data(utterances: Sequence[np.ndarray], units: Sequence[Units], tokenizer: UnitTokenizer) -> None:
-    """Hold what a vocoder is to learn from against the rules.
-
-    Raises:
-        InputError: no utterances, another number of units, or units that are not the tokenizer's.
-    """
-    if not utterances or len(utterances) != len(units):
-        raise InputError(
-            "a vocoder needs utterances and the units of each",
-            f"{len(utterances)} utterances, {len(units)} units",
-            "give both in the same order",
-        )
-    if tokenizer.num_codebooks != 1:
-        raise InputError(
-            "vocoders speak units of one codebook",
-            f"{tokenizer.num_codebooks} codebooks",
-            "a codec decodes its own units; take another tokenizer",
-        )
-    largest = max((int(one.units.max()) for one in units if len(one.units)), default=0)
-    if largest >= tokenizer.num_units:
-        raise InputError(
-            f"units must be 0 .. {tokenizer.num_units - 1}",
-            f"{largest}",
-            "encode the utterances with this tokenizer",
-        )
-
-
-def torch_generator(seed: int, *names: str | int) -> torch.Generator:
-    """Torch's generator of its own for ``(seed, *names)``, on the CPU."""
-    return torch.Generator().manual_seed(derive(seed, *names) >> 1)

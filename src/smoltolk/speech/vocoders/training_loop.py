@@ -24,7 +24,7 @@ from smoltolk.common.errors import InputError, first_line
 from smoltolk.common.files import atomic_directory, read_json, remove_leftovers, write_json
 from smoltolk.common.progress import Bar
 from smoltolk.speech import audio
-from smoltolk.speech.fitting import bf16_is_fast
+from smoltolk.speech.small_networks import bf16_is_fast
 from smoltolk.speech.units.tokenizer import Units
 from smoltolk.speech.vocoders.vocoder import Vocoder
 

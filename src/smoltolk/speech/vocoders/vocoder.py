@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from inspect import isabstract
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from smoltolk.common.errors import InputError
 from smoltolk.speech import features
 from smoltolk.speech.audio import check_waveform
-from smoltolk.speech.fitting import check_same, load_config, load_weights, one_thread, save_network
+from smoltolk.speech.small_networks import check_same, load_config, load_weights, one_thread, save_network
 from smoltolk.speech.units.tokenizer import UnitTokenizer, fingerprint_of
 
 
@@ -158,7 +159,7 @@ class Vocoder(nn.Module, ABC):
 
     @classmethod
     def load(cls, directory: Path | str, unit_fingerprint: str | None = None) -> Self:
-        """Load what :meth:`save` of this class or of one below it wrote; ``Vocoder.load`` loads every kind.
+        """Load what :meth:`save` of this kind wrote; :func:`~smoltolk.speech.vocoders.kinds.load_vocoder` loads any.
 
         Args:
             directory: where.
@@ -166,16 +167,17 @@ class Vocoder(nn.Module, ABC):
 
         Raises:
             NotFoundError: nothing there.
-            InputError: made for other units, another kind, or files that do not belong together.
+            InputError: made for other units, another kind, files that do not belong together; or this class is no kind.
         """
-        from smoltolk.speech.vocoders.kinds import KINDS  # here, because it imports this module
-
-        kinds: dict[str, Any] = {name: kind for name, kind in KINDS.items() if issubclass(kind, cls)}
-        config = load_config(directory, tuple(kinds), "a vocoder")
+        if isabstract(cls):
+            raise InputError(
+                "a class of vocoders loads its own kind", f"{cls.__name__} is none", "use smoltolk.load_vocoder"
+            )
+        config = load_config(directory, (cls.KIND,), "a vocoder")
         if unit_fingerprint is not None:
             _check_fingerprint(config.get("unit_fingerprint", "?"), unit_fingerprint)
         try:
-            vocoder = kinds[config["kind"]]._from_config(config)
+            vocoder = cls._from_config(config)
         except (KeyError, TypeError) as error:
             raise InputError(
                 "config.json of a vocoder must be as it was saved",

@@ -9,15 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from smoltolk.common.devices import device_of
 from smoltolk.common.progress import Bar
 from smoltolk.common.seeds import derive
 from smoltolk.speech import features
-from smoltolk.speech.devices import device_of
-from smoltolk.speech.fitting import one_thread, share_of_peak
+from smoltolk.speech.small_networks import one_thread, share_of_peak, torch_generator
 from smoltolk.speech.units.tokenizer import Units, UnitTokenizer
-from smoltolk.speech.vocoders.crops import BATCH, Batch, Crops
+from smoltolk.speech.vocoders.crops import BATCH, Batch, Crops, check_training_data
 from smoltolk.speech.vocoders.losses import mel_distance, stft_distance
-from smoltolk.speech.vocoders.mel_vocoder import check_training_data, torch_generator
 from smoltolk.speech.vocoders.training_loop import (
     NUM_SAMPLES,
     Keeping,

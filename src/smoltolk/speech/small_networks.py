@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import atomic_directory, read_json, write_json
 from smoltolk.common.progress import Bar
+from smoltolk.common.seeds import derive
 
 _WARMUP = 0.15  # of the steps
 _TOLD = 300  # letters of what torch says about weights that do not fit
@@ -80,6 +81,11 @@ def fit(
         if progress is not None:
             progress.advance()
     network.eval().requires_grad_(False)
+
+
+def torch_generator(seed: int, *names: str | int) -> torch.Generator:
+    """Torch's generator of its own for ``(seed, *names)``, on the CPU."""
+    return torch.Generator().manual_seed(derive(seed, *names) >> 1)
 
 
 def bf16_is_fast() -> bool:

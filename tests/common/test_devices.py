@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from smoltolk.common.devices import device_of
 from smoltolk.common.errors import InputError
-from smoltolk.speech.devices import device_of
 
 
 def test_a_device_that_is_not_there() -> None:

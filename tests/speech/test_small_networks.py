@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from smoltolk.common.errors import InputError
-from smoltolk.speech.fitting import fit, load_weights, one_thread
+from smoltolk.speech.small_networks import fit, load_weights, one_thread
 
 
 def test_fitting_minimises_and_leaves_a_network_to_use() -> None:

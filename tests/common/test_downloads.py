@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from smoltolk.common.downloads import fetch
 from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.speech.downloads import fetch
 
 
 @pytest.fixture
