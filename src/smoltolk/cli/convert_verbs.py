@@ -30,7 +30,7 @@ def convert(
     Example: smoltolk convert model_ckpt.pt model --text-model HuggingFaceTB/SmolLM-135M
     """
     from smoltolk.cli.printing import show
-    from smoltolk.model.interop.describe import describe
+    from smoltolk.model.interop.card import describe
     from smoltolk.training.checkpoints import convert_checkpoint
     from smoltolk.training.systems import num_parameters
 

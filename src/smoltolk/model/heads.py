@@ -184,8 +184,8 @@ class Heads(nn.Module):
             num_items: labels of all accumulated batches, as a Trainer counts them: all that are not -100.
 
         Returns:
-            ``loss``; ``text_loss`` and ``speech_loss``, means over each modality's predicted ids; ``num_text`` and
-            ``num_speech``, how many these are; what else ``units`` tells.
+            ``loss``; ``text_loss`` and ``speech_loss``, means over what each softmax predicts; ``num_text`` and
+            ``num_speech``, how many ids these are; what else ``units`` tells.
         """
         asked = self.asked(units, labels, reading)
         _, text_nll = self._of_text(backbone, states.text, asked, cross_entropy)

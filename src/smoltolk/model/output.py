@@ -20,7 +20,8 @@ class SmolTolkOutput(ModelOutput):
         past_key_values: the flat cache (see :mod:`smoltolk.model.cache`).
         hidden_states: L + 1 tensors [B, T, D]: the backbone's input, then h^1..h^L (on request).
         attentions: of the backbone's layers, [B, heads, T, S] each (on request, where its attention gives them).
-        text_loss, speech_loss: mean NLL in nats of each modality's predicted ids.
+        text_loss, speech_loss: mean NLL in nats of what each softmax predicts. ``<switch>``, where it is predicted,
+            belongs to the modality that it leaves.
         num_text, num_speech: how many these are.
         nll: [B, T], NLL in nats of each label (on request, see :meth:`SmolTolkForCausalLM.nll`).
         num_positions: real positions of the batch, of which ``selector_entropy`` is the mean.

@@ -8,8 +8,7 @@ from typing import Any
 
 from huggingface_hub import ModelCard
 
-from smoltolk.model.interop.card import model_card
-from smoltolk.model.interop.describe import describe
+from smoltolk.model.interop.card import describe, model_card
 from smoltolk.model.modeling import SmolTolkForCausalLM
 
 Make = Callable[..., SmolTolkForCausalLM]

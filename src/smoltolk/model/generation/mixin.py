@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from transformers.generation.candidate_generator import CandidateGenerator, PromptLookupCandidateGenerator
 
 from smoltolk.model.codec.generation import CodebookGenerationMixin
-from smoltolk.model.generation.transition_scores import TransitionScoresMixin
 
 
-class SmolTolkGenerationMixin(CodebookGenerationMixin, TransitionScoresMixin):
+class SmolTolkGenerationMixin(CodebookGenerationMixin):
     """``generate()`` as it is in transformers, with the answers that the one id space and the flat cache need."""
 
     def prepare_inputs_for_generation(self, *args: Any, code_stream: Any = None, **kwargs: Any) -> dict[str, Any]:
@@ -35,3 +35,34 @@ class SmolTolkGenerationMixin(CodebookGenerationMixin, TransitionScoresMixin):
         if isinstance(generator, PromptLookupCandidateGenerator):
             generator.vocab_size = self.config.vocab_size
         return generator
+
+    def compute_transition_scores(
+        self,
+        sequences: Tensor,
+        scores: tuple[Tensor, ...],
+        beam_indices: Tensor | None = None,
+        normalize_logits: bool = False,
+    ) -> Tensor:
+        """Scores of the generated ids over the one id space; transformers would count the text model's ids alone.
+
+        Args:
+            sequences: [B, T], prompts and what was generated.
+            scores: of each of N steps, [B * beams, V + U].
+            beam_indices: [B, N], which row of a step each id came from; -1 behind the end of a beam. None: its own.
+            normalize_logits: take log-probabilities of each step.
+
+        Returns:
+            [B, n], n ids of the longest row; 0 behind the end of a beam.
+        """
+        steps = torch.stack(scores, dim=1)  # [B * beams, N, V + U]
+        if normalize_logits:
+            steps = steps.log_softmax(-1)
+        if beam_indices is None:
+            beam_indices = torch.arange(len(sequences), device=sequences.device)[:, None].expand(-1, len(scores))
+        else:
+            beam_indices = beam_indices[:, : int((beam_indices >= 0).sum(-1).max())]
+        number = beam_indices.shape[1]
+        made = sequences[:, sequences.shape[1] - number :]
+        step = torch.arange(number, device=sequences.device)
+        found = steps[beam_indices.clamp(min=0), step, made]
+        return found.masked_fill(beam_indices < 0, 0.0)
