@@ -143,6 +143,33 @@ def test_training_computes_no_logits(model: SmolTolkForCausalLM, ids: Tensor) ->
     model.eval()
 
 
+@pytest.mark.parametrize("parts", [[4], [2, 2], [1, 3], [1, 1, 1, 1]])
+def test_the_entropy_is_the_mean_over_real_positions_whatever_the_micro_batches(
+    parts: list[int], make_model: Make, write: Write
+) -> None:
+    """Text counts, padding does not."""
+    model = make_model(entropy_weight=0.7)
+    rows = write(model.config.id_space, "ttsuuuuustttttt", "ttttttttttttttt", "uuuuuuuuuuuuuuu", "tttsuuuuuuuusuu")
+    mask = torch.ones_like(rows)
+    mask[1, 5:], mask[3, 9:] = 0, 0
+    labels = rows.masked_fill((mask == 0) | (rows == model.config.switch_id), -100)
+    labels[2, 4:] = -100  # micro-batches of very different numbers of labels
+    batch = {"input_ids": rows, "attention_mask": mask, "labels": labels}
+    counts = {"num_items_in_batch": (labels[:, 1:] != -100).sum(), "num_positions_in_batch": mask.sum()}
+    with torch.no_grad():
+        weights = model(**batch, output_selector_weights=True).selector_weights
+        entropy = -(weights * weights.log()).sum(-1)[mask.bool()].mean()
+        plain = make_model(entropy_weight=0.0)(**batch).loss
+        loss, positions, entropies = 0.0, 0, 0.0
+        for part in zip(*(value.split(parts) for value in batch.values()), strict=True):
+            output = model(**dict(zip(batch, part, strict=True)), **counts)
+            loss, positions = loss + output.loss, positions + output.num_positions
+            entropies = entropies + output.selector_entropy * output.num_positions
+    torch.testing.assert_close(loss, plain - 0.7 * entropy)
+    torch.testing.assert_close(entropies / positions, entropy)
+    assert positions == mask.sum()
+
+
 # ---------------------------------------------------------------------- what must not matter
 
 
@@ -235,6 +262,44 @@ def test_packed_documents_with_padding(model: SmolTolkForCausalLM, write: Write,
     found = logits(model, batch, attention_mask=mask, document_ids=document_ids)
     assert_close(found[:, 3:10], logits(model, first))
     assert_close(found[:, 10:], logits(model, second))
+
+
+@pytest.mark.parametrize("architecture", ["llama", "opt"])
+def test_positions_that_restart_tell_documents_apart(
+    architecture: str,
+    make_model: Make,
+    make_text_model: Callable[..., PreTrainedModel],
+    write: Write,
+    assert_close: Close,
+) -> None:
+    """As padding-free collators of transformers and TRL write them."""
+    model = make_model(make_text_model(architecture))
+    rows = [write(model.config.id_space, row) for row in ("ttsuuuuu", "uuuuustt", "sttt")]
+    packed = torch.cat(rows, dim=1)
+    lengths = [row.shape[1] for row in rows]
+    position_ids = torch.cat([torch.arange(length) for length in lengths])[None]
+    documents = torch.repeat_interleave(torch.arange(3), torch.tensor(lengths))[None]
+    with torch.no_grad():
+        expected = model(packed, document_ids=documents, labels=packed)
+        for more in ({"position_ids": position_ids}, {"seq_idx": documents}):
+            found = model(packed, labels=packed, **more)
+            assert_close(found.logits, expected.logits)
+            torch.testing.assert_close(found.loss, expected.loss)
+    for row, part in zip(rows, found.logits.split(lengths, dim=1), strict=True):
+        assert_close(part, logits(model, row))
+
+
+def test_documents_side_by_side_keep_their_positions(
+    make_model: Make, make_text_model: Callable[..., PreTrainedModel], write: Write, assert_close: Close
+) -> None:
+    model = make_model(make_text_model("gpt2"))
+    rows = write(model.config.id_space, "ttsuuuuuustt")
+    documents = torch.tensor([[0] * 5 + [1] * 7])
+    position_ids = torch.tensor([[*range(5), *range(20, 27)]])  # the second one goes on far behind
+    whole = logits(model, rows, document_ids=documents, position_ids=position_ids)
+    model.config.packs_documents = not model.config.packs_documents
+    assert_close(logits(model, rows, document_ids=documents, position_ids=position_ids), whole)
+    assert (logits(model, rows, document_ids=documents) - whole)[:, 5:].abs().max() > 1e-3
 
 
 def test_spans_found_by_the_collator(model: SmolTolkForCausalLM, ids: Tensor) -> None:
@@ -376,3 +441,44 @@ def test_packed_documents_with_a_cache(model: SmolTolkForCausalLM, ids: Tensor) 
         model(ids, document_ids=torch.zeros_like(ids), past_key_values=cache)
     with pytest.raises(InputError, match="packed documents are for training"):
         model(ids, document_ids=torch.zeros_like(ids), use_cache=True)
+
+
+def test_a_cache_that_is_given_grows(model: SmolTolkForCausalLM, ids: Tensor) -> None:
+    with torch.no_grad():
+        cache = model(ids, use_cache=True).past_key_values
+        assert model(ids[:, :1], past_key_values=cache).past_key_values is cache and cache.get_seq_length() == 26
+        assert model(ids, use_cache=False).past_key_values is None
+    with pytest.raises(InputError, match="a cache that is given is read and grows"):
+        model(ids[:, :1], past_key_values=cache, use_cache=False)
+
+
+def test_padding_inside_a_packed_document(model: SmolTolkForCausalLM, ids: Tensor) -> None:
+    mask = torch.ones_like(ids)
+    mask[1, 10] = 0
+    with pytest.raises(InputError, match="before position 11 of row 1"):
+        model(ids, attention_mask=mask, document_ids=torch.zeros_like(ids))
+
+
+def test_the_table_of_a_model_that_speaks_cannot_grow(make_model: Make) -> None:
+    model = make_model()
+    table = model.get_input_embeddings()
+    for number in (None, 61, 5):
+        assert model.resize_token_embeddings(number) is table and table.weight.shape[0] == 64
+    with pytest.raises(InputError, match="62 ids asked for, the text model brought 61"):
+        model.resize_token_embeddings(62)
+
+
+def test_weights_from_before_ids_moved_are_refused_by_name(make_model: Make) -> None:
+    model = make_model()
+    lora = {"input_adapter.model.layers.0.self_attn.q_proj.lora_A.default.weight": torch.zeros(2, 32)}
+    with pytest.raises(InputError, match=r"from before smoltolk 0\.1"):
+        model.load_state_dict(lora, strict=False)
+    wrapper = torch.nn.Module()  # as PEFT stands around it
+    wrapper.model = model
+    with pytest.raises(InputError, match=r"from before smoltolk 0\.1"):
+        wrapper.load_state_dict({f"model.{name}": value for name, value in lora.items()}, strict=False)
+
+
+def test_a_trainer_that_took_the_labels_away(model: SmolTolkForCausalLM, ids: Tensor) -> None:
+    with pytest.raises(InputError, match="label_smoothing_factor=0"):
+        model(ids, num_items_in_batch=20)
