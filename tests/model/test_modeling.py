@@ -482,3 +482,29 @@ def test_weights_from_before_ids_moved_are_refused_by_name(make_model: Make) -> 
 def test_a_trainer_that_took_the_labels_away(model: SmolTolkForCausalLM, ids: Tensor) -> None:
     with pytest.raises(InputError, match="label_smoothing_factor=0"):
         model(ids, num_items_in_batch=20)
+
+
+@pytest.mark.parametrize("wrong", [[0, 1, 2, 3, 4, 5], [0, 1, 0, 0, 1, 2], [0, 2, 3, 0, 1, 2]])
+def test_positions_that_contradict_the_documents(wrong: list[int], model: SmolTolkForCausalLM, write: Write) -> None:
+    ids, documents = write(model.config.id_space, "ttsuuu"), torch.tensor([[0, 0, 0, 1, 1, 1]])
+    with pytest.raises(InputError, match="packed documents are kept apart by positions"):
+        model(ids, document_ids=documents, position_ids=torch.tensor([wrong]))
+    model(ids, document_ids=documents, position_ids=torch.tensor([[0, 1, 2, 0, 1, 2]]))
+
+
+@pytest.mark.parametrize("architecture", ["llama", "opt"])
+def test_what_is_refused_is_refused_whether_documents_are_packed_or_not(
+    architecture: str, make_model: Make, make_text_model: Callable[..., PreTrainedModel], ids: Tensor
+) -> None:
+    model = make_model(make_text_model(architecture))
+    documents = torch.zeros_like(ids)
+    for inputs, message in (
+        ({"use_cache": True}, "packed documents are for training"),
+        ({"inputs_embeds": torch.zeros(2, 25, 32)}, "the model reads ids"),
+        ({"document_ids": documents[:, 1:]}, "document_ids lie beside the ids"),
+        ({"labels": documents[:, 1:]}, "labels lie beside the ids"),
+        ({"labels": documents + 10_000}, "labels must lie in"),
+        ({"output_nll": True}, "output_nll without labels"),
+    ):
+        with pytest.raises(InputError, match=message):
+            model(**{"input_ids": ids, "document_ids": documents} | inputs)

@@ -229,7 +229,7 @@ class SmolTolkConfig(PreTrainedConfig):
 
     @property
     def num_mixed_layers(self) -> int:
-        """L of the layer mix."""
+        """M, layers of the layer mix."""
         return self.num_layers + (self.num_input_layers if self.mixes_inputs else 0)
 
     @property

@@ -13,7 +13,7 @@ from smoltolk.model.layouts import Layers, Layout
 class LateFusion(nn.Module):
     """The input adapter over each speech span alone; text passes by unchanged.
 
-    Without input layers units enter the backbone as they are: early fusion.
+    Without input layers units enter the backbone as they are (but for a projection of narrower tables): early fusion.
 
     Args:
         config: the model's.

@@ -19,12 +19,14 @@ class Mixed(NamedTuple):
     """What a mix gives: the state to express, and how it was chosen."""
 
     state: Tensor  # [B, T, D]
-    weights: Tensor | None  # [B, T, L] of a dynamic mix, [L] of a static one
+    weights: Tensor | None  # [B, T, M] of a dynamic mix, [M] of a static one
     entropy: Tensor | None  # [B, T], nats, of a dynamic mix
 
 
 class LayerMix(nn.Module):
-    """Mix the backbone's layer outputs h^1..h^L into one state per position (arXiv 2503.06211, section 3).
+    """Mix M layers into one state per position (arXiv 2503.06211, section 3).
+
+    They are the backbone's outputs h^1..h^L, and before them the input adapter's where the pool is ``all``.
 
     - ``last``: h^L alone.
     - ``static``: s_t = sum_l softmax(w)_l h^l_t, one weight a layer.
@@ -32,7 +34,7 @@ class LayerMix(nn.Module):
 
     Args:
         mode: which of them.
-        num_layers: L.
+        num_layers: M.
         hidden_size: D.
         norm: bring every layer to root mean square 1 first (no parameters; LF2AR's option).
     """
@@ -55,7 +57,7 @@ class LayerMix(nn.Module):
             init.zeros_(self.selector.bias)
 
     def forward(self, layers: Sequence[Tensor]) -> Mixed:
-        """Mix L tensors [B, T, D]; the last of them is the backbone's, after its final norm."""
+        """Mix M tensors [B, T, D]; the last of them is the backbone's, after its final norm."""
         if self.mode == "last":
             return Mixed(layers[-1], None, None)
         if self.norm:
@@ -64,11 +66,11 @@ class LayerMix(nn.Module):
         state = _weighted_sum(static_weights, layers)
         if self.mode == "static":
             return Mixed(state, static_weights, None)
-        log_weights_BTL = self.selector(state).float().log_softmax(-1)
-        weights_BTL = log_weights_BTL.exp()
-        entropy_BT = -(weights_BTL * log_weights_BTL).sum(-1)
-        state = _weighted_sum(weights_BTL.to(state.dtype).unbind(-1), layers)
-        return Mixed(state, weights_BTL, entropy_BT)
+        log_weights_BTM = self.selector(state).float().log_softmax(-1)
+        weights_BTM = log_weights_BTM.exp()
+        entropy_BT = -(weights_BTM * log_weights_BTM).sum(-1)
+        state = _weighted_sum(weights_BTM.to(state.dtype).unbind(-1), layers)
+        return Mixed(state, weights_BTM, entropy_BT)
 
 
 def _weighted_sum(weights: Tensor | Sequence[Tensor], layers: Sequence[Tensor]) -> Tensor:

@@ -7,7 +7,8 @@ Late fusion is one rule, "a span attends causally inside itself and sees nothing
 - :class:`RunLayout`: decoding with blocks that take no ready mask, one run of columns after the other.
 - :class:`PublishedLayout`: what one published code does otherwise, for its checkpoints.
 
-Which of them is decided before the model computes anything (:mod:`smoltolk.model.reading`); all give the same states.
+Which of them is decided before the model computes anything (:mod:`smoltolk.model.reading`); the first three give the
+same states.
 """
 
 from __future__ import annotations
@@ -149,7 +150,8 @@ class RunLayout:
         parts = []
         for first, end in pairwise([0, *changes.tolist(), length]):
             column = start + first
-            # A span, or on text the run alone, so that every query sees a key: what comes out there is not used.
+            # A span, or on text the run alone, so that every query sees a key: all of them are the same padding unit
+            # there, so that each comes out as it would alone.
             key = torch.arange(total, device=units.device)
             seen = torch.where(
                 is_speech[:, column, None],
@@ -164,7 +166,7 @@ class RunLayout:
 
 @dataclass(frozen=True)
 class PublishedLayout:
-    """Who sees whom in the input adapter of ``vozlms/smoltolk_base`` (``forward_audio_only``).
+    """Who sees whom, without packing, in the input adapter of ``vozlms/smoltolk_base`` (``forward_audio_only``).
 
     It cuts spans at the changes of modality and counts them wrongly where a row opens with speech: there each span but
     the first also sees the text right before it, and if the row closes with text, its last span sees nothing, itself

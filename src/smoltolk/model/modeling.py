@@ -1,7 +1,8 @@
 """SmolTolk: late fusion, multi-level fission and late fission around any text language model.
 
 arXiv 2503.06211; :meth:`SmolTolkForCausalLM.compute` is its section 3. Shapes, which names of tensors carry as
-suffixes: B rows, T positions, D width of the backbone, E width of an adapter (D unless it is narrower); L layers.
+suffixes: B rows, T positions, D width of the backbone, E width of the adapter at hand (D unless it is narrower): of the
+input adapter up to step 2, of the output adapter from step 5 on. L layers of the backbone, K units, Q codebooks.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, Cache, DynamicCache, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, Cache, PreTrainedModel
 from transformers import initialization as init
 
 from smoltolk.common.errors import InputError
@@ -28,7 +29,7 @@ from smoltolk.model.layer_mix import LayerMix, Mixed
 from smoltolk.model.loss import IGNORE, mean_entropy
 from smoltolk.model.output import SmolTolkOutput
 from smoltolk.model.packing import documents_as_rows
-from smoltolk.model.reading import Reading, restarting
+from smoltolk.model.reading import Reading, checked_inputs, restarting
 from smoltolk.model.spans import SpanBatch
 from smoltolk.model.text_models.assembly import load_text_model, pad_text_table, smoltolk_config
 from smoltolk.model.text_models.layers import layer_parameter_names, with_new_layers
@@ -46,7 +47,7 @@ class SmolTolkPreTrainedModel(CardMixin, PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """What is ours N(0, 0.02); adapters and backbone initialise themselves as they always do."""
+        """What is ours N(0, ``initializer_range``^2); adapters and backbone initialise themselves as they always do."""
         std = self.config.initializer_range
         if isinstance(module, LayerMix):
             module.reset_parameters(std)
@@ -147,16 +148,18 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
     # ------------------------------------------------------------------ the paper, on one page
 
     def compute(self, reading: Reading, output_attentions: bool = False) -> Computed:
-        """Everything between ids and heads."""
-        # 1. Embed: a text and a unit table, each with a filler where the other modality stands.
+        """Everything between ids and heads. Padding counts as text, whatever its id; nothing reads its states."""
+        # 1. Embed: e_t is a row of the text table or of the unit table. Each gives a filler where the other modality
+        # stands, text id 0 and <pad speech>, which the backbone never reads.
         text_BTD = self._embed_text(reading)
         units_BTE = self.units(reading).to(text_BTD.dtype)
-        is_speech_BT1 = reading.is_speech[..., None]
 
-        # 2. Late fusion: the input adapter composes the units of each span, seen alone, before the backbone reads them.
-        fused_BTD, composed = self.late_fusion(units_BTE, text_BTD, reading.is_speech, reading.layout)
+        # 2. Late fusion: the input adapter composes the units of each span, seen alone, before the backbone reads them;
+        # text passes by. Mask, positions and cache of the adapter are in the layout.
+        fused_BTD, input_layers = self.late_fusion(units_BTE, text_BTD, reading.is_speech, reading.layout)
 
-        # 3. The text backbone over the mixed sequence.
+        # 3. The text backbone over the mixed sequence, causal; packed documents are kept apart by positions that
+        # restart. Without its head: that is for chosen rows alone.
         backbone = self.backbone.base_model(
             inputs_embeds=fused_BTD,
             attention_mask=reading.attention_mask,
@@ -166,19 +169,23 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
             output_hidden_states=True,
             **({"output_attentions": True} if output_attentions else {}),
         )
-        layers = (*backbone.hidden_states[:-1], backbone.last_hidden_state)  # the last one behind the final norm
+        # h^1..h^L behind the backbone's input. h^L is taken behind the final norm; not every architecture lists it so.
+        layers = (*backbone.hidden_states[:-1], backbone.last_hidden_state)
 
-        # 4. Multi-level fission: each position selects among all layers what speech is read from.
-        mixed = self.layer_mix((*composed, *layers[1:]))
+        # 4. Multi-level fission: each position selects among all layers what speech is read from:
+        # s = static mix of the layers, a = softmax(W s + b), m = sum_l a_l h^l.
+        mixed = self.layer_mix((*input_layers, *layers[1:]))
 
-        # 5. Late fission: with the raw embedding, from before the input adapter, as a residual, the output adapter
-        # decomposes towards units.
-        raw_BTD = torch.where(is_speech_BT1, units_BTE, text_BTD) if self.config.speech_residual else None
+        # 5. Late fission: add e_t, from before the input adapter, on text too; then the output adapter over all
+        # positions of a document, causal. With the residual both adapters' tables are D wide.
+        raw_BTD = None
+        if self.config.speech_residual:
+            raw_BTD = torch.where(reading.is_speech[..., None], units_BTE, text_BTD)
         speech_BTE = self.late_fission(
             mixed.state, raw_BTD, reading.attention_mask, reading.position_ids, reading.state.late_fission
         )
 
-        # 6. Text is read from the last layer, speech from the output adapter.
+        # 6. Text is predicted from h^L, speech from the output adapter.
         return Computed(layers, mixed, States(text=layers[-1], speech=speech_BTE), backbone.get("attentions"))
 
     def forward(
@@ -207,14 +214,16 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
 
         Args:
             input_ids: [B, T] ids of the one id space.
-            attention_mask: [B, S], 1 for real positions (S counts cached ones too), 0 for padding, wherever it stands.
+            attention_mask: [B, S], 1 for real positions, 0 for padding, which may stand anywhere; S counts the cached
+                positions too.
             position_ids: [B, T]; made from the mask, the cache or the documents if None.
             past_key_values: cache of earlier positions, which grows.
             inputs_embeds: not accepted (the modality is in the ids); here because adapters of PEFT name it.
             labels: [B, T], aligned with ``input_ids``; -100 where nothing is predicted. What the logits cannot produce
-                at its place counts as -100 too (see :class:`smoltolk.model.heads.Asked`).
-            document_ids: [B, T], which packed document a position belongs to; documents do not see each other. If None,
-                ``position_ids`` that restart tell them apart, as data collators of transformers and TRL write them.
+                at its place has no part in the loss (see :class:`smoltolk.model.heads.Asked`).
+            document_ids: [B, T], which packed document a position belongs to; documents do not see each other. With
+                them, ``position_ids`` restart where documents do. If None, ``position_ids`` that restart tell documents
+                apart, as data collators of transformers and TRL write them.
             spans: the speech spans of this batch, as the collator found and grouped them; found here if None.
             codes: [B, T, Q - 1], for several codebooks: the units of those behind the first, delayed, -1 where they
                 are silent (see :mod:`smoltolk.model.codec.codebooks`).
@@ -222,8 +231,8 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
             logits_to_keep: number of last positions to compute logits for (0: all), or their indices.
             output_hidden_states, output_attentions, output_selector_weights: also return them.
             output_nll: return the NLL of each label instead of loss and logits (see :meth:`nll`).
-            speech_only: True promises that speech follows all positions that logits are kept for, so that the text
-                head is left out; None finds out where that costs nothing.
+            speech_only: True promises that speech follows all positions that logits are kept for: the text head is left
+                out then. None looks whether it is so, but on a GPU and under a compiler takes it that it is not.
             num_items_in_batch: number of labels over all accumulated batches, as a Trainer counts them.
             num_positions_in_batch: number of real positions over all accumulated batches, over which the selector's
                 entropy is averaged.
@@ -234,47 +243,54 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
                 without their codebooks or not laid out as the delays say.
         """
         config = self.config
+        input_ids, cache = checked_inputs(
+            config, input_ids, inputs_embeds, labels, document_ids, past_key_values, use_cache, output_nll,
+            num_items_in_batch,
+        )  # fmt: skip
+        if position_ids is not None:
+            position_ids = position_ids.expand(input_ids.shape)
         if document_ids is None:
-            document_ids = restarting(position_ids, attention_mask, past_key_values, kwargs.get("seq_idx"))
-        if document_ids is not None and input_ids is not None and not config.packs_documents:
+            document_ids = restarting(position_ids, attention_mask, cache, kwargs.get("seq_idx"))
+        if document_ids is not None and not config.packs_documents:
             return documents_as_rows(
                 self, input_ids, document_ids, attention_mask=attention_mask, position_ids=position_ids, labels=labels,
                 codes=codes, logits_to_keep=logits_to_keep, speech_only=speech_only, output_nll=output_nll,
                 output_hidden_states=output_hidden_states, output_selector_weights=output_selector_weights,
                 num_items_in_batch=num_items_in_batch, num_positions_in_batch=num_positions_in_batch, **kwargs,
             )  # fmt: skip
-        cache = self._cache(past_key_values, use_cache)
         reading = Reading.of(
-            config, input_ids, attention_mask=attention_mask, position_ids=position_ids, cache=cache, labels=labels,
-            document_ids=document_ids, spans=spans, codes=codes, training=self.training, inputs_embeds=inputs_embeds,
-            num_items_in_batch=num_items_in_batch,
+            config, input_ids, attention_mask=attention_mask, position_ids=position_ids, cache=cache,
+            document_ids=document_ids, spans=spans, codes=codes, whole=labels is None, training=self.training,
         )  # fmt: skip
 
         computed = self.compute(reading, output_attentions)
-        weights, entropy = computed.mixed.weights, computed.mixed.entropy
 
-        # Two heads, one id space.
-        here = (self.backbone, self.units, computed.states, reading)
-        found: dict[str, Any] = {}
+        # Two heads, one id space. The modality that follows a position decides which of them speaks: that of the id
+        # there, and behind a <switch> the opposite of what stood before it. The other one's ids are impossible.
+        inputs = (self.backbone, self.units, computed.states, reading)
+        fields: dict[str, Any] = {}
         if labels is not None and output_nll:
-            found["nll"] = self.heads.nll(*here, labels)
+            fields["nll"] = self.heads.nll(*inputs, labels)
         elif labels is not None:
-            found |= self.heads.loss(*here, labels, num_items_in_batch)
-        if not output_nll and (labels is None or not self.training):
-            found |= self.heads.logits(*here, logits_to_keep, speech_only)
+            fields |= self.heads.loss(*inputs, labels, num_items_in_batch)
+        if not output_nll and (labels is None or not self.training):  # training needs no logits but those of labels
+            fields |= self.heads.logits(*inputs, logits_to_keep, speech_only)
         if labels is not None:
-            found["num_positions"] = reading.num_positions
+            fields["num_positions"] = reading.num_positions
+
+        # The loss also rewards a selector that does not settle on one layer: - lambda * mean H(a) over real positions.
+        weights, entropy = computed.mixed.weights, computed.mixed.entropy
         if entropy is not None:
-            found["selector_entropy"] = mean_entropy(entropy, reading.real)
+            fields["selector_entropy"] = mean_entropy(entropy, reading.real)
             if labels is not None and not output_nll:
                 share = _share(reading, labels, num_items_in_batch, num_positions_in_batch)
-                found["loss"] = found["loss"] - config.entropy_weight * share * found["selector_entropy"]
+                fields["loss"] = fields["loss"] - config.entropy_weight * share * fields["selector_entropy"]
         return SmolTolkOutput(
             past_key_values=cache,
             hidden_states=computed.layers if output_hidden_states else None,
             attentions=computed.attentions if output_attentions else None,
             selector_weights=weights if output_selector_weights else None,
-            **found,
+            **fields,
         )
 
     def nll(self, input_ids: Tensor, labels: Tensor, attention_mask: Tensor | None = None, **inputs: Any) -> Tensor:
@@ -294,23 +310,12 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
     # ------------------------------------------------------------------ housekeeping
 
     def _embed_text(self, reading: Reading) -> Tensor:
-        """[B, T, D] from the text table and the control table; the first text id stands at speech positions."""
-        ids, first = reading.input_ids, self.config.text_config.vocab_size
-        is_control = (ids >= first) & (ids < self.config.speech_offset)
-        text = self.get_input_embeddings()(torch.where(ids < first, ids, 0))
-        control = self.control_embed(torch.where(is_control, ids - first, 0))
+        """[B, T, D] from the text table and the control table; at speech positions text id 0."""
+        ids, first_control = reading.input_ids, self.config.text_config.vocab_size
+        is_control = (ids >= first_control) & (ids < self.config.speech_offset)
+        text = self.get_input_embeddings()(torch.where(ids < first_control, ids, 0))
+        control = self.control_embed(torch.where(is_control, ids - first_control, 0))
         return torch.where(is_control[..., None], control.to(text.dtype), text)
-
-    def _cache(self, cache: Cache | None, use_cache: bool | None) -> Cache | None:
-        if cache is not None and use_cache is False:
-            raise InputError(
-                "a cache that is given is read and grows",
-                "past_key_values together with use_cache=False",
-                "leave one of them out",
-            )
-        if cache is None and use_cache:
-            return DynamicCache(config=self.config.get_text_config(decoder=True))
-        return cache
 
     def get_input_embeddings(self) -> nn.Module:
         """The text table."""
@@ -321,10 +326,10 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
         return self.backbone.get_output_embeddings()
 
     def resize_token_embeddings(self, new_num_tokens: int | None = None, *args: Any, **kwargs: Any) -> nn.Module:
-        """The text table, which has a row for each of ``new_num_tokens`` ids.
+        """Return the text table, which cannot grow: behind it lie control ids and units.
 
         Raises:
-            InputError: it has not. Behind it lie control ids and units, so it cannot grow once speech is there.
+            InputError: more ids are asked for than the text model brought.
         """
         if new_num_tokens is not None and new_num_tokens > self.config.num_text_ids:
             raise InputError(

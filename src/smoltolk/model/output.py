@@ -19,14 +19,16 @@ class SmolTolkOutput(ModelOutput):
             with labels, where each head is computed on its own rows only.
         past_key_values: the flat cache (see :mod:`smoltolk.model.cache`).
         hidden_states: L + 1 tensors [B, T, D]: the backbone's input, then h^1..h^L (on request).
-        attentions: of the backbone's layers, [B, heads, T, S] each (on request, where its attention gives them).
+        attentions: of the backbone's layers, [B, heads, T, S] each (on request, where its attention gives them and
+            documents are not computed side by side).
         text_loss, speech_loss: mean NLL in nats of what each softmax predicts. ``<switch>``, where it is predicted,
             belongs to the modality that it leaves.
         num_text, num_speech: how many these are.
         nll: [B, T], NLL in nats of each label (on request, see :meth:`SmolTolkForCausalLM.nll`).
         num_positions: real positions of the batch, of which ``selector_entropy`` is the mean.
         selector_entropy: mean entropy of the selector, nats.
-        selector_weights: [B, T, L] (dynamic) or [L] (static) (on request).
+        selector_weights: [B, T, M] (dynamic) or [M] (static), M mixed layers: the backbone's L, before them the input
+            adapter's where ``layer_mix_pool`` is ``all`` (on request).
         codebook_logits: [B, T, Q - 1, K] of the codebooks behind the first; they count where a frame follows. None
             with one codebook, and where ``logits`` is.
         codebook_losses: [Q], mean NLL in nats of each codebook's predicted units; None with one codebook. Then

@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import Cache
+from transformers import Cache, DynamicCache
 
 from smoltolk.common.errors import InputError
 from smoltolk.model.cache import DecodingState
 from smoltolk.model.codec.codebooks import check_codes, check_layout
 from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.layouts import GridLayout, Layout, PublishedLayout, RunLayout, SpanLayout
-from smoltolk.model.modality import at, document_positions, next_is_speech, previous
+from smoltolk.model.modality import at, document_positions, document_starts, next_is_speech, previous
 from smoltolk.model.spans import SpanBatch
 
 
@@ -30,7 +30,8 @@ class Reading:
         source: the position that predicts each one; -1 where nothing does: at the start of a document, at padding.
         real: False at padding; None: there is none.
         document_ids: of packed documents, -1 at padding; None: each row is one.
-        attention_mask, position_ids: for backbone and output adapter; the mask [B, S] counts cached positions too.
+        attention_mask, position_ids: for backbone and output adapter. The mask is [B, S], cached positions too; None
+            with packed documents: transformers looks for positions that restart only where there is no mask.
         codes: [B, T, Q - 1], with several codebooks.
         layout: how the spans lie before the input adapter.
         state: views of the cache; of nothing without one.
@@ -59,7 +60,7 @@ class Reading:
     def of(
         cls,
         config: SmolTolkConfig,
-        input_ids: Tensor | None,
+        input_ids: Tensor,
         *,
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
@@ -67,28 +68,33 @@ class Reading:
         document_ids: Tensor | None = None,
         spans: Sequence[SpanBatch] | None = None,
         codes: Tensor | None = None,
-        labels: Tensor | None = None,
+        whole: bool = True,
         training: bool = False,
-        **more: Any,
     ) -> Reading:
-        """Check a batch and lay it out; the arguments are those of ``forward``.
+        """Lay a batch out; arguments are those of ``forward``, and:
+
+        Args:
+            whole: rows are whole, so that no run of frames may be cut short.
+            training: every parameter must have a gradient.
 
         Raises:
-            InputError: ids or labels out of range, embeddings instead of ids, packed documents with a cache, frames
-                without their codebooks or not laid out as the delays say.
+            InputError: documents that positions or padding contradict, frames without their codebooks or not laid out
+                as the delays say.
         """
-        input_ids = _checked(config, input_ids, labels, document_ids, cache, more)
         T = input_ids.shape[1]
         real = None if attention_mask is None else attention_mask[:, -T:].bool()
         is_speech = input_ids >= config.speech_offset
         if real is not None:  # padding is no speech, whatever its id
             is_speech = is_speech & real
-        codes = _checked_codes(config, input_ids, codes, real, document_ids, cache, whole=labels is None)
+        codes = _checked_codes(config, input_ids, codes, real, document_ids, cache, whole=whole)
         state = DecodingState.of(cache, config, is_speech, real)
-        if document_ids is not None:  # told apart by their positions, which a mask would hide
-            if real is not None:  # padding: one document more
+        if document_ids is not None:
+            if real is not None:  # a mask would hide that positions restart: padding becomes one document more
                 document_ids, attention_mask = document_ids.masked_fill(~real, -1), None
-            position_ids = document_positions(document_ids) if position_ids is None else position_ids
+            if position_ids is None:
+                position_ids = document_positions(document_ids)
+            else:
+                _check_positions(position_ids, document_ids)
         if position_ids is None and attention_mask is not None:
             position_ids = (attention_mask.long().cumsum(-1) - 1).clamp(min=0)[:, -T:]
         source = previous(input_ids.shape, input_ids.device, document_ids, real)
@@ -126,9 +132,27 @@ def restarting(
         return None
     if seq_idx is not None or position_ids is None:
         return seq_idx
-    starts = torch.zeros_like(position_ids)
-    starts[:, 1:] = position_ids[:, 1:] <= position_ids[:, :-1]
-    return starts.cumsum(1)
+    return _breaks(position_ids).cumsum(1)
+
+
+def _breaks(position_ids: Tensor) -> Tensor:
+    """bool [B, T]: where positions do not go on by one; False at the start of a row."""
+    breaks = torch.zeros_like(position_ids, dtype=torch.bool)
+    breaks[:, 1:] = position_ids[:, 1:] != position_ids[:, :-1] + 1
+    return breaks
+
+
+def _check_positions(position_ids: Tensor, document_ids: Tensor) -> None:
+    starts, real = document_starts(document_ids), document_ids >= 0
+    starts[:, 0] = False
+    wrong = (_breaks(position_ids) != starts) & real
+    if _looks_at(position_ids) and bool(wrong.any()):
+        row, place = wrong.nonzero()[0].tolist()
+        raise InputError(
+            "packed documents are kept apart by positions: they go on by one inside, and restart with the next",
+            f"position {int(position_ids[row, place])} at place {place} of row {row}",
+            "leave position_ids out, or count each document from a number of its own",
+        )
 
 
 def _layout(
@@ -149,43 +173,70 @@ def _layout(
     return SpanLayout.of(is_speech, document_ids, real, training=training)
 
 
-def _checked(
+def checked_inputs(
     config: SmolTolkConfig,
     input_ids: Tensor | None,
+    inputs_embeds: Tensor | None,
     labels: Tensor | None,
     document_ids: Tensor | None,
     cache: Cache | None,
-    more: dict[str, Any],
-) -> Tensor:
-    """The ids; on a GPU, which would have to be waited for, their range is not looked at."""
-    if input_ids is None or more.get("inputs_embeds") is not None:
+    use_cache: bool | None,
+    output_nll: bool,
+    num_items: Tensor | int | None,
+) -> tuple[Tensor, Cache | None]:
+    """The ids, and the cache that is given or asked for; arguments are those of ``forward``.
+
+    On a GPU, which would have to be waited for, the range of ids is not looked at.
+
+    Raises:
+        InputError: ids or labels out of range or of another shape, embeddings instead of ids, packed documents with a
+            cache, a loss that is to be made elsewhere.
+    """
+    if input_ids is None or inputs_embeds is not None:
         raise InputError(
             "the model reads ids, because ids say which positions are speech",
             "no input_ids" if input_ids is None else "inputs_embeds",
             "pass input_ids [B, T] alone",
         )
-    if document_ids is not None and cache is not None:
+    if cache is not None and use_cache is False:
+        raise InputError(
+            "a cache that is given is read and grows",
+            "past_key_values together with use_cache=False",
+            "leave one of them out",
+        )
+    if document_ids is not None and (cache is not None or use_cache):
         raise InputError(
             "packed documents are for training, a cache is for decoding",
             "document_ids together with a cache",
             "decode one document a row, padded on the left",
         )
-    if _without_labels(labels, more):
+    if labels is None and num_items is not None:
         raise InputError(
             "the loss is made of two softmaxes, which the model alone can tell apart: it needs the labels",
             "num_items_in_batch without labels, as Trainers with label smoothing or a compute_loss_func call it",
             "set label_smoothing_factor=0 and leave compute_loss_func out",
         )
+    if labels is None and output_nll:
+        raise InputError("likelihoods are those of labels", "output_nll without labels", "pass labels [B, T]")
+    for name, values in (("labels", labels), ("document_ids", document_ids)):
+        if values is not None and values.shape != input_ids.shape:
+            raise InputError(
+                f"{name} lie beside the ids, [B, T]",
+                f"{name} {tuple(values.shape)}, ids {tuple(input_ids.shape)}",
+                "give one for each id",
+            )
     if _looks_at(input_ids) and input_ids.numel():
-        for what, ids in (("ids", input_ids), ("labels", labels)):
-            low, high = (0, 0) if ids is None else (int(ids.min()), int(ids.max()))
-            if (low < 0 and what == "ids") or high >= config.vocab_size:
+        for name, values in (("ids", input_ids), ("labels", labels)):
+            low, high = (0, 0) if values is None else (int(values.min()), int(values.max()))
+            if (low < 0 and name == "ids") or high >= config.vocab_size:
                 raise InputError(
-                    f"{what} must lie in 0..{config.vocab_size - 1} (speech from {config.speech_offset})",
-                    f"{what} from {low} to {high}",
+                    f"{name} must lie in 0..{config.vocab_size - 1} (speech from {config.speech_offset})",
+                    f"{name} from {low} to {high}",
                     "use the tokenizer and the codebook that the model was trained with",
                 )
-    return input_ids
+    if cache is None and use_cache:
+        cache = DynamicCache(config=config.get_text_config(decoder=True))
+    return input_ids, cache
 
 
 def _check_padding(source: Tensor, real: Tensor) -> None:
@@ -199,11 +250,6 @@ def _check_padding(source: Tensor, real: Tensor) -> None:
             f"padding inside of a document, before position {place} of row {row}",
             "leave it out, or give each document a row of its own",
         )
-
-
-def _without_labels(labels: Tensor | None, more: dict[str, Any]) -> bool:
-    """Whether a Trainer took the labels away to make a loss of its own from the logits."""
-    return labels is None and more.get("num_items_in_batch") is not None
 
 
 def _checked_codes(

@@ -40,12 +40,11 @@ class UnitTable(nn.Module):
     # ------------------------------------------------------------------ in
 
     def forward(self, reading: Reading) -> Tensor:
-        """Embeddings [B, T, E] of the units; at text positions that of a padding unit."""
+        """Embeddings [B, T, E] of the units; at text and at padding, whatever its id, that of a padding unit."""
         return self.embed(self._speech_ids(reading) - self.space.speech_offset)
 
     def _speech_ids(self, reading: Reading) -> Tensor:
-        ids = reading.input_ids
-        return torch.where(ids >= self.space.speech_offset, ids, self.space.pad_speech)
+        return torch.where(reading.is_speech, reading.input_ids, self.space.pad_speech)
 
     # ------------------------------------------------------------------ out
 

@@ -66,7 +66,7 @@ def both(model: SmolTolkForCausalLM, ids: Tensor, **inputs: Any) -> Tensor:
 
 def asked(model: SmolTolkForCausalLM, ids: Tensor, codes: Tensor, labels: Tensor) -> Tensor:
     """Columns [B, T, Q] that the labels stand for."""
-    return model.heads.asked(model.units, labels, Reading.of(model.config, ids, codes=codes, labels=labels)).speech
+    return model.heads.asked(model.units, labels, Reading.of(model.config, ids, codes=codes, whole=False)).speech
 
 
 # ---------------------------------------------------------------------- one codebook is what it was
