@@ -27,7 +27,7 @@ class OnTheGrid(nn.Module):
         return self.model(input_ids, use_cache=True).logits
 
 
-@pytest.mark.parametrize("settings", [{}, {"layer_mix_pool": "all", "predict_switch": True}], ids=["paper", "all"])
+@pytest.mark.parametrize("settings", [{"layer_mix_pool": "all", "predict_switch": True}], ids=["all"])
 def test_the_grid_of_any_length(settings: dict[str, Any], make_model: Make, ids: Tensor, assert_close: Close) -> None:
     """Exported with some ids, run with others, whose spans lie elsewhere."""
     model = make_model(**settings)
