@@ -44,8 +44,8 @@ class UnitTable(nn.Module):
         return self.embed(self._speech_ids(reading) - self.space.speech_offset)
 
     def _speech_ids(self, reading: Reading) -> Tensor:
-        ids = reading.input_ids
-        return torch.where(ids >= self.space.speech_offset, ids, self.space.pad_speech)
+        # By modality, not by id: a unit's id may fill up a row.
+        return torch.where(reading.is_speech, reading.input_ids, self.space.pad_speech)
 
     # ------------------------------------------------------------------ out
 
