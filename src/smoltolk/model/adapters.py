@@ -62,7 +62,7 @@ class SpeechAdapter(nn.Module):
     def __init__(self, text_config: PreTrainedConfig, num_layers: int, size: Mapping[str, Any] | None = None):
         super().__init__()
         self.model = AutoModel.from_config(adapter_config(text_config, num_layers, size))
-        self.model.set_input_embeddings(nn.Identity())
+        _drop_table(self.model)
         _drop_final_norm(self.model)
 
     @property
@@ -124,6 +124,15 @@ class SpeechAdapter(nn.Module):
             output_hidden_states=all_layers,
         )
         return output.hidden_states[1:] if all_layers else (output.last_hidden_state,)
+
+
+def _drop_table(model: nn.Module) -> None:
+    """Take the table away, name and all: by its name users of PEFT mean the text table alone."""
+    table = model.get_input_embeddings()
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if child is table:
+                setattr(parent, name, None)
 
 
 def _resize(config: PreTrainedConfig, size: dict[str, Any]) -> None:

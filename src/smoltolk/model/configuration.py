@@ -103,10 +103,11 @@ class SmolTolkConfig(PreTrainedConfig):
     unit_fingerprint: str | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
-        # Tying belongs to the text model, which does it by itself; the speech head is tied functionally.
+        # Tying belongs to the text model, which does it by itself, but PEFT asks the whole model whether its text head
+        # follows the table. The speech head is tied functionally.
         kwargs.pop("tie_word_embeddings", None)
         super().__post_init__(**kwargs)
-        self.tie_word_embeddings = False
+        self.tie_word_embeddings = bool(getattr(self._text, "tie_word_embeddings", False))
         for name in ("num_input_layers", "num_output_layers", "num_units", "num_codebooks"):
             if getattr(self, name) < (0 if name.endswith("layers") else 1):
                 raise InputError(

@@ -47,6 +47,11 @@ def previous(
     return before
 
 
+def real_first(real: Tensor) -> Tensor:
+    """Where the real positions of each row lie, in order, and behind them its padding: [B, T] places, from bool."""
+    return (~real).to(torch.int8).argsort(dim=1, stable=True)
+
+
 def at(flags: Tensor, place: Tensor) -> Tensor:
     """Flags [B, T] read at the places [B, N] of their rows; False where the place is -1."""
     return flags.gather(1, place.clamp(min=0)) & (place >= 0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +41,7 @@ class SmolTolkPreTrainedModel(CardMixin, PreTrainedModel):
     config_class = SmolTolkConfig
     base_model_prefix = ""
     supports_gradient_checkpointing = True
+    _tied_weights_keys: ClassVar[dict[str, str]] = {}  # of our own; PEFT looks for the backbone's only beside a dict
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True

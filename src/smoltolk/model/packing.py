@@ -11,7 +11,9 @@ from torch import Tensor
 
 from smoltolk.model.codec.delays import SILENT
 from smoltolk.model.loss import IGNORE
+from smoltolk.model.modality import previous
 from smoltolk.model.output import SmolTolkOutput
+from smoltolk.model.reading import check_padding
 from smoltolk.model.spans import SpanBatch, find_spans, gather, scatter
 
 
@@ -41,8 +43,13 @@ def documents_as_rows(
         codes: [B, T, Q - 1] or None.
         logits_to_keep: as in ``forward``.
         more: of ``forward``, for the rows as it is for the batch.
+
+    Raises:
+        InputError: padding inside of a document.
     """
     if attention_mask is not None:
+        real = attention_mask.bool()
+        check_padding(previous(input_ids.shape, input_ids.device, document_ids, real), real)
         document_ids = document_ids.masked_fill(attention_mask == 0, -1)
     documents = find_spans(torch.ones_like(input_ids, dtype=torch.bool), document_ids)
 

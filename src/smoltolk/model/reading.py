@@ -99,7 +99,7 @@ class Reading:
             position_ids = (attention_mask.long().cumsum(-1) - 1).clamp(min=0)[:, -T:]
         source = previous(input_ids.shape, input_ids.device, document_ids, real)
         if document_ids is not None and real is not None:
-            _check_padding(source, real)
+            check_padding(source, real)
         before = at(is_speech, source) if state.history is None else state.history.previous_is_speech(T)
         return cls(
             input_ids,
@@ -239,8 +239,16 @@ def checked_inputs(
     return input_ids, cache
 
 
-def _check_padding(source: Tensor, real: Tensor) -> None:
-    """Packed documents are told apart by positions that restart: a hole in one would part it."""
+def check_padding(source: Tensor, real: Tensor) -> None:
+    """Packed documents are told apart by positions that restart: a hole in one would part it.
+
+    Args:
+        source: int64 [B, T], the position before each one in its document; -1: it is the first.
+        real: [B, T] bool, False at padding.
+
+    Raises:
+        InputError: padding inside of a document.
+    """
     index = torch.arange(source.shape[1], device=source.device)
     hole = real & (source >= 0) & (index - source > 1)
     if _looks_at(source) and bool(hole.any()):

@@ -26,7 +26,7 @@ from torch import Tensor
 from smoltolk.common.errors import InputError
 from smoltolk.model.codec.delays import SILENT, undelayed
 from smoltolk.model.ids import IdSpace
-from smoltolk.model.modality import document_starts
+from smoltolk.model.modality import document_starts, real_first
 
 
 class Runs(NamedTuple):
@@ -112,6 +112,11 @@ def check_layout(
     Raises:
         InputError: a unit out of range, missing, or where its codebook is silent; a run that ends inside the delay.
     """
+    order = None if real is None else real_first(real)
+    if real is not None and order is not None:  # padding may part a run
+        input_ids, real = input_ids.gather(1, order), real.gather(1, order)
+        codes = codes.gather(1, order[..., None].expand_as(codes))
+        document_ids = None if document_ids is None else document_ids.gather(1, order)
     runs = find_runs(input_ids, space, real, document_ids)
     present, wanted = codes != SILENT, speaking(runs.place, runs.pads, space)
     if bool((present & ((codes < 0) | (codes >= space.num_units))).any()):
@@ -123,14 +128,17 @@ def check_layout(
     for other, what in ((wanted & ~present, "no unit"), (present & ~wanted, "a unit")):
         if bool(other.any()):
             row, place, codebook = other.nonzero()[0].tolist()
+            token, place = int(input_ids[row, place]), place if order is None else int(order[row, place])
             raise InputError(
                 f"each codebook speaks where its delay says, {list(space.delays)} positions behind the first",
-                f"{what} of codebook {codebook + 1} at row {row}, position {place} (id {int(input_ids[row, place])})",
+                f"{what} of codebook {codebook + 1} at row {row}, position {place} (id {token})",
                 "lay frames out with smoltolk.data.rows.documents.Document or smoltolk.model.delays.delayed",
             )
     unit_behind_pad = (runs.pads[:, 1:] == 0) & (runs.pads[:, :-1] > 0) & (runs.place[:, 1:] > 0)
     closing = (input_ids[:, 1:] == space.switch) | (input_ids[:, 1:] == space.eos_speech)
     cut = (runs.place[:, :-1] >= 0) & (runs.pads[:, :-1] < space.tail) & closing
+    if real is not None:
+        cut &= real[:, 1:]
     if document_ids is not None:
         cut &= ~document_starts(document_ids)[:, 1:]
     too_long = runs.pads > space.tail
