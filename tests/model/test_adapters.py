@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from smoltolk.common.errors import InputError
-from smoltolk.model.adapters import SpeechAdapter, _block_list, adapter_config
+from smoltolk.model.adapters import SpeechAdapter, adapter_config
 
 Make = Callable[..., PreTrainedModel]
 
@@ -16,13 +17,62 @@ Make = Callable[..., PreTrainedModel]
 def test_configuration_of_an_adapter(make_text_model: Make) -> None:
     text_config = make_text_model("gemma3_text", sliding_window=5, head_dim=8).config
     config = adapter_config(text_config, 2)
-    assert config.num_hidden_layers == 2 and config.layer_types == ["full_attention"] * 2
+    assert config.num_hidden_layers == 2 and config.layer_types == ["sliding_attention"] * 2
     assert config.vocab_size == 1 and config.sliding_window > 100_000
     assert text_config.num_hidden_layers == 3 and text_config.sliding_window == 5  # left as it was
 
 
-def test_states_are_not_scaled_like_embeddings(make_text_model: Make) -> None:
-    assert adapter_config(make_text_model("granite", embedding_multiplier=12.0).config, 2).embedding_multiplier == 1
+@pytest.mark.parametrize(
+    ("architecture", "settings"),
+    [
+        ("gemma3_text", {"head_dim": 8, "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}),
+        ("mistral", {}),
+        ("gpt_neo", {"attention_types": [[["local", "global", "local"], 1]], "window_size": 5}),
+        ("modernbert-decoder", {"pad_token_id": 0, "local_attention": 10}),
+    ],
+)
+@torch.no_grad()
+def test_a_span_is_seen_whole(architecture: str, settings: dict[str, Any], make_text_model: Make) -> None:
+    """Whatever the backbone's windows are: they are for texts of thousands of words."""
+    adapter = SpeechAdapter(make_text_model(architecture, **({"sliding_window": 5} | settings)).config, 1).eval()
+    states = torch.randn(1, 12, 32)
+    other = states.clone()
+    other[:, 0] += torch.randn(32)
+    assert not torch.allclose(adapter(states)[0][:, -1], adapter(other)[0][:, -1], atol=1e-7, rtol=0)
+
+
+@pytest.mark.parametrize("architecture", ["cohere2", "exaone4", "afmoe", "exaone_moe", "cohere2_moe", "smollm3"])
+@torch.no_grad()
+def test_where_some_layers_have_no_positions_adapters_are_made_of_the_others(
+    architecture: str, make_text_model: Make
+) -> None:
+    kinds = {"layer_types": ["full_attention", "sliding_attention", "full_attention"]}
+    settings = {"no_rope_layers": [0, 1, 0]} if architecture == "smollm3" else kinds
+    adapter = SpeechAdapter(make_text_model(architecture, **settings).config, 2).eval()
+    states = torch.randn(1, 6, 32)
+    swapped = states[:, [1, 0, 2, 3, 4, 5]]
+    added, other = (adapter(x, all_layers=True)[0][:, -1] - x[:, -1] for x in (states, swapped))
+    assert (added - other).norm() > 1e-4 * added.norm()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "settings"),
+    [("granite", {"embedding_multiplier": 12.0}), ("afmoe", {"mup_enabled": True}), ("nanochat", {}), ("bloom", {})],
+)
+@torch.no_grad()
+def test_states_are_not_scaled_or_normed_like_embeddings(
+    architecture: str, settings: dict[str, Any], make_text_model: Make
+) -> None:
+    adapter = SpeechAdapter(make_text_model(architecture, **settings).config, 1).eval()
+    states = 3 * torch.randn(1, 4, 32)
+    read = adapter.model(inputs_embeds=states, output_hidden_states=True).hidden_states[0]
+    torch.testing.assert_close(read, states)
+
+
+def test_a_backbone_without_attention_layers(make_text_model: Make) -> None:
+    text_config = make_text_model("lfm2", layer_types=["conv"] * 3).config
+    with pytest.raises(InputError, match="has layers of conv alone"):
+        adapter_config(text_config, 2)
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2", "opt", "gpt_neox", "gemma2"])
@@ -85,8 +135,3 @@ def test_other_sizes(make_text_model: Make) -> None:
 def test_sizes_that_do_not_fit(size: dict[str, int], found: str, make_text_model: Make) -> None:
     with pytest.raises(InputError, match=found):
         SpeechAdapter(make_text_model().config, 1, size)
-
-
-def test_a_model_without_blocks() -> None:
-    with pytest.raises(InputError, match="must have a list of blocks"):
-        _block_list(nn.Sequential(nn.Linear(2, 2)))

@@ -1,4 +1,4 @@
-"""Speech adapters: a few layers of the backbone's own block type, without tables and without a final norm."""
+"""Speech adapters: a few layers of the backbone's own block type, without tables and without norms of their own."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ from torch import Tensor, nn
 from transformers import AutoModel, Cache, PreTrainedConfig
 
 from smoltolk.common.errors import InputError
-from smoltolk.model.text_models.layers import layer_wise
+from smoltolk.model.text_models.layers import attention_layers, block_list, layer_wise
 
 _NO_WINDOW = 1 << 30
 _COUNTS = ("hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads", "head_dim")
+# How an architecture says "no window here", and that what enters is not multiplied: an adapter reads states, and a
+# span must see itself whole.
+_WINDOWS = ("sliding_window", "attention_chunk_size", "local_attention", "window_size")
+_PLAIN_INPUT: dict[str, Any] = {"embedding_multiplier": 1.0, "mup_enabled": False}
 
 
 def adapter_config(
     text_config: PreTrainedConfig, num_layers: int, size: Mapping[str, Any] | None = None
 ) -> PreTrainedConfig:
-    """The backbone's configuration with ``num_layers`` layers of full attention and no vocabulary.
+    """The backbone's configuration with ``num_layers`` layers that attend to all before them, and no vocabulary.
 
     Args:
         text_config: the backbone's.
@@ -28,22 +32,28 @@ def adapter_config(
         size: settings that differ from the backbone's, by their names there.
 
     Raises:
-        InputError: a setting that the architecture does not have, or heads that do not divide the width.
+        InputError: a setting that the architecture does not have, heads that do not divide the width, or a backbone
+            without attention layers.
     """
     config = copy.deepcopy(text_config)
     _resize(config, dict(size or {}))
-    per_layer = layer_wise(config)
+    like, per_layer = attention_layers(config), layer_wise(config)
     config.num_hidden_layers = num_layers
     for name, values in per_layer.items():
-        # A span must see itself whole: sliding or chunked layers become full ones.
-        full = ["full_attention"] * num_layers if name == "layer_types" else (values * num_layers)[:num_layers]
-        setattr(config, name, full)
-    if getattr(config, "sliding_window", None) is not None:
-        config.sliding_window = _NO_WINDOW  # some architectures demand a number even where no layer slides
-    if getattr(config, "embedding_multiplier", None) is not None:
-        config.embedding_multiplier = 1.0  # it belongs to a text table; an adapter reads and writes states
-    config.vocab_size, config.pad_token_id = 1, None
-    config.bos_token_id = config.eos_token_id = None
+        chosen = (values[like[i % len(like)]] for i in range(num_layers))
+        setattr(config, name, type(getattr(config, name))(chosen))
+    for name in _WINDOWS:  # some architectures demand a number even where no layer slides
+        if isinstance(getattr(config, name, None), int):
+            setattr(config, name, _NO_WINDOW)
+    for name, value in _PLAIN_INPUT.items():
+        if getattr(config, name, None) is not None:
+            setattr(config, name, value)
+    if getattr(config, "output_router_logits", False):
+        config.output_router_logits = False  # experts are balanced by the backbone's loss, see text_models/router.py
+    config.vocab_size = 1
+    for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
+        if getattr(config, name, None) is not None:
+            setattr(config, name, 0)
     return config
 
 
@@ -51,7 +61,9 @@ class SpeechAdapter(nn.Module):
     """The input adapter (late fusion) or the output adapter (late fission): D in, D out.
 
     A headless model of the backbone's architecture fed with states, since only the architecture itself knows how its
-    blocks want positions, masks and cache. Its table is dropped and its final norm is the identity.
+    blocks want positions, masks and cache. What an adapter gives is what it reads plus what its blocks add: its table
+    and its norms outside of the blocks are dropped, and positions that the architecture adds to embeddings (learned or
+    sinusoidal ones) are shown to the blocks and taken off again behind them.
 
     Args:
         text_config: the backbone's configuration.
@@ -63,12 +75,12 @@ class SpeechAdapter(nn.Module):
         super().__init__()
         self.model = AutoModel.from_config(adapter_config(text_config, num_layers, size))
         _drop_table(self.model)
-        _drop_final_norm(self.model)
+        _drop_norms(self.model, num_layers)
 
     @property
     def blocks(self) -> nn.ModuleList:
         """The blocks, in order."""
-        return _block_list(self.model)[1]
+        return block_list(self.model, self.config.num_hidden_layers)[2]
 
     @property
     def config(self) -> PreTrainedConfig:
@@ -121,18 +133,14 @@ class SpeechAdapter(nn.Module):
             position_ids=position_ids,
             past_key_values=past_key_values,
             use_cache=past_key_values is not None,
-            output_hidden_states=all_layers,
+            output_hidden_states=True,
         )
-        return output.hidden_states[1:] if all_layers else (output.last_hidden_state,)
-
-
-def _drop_table(model: nn.Module) -> None:
-    """Take the table away, name and all: by its name users of PEFT mean the text table alone."""
-    table = model.get_input_embeddings()
-    for parent in list(model.modules()):
-        for name, child in list(parent.named_children()):
-            if child is table:
-                setattr(parent, name, None)
+        first, *behind = output.hidden_states
+        layers = behind if all_layers else behind[-1:]
+        if first is states:
+            return tuple(layers)
+        added = first - states  # positions
+        return tuple(layer - added for layer in layers)
 
 
 def _resize(config: PreTrainedConfig, size: dict[str, Any]) -> None:
@@ -147,10 +155,10 @@ def _resize(config: PreTrainedConfig, size: dict[str, Any]) -> None:
         if name in _COUNTS and not (isinstance(value, int) and value > 0):
             raise InputError("an adapter's sizes are whole numbers from 1", f"{name} = {value!r}", "give such a number")
         setattr(config, name, value)
-    width, heads = config.hidden_size, config.num_attention_heads
-    key_heads = getattr(config, "num_key_value_heads", None) or heads
     if "head_dim" in size or not size.keys() & {"hidden_size", "num_attention_heads", "num_key_value_heads"}:
         return
+    width, heads = config.hidden_size, config.num_attention_heads
+    key_heads = getattr(config, "num_key_value_heads", None) or heads
     if width % heads or heads % key_heads:
         raise InputError(
             "heads must divide the adapter's width, and key-value heads the heads",
@@ -161,26 +169,26 @@ def _resize(config: PreTrainedConfig, size: dict[str, Any]) -> None:
         config.head_dim = width // heads
 
 
-def _block_list(model: nn.Module) -> tuple[nn.Module, nn.ModuleList]:
-    """The list of blocks and the module that holds it."""
-    for parent in model.modules():
-        for child in parent.children():
-            if isinstance(child, nn.ModuleList):
-                return parent, child
-    raise InputError(
-        "an adapter is built from the backbone's block type, so the backbone must have a list of blocks",
-        f"{type(model).__name__} has none",
-        "use a decoder-only text model",
-    )
+def _drop_table(model: nn.Module) -> None:
+    """Take the table away, name and all: by its name users of PEFT mean the text table alone."""
+    table = model.get_input_embeddings()
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if child is table:
+                setattr(parent, name, None)
 
 
-def _drop_final_norm(model: nn.Module) -> None:
-    """Replace the norm behind the last block by the identity.
+def _drop_norms(model: nn.Module, num_layers: int) -> None:
+    """Replace what stands before the first block and behind the last one by the identity, but for positions.
 
-    Its name differs per architecture (``norm``, ``ln_f``, ``final_layer_norm``); its place does not: the last norm
-    that stands beside the list of blocks.
+    Names differ per architecture (``norm``, ``ln_f``, ``word_embeddings_layernorm``), and some norms have no parameter;
+    what they have in common is where they stand, and that they are neither tables nor hold one in a buffer.
     """
-    parent, _ = _block_list(model)
-    norms = [name for name, child in parent.named_children() if type(child).__name__.endswith("Norm")]
-    if norms:
-        setattr(parent, norms[-1], nn.Identity())
+    blocks, _, _ = block_list(model, num_layers)
+    for name, module in list(model.named_modules()):
+        inside = f"{name}.".startswith(f"{blocks}.") or not name
+        leaf = next(module.children(), None) is None
+        holds_table = isinstance(module, nn.Embedding) or next(module.buffers(), None) is not None
+        if inside or not leaf or holds_table:
+            continue
+        model.set_submodule(name, nn.Identity())

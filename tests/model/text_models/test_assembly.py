@@ -9,8 +9,7 @@ from transformers import PreTrainedModel
 
 from smoltolk.common.errors import InputError
 from smoltolk.model.modeling import SmolTolkForCausalLM
-from smoltolk.model.text_models.assembly import load_text_model, pad_text_table
-from smoltolk.model.text_models.trials import packs_documents
+from smoltolk.model.text_models.assembly import pad_text_table
 
 Make = Callable[..., PreTrainedModel]
 
@@ -96,18 +95,3 @@ def test_end_of_text(make_text_model: Make) -> None:
 def test_embeddings_narrower_than_the_states(make_text_model: Make) -> None:
     with pytest.raises(InputError, match="embeddings of 16, states of 32"):
         SmolTolkForCausalLM.from_text_model(make_text_model("opt", word_embed_proj_dim=16), num_units=10)
-
-
-@pytest.mark.parametrize("name", ["a/model/that/is/not", "."])
-def test_nothing_loadable(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="AutoModelForCausalLM can load"):
-        load_text_model(name)
-
-
-def test_packing_is_tried(make_text_model: Make) -> None:
-    assert packs_documents(make_text_model("llama")) and packs_documents(make_text_model("mistral", sliding_window=5))
-    assert not packs_documents(make_text_model("opt")) and not packs_documents(make_text_model("mpt"))
-    training = make_text_model("opt").train()
-    packs_documents(training)
-    assert training.training

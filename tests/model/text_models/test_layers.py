@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from smoltolk.common.errors import InputError
-from smoltolk.model.text_models.layers import layer_parameter_names, with_new_layers
+from smoltolk.model.text_models.layers import LAYER_WISE, layer_parameter_names, with_new_layers
 
 Make = Callable[..., PreTrainedModel]
 WINDOWS = {"sliding_window": 3, "head_dim": 8, "layer_types": ["sliding_attention", "full_attention"] * 2}
@@ -85,3 +86,19 @@ def test_blocks_that_depend_on_where_they_stand(make_text_model: Make) -> None:
     with pytest.raises(InputError, match="compute something else at their new places"):
         with_new_layers(scaled, [0])
     assert with_new_layers(scaled, [3]).config.num_hidden_layers == 4
+
+
+def test_every_setting_of_single_layers_is_known(tiny: ModuleType) -> None:
+    """Lists that grow with the number of layers, over all architectures; those of numbers of layers are none."""
+    unknown = {}
+    for architecture in tiny.causal_architectures():
+        config = tiny.known_config(architecture)
+        if config is None or config.sub_configs:
+            continue
+        try:
+            few, many = (vars(type(config)(num_hidden_layers=count)) for count in (6, 12))
+        except Exception:  # noqa: BLE001 -- other people's code; it is only probed here
+            continue
+        lists = [name for name, value in few.items() if isinstance(value, list) and len(value) == 6]
+        unknown |= {name: architecture for name in lists if len(many[name] or ()) == 12 and name not in LAYER_WISE}
+    assert set(unknown) <= {"full_attn_idxs", "moe_layers"}

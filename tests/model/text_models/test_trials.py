@@ -1,21 +1,136 @@
-"""Text models that speech cannot be put around are told before anything is built."""
+"""What a text model cannot do is found out, and told, before anything is built around it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
 import pytest
-from transformers import CTRLConfig, CTRLLMHeadModel, OpenAIGPTConfig, OpenAIGPTLMHeadModel
+import torch
+from torch import Tensor
+from transformers import LlamaForCausalLM, PreTrainedModel
 
 from smoltolk.common.errors import InputError
+from smoltolk.model.adapters import SpeechAdapter
 from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.model.text_models.trials import check_text_model, masks_spans, packs_documents, trial_adapter
+
+Make = Callable[..., PreTrainedModel]
 
 
-def test_a_model_that_changes_its_states() -> None:
-    text_model = CTRLLMHeadModel(CTRLConfig(vocab_size=20, n_embd=16, n_layer=1, n_head=2, dff=16, n_positions=32))
-    with pytest.raises(InputError, match="leave the states it is given"):
-        SmolTolkForCausalLM.from_text_model(text_model, num_units=5, eos_text_id=0)
+@pytest.mark.parametrize(
+    ("architecture", "found"),
+    [
+        ("ctrl", "leave the states it is given as they are"),
+        ("openai-gpt", "no past_key_values"),
+        ("llama4_text", "a decoder of its own"),
+        ("deepseek_v4", "must run on states"),
+        ("hy_v4", "the states behind each of its 3 layers"),
+        ("bert", "must be causal"),
+        ("minimax", "go on from a cache"),
+        ("moshi", "with a cache it computes something else"),
+    ],
+)
+def test_what_does_not_work_is_refused_by_name(architecture: str, found: str, tiny: ModuleType) -> None:
+    text_model = tiny.tiny_text_model(architecture)
+    with pytest.raises(InputError, match=found) as caught:
+        check_text_model(text_model)
+    assert type(text_model).__name__ in caught.value.found and "docs/architectures.md" in caught.value.fix
 
 
-def test_a_model_without_a_cache() -> None:
-    text_model = OpenAIGPTLMHeadModel(OpenAIGPTConfig(vocab_size=20, n_embd=16, n_layer=1, n_head=2, n_positions=32))
-    with pytest.raises(InputError, match="no past_key_values"):
-        SmolTolkForCausalLM.from_text_model(text_model, num_units=5, eos_text_id=0)
+def test_padding_that_changes_something(tiny: ModuleType) -> None:
+    """The convolutions' bias makes padding speak."""
+    check_text_model(tiny.tiny_text_model("lfm3"))
+    with pytest.raises(InputError, match="padding in front of a row must change nothing"):
+        check_text_model(tiny.tiny_text_model("lfm3", conv_bias=True))
+
+
+class _HeadOfIds(LlamaForCausalLM):
+    """A head that looks at more than final states."""
+
+    def forward(self, input_ids: Tensor | None = None, **kwargs: Any) -> Any:
+        output = super().forward(input_ids=input_ids, **kwargs)
+        return output if input_ids is None else type(output)(logits=output.logits + input_ids[..., None])
+
+
+class _ForgetfulModel(LlamaForCausalLM):
+    """A cache that it takes and does not read."""
+
+    def __init__(self, config: Any):
+        super().__init__(config)
+        whole = self.model.forward
+        self.model.forward = lambda past_key_values=None, **more: whole(**more)  # type: ignore[method-assign]
+
+
+class _NoHead(LlamaForCausalLM):
+    """A head that cannot be asked at all."""
+
+    def forward(self, input_ids: Tensor | None = None, **kwargs: Any) -> Any:
+        return super().forward(input_ids=input_ids[:, :], **kwargs)  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"),
+    [
+        (_HeadOfIds, "the whole model makes other logits"),
+        (_NoHead, "must read its final states alone"),
+        (_ForgetfulModel, "a text model must take states instead of ids, and keep a cache"),
+    ],
+)
+def test_heads_and_caches_that_are_none(kind: type[LlamaForCausalLM], found: str, make_text_model: Make) -> None:
+    text_model = kind(make_text_model().config).eval()
+    with pytest.raises(InputError, match=found):
+        check_text_model(text_model)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_packing_is_tried(dtype: torch.dtype, tiny: ModuleType) -> None:
+    """Experts move the last bits of what they compute, and still keep documents apart; OPT and its like do not."""
+    for architecture in ("llama", "mistral", "mixtral", "qwen2_moe", "granitemoe", "hy_v3"):
+        assert packs_documents(tiny.tiny_text_model(architecture).to(dtype)), architecture
+    for architecture in ("opt", "mpt", "xglm", "bloom", "qwen3_next"):
+        assert not packs_documents(tiny.tiny_text_model(architecture).to(dtype)), architecture
+
+
+def test_a_fresh_model_shows_it_too(make_text_model: Make) -> None:
+    """Before training, documents that see each other differ least: by 5e-3."""
+    for architecture, packs in (("xglm", False), ("bloom", False), ("llama", True), ("mixtral", True)):
+        text_model = type(make_text_model(architecture))(make_text_model(architecture).config)
+        assert packs_documents(text_model) == packs, architecture
+
+
+def test_ready_masks_are_tried(tiny: ModuleType) -> None:
+    for architecture, masks in (("llama", True), ("gemma3_text", True), ("mpt", True), ("bloom", False)):
+        assert masks_spans(SpeechAdapter(tiny.tiny_config(architecture), 1)) == masks, architecture
+
+
+@pytest.mark.parametrize("architecture", ["kimi_linear", "nemotron_h"])
+def test_attention_layers_without_positions(architecture: str, tiny: ModuleType) -> None:
+    """Of hybrids whose other layers tell where things stand; early fusion needs no adapters."""
+    text_model = tiny.tiny_text_model(architecture)
+    with pytest.raises(InputError, match="must know the order of positions"):
+        SmolTolkForCausalLM.from_text_model(text_model, num_units=5)
+    early = {"num_input_layers": 0, "num_output_layers": 0, "layer_mix": "last", "speech_residual": False}
+    model = SmolTolkForCausalLM.from_text_model(text_model, num_units=5, **early)
+    ids = torch.tensor([[3, 4, model.config.switch_id, model.config.speech_offset, model.config.speech_offset + 1]])
+    assert model(ids).logits.isfinite().all()
+
+
+def test_an_adapter_that_scales_what_it_reads(make_text_model: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were a scale of embeddings not known by its name, it would be found out."""
+    monkeypatch.setattr("smoltolk.model.adapters._PLAIN_INPUT", {})
+    text_model = make_text_model("granite", embedding_multiplier=12.0)
+    with pytest.raises(InputError, match="must read states as they are"):
+        trial_adapter(text_model, text_model.config)
+
+
+def test_models_are_left_as_they_are(make_text_model: Make) -> None:
+    text_model = make_text_model("opt").train()
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    check_text_model(text_model)
+    packs_documents(text_model)
+    trial_adapter(text_model, text_model.config)
+    assert text_model.training and torch.equal(torch.rand(3), expected)

@@ -6,31 +6,65 @@ import copy
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers.utils import find_adapter_config_file
 
 from smoltolk.common.errors import InputError, first_line
 from smoltolk.common.hub import hub_id
 from smoltolk.model.configuration import SmolTolkConfig
-from smoltolk.model.text_models.trials import check_forward, masks_spans, packs_documents
+from smoltolk.model.text_models.kinds import check_kind, check_loaded, merge_advice, text_part
+from smoltolk.model.text_models.layers import attention_layers, layer_wise
+from smoltolk.model.text_models.trials import check_text_model, masks_spans, packs_documents, trial_adapter
 
 NUM_CONTROL_IDS = 3  # <begin prompt>, <end prompt>, <switch>
 ROWS_MULTIPLE = 64
 
 
 def load_text_model(name_or_path: str) -> PreTrainedModel:
-    """A text language model by hub id or directory, in float32.
+    """A text language model by hub id or directory, in float32; of a model that also sees, its text part.
 
     Raises:
-        InputError: nothing loadable is there.
+        InputError: nothing loadable is there, or nothing that speech can be put around: see
+            :mod:`smoltolk.model.text_models.kinds`.
     """
     try:
-        return AutoModelForCausalLM.from_pretrained(name_or_path, dtype=torch.float32)
-    except (OSError, ValueError, KeyError) as error:
+        if find_adapter_config_file(name_or_path) is not None:
+            raise merge_advice(name_or_path)
+        check_kind(AutoConfig.from_pretrained(name_or_path), repr(name_or_path))
+        model = AutoModelForCausalLM.from_pretrained(name_or_path, dtype=torch.float32)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(
             "a text model is a hub id or a directory that transformers' AutoModelForCausalLM can load",
             f"{name_or_path!r}: {first_line(error)}",
             "name a decoder-only language model; for a directory, one written by save_pretrained",
         ) from error
+    return text_part(check_loaded(model))
+
+
+def own_text_model(text_model: str | PreTrainedModel) -> PreTrainedModel:
+    """A text model that may be changed: loaded by its name, or a copy of one that is loaded; tried out.
+
+    Raises:
+        InputError: as :func:`load_text_model`, or something in it does not work: see
+            :mod:`smoltolk.model.text_models.trials`.
+    """
+    if isinstance(text_model, str):
+        own = load_text_model(text_model)
+    else:
+        own = text_part(check_loaded(text_model))
+        if own is text_model:
+            own = copy.deepcopy(text_model)
+    if own._is_stateful and not layer_wise(own.config).keys() & {"layer_types", "layers_block_type"}:
+        raise InputError(
+            "a text model must be able to have attention layers alone, for these are what adapters are made of",
+            f"{type(own).__name__} decides by itself what its layers are",
+            "use a decoder-only transformer, or a hybrid whose configuration names the type of each layer",
+        )
+    attention_layers(own.config)
+    check_text_model(own)
+    return own
 
 
 @torch.no_grad()
@@ -55,45 +89,21 @@ def pad_text_table(text_model: PreTrainedModel) -> int:
     return num_ids
 
 
-def _names_its_layers(config: PreTrainedConfig) -> bool:
-    if getattr(config, "layer_types", None) is None:
-        return False
-    try:
-        copy.deepcopy(config).layer_types = ["full_attention"] * config.num_hidden_layers
-    except AttributeError:  # worked out from other settings
-        return False
-    return True
-
-
 def smoltolk_config(
     text_model: PreTrainedModel, num_text_ids: int, num_units: int, eos_text_id: int | None, **settings: Any
 ) -> SmolTolkConfig:
     """The configuration around a text model.
 
     Args:
-        text_model: with its padded table, see :func:`pad_text_table`.
+        text_model: one's own, tried (see :func:`own_text_model`), with its padded table (:func:`pad_text_table`).
         num_text_ids: ids that it brought.
         num_units: K.
         eos_text_id: end of sequence in text; the text model's own if None.
         settings: of :class:`SmolTolkConfig`.
 
     Raises:
-        InputError: a text model that speech cannot be put around, or a setting that breaks a rule.
+        InputError: a text model of whose blocks no adapter can be made, or a setting that breaks a rule.
     """
-    if text_model._is_stateful and not _names_its_layers(text_model.config):
-        raise InputError(
-            "a text model must be able to have attention layers alone, for these are what adapters are made of",
-            f"{type(text_model).__name__} decides by itself what its layers are",
-            "use a decoder-only transformer, or a hybrid whose configuration names the type of each layer",
-        )
-    table, width = text_model.get_input_embeddings().weight.shape
-    if width != text_model.config.hidden_size:
-        raise InputError(
-            "a text model's embeddings must be as wide as its states: speech enters and leaves beside them",
-            f"embeddings of {width}, states of {text_model.config.hidden_size}",
-            "use a text model without projections around its layers",
-        )
-    check_forward(text_model)
     if eos_text_id is None:
         eos = text_model.config.eos_token_id
         eos_text_id = eos[0] if isinstance(eos, list) else eos
@@ -103,12 +113,12 @@ def smoltolk_config(
             "its configuration names none",
             "pass eos_text_id, e.g. the tokenizer's eos_token_id",
         )
+    table = text_model.get_input_embeddings().weight.shape[0]
     text_config = copy.deepcopy(text_model.config)
     text_config.vocab_size, text_config.use_cache = table, True  # trainers switch the cache off and save that
     settings.setdefault("packs_documents", packs_documents(text_model))
-    settings.setdefault("masks_spans", masks_spans(text_model))
     settings.setdefault("text_model_name", hub_id(text_model.config.name_or_path))
-    return SmolTolkConfig(
+    config = SmolTolkConfig(
         text_config=text_config,
         num_text_ids=num_text_ids,
         begin_prompt_id=table,
@@ -119,3 +129,7 @@ def smoltolk_config(
         eos_text_id=eos_text_id,
         **settings,
     )
+    if config.num_input_layers or config.num_output_layers:
+        adapter = trial_adapter(text_model, text_config)
+        config.masks_spans = settings.get("masks_spans", masks_spans(adapter))
+    return config

@@ -19,6 +19,11 @@ LAYER_WISE = (
     "layer_types", "mlp_layer_types", "layers_block_type", "attention_layers", "indexer_types", "no_rope_layers",
     "layer_rope_theta", "num_attention_heads_per_layer", "intermediate_size", "activation_sparsity_pattern",
 )  # fmt: skip
+# Kinds of attention in the order in which adapters want them. Where some layers slide, these are the ones that know
+# positions in every architecture; the full ones often go without. Chunked ones are those of Llama 4, for which the same
+# holds. The others say nothing of positions.
+_PREFERRED = ("sliding_attention", "chunked_attention", "full_attention", "global", 1)
+_KINDS = ("layer_types", "layers_block_type", "attention_layers", "no_rope_layers")
 _TRIED = 8  # positions on which a deeper model is compared with the one it came from
 
 
@@ -30,6 +35,43 @@ def layer_wise(config: PreTrainedConfig) -> dict[str, list[Any]]:
         for name, values in found.items()
         if isinstance(values, list | tuple) and len(values) == config.num_hidden_layers
     }
+
+
+def attention_layers(config: PreTrainedConfig) -> list[int]:
+    """Numbers of the layers that adapters can be made of: those that attend, and know positions if any of them do.
+
+    Raises:
+        InputError: all layers are of kinds that keep a state instead.
+    """
+    chosen = list(range(config.num_hidden_layers))
+    for name, values in layer_wise(config).items():
+        if name not in _KINDS:
+            continue
+        attend = [kind for kind in dict.fromkeys(values) if kind == 1 or _attends(kind)]
+        if name != "no_rope_layers" and not attend:
+            raise InputError(
+                "adapters are made of the text model's own attention layers",
+                f"{type(config).__name__} has layers of {', '.join(map(str, dict.fromkeys(values)))} alone",
+                "use a decoder-only transformer, or a hybrid that has attention layers too",
+            )
+        attend.sort(key=lambda kind: _PREFERRED.index(kind) if kind in _PREFERRED else len(_PREFERRED))
+        chosen = [i for i in chosen if not attend or values[i] == attend[0]] or chosen
+    return chosen
+
+
+def adapter_cache_types(config: PreTrainedConfig, num_layers: int) -> list[str]:
+    """Kinds of cache layers, as ``layer_types`` of transformers' caches, for an adapter of that many layers.
+
+    An adapter sees all before it, so windows need none of their own; what an architecture keeps beside keys and values
+    does.
+    """
+    kinds, like = layer_wise(config).get("layer_types", []), attention_layers(config)
+    chosen = [kinds[like[i % len(like)]] if kinds else "full_attention" for i in range(num_layers)]
+    return ["full_attention" if kind in _PREFERRED else kind for kind in chosen]
+
+
+def _attends(kind: Any) -> bool:
+    return kind in _PREFERRED or (str(kind).endswith("attention") and kind != "linear_attention")
 
 
 def block_list(model: nn.Module, num_layers: int | None = None) -> tuple[str, nn.Module, nn.ModuleList]:
