@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel, Cache, PreTrainedConfig
+from transformers import AutoModel, Cache, PreTrainedConfig, PreTrainedModel
 
 from smoltolk.common.errors import InputError
 from smoltolk.model.text_models.layers import attention_layers, block_list, layer_wise

@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers import Cache
 from transformers.cache_utils import DynamicLayer, StaticLayer
 
+from smoltolk.common.errors import InputError
 from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.modality import at, previous
 
@@ -107,16 +108,38 @@ class DecodingState:
 
 
 def _views(cache: Cache, num_backbone: int, num_input: int, num_output: int) -> list[Cache]:
-    """Views of backbone, input adapter, output adapter and history; layers that the cache lacks are added."""
+    """Views of backbone, input adapter, output adapter and history; layers that the cache lacks are added.
+
+    Raises:
+        InputError: the cache lacks layers, and it is too late for them.
+    """
     total = num_backbone + num_input + num_output + 1
     if cache.layer_class_to_replicate is not None:
         while len(cache.layers) < num_backbone:
             cache.layers.append(cache.layer_class_to_replicate())
     static = next((layer for layer in cache.layers if isinstance(layer, StaticLayer)), None)
     if len(cache.layers) < total:
+        _check_growth(cache)
         # A sliding layer knows only its window: the full length is the longest of all.
         length = None if static is None else max(layer.get_max_length() for layer in cache.layers)
         while len(cache.layers) < total:
             cache.layers.append(DynamicLayer() if length is None else StaticLayer(max_cache_len=length))
     borders = (0, num_backbone, num_backbone + num_input, num_backbone + num_input + num_output, total)
     return [Cache(layers=cache.layers[a:b]) for a, b in pairwise(borders)]
+
+
+def _check_growth(cache: Cache) -> None:
+    """A cache of the backbone alone can be grown while it is empty, and not while a program is made of it."""
+    if torch.compiler.is_exporting():
+        raise InputError(
+            "an exported program keeps the layers that its cache had: those of adapters and history must be among them",
+            f"a cache of {len(cache.layers)} layers, the backbone's alone",
+            "make it of model.config.get_text_config(decoder=True)",
+        )
+    held = cache.get_seq_length() if cache.layers else 0
+    if not isinstance(held, Tensor) and held:
+        raise InputError(
+            "a cache holds what every part of the model made of its positions",
+            f"{held} positions of the backbone alone, as prefix tuning makes them",
+            "continue a cache that this model gave; of PEFT use LoRA",
+        )

@@ -170,6 +170,12 @@ def _layout(
         return PublishedLayout(is_speech)
     if spans is not None or not config.num_input_layers:
         return SpanLayout(spans or (), is_speech, training)
+    if torch.compiler.is_exporting():
+        raise InputError(
+            "spans laid side by side have sizes that only the ids tell, which no exported program can know",
+            "torch.export without a cache",
+            "pass use_cache=True: spans stay on the time grid, and any ids and lengths can follow",
+        )
     return SpanLayout.of(is_speech, document_ids, real, training=training)
 
 

@@ -78,7 +78,7 @@ def without_entropy() -> Callable[..., Tensor]:
 
 
 def _pad(rows: list[Tensor], places: str, filler: int, others: list[Tensor] | None = None) -> tuple[Tensor, ...]:
-    """Rows [T_i] (and what lies beside them) into one batch with padding: ``left``, ``right``, ``middle``, ``spread``."""
+    """Rows [T_i], and what lies beside them, into one batch; padding ``left``, ``right``, ``middle`` or ``spread``."""
     longest = max(len(row) for row in rows) + 3
     kept = []
     for number, row in enumerate(rows):

@@ -59,7 +59,9 @@ def test_an_id_of_the_other_modality(make_model: Make, write: Callable[..., Tens
         labels = ids.clone()
         labels[:, place] = wrong
         with torch.no_grad():
-            found, expected = (model(ids, labels=one).loss for one in (labels, labels.index_fill(1, torch.tensor(place), -100)))
+            found, expected = (
+                model(ids, labels=one).loss for one in (labels, labels.index_fill(1, torch.tensor(place), -100))
+            )
         assert torch.equal(found, expected)
 
 

@@ -17,6 +17,7 @@ from transformers import (
     TrainingArguments,
     TypicalLogitsWarper,
     WatermarkingConfig,
+    WatermarkLogitsProcessor,
 )
 from transformers.generation.logits_process import (
     EpsilonLogitsWarper,
@@ -119,6 +120,15 @@ def test_what_an_option_forbids_and_forces(make_model: Make, write: Callable[...
     assert found.index(space.eos_speech) == 4 + 5
 
 
+def test_prompt_lookup_may_say_what_was_said(make_model: Make, write: Callable[..., Tensor]) -> None:
+    """It asks the processors with equal scores whether a candidate is forbidden: of neither modality is it known."""
+    model = make_model()
+    ids = write(model.config.id_space, "ttsuu")
+    processors = model._get_logits_processor(model.generation_config, 5, ids)
+    equal = torch.ones(1, model.config.vocab_size)
+    assert torch.equal(processors(ids, equal), equal)
+
+
 # Of these a choice depends on how all scores lie together.
 WARPERS: dict[str, LogitsProcessor] = {
     "temperature": TemperatureLogitsWarper(0.5),
@@ -194,7 +204,9 @@ def test_guidance(row: str, negative: str | None, make_model: Make, write: Calla
     def check() -> None:
         made = make_more(model, prompt, guidance_scale=2.0, negative_prompt_ids=other)
         inside = [scores > -1e30 for scores in made.scores]
-        assert all(scores.isfinite()[held].all() and held.any() for scores, held in zip(made.scores, inside, strict=True))
+        assert all(
+            scores.isfinite()[held].all() and held.any() for scores, held in zip(made.scores, inside, strict=True)
+        )
         assert possible(space, made.sequences[0].tolist())
         with torch.no_grad():
             given = model(prompt).logits[:, -1].log_softmax(-1)
@@ -216,12 +228,17 @@ def test_guidance_of_several_codebooks(make_model: Make, written: Callable) -> N
 def test_watermarks(row: str, make_model: Make, write: Callable[..., Tensor]) -> None:
     """A watermark changes what is said, or it is refused: one that does nothing protects nobody."""
     model = make_model()
-    prompt = write(model.config.id_space, row)
+    space = model.config.id_space
+    prompt = write(space, row)
 
     def check() -> None:
         settings = {"watermarking_config": WatermarkingConfig(bias=100.0, greenlist_ratio=0.25), "max_new_tokens": 6}
         marked = make_more(model, prompt, **settings)
         assert marked.sequences.tolist() != make_more(model, prompt, max_new_tokens=6).sequences.tolist()
+        # A detector that counts all ids finds it in each.
+        detector = WatermarkLogitsProcessor(space.size, "cpu", greenlist_ratio=0.25)
+        said = marked.sequences[0]
+        assert all(said[n] in detector._get_greenlist_ids(said[:n]) for n in range(4, len(said)))
 
     refused_or(check, "watermarking_config")
 

@@ -119,9 +119,7 @@ def test_in_chunks_with_a_cache(
     for start in range(0, ids.shape[1], size):
         end = start + size
         with torch.no_grad():
-            output = model(
-                ids[:, start:end], attention_mask=mask[:, :end], past_key_values=cache, use_cache=True
-            )
+            output = model(ids[:, start:end], attention_mask=mask[:, :end], past_key_values=cache, use_cache=True)
         cache = output.past_key_values
         found.append(output.logits)
     logits = torch.cat(found, dim=1)
@@ -233,7 +231,7 @@ def test_several_codebooks(
         with torch.no_grad():
             together = model(ids, attention_mask=mask, codes=beside, labels=labels)
             apart = [model(row[None], codes=own[None], labels=row[None]) for row, own in zip(rows, codes, strict=True)]
-        counts = [int(((row[1:] != space.switch)).sum()) for row in rows]
+        counts = [int((row[1:] != space.switch).sum()) for row in rows]
         nll = sum(
             (one.loss + model.config.entropy_weight * one.selector_entropy) * count
             for one, count in zip(apart, counts, strict=True)

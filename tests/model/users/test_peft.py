@@ -73,7 +73,13 @@ def table_names(model: SmolTolkForCausalLM) -> dict[str, str]:
 
 # ---------------------------------------------------------------------- rows of a table
 
-TEXT_MODELS = {"llama": "embed_tokens", "opt": "embed_tokens", "gpt2": "wte", "gpt_neox": "embed_in", "phi": "embed_tokens"}
+TEXT_MODELS = {
+    "llama": "embed_tokens",
+    "opt": "embed_tokens",
+    "gpt2": "wte",
+    "gpt_neox": "embed_in",
+    "phi": "embed_tokens",
+}
 
 
 @pytest.mark.parametrize("spelling", ["short", "list", "full"])
@@ -142,9 +148,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("kind", KINDS)
-def test_lora(
-    kind: str, tied: bool, make_model: Make, ids: Tensor, assert_close: Close, tmp_path: Path
-) -> None:
+def test_lora(kind: str, tied: bool, make_model: Make, ids: Tensor, assert_close: Close, tmp_path: Path) -> None:
     base = make_model(tie_speech_embeddings=tied, predict_switch=True)
     model = wrapped(base, **KINDS[kind])
     assert step(model, ids)
@@ -190,7 +194,9 @@ def test_what_the_speech_part_is(
         for number, parameter in enumerate(other.speech_parameters().values()):
             parameter.add_(0.1 * (number + 1))
     assert not torch.allclose(logits(one, ids), logits(other, ids))
-    save_file({name: value.detach().contiguous() for name, value in one.speech_parameters().items()}, tmp_path / "speech")
+    save_file(
+        {name: value.detach().contiguous() for name, value in one.speech_parameters().items()}, tmp_path / "speech"
+    )
     _, unexpected = other.load_state_dict(load_file(tmp_path / "speech"), strict=False)
     assert not unexpected
     assert_close(logits(other, ids), logits(one, ids))

@@ -6,9 +6,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import GenerationConfig, LogitsProcessorList
 from transformers.generation.candidate_generator import CandidateGenerator, PromptLookupCandidateGenerator
 
 from smoltolk.model.codec.generation import CodebookGenerationMixin
+from smoltolk.model.generation.one_softmax import check_guidance, for_two_softmaxes
 
 
 class SmolTolkGenerationMixin(CodebookGenerationMixin):
@@ -28,6 +30,27 @@ class SmolTolkGenerationMixin(CodebookGenerationMixin):
 
     def _get_static_cache_init_shape(self) -> None:
         """A static cache's layers get their shapes from the states they are given: the history has its own."""
+
+    def _get_logits_processor(
+        self,
+        generation_config: GenerationConfig,
+        input_ids_seq_length: int | None = None,
+        encoder_input_ids: Tensor | None = None,
+        *args: Any,
+        negative_prompt_ids: Tensor | None = None,
+        **kwargs: Any,
+    ) -> LogitsProcessorList:
+        """As in transformers; what assumes one softmax is set right or refused."""
+        check_guidance(generation_config, self.config.id_space, encoder_input_ids, negative_prompt_ids)
+        processors = super()._get_logits_processor(
+            generation_config,
+            input_ids_seq_length,
+            encoder_input_ids,
+            *args,
+            negative_prompt_ids=negative_prompt_ids,
+            **kwargs,
+        )
+        return for_two_softmaxes(processors, self.config.id_space)
 
     def _get_candidate_generator(self, *args: Any, **kwargs: Any) -> CandidateGenerator:
         """Prompt lookup asks the logits processors about every id, not only those of the text model."""
