@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,7 +18,10 @@ _COUNTS = ("hidden_size", "intermediate_size", "num_attention_heads", "num_key_v
 
 
 def adapter_config(
-    text_config: PreTrainedConfig, num_layers: int, size: Mapping[str, Any] | None = None
+    text_config: PreTrainedConfig,
+    num_layers: int,
+    size: Mapping[str, Any] | None = None,
+    like: Sequence[int] | None = None,
 ) -> PreTrainedConfig:
     """The backbone's configuration with ``num_layers`` layers of full attention and no vocabulary.
 
@@ -26,6 +29,7 @@ def adapter_config(
         text_config: the backbone's.
         num_layers: how many blocks.
         size: settings that differ from the backbone's, by their names there.
+        like: numbers of the backbone's layers that these are to be like, one each.
 
     Raises:
         InputError: a setting that the architecture does not have, or heads that do not divide the width.
@@ -37,7 +41,7 @@ def adapter_config(
     for name, values in per_layer.items():
         # A span must see itself whole: sliding or chunked layers become full ones.
         full = ["full_attention"] * num_layers if name == "layer_types" else (values * num_layers)[:num_layers]
-        setattr(config, name, full)
+        setattr(config, name, full if like is None else [values[number] for number in like])
     if getattr(config, "sliding_window", None) is not None:
         config.sliding_window = _NO_WINDOW  # some architectures demand a number even where no layer slides
     if getattr(config, "embedding_multiplier", None) is not None:
@@ -56,12 +60,18 @@ class SpeechAdapter(nn.Module):
     Args:
         text_config: the backbone's configuration.
         num_layers: how many blocks, at least one.
-        size: settings that differ from the backbone's (see :func:`adapter_config`).
+        size, like: see :func:`adapter_config`.
     """
 
-    def __init__(self, text_config: PreTrainedConfig, num_layers: int, size: Mapping[str, Any] | None = None):
+    def __init__(
+        self,
+        text_config: PreTrainedConfig,
+        num_layers: int,
+        size: Mapping[str, Any] | None = None,
+        like: Sequence[int] | None = None,
+    ):
         super().__init__()
-        self.model = AutoModel.from_config(adapter_config(text_config, num_layers, size))
+        self.model = AutoModel.from_config(adapter_config(text_config, num_layers, size, like))
         _drop_table(self.model)
         _drop_final_norm(self.model)
 

@@ -13,7 +13,7 @@ from transformers.configuration_utils import SubConfigSpec
 from smoltolk.common.errors import InputError
 from smoltolk.model.ids import IdSpace
 
-LayerMixMode = Literal["last", "static", "dynamic"]
+LayerMixMode = Literal["last", "fixed", "static", "dynamic"]
 LayerMixPool = Literal["backbone", "all"]
 
 
@@ -39,14 +39,17 @@ class SmolTolkConfig(PreTrainedConfig):
         new_layers: places of backbone layers that the text model did not bring, counted in the deeper backbone.
         num_input_layers: layers of the input adapter (late fusion), of the backbone's own block type.
         num_output_layers: layers of the output adapter (late fission).
-        layer_mix: what the output adapter reads: the backbone's ``last`` layer, a ``static`` mix of all layers or
-            a ``dynamic`` one, selected anew at each position (multi-level fission).
+        layer_mix: what the output adapter reads: the backbone's ``last`` layer, a ``fixed`` one, a ``static`` mix of
+            all layers or a ``dynamic`` one, selected anew at each position (multi-level fission).
+        fission_layer: k of 1..L, the fixed layer.
         layer_mix_pool: mix the layers of the ``backbone``, or ``all``, the input adapter's before them.
         layer_mix_norm: bring every layer to root mean square 1 before the mix.
         input_adapter_size, output_adapter_size: what the adapter's blocks have otherwise than the backbone's, by the
             text configuration's own names, e.g. ``{"hidden_size": 384, "intermediate_size": 1024,
             "num_attention_heads": 6, "num_key_value_heads": 2}``. Another width brings projections from and to
             the backbone's, and speech tables of the adapters' widths.
+        copies_top_layers: the output adapter starts as a copy of the backbone's layers behind the fixed one, k + 1..L:
+            top layers of its own for each modality.
         speech_residual: add the raw embedding (before the input adapter) to the mix.
         tie_speech_embeddings: the unit head shares the unit embedding's matrix.
         entropy_weight: lambda, weight of the selector's entropy in the loss.
@@ -86,6 +89,8 @@ class SmolTolkConfig(PreTrainedConfig):
     layer_mix: LayerMixMode = "dynamic"
     layer_mix_pool: LayerMixPool = "backbone"
     layer_mix_norm: bool = False
+    fission_layer: int | None = None
+    copies_top_layers: bool = False
     input_adapter_size: dict[str, Any] | None = None
     output_adapter_size: dict[str, Any] | None = None
     speech_residual: bool = True
@@ -136,6 +141,7 @@ class SmolTolkConfig(PreTrainedConfig):
                 raise InputError(
                     f"{name} must be one of {', '.join(choices)}", repr(getattr(self, name)), "choose one of them"
                 )
+        self._check_fixed_layer()
         table, first_control = self._text.vocab_size, min(self.begin_prompt_id, self.end_prompt_id, self.switch_id)
         if first_control < table:
             raise InputError(
@@ -177,6 +183,30 @@ class SmolTolkConfig(PreTrainedConfig):
                 "tied speech tables need input and output adapters of one width",
                 widths,
                 "set tie_speech_embeddings=False, or give both adapters the same hidden_size",
+            )
+
+    def _check_fixed_layer(self) -> None:
+        layer, L = self.fission_layer, self.num_layers
+        if (layer is None) != (self.layer_mix != "fixed") or (layer is not None and not 1 <= layer <= L):
+            raise InputError(
+                f"fission_layer is one of the backbone's layers 1..{L}, where layer_mix is 'fixed'",
+                f"fission_layer = {layer}, layer_mix = {self.layer_mix!r}",
+                "give both or none of them",
+            )
+        if layer is not None and (self.layer_mix_pool != "backbone" or self.layer_mix_norm):
+            raise InputError(
+                "a fixed layer is one of the backbone's, as it is",
+                f"layer_mix_pool = {self.layer_mix_pool!r}, layer_mix_norm = {self.layer_mix_norm}",
+                "leave both out",
+            )
+        behind = 0 if layer is None else L - layer
+        if self.copies_top_layers and (not 0 < behind == self.num_output_layers or self.output_adapter_size):
+            raise InputError(
+                "an output adapter that copies the backbone's top layers has as many as stand behind the fixed one,"
+                " of the same size",
+                f"num_output_layers = {self.num_output_layers}, fission_layer = {layer} of {L},"
+                f" output_adapter_size = {self.output_adapter_size}",
+                f"set layer_mix='fixed', fission_layer={max(L - self.num_output_layers, 1)} and no output_adapter_size",
             )
 
     @property

@@ -23,7 +23,7 @@ from smoltolk.model.generation.mixin import SmolTolkGenerationMixin
 from smoltolk.model.generation.modes import generation_defaults
 from smoltolk.model.heads import Heads, States
 from smoltolk.model.interop.card import CardMixin
-from smoltolk.model.late_fission import LateFission
+from smoltolk.model.late_fission import LateFission, copy_top_layers
 from smoltolk.model.late_fusion import LateFusion
 from smoltolk.model.layer_mix import LayerMix, Mixed
 from smoltolk.model.loss import IGNORE, mean_entropy
@@ -84,7 +84,9 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
         self.control_embed = nn.Embedding(config.num_control_ids, config.hidden_size)
         self.units = unit_table(config)
         self.late_fusion = LateFusion(config)
-        self.layer_mix = LayerMix(config.layer_mix, config.num_mixed_layers, config.hidden_size, config.layer_mix_norm)
+        self.layer_mix = LayerMix(
+            config.layer_mix, config.num_mixed_layers, config.hidden_size, config.layer_mix_norm, config.fission_layer
+        )
         self.late_fission = LateFission(config)
         self.heads = Heads(config)
         self.post_init()
@@ -124,6 +126,8 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
             model = cls(config)
             model.backbone.load_state_dict(source.state_dict())
             model._scale_control_rows()
+            if config.copies_top_layers:
+                copy_top_layers(model.backbone, model.late_fission.adapter)
         # Parameters alone take the text model's type: rotary frequencies and other buffers must keep theirs.
         types = {f"backbone.{name}": parameter.dtype for name, parameter in source.named_parameters()}
         for name, parameter in model.named_parameters():

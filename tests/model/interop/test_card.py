@@ -88,3 +88,10 @@ def test_a_card_that_somebody_wrote_stays_on_the_hub(model: SmolTolkForCausalLM,
     hub["card"] = "---\nlicense: mit\n---\n\nOur thesis.\n"
     model.push_to_hub("talker")
     assert b"Our thesis." in hub["README.md"] and b"license: mit" in hub["README.md"]
+
+
+def test_descriptions_of_baselines(make_model: Make) -> None:
+    split = {"layer_mix": "fixed", "fission_layer": 2, "num_output_layers": 1, "copies_top_layers": True}
+    found = describe(make_model(**split).config)
+    assert found["layer mix"] == "none: layer 2 alone"
+    assert found["output adapter"].endswith(", at first copies of the text model's last ones")
