@@ -39,6 +39,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "fission_layer": 1,
         "copies_top_layers": True,
     },
+    "inserted layers": {
+        "num_input_layers": 0,
+        "num_output_layers": 0,
+        "layer_mix": "last",
+        "speech_residual": False,
+        "new_layers": [0, 2],
+    },
     "predicted switch": {"predict_switch": True},
     "normed mix": {"layer_mix_norm": True},
     "mix of all layers": {"layer_mix_pool": "all", "num_input_layers": 1},

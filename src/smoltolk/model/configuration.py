@@ -37,6 +37,7 @@ class SmolTolkConfig(PreTrainedConfig):
         num_text_ids: rows of the text table that the text model brought; those behind them are spare, and never
             predicted. None: all.
         new_layers: places of backbone layers that the text model did not bring, counted in the deeper backbone.
+        frozen_text_model: what the text model brought does not train, in no stage.
         num_input_layers: layers of the input adapter (late fusion), of the backbone's own block type.
         num_output_layers: layers of the output adapter (late fission).
         layer_mix: what the output adapter reads: the backbone's ``last`` layer, a ``fixed`` one, a ``static`` mix of
@@ -84,6 +85,7 @@ class SmolTolkConfig(PreTrainedConfig):
     eos_text_id: int = 2
     num_text_ids: int | None = None
     new_layers: list[int] | None = None
+    frozen_text_model: bool = False
     num_input_layers: int = 2
     num_output_layers: int = 2
     layer_mix: LayerMixMode = "dynamic"

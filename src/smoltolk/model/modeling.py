@@ -89,6 +89,8 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
         )
         self.late_fission = LateFission(config)
         self.heads = Heads(config)
+        trained = self.trainable_parameters()
+        self._frozen = {name for name, _ in self.named_parameters() if name not in trained}
         self.post_init()
         self.generation_config.update(**generation_defaults(config.id_space))
 
@@ -149,6 +151,23 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
             for name, parameter in self.named_parameters()
             if not name.startswith("backbone.") or name in new
         }
+
+    def trainable_parameters(self, everything: bool = True) -> dict[str, nn.Parameter]:
+        """Parameters by name that a stage trains: all of them, or the speech part alone.
+
+        Args:
+            everything: as far as it ever trains: not what the text model brought where ``frozen_text_model`` is set.
+        """
+        if everything and not self.config.frozen_text_model:
+            return dict(self.named_parameters())
+        return self.speech_parameters()
+
+    def tie_weights(self, *args: Any, **kwargs: Any) -> None:
+        """As in transformers, which calls it when all weights are in their places: what never trains is frozen then."""
+        super().tie_weights(*args, **kwargs)
+        for name, parameter in self.named_parameters():
+            if name in self._frozen:
+                parameter.requires_grad_(False)
 
     # ------------------------------------------------------------------ the paper, on one page
 

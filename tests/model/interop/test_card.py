@@ -95,3 +95,5 @@ def test_descriptions_of_baselines(make_model: Make) -> None:
     found = describe(make_model(**split).config)
     assert found["layer mix"] == "none: layer 2 alone"
     assert found["output adapter"].endswith(", at first copies of the text model's last ones")
+    found = describe(make_model(new_layers=[1, 4], frozen_text_model=True).config)
+    assert found["text model"] == "llama, 5 layers of 32, those at 1, 4 new, frozen but for what is new"

@@ -111,8 +111,13 @@ def describe(config: SmolTolkConfig) -> dict[str, str]:
         mix += ", the input adapter's among them"
     if config.layer_mix_norm:
         mix += ", each brought to root mean square 1"
+    backbone = f"{named}, {text.num_hidden_layers} layers of {text.hidden_size:,}"
+    if config.new_layers:
+        backbone += f", those at {', '.join(map(str, config.new_layers))} new"
+    if config.frozen_text_model:
+        backbone += ", frozen but for what is new"
     return {
-        "text model": f"{named}, {text.num_hidden_layers} layers of {text.hidden_size:,}",
+        "text model": backbone,
         "text ids": f"{config.speech_offset:,}, control ids among them",
         "units": units,
         "speech tables": "tied" if config.tie_speech_embeddings else "one to read, one to predict",
