@@ -39,6 +39,8 @@ class SmolTolkConfig(PreTrainedConfig):
         new_layers: places of backbone layers that the text model did not bring, counted in the deeper backbone.
         frozen_text_model: what the text model brought does not train, in no stage.
         num_input_layers: layers of the input adapter (late fusion), of the backbone's own block type.
+        patch_size: P, units of a span that the backbone sees as one position (see :mod:`smoltolk.model.patches`); 1: it
+            sees each.
         num_output_layers: layers of the output adapter (late fission).
         layer_mix: what the output adapter reads: the backbone's ``last`` layer, a ``fixed`` one, a ``static`` mix of
             all layers or a ``dynamic`` one, selected anew at each position (multi-level fission).
@@ -87,6 +89,7 @@ class SmolTolkConfig(PreTrainedConfig):
     new_layers: list[int] | None = None
     frozen_text_model: bool = False
     num_input_layers: int = 2
+    patch_size: int = 1
     num_output_layers: int = 2
     layer_mix: LayerMixMode = "dynamic"
     layer_mix_pool: LayerMixPool = "backbone"
@@ -144,6 +147,7 @@ class SmolTolkConfig(PreTrainedConfig):
                     f"{name} must be one of {', '.join(choices)}", repr(getattr(self, name)), "choose one of them"
                 )
         self._check_fixed_layer()
+        self._check_patches()
         table, first_control = self._text.vocab_size, min(self.begin_prompt_id, self.end_prompt_id, self.switch_id)
         if first_control < table:
             raise InputError(
@@ -211,6 +215,17 @@ class SmolTolkConfig(PreTrainedConfig):
                 f"set layer_mix='fixed', fission_layer={max(L - self.num_output_layers, 1)} and no output_adapter_size",
             )
 
+    def _check_patches(self) -> None:
+        if self.patch_size < 1:
+            raise InputError("patches have at least one unit", f"patch_size = {self.patch_size}", "use 1 or more")
+        if self.patch_size > 1 and (self.layer_mix_pool != "backbone" or self.published_spans):
+            raise InputError(
+                "where units come in patches, the layer mix is of the backbone's layers, and spans are the model's own",
+                f"patch_size = {self.patch_size}, layer_mix_pool = {self.layer_mix_pool!r},"
+                f" published_spans = {self.published_spans}",
+                "set patch_size=1, or leave the others out",
+            )
+
     @property
     def id_space(self) -> IdSpace:
         """Where text, control and speech ids lie."""
@@ -266,6 +281,11 @@ class SmolTolkConfig(PreTrainedConfig):
         return self.num_layers + (self.num_input_layers if self.mixes_inputs else 0)
 
     @property
+    def num_own_states(self) -> int:
+        """Layers of the flat cache for what no layer of a model remembers: modalities, and what patches need."""
+        return 3 if self.patch_size > 1 else 1
+
+    @property
     def num_control_ids(self) -> int:
         """Ids between the text table and speech, the rows of the control table."""
         return self.speech_offset - self._text.vocab_size
@@ -273,15 +293,15 @@ class SmolTolkConfig(PreTrainedConfig):
     def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> PreTrainedConfig:
         """The backbone's configuration; with ``decoder=True``, by which transformers makes caches, the flat cache's.
 
-        That is the backbone's layers and behind them full ones for the adapters and the history of modalities
-        (see :mod:`smoltolk.model.cache`).
+        That is the backbone's layers and behind them full ones for the adapters, the history of modalities and what
+        patches need (see :mod:`smoltolk.model.cache`).
         """
         config = super().get_text_config(decoder=decoder, encoder=encoder)
         if not decoder or config is self:
             return config
         flat = copy.deepcopy(config)
         layer_types, _ = get_layer_types_and_kwargs(config)
-        num_more = self.num_input_layers + self.num_output_layers + 1
+        num_more = self.num_input_layers + self.num_output_layers + self.num_own_states
         flat.num_hidden_layers = config.num_hidden_layers + num_more
         flat.layer_types = [*layer_types, *["full_attention"] * num_more]
         return flat
