@@ -82,7 +82,7 @@ def test_caches_hold_all_layers() -> None:
             },
             "published_spans=False",
         ),
-        ({"layer_mix": "attention"}, "layer_mix must be one of last, static, dynamic"),
+        ({"layer_mix": "attention"}, "layer_mix must be one of last, fixed, static, dynamic"),
         ({"layer_mix_pool": "none"}, "layer_mix_pool must be one of backbone, all"),
         ({"input_adapter_size": {"hidden_size": 8}}, "speech_residual=False"),
         ({"output_adapter_size": {"hidden_size": 8}}, "tie_speech_embeddings=False"),
@@ -91,3 +91,27 @@ def test_caches_hold_all_layers() -> None:
 def test_mistakes(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         config(**changes)
+
+
+FIXED = {"layer_mix": "fixed", "fission_layer": 1}
+
+
+@pytest.mark.parametrize(
+    ("settings", "rule"),
+    [
+        ({"layer_mix": "fixed"}, r"one of the backbone's layers 1\.\.3"),
+        ({"fission_layer": 1}, "where layer_mix is 'fixed'"),
+        (FIXED | {"fission_layer": 0}, r"fission_layer = 0"),
+        (FIXED | {"fission_layer": 4}, r"fission_layer = 4"),
+        (FIXED | {"layer_mix_pool": "all"}, "a fixed layer is one of the backbone's, as it is"),
+        (FIXED | {"layer_mix_norm": True}, "a fixed layer is one of the backbone's, as it is"),
+        (FIXED | {"copies_top_layers": True, "num_output_layers": 1}, "has as many as stand behind the fixed one"),
+        (FIXED | {"copies_top_layers": True, "output_adapter_size": {"num_attention_heads": 2}}, "of the same size"),
+        (FIXED | {"copies_top_layers": True, "fission_layer": 3, "num_output_layers": 0}, "as many as stand behind"),
+        ({"copies_top_layers": True}, "set layer_mix='fixed', fission_layer=1"),
+    ],
+)
+def test_a_fixed_layer_and_what_stands_on_it(settings: dict[str, Any], rule: str) -> None:
+    assert config(**FIXED, copies_top_layers=True).num_output_layers == 2
+    with pytest.raises(InputError, match=rule):
+        config(**settings)

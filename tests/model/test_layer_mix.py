@@ -93,3 +93,10 @@ def test_entropy_of_a_decided_selector_is_finite() -> None:
 def test_a_wrong_number_of_layers(mode: str) -> None:
     with pytest.raises(ValueError, match="zip"):
         mix(mode)(layers()[:-1])
+
+
+def test_fixed_is_that_layer_and_has_no_parameters() -> None:
+    module, states = LayerMix("fixed", L, D, layer=2), layers()
+    mixed = module(states)
+    assert mixed.state is states[1] and mixed.weights is None and mixed.entropy is None
+    assert not list(module.parameters())

@@ -17,6 +17,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "early fusion": {"num_input_layers": 0, "num_output_layers": 0, "layer_mix": "last", "speech_residual": False},
     "untied": {"tie_speech_embeddings": False},
     "no residual": {"speech_residual": False},
+    "split top layers": {
+        "num_input_layers": 0,
+        "speech_residual": False,
+        "layer_mix": "fixed",
+        "fission_layer": 1,
+        "copies_top_layers": True,
+    },
     "pool of all": {"layer_mix_pool": "all", "layer_mix_norm": True, "speech_residual": False},
     "narrow": {
         "speech_residual": False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -22,7 +22,10 @@ _PLAIN_INPUT: dict[str, Any] = {"embedding_multiplier": 1.0, "mup_enabled": Fals
 
 
 def adapter_config(
-    text_config: PreTrainedConfig, num_layers: int, size: Mapping[str, Any] | None = None
+    text_config: PreTrainedConfig,
+    num_layers: int,
+    size: Mapping[str, Any] | None = None,
+    like: Sequence[int] | None = None,
 ) -> PreTrainedConfig:
     """The backbone's configuration with ``num_layers`` layers that attend to all before them, and no vocabulary.
 
@@ -30,6 +33,7 @@ def adapter_config(
         text_config: the backbone's.
         num_layers: how many blocks.
         size: settings that differ from the backbone's, by their names there.
+        like: numbers of the backbone's layers that these are to be like, one each.
 
     Raises:
         InputError: a setting that the architecture does not have, heads that do not divide the width, or a backbone
@@ -37,7 +41,7 @@ def adapter_config(
     """
     config = copy.deepcopy(text_config)
     _resize(config, dict(size or {}))
-    like, per_layer = attention_layers(config), layer_wise(config)
+    like, per_layer = like or attention_layers(config), layer_wise(config)
     config.num_hidden_layers = num_layers
     for name, values in per_layer.items():
         chosen = (values[like[i % len(like)]] for i in range(num_layers))
@@ -68,12 +72,18 @@ class SpeechAdapter(nn.Module):
     Args:
         text_config: the backbone's configuration.
         num_layers: how many blocks, at least one.
-        size: settings that differ from the backbone's (see :func:`adapter_config`).
+        size, like: see :func:`adapter_config`.
     """
 
-    def __init__(self, text_config: PreTrainedConfig, num_layers: int, size: Mapping[str, Any] | None = None):
+    def __init__(
+        self,
+        text_config: PreTrainedConfig,
+        num_layers: int,
+        size: Mapping[str, Any] | None = None,
+        like: Sequence[int] | None = None,
+    ):
         super().__init__()
-        self.model = AutoModel.from_config(adapter_config(text_config, num_layers, size))
+        self.model = AutoModel.from_config(adapter_config(text_config, num_layers, size, like))
         _drop_table(self.model)
         _drop_norms(self.model, num_layers)
 
@@ -169,7 +179,7 @@ def _resize(config: PreTrainedConfig, size: dict[str, Any]) -> None:
         config.head_dim = width // heads
 
 
-def _drop_table(model: nn.Module) -> None:
+def _drop_table(model: PreTrainedModel) -> None:
     """Take the table away, name and all: by its name users of PEFT mean the text table alone."""
     table = model.get_input_embeddings()
     for parent in list(model.modules()):

@@ -1,16 +1,17 @@
 """One flat cache for backbone, adapters and the history of modalities.
 
-Layout: ``[backbone 0..L-1 | input adapter | output adapter | history]``, plain layers of transformers' ``Cache``, so
-that beam search, cropping, static caches and offloading treat them alike. ``generate`` brings all of them, since
-:meth:`SmolTolkConfig.get_text_config` counts them; a cache made for the backbone alone is grown here. Each sub-model
-gets a view of its own layers. All of them keep one entry per position of the sequence, the input adapter too (text
-positions see only themselves).
+Layout: ``[backbone 0..L-1 | input adapter | output adapter | history]``, and with unit patches two more, ``[composed
+units | mixed states]``: plain layers of transformers' ``Cache``, so that beam search, cropping, static caches and
+offloading treat them alike. ``generate`` brings all of them, since :meth:`SmolTolkConfig.get_text_config` counts them;
+a cache made for the backbone alone is grown here. Each sub-model gets a view of its own layers. All of them keep one
+entry per position of the sequence, the input adapter too (text positions see only themselves).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
@@ -89,33 +90,35 @@ class DecodingState:
     Attributes:
         backbone, late_fusion, late_fission: views of the flat cache.
         history: the modalities so far.
+        units, mixed: views of composed units and mixed states, where units come in patches.
     """
 
     backbone: Cache | None = None
     late_fusion: Cache | None = None
     late_fission: Cache | None = None
     history: History | None = None
+    units: Cache | None = None
+    mixed: Cache | None = None
 
     @classmethod
     def of(cls, cache: Cache | None, config: SmolTolkConfig, is_speech: Tensor, real: Tensor | None) -> DecodingState:
         """Cut the cache at its seams and write the modalities [B, T] of the current positions into it."""
         if cache is None:
             return cls()
-        backbone, fusion, fission, history = _views(
-            cache, config.num_layers, config.num_input_layers, config.num_output_layers
-        )
-        return cls(backbone, fusion, fission, History.remember(history, is_speech, real))
+        sizes = (config.num_layers, config.num_input_layers, config.num_output_layers, *[1] * config.num_own_states)
+        backbone, fusion, fission, history, *patches = _views(cache, sizes)
+        return cls(backbone, fusion, fission, History.remember(history, is_speech, real), *patches)
 
 
-def _views(cache: Cache, num_backbone: int, num_input: int, num_output: int) -> list[Cache]:
-    """Views of backbone, input adapter, output adapter and history; layers that the cache lacks are added.
+def _views(cache: Cache, sizes: Sequence[int]) -> list[Cache]:
+    """Views of so many layers each, the backbone's first; layers that the cache lacks are added.
 
     Raises:
         InputError: the cache lacks layers, and it is too late for them.
     """
-    total = num_backbone + num_input + num_output + 1
+    total = sum(sizes)
     if cache.layer_class_to_replicate is not None:
-        while len(cache.layers) < num_backbone:
+        while len(cache.layers) < sizes[0]:
             cache.layers.append(cache.layer_class_to_replicate())
     static = next((layer for layer in cache.layers if isinstance(layer, StaticLayer)), None)
     if len(cache.layers) < total:
@@ -124,8 +127,7 @@ def _views(cache: Cache, num_backbone: int, num_input: int, num_output: int) -> 
         length = None if static is None else max(layer.get_max_length() for layer in cache.layers)
         while len(cache.layers) < total:
             cache.layers.append(DynamicLayer() if length is None else StaticLayer(max_cache_len=length))
-    borders = (0, num_backbone, num_backbone + num_input, num_backbone + num_input + num_output, total)
-    return [Cache(layers=cache.layers[a:b]) for a, b in pairwise(borders)]
+    return [Cache(layers=cache.layers[a:b]) for a, b in pairwise([0, *accumulate(sizes)])]
 
 
 def _check_growth(cache: Cache) -> None:

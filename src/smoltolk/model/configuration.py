@@ -13,7 +13,7 @@ from transformers.configuration_utils import SubConfigSpec
 from smoltolk.common.errors import InputError
 from smoltolk.model.ids import IdSpace
 
-LayerMixMode = Literal["last", "static", "dynamic"]
+LayerMixMode = Literal["last", "fixed", "static", "dynamic"]
 LayerMixPool = Literal["backbone", "all"]
 
 
@@ -37,16 +37,22 @@ class SmolTolkConfig(PreTrainedConfig):
         num_text_ids: rows of the text table that the text model brought; those behind them are spare, and never
             predicted. None: all.
         new_layers: places of backbone layers that the text model did not bring, counted in the deeper backbone.
+        frozen_text_model: what the text model brought does not train, in no stage.
         num_input_layers: layers of the input adapter (late fusion), of the backbone's own block type.
+        patch_size: P, units of a span that the backbone sees as one position (see :mod:`smoltolk.model.patches`); 1: it
+            sees each.
         num_output_layers: layers of the output adapter (late fission).
-        layer_mix: what the output adapter reads: the backbone's ``last`` layer, a ``static`` mix of all layers or
-            a ``dynamic`` one, selected anew at each position (multi-level fission).
+        layer_mix: what the output adapter reads: the backbone's ``last`` layer, a ``fixed`` one, a ``static`` mix of
+            all layers or a ``dynamic`` one, selected anew at each position (multi-level fission).
+        fission_layer: k of 1..L, the fixed layer.
         layer_mix_pool: mix the layers of the ``backbone``, or ``all``, the input adapter's before them.
         layer_mix_norm: bring every layer to root mean square 1 before the mix.
         input_adapter_size, output_adapter_size: what the adapter's blocks have otherwise than the backbone's, by the
             text configuration's own names, e.g. ``{"hidden_size": 384, "intermediate_size": 1024,
             "num_attention_heads": 6, "num_key_value_heads": 2}``. Another width brings projections from and to
             the backbone's, and speech tables of the adapters' widths.
+        copies_top_layers: the output adapter starts as a copy of the backbone's layers behind the fixed one, k + 1..L:
+            top layers of its own for each modality.
         speech_residual: add the raw embedding (before the input adapter) to the mix.
         tie_speech_embeddings: the unit head shares the unit embedding's matrix.
         entropy_weight: lambda, weight of the selector's entropy in the loss.
@@ -81,11 +87,15 @@ class SmolTolkConfig(PreTrainedConfig):
     eos_text_id: int = 2
     num_text_ids: int | None = None
     new_layers: list[int] | None = None
+    frozen_text_model: bool = False
     num_input_layers: int = 2
+    patch_size: int = 1
     num_output_layers: int = 2
     layer_mix: LayerMixMode = "dynamic"
     layer_mix_pool: LayerMixPool = "backbone"
     layer_mix_norm: bool = False
+    fission_layer: int | None = None
+    copies_top_layers: bool = False
     input_adapter_size: dict[str, Any] | None = None
     output_adapter_size: dict[str, Any] | None = None
     speech_residual: bool = True
@@ -136,6 +146,8 @@ class SmolTolkConfig(PreTrainedConfig):
                 raise InputError(
                     f"{name} must be one of {', '.join(choices)}", repr(getattr(self, name)), "choose one of them"
                 )
+        self._check_fixed_layer()
+        self._check_patches()
         table, first_control = self._text.vocab_size, min(self.begin_prompt_id, self.end_prompt_id, self.switch_id)
         if first_control < table:
             raise InputError(
@@ -177,6 +189,41 @@ class SmolTolkConfig(PreTrainedConfig):
                 "tied speech tables need input and output adapters of one width",
                 widths,
                 "set tie_speech_embeddings=False, or give both adapters the same hidden_size",
+            )
+
+    def _check_fixed_layer(self) -> None:
+        layer, L = self.fission_layer, self.num_layers
+        if (layer is None) != (self.layer_mix != "fixed") or (layer is not None and not 1 <= layer <= L):
+            raise InputError(
+                f"fission_layer is one of the backbone's layers 1..{L}, where layer_mix is 'fixed'",
+                f"fission_layer = {layer}, layer_mix = {self.layer_mix!r}",
+                "give both or none of them",
+            )
+        if layer is not None and (self.layer_mix_pool != "backbone" or self.layer_mix_norm):
+            raise InputError(
+                "a fixed layer is one of the backbone's, as it is",
+                f"layer_mix_pool = {self.layer_mix_pool!r}, layer_mix_norm = {self.layer_mix_norm}",
+                "leave both out",
+            )
+        behind = 0 if layer is None else L - layer
+        if self.copies_top_layers and (not 0 < behind == self.num_output_layers or self.output_adapter_size):
+            raise InputError(
+                "an output adapter that copies the backbone's top layers has as many as stand behind the fixed one,"
+                " of the same size",
+                f"num_output_layers = {self.num_output_layers}, fission_layer = {layer} of {L},"
+                f" output_adapter_size = {self.output_adapter_size}",
+                f"set layer_mix='fixed', fission_layer={max(L - self.num_output_layers, 1)} and no output_adapter_size",
+            )
+
+    def _check_patches(self) -> None:
+        if self.patch_size < 1:
+            raise InputError("patches have at least one unit", f"patch_size = {self.patch_size}", "use 1 or more")
+        if self.patch_size > 1 and (self.layer_mix_pool != "backbone" or self.published_spans):
+            raise InputError(
+                "where units come in patches, the layer mix is of the backbone's layers, and spans are the model's own",
+                f"patch_size = {self.patch_size}, layer_mix_pool = {self.layer_mix_pool!r},"
+                f" published_spans = {self.published_spans}",
+                "set patch_size=1, or leave the others out",
             )
 
     @property
@@ -234,6 +281,11 @@ class SmolTolkConfig(PreTrainedConfig):
         return self.num_layers + (self.num_input_layers if self.mixes_inputs else 0)
 
     @property
+    def num_own_states(self) -> int:
+        """Layers of the flat cache for what no layer of a model remembers: modalities, and what patches need."""
+        return 3 if self.patch_size > 1 else 1
+
+    @property
     def num_control_ids(self) -> int:
         """Ids between the text table and speech, the rows of the control table."""
         return self.speech_offset - self._text.vocab_size
@@ -241,15 +293,15 @@ class SmolTolkConfig(PreTrainedConfig):
     def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> PreTrainedConfig:
         """The backbone's configuration; with ``decoder=True``, by which transformers makes caches, the flat cache's.
 
-        That is the backbone's layers and behind them full ones for the adapters and the history of modalities
-        (see :mod:`smoltolk.model.cache`).
+        That is the backbone's layers and behind them full ones for the adapters, the history of modalities and what
+        patches need (see :mod:`smoltolk.model.cache`).
         """
         config = super().get_text_config(decoder=decoder, encoder=encoder)
         if not decoder or config is self:
             return config
         flat = copy.deepcopy(config)
         layer_types, _ = get_layer_types_and_kwargs(config)
-        num_more = self.num_input_layers + self.num_output_layers + 1
+        num_more = self.num_input_layers + self.num_output_layers + self.num_own_states
         flat.num_hidden_layers = config.num_hidden_layers + num_more
         flat.layer_types = [*layer_types, *["full_attention"] * num_more]
         return flat

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-from transformers.modeling_outputs import MoeModelOutputWithPast
 
 from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.loss import IGNORE, Statistic, cross_entropy, of_rows
 from smoltolk.model.reading import Reading
+from smoltolk.model.text_models.text_head import TextHead
 from smoltolk.model.units import UnitTable
 
 
@@ -248,67 +247,3 @@ def _all_speech(speech_follows: Tensor, speech_only: bool | None) -> bool:
     if speech_only is None:  # a GPU would have to be waited for, a compiler would break its graph
         return not (torch.compiler.is_compiling() or speech_follows.is_cuda) and bool(speech_follows.all())
     return speech_only
-
-
-@dataclass
-class _States(MoeModelOutputWithPast):
-    """Final states, and every other field that some architecture's head looks for."""
-
-    cross_attentions: tuple[Tensor, ...] | None = None
-
-
-class _Passthrough(nn.Module):
-    """Stands where the decoder stood and returns the states it is given as if it had computed them."""
-
-    @property
-    def decoder(self) -> _Passthrough:  # OPT's head asks for `model.decoder`
-        return self
-
-    def forward(self, *args: object, inputs_embeds: Tensor, **kwargs: object) -> _States:
-        # Some architectures pass their (absent) ids by position.
-        return _States(last_hidden_state=inputs_embeds)
-
-
-class TextHead:
-    """What a backbone's own head makes of final states.
-
-    The forward of the whole causal LM runs with its decoder passed over, so that logit scaling, soft caps and biases
-    stay right for every architecture. It runs on a shallow copy that shares every other part with the backbone; the
-    copy is kept, because a compiler cannot look into the making of one.
-    """
-
-    def __init__(self) -> None:
-        self._copy: PreTrainedModel | None = None
-
-    def __call__(self, backbone: PreTrainedModel, states: Tensor) -> Tensor:
-        """Logits of states.
-
-        Args:
-            backbone: the causal LM; the same one in every call, though parts of it may have been exchanged.
-            states: [N, D], behind the final norm.
-
-        Returns:
-            [N, V].
-        """
-        head = self._copy if self._copy is not None and _shares_parts(self._copy, backbone) else self.build(backbone)
-        logits = head(inputs_embeds=states[None], use_cache=False).logits[0]
-        if not isinstance(logits, torch.Tensor) or logits.shape[:-1] != states.shape[:-1]:
-            raise TypeError(f"{type(backbone).__name__} gave no logits for its states")
-        return logits
-
-    def build(self, backbone: PreTrainedModel) -> PreTrainedModel:
-        """Make the copy."""
-        self._copy = copy.copy(backbone)
-        self._copy._modules = dict(backbone._modules)
-        # Hooks of accelerate stand around the whole backbone's forward, which is not what runs here; those of the parts
-        # that do run stand around these.
-        for name in ("forward", "_old_forward", "_hf_hook"):
-            vars(self._copy).pop(name, None)
-        setattr(self._copy, backbone.base_model_prefix, _Passthrough())
-        return self._copy
-
-
-def _shares_parts(head: PreTrainedModel, backbone: PreTrainedModel) -> bool:
-    """Adapters of PEFT and resized tables are new modules in the backbone's place for them."""
-    decoder = backbone.base_model_prefix
-    return all(head._modules.get(name) is part for name, part in backbone._modules.items() if name != decoder)

@@ -29,6 +29,7 @@ class LayerMix(nn.Module):
     They are the backbone's outputs h^1..h^L, and before them the input adapter's where the pool is ``all``.
 
     - ``last``: h^L alone.
+    - ``fixed``: h^k alone.
     - ``static``: s_t = sum_l softmax(w)_l h^l_t, one weight a layer.
     - ``dynamic``: the static mix asks, a_t = softmax(W s_t + b), and the answer is m_t = sum_l a_tl h^l_t.
 
@@ -37,20 +38,24 @@ class LayerMix(nn.Module):
         num_layers: M.
         hidden_size: D.
         norm: bring every layer to root mean square 1 first (no parameters; LF2AR's option).
+        layer: k of 1..L, the fixed one.
     """
 
-    def __init__(self, mode: LayerMixMode, num_layers: int, hidden_size: int, norm: bool = False):
+    def __init__(
+        self, mode: LayerMixMode, num_layers: int, hidden_size: int, norm: bool = False, layer: int | None = None
+    ):
         super().__init__()
         self.mode: LayerMixMode = mode
         self.norm = norm
-        if mode != "last":
+        self.alone = {"last": num_layers, "fixed": layer}.get(mode)
+        if self.alone is None:
             self.static_logits = nn.Parameter(torch.empty(num_layers))
         if mode == "dynamic":
             self.selector = nn.Linear(hidden_size, num_layers)
 
     def reset_parameters(self, std: float) -> None:
         """w ~ 0.01 N(0, 1); the selector like a linear layer of the backbone."""
-        if self.mode != "last":
+        if self.alone is None:
             init.normal_(self.static_logits, std=0.01)
         if self.mode == "dynamic":
             init.normal_(self.selector.weight, std=std)
@@ -58,8 +63,8 @@ class LayerMix(nn.Module):
 
     def forward(self, layers: Sequence[Tensor]) -> Mixed:
         """Mix M tensors [B, T, D]; the last of them is the backbone's, after its final norm."""
-        if self.mode == "last":
-            return Mixed(layers[-1], None, None)
+        if self.alone is not None:
+            return Mixed(layers[self.alone - 1], None, None)
         if self.norm:
             layers = [F.rms_norm(layer.float(), layer.shape[-1:], eps=_EPS).to(layer.dtype) for layer in layers]
         static_weights = self.static_logits.softmax(0)

@@ -1,8 +1,9 @@
 """SmolTolk: late fusion, multi-level fission and late fission around any text language model.
 
 arXiv 2503.06211; :meth:`SmolTolkForCausalLM.compute` is its section 3. Shapes, which names of tensors carry as
-suffixes: B rows, T positions, D width of the backbone, E width of the adapter at hand (D unless it is narrower): of the
-input adapter up to step 2, of the output adapter from step 5 on. L layers of the backbone, K units, Q codebooks.
+suffixes: B rows, T positions, N positions of the backbone (T, but for unit patches), D width of the backbone, E width
+of the adapter at hand (D unless it is narrower): of the input adapter up to step 2, of the output adapter from step 5
+on. L layers of the backbone, K units, Q codebooks.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from smoltolk.model.generation.mixin import SmolTolkGenerationMixin
 from smoltolk.model.generation.modes import generation_defaults
 from smoltolk.model.heads import Heads, States
 from smoltolk.model.interop.card import CardMixin
-from smoltolk.model.late_fission import LateFission
+from smoltolk.model.late_fission import LateFission, copy_top_layers
 from smoltolk.model.late_fusion import LateFusion
 from smoltolk.model.layer_mix import LayerMix, Mixed
 from smoltolk.model.loss import IGNORE, mean_entropy
@@ -33,6 +34,7 @@ from smoltolk.model.reading import Reading, checked_inputs, restarting
 from smoltolk.model.spans import SpanBatch
 from smoltolk.model.text_models.assembly import load_text_model, pad_text_table, smoltolk_config
 from smoltolk.model.text_models.layers import layer_parameter_names, with_new_layers
+from smoltolk.model.text_models.omission import check_omission
 
 
 class SmolTolkPreTrainedModel(CardMixin, PreTrainedModel):
@@ -66,7 +68,7 @@ class SmolTolkPreTrainedModel(CardMixin, PreTrainedModel):
 class Computed(NamedTuple):
     """What the paper's steps make of a batch."""
 
-    layers: tuple[Tensor, ...]  # the backbone's input, then h^1..h^L, [B, T, D] each; the last behind the final norm
+    layers: tuple[Tensor, ...]  # the backbone's input, then h^1..h^L, [B, N, D] each; the last behind the final norm
     mixed: Mixed  # what the layer mix selected
     states: States  # what the two heads read
     attentions: tuple[Tensor, ...] | None  # of the backbone, on request
@@ -84,9 +86,13 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
         self.control_embed = nn.Embedding(config.num_control_ids, config.hidden_size)
         self.units = unit_table(config)
         self.late_fusion = LateFusion(config)
-        self.layer_mix = LayerMix(config.layer_mix, config.num_mixed_layers, config.hidden_size, config.layer_mix_norm)
+        self.layer_mix = LayerMix(
+            config.layer_mix, config.num_mixed_layers, config.hidden_size, config.layer_mix_norm, config.fission_layer
+        )
         self.late_fission = LateFission(config)
         self.heads = Heads(config)
+        trained = self.trainable_parameters()
+        self._frozen = {name for name, _ in self.named_parameters() if name not in trained}
         self.post_init()
         self.generation_config.update(**generation_defaults(config.id_space))
 
@@ -119,11 +125,15 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
             source = with_new_layers(source, new_layers, seed)
             settings["new_layers"] = list(new_layers)
         config = smoltolk_config(source, pad_text_table(source), num_units, eos_text_id, **settings)
+        if config.patch_size > 1:
+            check_omission(source)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = cls(config)
             model.backbone.load_state_dict(source.state_dict())
             model._scale_control_rows()
+            if config.copies_top_layers:
+                copy_top_layers(model.backbone, model.late_fission.adapter)
         # Parameters alone take the text model's type: rotary frequencies and other buffers must keep theirs.
         types = {f"backbone.{name}": parameter.dtype for name, parameter in source.named_parameters()}
         for name, parameter in model.named_parameters():
@@ -146,6 +156,23 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
             if not name.startswith("backbone.") or name in new
         }
 
+    def trainable_parameters(self, everything: bool = True) -> dict[str, nn.Parameter]:
+        """Parameters by name that a stage trains: all of them, or the speech part alone.
+
+        Args:
+            everything: as far as it ever trains: not what the text model brought where ``frozen_text_model`` is set.
+        """
+        if everything and not self.config.frozen_text_model:
+            return dict(self.named_parameters())
+        return self.speech_parameters()
+
+    def tie_weights(self, *args: Any, **kwargs: Any) -> None:
+        """As in transformers, which calls it when all weights are in their places: what never trains is frozen then."""
+        super().tie_weights(*args, **kwargs)
+        for name, parameter in self.named_parameters():
+            if name in self._frozen:
+                parameter.requires_grad_(False)
+
     # ------------------------------------------------------------------ the paper, on one page
 
     def compute(self, reading: Reading, output_attentions: bool = False) -> Computed:
@@ -160,11 +187,13 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
         fused_BTD, input_layers = self.late_fusion(units_BTE, text_BTD, reading.is_speech, reading.layout)
 
         # 3. The text backbone over the mixed sequence, causal; packed documents are kept apart by positions that
-        # restart. Without its head: that is for chosen rows alone.
+        # restart. Where units come in patches, it sees one position for each. Without its head: that is for chosen rows
+        # alone.
+        patches = reading.patches
         backbone = self.backbone.base_model(
-            inputs_embeds=fused_BTD,
-            attention_mask=reading.attention_mask,
-            position_ids=reading.position_ids,
+            inputs_embeds=patches.pool(fused_BTD),
+            attention_mask=patches.attention_mask,
+            position_ids=patches.position_ids,
             past_key_values=reading.state.backbone,
             use_cache=reading.state.backbone is not None,
             output_hidden_states=True,
@@ -175,7 +204,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
 
         # 4. Multi-level fission: each position selects among all layers what speech is read from:
         # s = static mix of the layers, a = softmax(W s + b), m = sum_l a_l h^l.
-        mixed = self.layer_mix((*input_layers, *layers[1:]))
+        mixed = patches.spread(self.layer_mix((*input_layers, *layers[1:])))
 
         # 5. Late fission: add e_t, from before the input adapter, on text too; then the output adapter over all
         # positions of a document, causal. With the residual both adapters' tables are D wide.
@@ -187,7 +216,8 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
         )
 
         # 6. Text is predicted from h^L, speech from the output adapter.
-        return Computed(layers, mixed, States(text=layers[-1], speech=speech_BTE), backbone.get("attentions"))
+        states = States(text=patches.on_grid(layers[-1]), speech=speech_BTE)
+        return Computed(layers, mixed, states, backbone.get("attentions"))
 
     def forward(
         self,
@@ -288,7 +318,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
                 fields["loss"] = fields["loss"] - config.entropy_weight * share * fields["selector_entropy"]
         return SmolTolkOutput(
             past_key_values=cache,
-            hidden_states=computed.layers if output_hidden_states else None,
+            hidden_states=tuple(map(reading.patches.on_grid, computed.layers)) if output_hidden_states else None,
             attentions=computed.attentions if output_attentions else None,
             selector_weights=weights if output_selector_weights else None,
             **fields,

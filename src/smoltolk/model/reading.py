@@ -16,6 +16,7 @@ from smoltolk.model.codec.codebooks import check_codes, check_layout
 from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.layouts import GridLayout, Layout, PublishedLayout, RunLayout, SpanLayout
 from smoltolk.model.modality import at, document_positions, document_starts, next_is_speech, previous
+from smoltolk.model.patches import Patches, SingleUnits, UnitPatches
 from smoltolk.model.spans import SpanBatch
 
 
@@ -30,10 +31,11 @@ class Reading:
         source: the position that predicts each one; -1 where nothing does: at the start of a document, at padding.
         real: False at padding; None: there is none.
         document_ids: of packed documents, -1 at padding; None: each row is one.
-        attention_mask, position_ids: for backbone and output adapter. The mask is [B, S], cached positions too; None
-            with packed documents: transformers looks for positions that restart only where there is no mask.
+        attention_mask, position_ids: of the time grid, for the output adapter. The mask is [B, S], cached positions
+            too; None with packed documents: transformers looks for positions that restart only where there is no mask.
         codes: [B, T, Q - 1], with several codebooks.
         layout: how the spans lie before the input adapter.
+        patches: what the backbone sees of them.
         state: views of the cache; of nothing without one.
     """
 
@@ -47,6 +49,7 @@ class Reading:
     position_ids: Tensor | None
     codes: Any  # Tensor | None: with one codebook nobody asks
     layout: Layout
+    patches: Patches
     state: DecodingState
 
     @property
@@ -100,6 +103,9 @@ class Reading:
         source = previous(input_ids.shape, input_ids.device, document_ids, real)
         if document_ids is not None and real is not None:
             check_padding(source, real)
+        patches: Patches = SingleUnits(attention_mask, position_ids)
+        if config.patch_size > 1:
+            patches = UnitPatches.of(config.patch_size, is_speech, real, document_ids, state)
         before = at(is_speech, source) if state.history is None else state.history.previous_is_speech(T)
         return cls(
             input_ids,
@@ -112,6 +118,7 @@ class Reading:
             position_ids,
             codes,
             _layout(config, is_speech, document_ids, real, spans, state, training),
+            patches,
             state,
         )
 

@@ -88,3 +88,14 @@ def test_a_card_that_somebody_wrote_stays_on_the_hub(model: SmolTolkForCausalLM,
     hub["card"] = "---\nlicense: mit\n---\n\nOur thesis.\n"
     model.push_to_hub("talker")
     assert b"Our thesis." in hub["README.md"] and b"license: mit" in hub["README.md"]
+
+
+def test_descriptions_of_baselines(make_model: Make) -> None:
+    split = {"layer_mix": "fixed", "fission_layer": 2, "num_output_layers": 1, "copies_top_layers": True}
+    found = describe(make_model(**split).config)
+    assert found["layer mix"] == "none: layer 2 alone"
+    assert found["output adapter"].endswith(", at first copies of the text model's last ones")
+    found = describe(make_model(new_layers=[1, 4], frozen_text_model=True).config)
+    assert found["text model"] == "llama, 5 layers of 32, those at 1, 4 new, frozen but for what is new"
+    assert found["units of a position"] == "1"
+    assert describe(make_model(patch_size=4).config)["units of a position"] == "4, a patch of a span"

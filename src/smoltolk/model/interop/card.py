@@ -91,6 +91,7 @@ def write_card(directory: str | os.PathLike, config: SmolTolkConfig, place: str 
 
 _MIXES = {
     "last": "none: the last layer alone",
+    "fixed": "none: layer {} alone",
     "static": "static: one weight a layer",
     "dynamic": "dynamic: each position selects among the layers",
 }
@@ -105,20 +106,27 @@ def describe(config: SmolTolkConfig) -> dict[str, str]:
         units = f"{config.num_codebooks} codebooks of {units}, delays {', '.join(map(str, config.id_space.delays))}"
     if config.unit_fingerprint is not None:
         units += f", fingerprint {config.unit_fingerprint[:16]}"
-    mix = _MIXES[config.layer_mix]
+    mix = _MIXES[config.layer_mix].format(config.fission_layer)
     if config.layer_mix_pool == "all":
         mix += ", the input adapter's among them"
     if config.layer_mix_norm:
         mix += ", each brought to root mean square 1"
+    backbone = f"{named}, {text.num_hidden_layers} layers of {text.hidden_size:,}"
+    if config.new_layers:
+        backbone += f", those at {', '.join(map(str, config.new_layers))} new"
+    if config.frozen_text_model:
+        backbone += ", frozen but for what is new"
     return {
-        "text model": f"{named}, {text.num_hidden_layers} layers of {text.hidden_size:,}",
+        "text model": backbone,
         "text ids": f"{config.speech_offset:,}, control ids among them",
         "units": units,
         "speech tables": "tied" if config.tie_speech_embeddings else "one to read, one to predict",
         "input adapter": _adapter(config.num_input_layers, config.input_adapter_size),
+        "units of a position": "1" if config.patch_size == 1 else f"{config.patch_size}, a patch of a span",
         "layer mix": mix,
         "speech residual": "yes" if config.speech_residual else "no",
-        "output adapter": _adapter(config.num_output_layers, config.output_adapter_size),
+        "output adapter": _adapter(config.num_output_layers, config.output_adapter_size)
+        + (", at first copies of the text model's last ones" if config.copies_top_layers else ""),
         "modality": "chosen by the model" if config.predict_switch else "chosen by the prompt",
     }
 

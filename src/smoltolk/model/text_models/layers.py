@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
 from smoltolk.common.errors import InputError, first_line
+from smoltolk.model.text_models.identity import silence
 
 # Settings with one entry per layer, where an architecture has them.
 LAYER_WISE = (
@@ -108,16 +109,18 @@ def layer_parameter_names(text_model: PreTrainedModel, places: Iterable[int]) ->
 
 
 def with_new_layers(text_model: PreTrainedModel, places: Sequence[int], seed: int = 0) -> PreTrainedModel:
-    """A deeper copy of a text model, with freshly initialised blocks at ``places``.
+    """A deeper copy of a text model, with new blocks at ``places``.
 
     A new block is of the kind (attention, window, experts) of the one before it; the first, of the one behind it. The
-    old ones keep their order and their weights.
+    old ones keep their order and their weights. New blocks among them are copies of that one that add nothing yet (see
+    :func:`smoltolk.model.text_models.identity.silence`), so that the deeper model computes what the text model does;
+    those behind the last old one are freshly initialised.
 
     Args:
         text_model: left as it is.
         places: of the new blocks, counted in the deeper model: 0 is the first block there. With L old blocks,
             ``[L, L + 1]`` appends two of them behind the last, before the final norm.
-        seed: of the new blocks.
+        seed: of the fresh blocks.
 
     Raises:
         InputError: places that are no places, or an architecture whose blocks depend on where they stand.
@@ -152,7 +155,11 @@ def with_new_layers(text_model: PreTrainedModel, places: Sequence[int], seed: in
     if unexpected or not missing or not all(id(state[name]) in fresh for name in missing):
         raise _depends_on_places(text_model, f"{len(missing)} new names, {len(unexpected)} without a place")
     deeper = deeper.to(text_model.device).train(text_model.training)
-    if not _same_without(text_model, deeper, [blocks[place] for place in new]):
+    inserted = [place for place in new if place < old[-1]]
+    for place in inserted:
+        blocks[place].load_state_dict(blocks[old[kinds[place]]].state_dict())
+    silence(deeper, [blocks[place] for place in inserted])
+    if not _same_without(text_model, deeper, [blocks[place] for place in new[len(inserted) :]]):
         raise _depends_on_places(text_model, "its old blocks compute something else at their new places")
     return deeper
 

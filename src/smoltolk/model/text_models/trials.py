@@ -14,8 +14,8 @@ from transformers.cache_utils import DYNAMIC_LAYER_TYPE_MAPPING, get_layer_types
 
 from smoltolk.common.errors import InputError, first_line
 from smoltolk.model.adapters import SpeechAdapter
-from smoltolk.model.heads import TextHead
 from smoltolk.model.text_models.layers import adapter_cache_types
+from smoltolk.model.text_models.text_head import TextHead
 
 _TRIED = 4  # positions of each half of what is tried
 # Relative difference of what must be the same. Experts see batches of other sizes, which moves the last bits of what

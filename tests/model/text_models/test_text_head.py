@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from smoltolk.model.heads import TextHead
+from smoltolk.model.text_models.text_head import TextHead
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "llama": {},
