@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel, Cache, PreTrainedConfig
+from transformers import AutoModel, Cache, PreTrainedConfig, PreTrainedModel
 
 from smoltolk.common.errors import InputError
 from smoltolk.model.text_models.layers import attention_layers, block_list, layer_wise
@@ -169,7 +169,7 @@ def _resize(config: PreTrainedConfig, size: dict[str, Any]) -> None:
         config.head_dim = width // heads
 
 
-def _drop_table(model: nn.Module) -> None:
+def _drop_table(model: PreTrainedModel) -> None:
     """Take the table away, name and all: by its name users of PEFT mean the text table alone."""
     table = model.get_input_embeddings()
     for parent in list(model.modules()):
