@@ -12,6 +12,8 @@ from transformers.configuration_utils import SubConfigSpec
 
 from smoltolk.common.errors import InputError
 from smoltolk.model.ids import IdSpace
+from smoltolk.model.text_models.layers import adapter_cache_types
+from smoltolk.model.text_models.positions import trained_positions
 
 LayerMixMode = Literal["last", "fixed", "static", "dynamic"]
 LayerMixPool = Literal["backbone", "all"]
@@ -256,9 +258,9 @@ class SmolTolkConfig(PreTrainedConfig):
         return self._text.num_hidden_layers
 
     @property
-    def max_position_embeddings(self) -> int:
-        """Longest sequence that the backbone was made for."""
-        return self._text.max_position_embeddings
+    def max_position_embeddings(self) -> int | None:
+        """Longest sequence that the backbone was made for; None where it names none."""
+        return trained_positions(self._text)
 
     @property
     def input_width(self) -> int:
@@ -301,9 +303,9 @@ class SmolTolkConfig(PreTrainedConfig):
             return config
         flat = copy.deepcopy(config)
         layer_types, _ = get_layer_types_and_kwargs(config)
-        num_more = self.num_input_layers + self.num_output_layers + self.num_own_states
-        flat.num_hidden_layers = config.num_hidden_layers + num_more
-        flat.layer_types = [*layer_types, *["full_attention"] * num_more]
+        adapters = adapter_cache_types(config, self.num_input_layers + self.num_output_layers)
+        flat.layer_types = [*layer_types, *adapters, *["full_attention"] * self.num_own_states]
+        flat.num_hidden_layers = len(flat.layer_types)
         return flat
 
     @property

@@ -8,7 +8,6 @@ on. L layers of the backbone, K units, Q codebooks.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -32,9 +31,10 @@ from smoltolk.model.output import SmolTolkOutput
 from smoltolk.model.packing import documents_as_rows
 from smoltolk.model.reading import Reading, checked_inputs, restarting
 from smoltolk.model.spans import SpanBatch
-from smoltolk.model.text_models.assembly import load_text_model, pad_text_table, smoltolk_config
+from smoltolk.model.text_models.assembly import own_text_model, pad_text_table, smoltolk_config
 from smoltolk.model.text_models.layers import layer_parameter_names, with_new_layers
 from smoltolk.model.text_models.omission import check_omission
+from smoltolk.model.text_models.router import router_loss
 
 
 class SmolTolkPreTrainedModel(CardMixin, PreTrainedModel):
@@ -72,6 +72,7 @@ class Computed(NamedTuple):
     mixed: Mixed  # what the layer mix selected
     states: States  # what the two heads read
     attentions: tuple[Tensor, ...] | None  # of the backbone, on request
+    router_logits: tuple[Tensor, ...] | None  # of a backbone of experts, where its configuration asks for them
 
 
 class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
@@ -120,7 +121,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
         Raises:
             InputError: no such text model, or a setting that breaks a rule.
         """
-        source = load_text_model(text_model) if isinstance(text_model, str) else copy.deepcopy(text_model)
+        source = own_text_model(text_model)
         if new_layers:
             source = with_new_layers(source, new_layers, seed)
             settings["new_layers"] = list(new_layers)
@@ -217,7 +218,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
 
         # 6. Text is predicted from h^L, speech from the output adapter.
         states = States(text=patches.on_grid(layers[-1]), speech=speech_BTE)
-        return Computed(layers, mixed, states, backbone.get("attentions"))
+        return Computed(layers, mixed, states, backbone.get("attentions"), backbone.get("router_logits"))
 
     def forward(
         self,
@@ -313,9 +314,14 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
         weights, entropy = computed.mixed.weights, computed.mixed.entropy
         if entropy is not None:
             fields["selector_entropy"] = mean_entropy(entropy, reading.real)
-            if labels is not None and not output_nll:
-                share = _share(reading, labels, num_items_in_batch, num_positions_in_batch)
+        if labels is not None and not output_nll:
+            share = _share(reading, labels, num_items_in_batch, num_positions_in_batch)
+            if entropy is not None:
                 fields["loss"] = fields["loss"] - config.entropy_weight * share * fields["selector_entropy"]
+            real = None if reading.real is None else reading.real.long()
+            balance = router_loss(self.backbone, computed.states.text, computed.router_logits, real)
+            if balance is not None:  # a backbone of experts has a loss of its own beside
+                fields["loss"] = fields["loss"] + share * balance
         return SmolTolkOutput(
             past_key_values=cache,
             hidden_states=tuple(map(reading.patches.on_grid, computed.layers)) if output_hidden_states else None,

@@ -10,6 +10,7 @@ import torch
 from transformers import PreTrainedModel
 
 from smoltolk.common.errors import InputError
+from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.model.text_models.router import router_loss
 from smoltolk.model.text_models.trials import check_text_model
 
@@ -60,3 +61,23 @@ def test_nothing_is_added_unasked(settings: dict, make_text_model: Callable[...,
     assert router_loss(model, output.last_hidden_state, output.router_logits, None) is None
     llama = make_text_model("llama")
     assert router_loss(llama, output.last_hidden_state, None, None) is None
+
+
+@torch.no_grad()
+def test_a_smoltolk_model_keeps_it(
+    make_text_model: Callable[..., PreTrainedModel], make_model: Callable[..., SmolTolkForCausalLM], write: Callable
+) -> None:
+    """Of text alone, the loss is the text model's own; each of several batches adds its part of a mean."""
+    settings = {"num_local_experts": 4, "output_router_logits": True, "router_aux_loss_coef": 0.5}
+    text_model = make_text_model("mixtral", **settings)
+    model = make_model(text_model, entropy_weight=0.0)
+    text = write(model.config.id_space, "tttttttttt", "tttttttttt")
+    expected = text_model(text, labels=text).loss
+    assert text_model(text, labels=text, output_router_logits=False).loss < expected - 0.5
+    torch.testing.assert_close(model(text, labels=text).loss, expected)
+    plain = make_model(make_text_model("mixtral", num_local_experts=4), entropy_weight=0.0)
+    parts = [
+        m(text, labels=text, num_items_in_batch=4 * 18, num_positions_in_batch=4 * 20).loss for m in (model, plain)
+    ]
+    whole = [m(text, labels=text).loss for m in (model, plain)]
+    torch.testing.assert_close(4 * (parts[0] - parts[1]), whole[0] - whole[1])
