@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import importlib.util
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.training.trl_trainers import _statistic, trl_trainer
 
 HAS_TRL = importlib.util.find_spec("trl") is not None
-needs_trl = pytest.mark.skipif(not HAS_TRL, reason="the extra 'more' brings trl")
+needs_trl = pytest.mark.skipif(not HAS_TRL, reason="the extra 'trl', see `make more`")
 TRAINED: dict[str, Any] = {
     "use_cpu": True,
     "report_to": [],
@@ -41,10 +40,11 @@ def silence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
-def make(**settings: Any) -> SmolTolkForCausalLM:
+def make(architecture: str = "llama", **settings: Any) -> SmolTolkForCausalLM:
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
-    config = AutoConfig.for_model("llama", vocab_size=257, bos_token_id=0, eos_token_id=0, **sizes)
+    sizes |= {"num_key_value_heads": 2}
+    config = AutoConfig.for_model(architecture, vocab_size=257, bos_token_id=0, eos_token_id=0, **sizes)
     text_model = AutoModelForCausalLM.from_config(config)
     model = SmolTolkForCausalLM.from_text_model(text_model, num_units=20, **({"entropy_weight": 0.0} | settings))
     with torch.no_grad():
@@ -67,7 +67,7 @@ def rows(model: SmolTolkForCausalLM, number: int = 4) -> list[list[int]]:
         ids: list[int] = [space.begin_prompt]
         for run in range(3):
             low, high = (space.speech_offset, space.eos_speech) if run % 2 else (1, 257)
-            ids += torch.randint(low, high, (3 + row,), generator=generator).tolist() + [space.switch]
+            ids += [*torch.randint(low, high, (3 + row,), generator=generator).tolist(), space.switch]
         found.append(ids[:-1])
     return found
 
@@ -202,9 +202,7 @@ def test_packed_rows(model: SmolTolkForCausalLM, byte_tokenizer: PreTrainedToken
 
 
 @needs_trl
-def test_lora_in_bfloat16(
-    model: SmolTolkForCausalLM, byte_tokenizer: PreTrainedTokenizerFast, tmp_path: Path
-) -> None:
+def test_lora_in_bfloat16(model: SmolTolkForCausalLM, byte_tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
     """TRL's own defaults: autocast and gradient checkpointing."""
     peft = pytest.importorskip("peft")
     config = peft.LoraConfig(task_type="CAUSAL_LM", r=4, target_modules="all-linear")
@@ -310,6 +308,16 @@ def test_other_models_and_trainers(byte_tokenizer: PreTrainedTokenizerFast, tmp_
     for name in ("RewardTrainer", "NoTrainer", "__version__"):
         with pytest.raises(InputError, match="score the labels"):
             trl_trainer(name)
+
+
+@needs_trl
+def test_mixtures_of_experts(byte_tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    """Their balance is asked for by TRL unless it is told not to."""
+    data = [{"input_ids": row} for row in rows(make())]
+    model = make("mixtral")
+    with pytest.raises(InputError, match="router_aux_loss_coef"):
+        sft(copy.deepcopy(model), byte_tokenizer, tmp_path, data).train()
+    sft(model, byte_tokenizer, tmp_path, data, router_aux_loss_coef=0.0).train()
 
 
 @needs_trl

@@ -32,8 +32,8 @@ def trl_trainer(name: str) -> type:
         DPOTrainer(model, args=DPOConfig(...), train_dataset=pairs, processing_class=tokenizer).train()
 
     ``processing_class`` is the tokenizer of the text. Speech comes as ids: of supervised fine-tuning in a column
-    ``input_ids``, of DPO in ``prompt_ids``, ``chosen_ids`` and ``rejected_ids``. The loss is TRL's alone: the selector's
-    entropy has no part in it.
+    ``input_ids``, of DPO in ``prompt_ids``, ``chosen_ids`` and ``rejected_ids``. The loss is TRL's alone, without the
+    selector's entropy.
 
     Args:
         name: ``SFTTrainer``, ``DPOTrainer`` or another that scores labels.
@@ -102,7 +102,7 @@ def _add_own(
 ) -> None:
     """Give the model's ``forward`` what ``trl.trainer.utils.add_fused_lm_head`` does, its arguments and its results."""
     fields = require("trl.trainer.utils", "a trainer of TRL").FusedCausalLMOutput
-    plain = model.forward
+    plain: Callable[..., Any] = model.forward
     statistic = _statistic(temperature, outputs)
 
     @functools.wraps(type(model).forward)  # Trainers look at its arguments
@@ -123,6 +123,12 @@ def _add_own(
             )
         if not fused_lm_head:
             return plain(*args, labels=labels, num_items_in_batch=num_items_in_batch, **kwargs)
+        if kwargs.pop("output_router_logits", False):
+            raise InputError(
+                "scores of labels leave out the loss that balances a mixture of experts",
+                "output_router_logits=True, which TRL sets where router_aux_loss_coef is not 0",
+                "give the trainer router_aux_loss_coef=0.0",
+            )
         output = plain(*args, labels=labels, output_nll=statistic, **kwargs)
         found = output.nll[:, 1:]
         predicted = found[..., -1].isfinite() & (found[..., -1] > 0)
@@ -135,7 +141,6 @@ def _add_own(
         return fields(
             loss=-each["log_probs"].sum() / count,
             label_mask=predicted,
-            aux_loss=output.get("aux_loss"),
             **{name: value if name in ("log_probs", *outputs) else None for name, value in each.items()},
         )
 
