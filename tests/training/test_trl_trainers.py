@@ -139,7 +139,7 @@ def test_without_trl() -> None:
 
 def test_one_matrix_for_all_is_refused_by_name(model: SmolTolkForCausalLM) -> None:
     """TRL's own head looks for it."""
-    with pytest.raises(AttributeError, match="trl_trainers"):
+    with pytest.raises(AttributeError, match="trl_trainer"):
         _ = model(torch.tensor([[3, 4]])).last_hidden_state
     assert not hasattr(model(torch.tensor([[3, 4]])), "last_hidden_state")
 

@@ -55,6 +55,6 @@ class SmolTolkOutput(ModelOutput):
     def last_hidden_state(self) -> Tensor:
         """There is none: TRL, which would predict everything from it, is told what to do."""
         raise AttributeError(
-            "a model of two heads has no one state that predicts: take TRL's trainers from"
-            " smoltolk.training.trl_trainers, others must read the logits"
+            "a model of two heads has no one state that predicts: take TRL's trainers from smoltolk.trl_trainer,"
+            " others must read the logits"
         )
