@@ -6,13 +6,17 @@ SCALE ?= small
 OUT ?= quickstart
 SEED ?= 0
 
-.PHONY: quickstart test check format bench clean
+.PHONY: quickstart test more check format bench clean
 
 quickstart: .venv/.offline
 	$(BIN)/smoltolk quickstart --out $(OUT) --scale $(SCALE) --seed $(SEED)
 
 test: .venv/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --durations 10
+
+# Tests that need more extras than all others.
+more: .venv/.more
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training/test_trl_trainers.py
 
 check: .venv/.dev
 	$(BIN)/ruff check .
@@ -33,7 +37,7 @@ bench: .venv/.dev
 	$(BIN)/python benchmarks/speech.py
 	$(BIN)/python benchmarks/units.py
 
-.venv/.offline .venv/.dev: pyproject.toml constraints.txt
+.venv/.offline .venv/.dev .venv/.more: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(patsubst .venv/.%,%,$@)]'
 	touch $@

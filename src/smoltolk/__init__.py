@@ -36,6 +36,7 @@ __all__ = [
     "read_shards",
     "save_audio",
     "score",
+    "trl_trainer",
 ]
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from smoltolk.speech.units.tokenizer import Units, UnitTokenizer
     from smoltolk.speech.vocoders.kinds import load_vocoder
     from smoltolk.speech.vocoders.vocoder import Vocoder
+    from smoltolk.training.trl_trainers import trl_trainer
 else:
     # The same again, for the moment when a name is asked for; a test holds the two against each other.
     _HOMES = {
@@ -89,6 +91,7 @@ else:
         "read_shards": "data.shards.parquet",
         "save_audio": "speech.audio:save",
         "score": "evaluation.scoring",
+        "trl_trainer": "training.trl_trainers",
     }
 
     def __getattr__(name):

@@ -13,6 +13,7 @@ _EXTRAS = {
     "datasets": "text",
     "ray": "ray",
     "faiss": "faiss",
+    "trl": "trl",
 }
 
 

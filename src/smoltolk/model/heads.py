@@ -235,11 +235,18 @@ class Heads(nn.Module):
         return grid.view(*labels.shape, *text.shape[1:]), asked.text_places | asked.speech_places
 
     def nll(
-        self, backbone: PreTrainedModel, units: UnitTable, states: States, reading: Reading, labels: Tensor
+        self,
+        backbone: PreTrainedModel,
+        units: UnitTable,
+        states: States,
+        reading: Reading,
+        labels: Tensor,
+        statistic: Statistic = cross_entropy,
     ) -> Tensor:
-        """NLL of each label [B, T] in nats, float32; see :meth:`SmolTolkForCausalLM.nll`."""
-        nll, predicted = self.each(backbone, units, states, reading, labels)
-        return nll.masked_fill((labels != IGNORE) & (reading.source >= 0) & ~predicted, torch.inf)
+        """NLL of each label in nats, float32 [B, T]; see :meth:`SmolTolkForCausalLM.nll`."""
+        nll, predicted = self.each(backbone, units, states, reading, labels, statistic)
+        impossible = (labels != IGNORE) & (reading.source >= 0) & ~predicted
+        return nll.masked_fill(impossible.view(*labels.shape, *[1] * (nll.ndim - 2)), torch.inf)
 
 
 def _all_speech(speech_follows: Tensor, speech_only: bool | None) -> bool:

@@ -26,7 +26,7 @@ from smoltolk.model.interop.card import CardMixin
 from smoltolk.model.late_fission import LateFission, copy_top_layers
 from smoltolk.model.late_fusion import LateFusion
 from smoltolk.model.layer_mix import LayerMix, Mixed
-from smoltolk.model.loss import IGNORE, mean_entropy
+from smoltolk.model.loss import IGNORE, Statistic, cross_entropy, mean_entropy
 from smoltolk.model.output import SmolTolkOutput
 from smoltolk.model.packing import documents_as_rows
 from smoltolk.model.reading import Reading, checked_inputs, restarting
@@ -236,7 +236,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
         output_hidden_states: bool = False,
         output_attentions: bool = False,
         output_selector_weights: bool = False,
-        output_nll: bool = False,
+        output_nll: bool | Statistic = False,
         speech_only: bool | None = None,
         num_items_in_batch: Tensor | int | None = None,
         num_positions_in_batch: Tensor | int | None = None,
@@ -262,7 +262,8 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
             use_cache: keep the states for the next call; on by default only if a cache is given.
             logits_to_keep: number of last positions to compute logits for (0: all), or their indices.
             output_hidden_states, output_attentions, output_selector_weights: also return them.
-            output_nll: return the NLL of each label instead of loss and logits (see :meth:`nll`).
+            output_nll: return the NLL of each label instead of loss and logits (see :meth:`nll`); a function of logits
+                [n, V] and the labels' columns [n] in its place is computed instead (see :meth:`Heads.each`).
             speech_only: True promises that speech follows all positions that logits are kept for: the text head is left
                 out then. None looks whether it is so, but on a GPU and under a compiler takes it that it is not.
             num_items_in_batch: number of labels over all accumulated batches, as a Trainer counts them.
@@ -276,7 +277,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
         """
         config = self.config
         input_ids, cache = checked_inputs(
-            config, input_ids, inputs_embeds, labels, document_ids, past_key_values, use_cache, output_nll,
+            config, input_ids, inputs_embeds, labels, document_ids, past_key_values, use_cache, bool(output_nll),
             num_items_in_batch,
         )  # fmt: skip
         if position_ids is not None:
@@ -302,7 +303,8 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
         inputs = (self.backbone, self.units, computed.states, reading)
         fields: dict[str, Any] = {}
         if labels is not None and output_nll:
-            fields["nll"] = self.heads.nll(*inputs, labels)
+            statistic = output_nll if callable(output_nll) else cross_entropy
+            fields["nll"] = self.heads.nll(*inputs, labels, statistic)
         elif labels is not None:
             fields |= self.heads.loss(*inputs, labels, num_items_in_batch)
         if not output_nll and (labels is None or not self.training):  # training needs no logits but those of labels

@@ -50,3 +50,11 @@ class SmolTolkOutput(ModelOutput):
     selector_weights: Tensor | None = None
     codebook_logits: Tensor | None = None
     codebook_losses: Tensor | None = None
+
+    @property
+    def last_hidden_state(self) -> Tensor:
+        """There is none: TRL, which would predict everything from it, is told what to do."""
+        raise AttributeError(
+            "a model of two heads has no one state that predicts: take TRL's trainers from smoltolk.trl_trainer,"
+            " others must read the logits"
+        )

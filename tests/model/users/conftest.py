@@ -30,6 +30,22 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "speech_residual": False,
         "tie_speech_embeddings": False,
     },
+    "patches": {"patch_size": 3},
+    "split top layers": {
+        "num_input_layers": 0,
+        "num_output_layers": 2,
+        "speech_residual": False,
+        "layer_mix": "fixed",
+        "fission_layer": 1,
+        "copies_top_layers": True,
+    },
+    "inserted layers": {
+        "num_input_layers": 0,
+        "num_output_layers": 0,
+        "layer_mix": "last",
+        "speech_residual": False,
+        "new_layers": [0, 2],
+    },
     "untied, predicted switch": {"tie_speech_embeddings": False, "predict_switch": True},
 }
 

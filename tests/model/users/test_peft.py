@@ -200,9 +200,10 @@ def test_what_the_speech_part_is(
     _, unexpected = other.load_state_dict(load_file(tmp_path / "speech"), strict=False)
     assert not unexpected
     assert_close(logits(other, ids), logits(one, ids))
-    brought = {f"backbone.{name}" for name, _ in text_model.named_parameters()}
-    assert not brought & set(one.speech_parameters())
-    assert brought | set(one.speech_parameters()) == {name for name, _ in one.named_parameters()}
+    # What is left is the text model, to the bit; its tables may have spare rows.
+    left = [parameter for name, parameter in one.named_parameters() if name not in one.speech_parameters()]
+    for found, brought in zip(left, text_model.parameters(), strict=True):
+        assert torch.equal(found[: len(brought)], brought)
 
 
 OTHERS: dict[str, Any] = {
