@@ -134,3 +134,13 @@ def test_models_are_left_as_they_are(make_text_model: Make) -> None:
     packs_documents(text_model)
     trial_adapter(text_model, text_model.config)
     assert text_model.training and torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_no_reason_to_refuse(dtype: torch.dtype, make_text_model: Make) -> None:
+    """What fresh blocks add is less than the last bit of a bfloat16, and they know positions all the same."""
+    for architecture in ("llama", "gpt2", "mixtral", "gemma2"):
+        fresh = type(make_text_model(architecture))(make_text_model(architecture).config).to(dtype)
+        fresh.config.dtype = dtype
+        model = SmolTolkForCausalLM.from_text_model(fresh, num_units=5)
+        assert {p.dtype for p in model.parameters()} == {dtype} and model.config.packs_documents

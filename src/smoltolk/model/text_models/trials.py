@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -123,8 +124,10 @@ def trial_adapter(text_model: PreTrainedModel, text_config: PreTrainedConfig) ->
         InputError: it is none.
     """
     rule = "adapters are made of the text model's attention layers, which must run alone and go on from a cache"
+    exact = copy.deepcopy(text_config)
+    exact.dtype = torch.float32  # what fresh blocks add is less than the last bit of a bfloat16
     with torch.random.fork_rng(devices=[]):
-        adapter = _attempt(text_model, rule, lambda: SpeechAdapter(text_config, 1))
+        adapter = _attempt(text_model, rule, lambda: SpeechAdapter(exact, 1))
     _check_adapter(text_model, adapter, rule)
     return adapter
 
