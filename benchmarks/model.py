@@ -1,6 +1,6 @@
 """The model against the bare text model that has as many layers as backbone and adapters together.
 
-    python benchmarks/model.py [train] [generate] [position] [--threads 1] [--rounds 5] [--hidden 256] [--layers 12]
+    python benchmarks/model.py [train] [generate] [position] [patches] [--threads 1] [--rounds 5] [--hidden 256]
 
 All figures are ratios of one run: both models take turns, round by round, and the medians of the ratios are printed.
 Speech is three quarters of the training ids. Memory is the peak of a process of its own for each model, less what it
@@ -29,7 +29,7 @@ from smoltolk.model.generation.compiled import compiled_decoding
 from smoltolk.model.modeling import SmolTolkForCausalLM
 
 NUM_UNITS, SPAN, ADAPTERS = 500, 45, 2
-PARTS = ("train", "generate", "position")
+PARTS = ("train", "generate", "position", "patches")
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,11 @@ class Size:
         """As many layers as backbone and adapters have."""
         return self.llama(self.layers + 2 * ADAPTERS)
 
-    def smoltolk(self) -> SmolTolkForCausalLM:
+    def smoltolk(self, **settings: int) -> SmolTolkForCausalLM:
         """The paper's model around the smaller one."""
-        return SmolTolkForCausalLM.from_text_model(self.llama(self.layers), num_units=NUM_UNITS, eos_text_id=0)
+        return SmolTolkForCausalLM.from_text_model(
+            self.llama(self.layers), num_units=NUM_UNITS, eos_text_id=0, **settings
+        )
 
 
 def device() -> str:
@@ -230,6 +232,27 @@ def position(size: Size, arguments: argparse.Namespace, table: Table) -> None:
     table.add_row("generation, position 1,000 against 100", *shown, f"{ratio(each(1000), each(100)):.2f}", "<= 1.50")
 
 
+def patches(size: Size, arguments: argparse.Namespace, table: Table) -> None:
+    """Speed of a training step in which the backbone sees patches of units, and how many positions it sees."""
+    models = {number: size.smoltolk(patch_size=number) for number in (1, 2, 4)}
+    seen: dict[int, int] = {}
+
+    def count(number: int) -> Callable[..., None]:
+        def hook(module: torch.nn.Module, args: tuple, kwargs: dict) -> None:
+            seen[number] = kwargs["inputs_embeds"].shape[1]
+
+        return hook
+
+    for number, model in models.items():
+        model.backbone.base_model.register_forward_pre_hook(count(number), with_kwargs=True)
+    seconds = in_turns({str(number): training_step(model, size) for number, model in models.items()}, arguments.rounds)
+    ids = size.rows * size.length
+    for number in (2, 4):
+        shown = f"{ids / statistics.median(seconds[str(number)]):,.0f} ids/s, {seen[number]} positions of {seen[1]}"
+        speed = ratio(seconds["1"], seconds[str(number)])
+        table.add_row(f"training step, patches of {number} against single units", shown, "", f"{speed:.2f}", "> 1")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="default: all")
@@ -250,7 +273,7 @@ def main() -> None:
     for column in ("", "SmolTolk", "bare text model", "ratio", "bar"):
         table.add_column(column)
     for part in arguments.parts or PARTS:
-        {"train": train, "generate": generate, "position": position}[part](size, arguments, table)
+        {"train": train, "generate": generate, "position": position, "patches": patches}[part](size, arguments, table)
     Console(width=140).print(table)
 
 

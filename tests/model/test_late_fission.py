@@ -72,3 +72,7 @@ def test_what_a_copy_cannot_be_made_of(make_text_model: Callable[..., PreTrained
     # It adds positions to whatever it reads.
     with pytest.raises(InputError, match="XGLMForCausalLM: from the same states the copy computes something else"):
         split(make_text_model("xglm", num_hidden_layers=4))
+    kinds = ["full_attention", "full_attention", "linear_attention", "full_attention"]
+    with pytest.raises(InputError, match="Qwen3NextForCausalLM: some of its top layers do not attend"):
+        settings = {"layer_types": kinds, "num_experts": 4, "num_experts_per_tok": 2}
+        split(make_text_model("qwen3_next", num_hidden_layers=4, **settings))

@@ -155,11 +155,18 @@ def test_cached_equals_uncached(
         assert_close(weights, expected.selector_weights)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("sizes", [[26], [1], [5], [1, 4, 2]], ids=str)
-def test_static_caches(sizes: list[int], make_model: Make, rows: Tensor, assert_close: Close) -> None:
-    model = make_model(patch_size=3)
+def test_static_caches(
+    sizes: list[int], dtype: torch.dtype, make_model: Make, rows: Tensor, assert_close: Close
+) -> None:
+    model = make_model(patch_size=3).to(dtype)
     cache = StaticCache(config=model.config, max_cache_len=33)
-    assert_close(in_chunks(model, rows, sizes, cache)[0], logits(model, rows))
+    found, weights = in_chunks(model, rows, sizes, cache)
+    with torch.no_grad():
+        expected = model(rows, output_selector_weights=True)
+    assert_close(found.float(), expected.logits.float(), tolerance=1e-5 if dtype == torch.float32 else 0.1)
+    assert weights.dtype == torch.float32
 
 
 @pytest.mark.parametrize("architecture", ["gpt2", "opt", "gpt_neox", "bloom", "mixtral"])

@@ -11,7 +11,7 @@ from transformers import Cache, PreTrainedModel
 from smoltolk.common.errors import InputError, first_line
 from smoltolk.model.adapters import SpeechAdapter
 from smoltolk.model.configuration import SmolTolkConfig
-from smoltolk.model.text_models.layers import block_list
+from smoltolk.model.text_models.layers import all_attend, block_list
 
 _TRIED = 4  # positions on which copied layers are compared with those they came from
 
@@ -68,8 +68,11 @@ def copy_top_layers(text_model: PreTrainedModel, adapter: SpeechAdapter) -> None
     Raises:
         InputError: from the same states the copy computes something else.
     """
-    _, _, blocks = block_list(text_model, text_model.config.num_hidden_layers)
-    top = blocks[-len(adapter.blocks) :]
+    num_layers, num_top = text_model.config.num_hidden_layers, len(adapter.blocks)
+    if not all_attend(text_model.config, range(num_layers - num_top, num_layers)):
+        raise _no_copy(text_model, "some of its top layers do not attend, but keep a state")
+    _, _, blocks = block_list(text_model, num_layers)
+    top = blocks[-num_top:]
     for parameter in adapter.parameters():
         parameter.zero_()  # tables of positions too: those the text model added are in what the adapter reads
     modes = [(model, model.training) for model in (text_model, adapter)]

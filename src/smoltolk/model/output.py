@@ -19,8 +19,8 @@ class SmolTolkOutput(ModelOutput):
             with labels, where each head is computed on its own rows only.
         past_key_values: the flat cache (see :mod:`smoltolk.model.cache`).
         hidden_states: L + 1 tensors [B, T, D]: the backbone's input, then h^1..h^L (on request).
-        attentions: of the backbone's layers, [B, heads, T, S] each (on request, where its attention gives them and
-            documents are not computed side by side).
+        attentions: of the backbone's layers, [B, heads, N, S] each, N positions that it reads (on request, where its
+            attention gives them and documents are not computed side by side).
         text_loss, speech_loss: mean NLL in nats of what each softmax predicts. ``<switch>``, where it is predicted,
             belongs to the modality that it leaves.
         num_text, num_speech: how many these are.

@@ -200,8 +200,8 @@ def _remember(view: Cache | None, states: Tensor, more: Tensor) -> tuple[Tensor,
     """States [B, T, .] and more of the same positions, behind those of earlier calls: [B, S, .]."""
     if view is None:
         return states, more
-    keys, values = view.update(states[:, None], more[:, None], 0)
-    return keys[:, 0], values[:, 0]
+    keys, values = view.update(states[:, None], more[:, None].to(states.dtype), 0)  # a static cache has one type
+    return keys[:, 0], values[:, 0].to(more.dtype)
 
 
 def _take(states: Tensor, places: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ class Reading:
             too; None with packed documents: transformers looks for positions that restart only where there is no mask.
         codes: [B, T, Q - 1], with several codebooks.
         layout: how the spans lie before the input adapter.
-        patches: what the backbone sees of them.
+        patches: what the backbone reads of them, with mask and positions of its own.
         state: views of the cache; of nothing without one.
     """
 

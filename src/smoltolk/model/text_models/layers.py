@@ -60,6 +60,12 @@ def attention_layers(config: PreTrainedConfig) -> list[int]:
     return chosen
 
 
+def all_attend(config: PreTrainedConfig, numbers: Iterable[int]) -> bool:
+    """Whether these layers attend, all of them, and none keeps a state instead."""
+    kinds = [values for name, values in layer_wise(config).items() if name in _KINDS and name != "no_rope_layers"]
+    return all(_attends(values[number]) for values in kinds for number in numbers)
+
+
 def adapter_cache_types(config: PreTrainedConfig, num_layers: int) -> list[str]:
     """Kinds of cache layers, as ``layer_types`` of transformers' caches, for an adapter of that many layers.
 
