@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -67,6 +68,7 @@ def options(space: IdSpace) -> dict[str, dict[str, Any]]:
         "sequence_bias": {"sequence_bias": {(5,): 3.0, (unit,): -2.0}},
         "no_repeat_ngram_size": {"no_repeat_ngram_size": 1},
         "exponential_decay_length_penalty": {"exponential_decay_length_penalty": (1, 1.5)},
+        "the same, drawn": {"exponential_decay_length_penalty": (0, 3.0), "top_p": 0.5, "do_sample": True},
         "forced_eos_token_id": {"forced_eos_token_id": both},
         "renormalize_logits": {"renormalize_logits": True, "do_sample": True},
         "remove_invalid_values": {"remove_invalid_values": True},
@@ -217,6 +219,14 @@ def test_guidance(row: str, negative: str | None, make_model: Make, write: Calla
     refused_or(check, "guidance_scale")
 
 
+def test_guidance_that_would_part_at_a_switch(make_model: Make, write: Callable[..., Tensor]) -> None:
+    """Units are due after both, but behind another <switch> one would go on in text and one in speech."""
+    model = make_model(predict_switch=True)
+    space = model.config.id_space
+    with pytest.raises(InputError, match="guidance_scale"):
+        make_more(model, write(space, "ttsu"), guidance_scale=2.0, negative_prompt_ids=write(space, "tts"))
+
+
 def test_guidance_of_several_codebooks(make_model: Make, written: Callable) -> None:
     model = make_model(num_codebooks=3)
     ids, codes = written(model.config.id_space, "ttts3.")
@@ -235,7 +245,15 @@ def test_watermarks(row: str, make_model: Make, write: Callable[..., Tensor]) ->
         settings = {"watermarking_config": WatermarkingConfig(bias=100.0, greenlist_ratio=0.25), "max_new_tokens": 6}
         marked = make_more(model, prompt, **settings)
         assert marked.sequences.tolist() != make_more(model, prompt, max_new_tokens=6).sequences.tolist()
-        # A detector that counts all ids finds it in each.
+        # A detector that counts all ids finds it in each, and finds no more than its share of them green.
+        config = copy.deepcopy(model.generation_config)
+        config.watermarking_config = settings["watermarking_config"]
+        (own,) = (
+            one
+            for one in model._get_logits_processor(config, 4, prompt, device="cpu")
+            if isinstance(one, WatermarkLogitsProcessor)
+        )
+        assert own.greenlist_size == int(space.size * 0.25)
         detector = WatermarkLogitsProcessor(space.size, "cpu", greenlist_ratio=0.25)
         said = marked.sequences[0]
         assert all(said[n] in detector._get_greenlist_ids(said[:n]) for n in range(4, len(said)))

@@ -237,3 +237,30 @@ def test_several_codebooks(
             for one, count in zip(apart, counts, strict=True)
         ) / sum(counts)
         torch.testing.assert_close(together.loss + model.config.entropy_weight * together.selector_entropy, nll)
+
+
+@pytest.mark.parametrize("predict_switch", [False, True])
+def test_where_padding_parts_the_end_of_a_run(
+    predict_switch: bool, make_model: Make, written: Callable[..., tuple[Tensor, Tensor]]
+) -> None:
+    """What follows by rule is found from the real positions: between the pads of a run, and behind one cut short."""
+    model = make_model(num_codebooks=3, predict_switch=predict_switch)
+    space = model.config.id_space
+    for row, cut in (("tts3stt", 0), ("tts2e", 0), ("tttts3e", 2)):
+        ids, codes = (part[:, : part.shape[1] - cut] for part in written(space, row))
+        pads = (ids[0] == space.pad_speech).nonzero().flatten().tolist()
+        with torch.no_grad():
+            expected = model(ids, codes=codes, labels=ids).loss
+        for filler in (0, space.switch, space.pad_speech, space.eos_speech):
+            for place in (*pads, pads[0] + 1, ids.shape[1]):
+                parts = (ids[:, :place], torch.full((1, 3), filler), ids[:, place:])
+                mask = torch.ones(1, ids.shape[1] + 3, dtype=torch.long)
+                mask[:, place : place + 3] = 0
+                silent = codes.new_full((1, 3, 2), -1)
+                batch = torch.cat(parts, dim=1)
+                inputs = {
+                    "codes": torch.cat([codes[:, :place], silent, codes[:, place:]], dim=1),
+                    "labels": batch.masked_fill(mask == 0, -100),
+                }
+                with torch.no_grad():
+                    torch.testing.assert_close(model(batch, attention_mask=mask, **inputs).loss, expected)
