@@ -369,6 +369,26 @@ def test_left_padded_prompts(make_model: Make, write: Write) -> None:
         assert torch.equal(found[number], alone[0, row.shape[1] :])
 
 
+class OnTheGrid(torch.nn.Module):
+    def __init__(self, model: SmolTolkForCausalLM):
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        return self.model(input_ids, use_cache=True).logits
+
+
+def test_export(make_model: Make, rows: Tensor, assert_close: Close) -> None:
+    model = make_model(patch_size=3)
+    with torch.no_grad():
+        with pytest.raises(InputError, match="unit patches without a cache.*\n.*use_cache=True"):
+            torch.export.export(model, (rows,), strict=False)
+        length = {1: torch.export.Dim("length", min=3, max=100)}
+        program = torch.export.export(OnTheGrid(model), (rows[:, :9].clone(),), dynamic_shapes=(length,), strict=False)
+        for other in (rows, rows.flip(0), rows[:, :17]):
+            assert_close(program.module()(other), model(other).logits)
+
+
 def test_prompt_lookup(make_model: Make, write: Write) -> None:
     """Drafts that are refused are cut out of the cache again."""
     model = make_model(patch_size=3)

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from transformers import Cache
 
+from smoltolk.common.errors import InputError
 from smoltolk.model.cache import DecodingState
 from smoltolk.model.layer_mix import Mixed
 from smoltolk.model.modality import at, document_starts, previous
@@ -189,6 +190,12 @@ def _to_the_left(num_kept: Tensor, kept: Tensor, length: int) -> tuple[Tensor, T
     Rows with fewer repeat the last one: it lies in the future of what is real there, so no mask is needed. N depends on
     the values, for which an accelerator is waited for.
     """
+    if torch.compiler.is_exporting():
+        raise InputError(
+            "how many positions the backbone sees is a size that only the ids tell, which no exported program can know",
+            "torch.export of unit patches without a cache",
+            "pass use_cache=True: patches stay on the time grid, and any ids and lengths can follow",
+        )
     longest = int(num_kept.max())
     longest = min(max(longest + -longest % _LENGTHS, 1), length)
     index = torch.arange(longest, device=kept.device).expand(len(kept), longest)
