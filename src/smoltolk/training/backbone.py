@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase as TokenizerBase
 from smoltolk.common.errors import InputError, NotFoundError, first_line
 from smoltolk.common.files import atomic_directory
 from smoltolk.common.hub import check_place
-from smoltolk.data.rows.documents import IGNORED
+from smoltolk.model.ids import IGNORE
 from smoltolk.training.recipe import Recipe
 from smoltolk.training.trainer import Report, run_stage
 
@@ -144,12 +144,12 @@ class TextRows(Dataset):
         for k in range(self.stories_per_row):
             story = self.tokenizer(self.text(index * self.stories_per_row + k), add_special_tokens=False)["input_ids"]
             ids += [eos, *story]
-            labels += [IGNORED, *story]
+            labels += [IGNORE, *story]
             positions += range(len(story) + 1)
             if len(ids) >= length:
                 break
         missing = max(0, length - len(ids))
-        ids, labels, positions = ids + [eos] * missing, labels + [IGNORED] * missing, positions + [0] * missing
+        ids, labels, positions = ids + [eos] * missing, labels + [IGNORE] * missing, positions + [0] * missing
         row = {"input_ids": ids, "labels": labels, "position_ids": positions}
         return {name: torch.tensor(values[:length]) for name, values in row.items()}
 
