@@ -16,8 +16,10 @@ from collections.abc import Callable
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from smoltolk.model.text_models.assembly import append_layers
-from smoltolk.training.systems import SYSTEMS, build_system
+from smoltolk.evaluation.results import SYSTEMS
+from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.model.text_models.layers import with_new_layers
+from smoltolk.training.systems import settings_of
 
 NUM_UNITS, SPAN = 500, 24
 
@@ -65,11 +67,12 @@ def main() -> None:
         attn_implementation="sdpa" if device == "cuda" else "eager",
     )
     backbone = LlamaForCausalLM(config)
-    deeper, _ = append_layers(backbone, 3)
+    deeper = with_new_layers(backbone, [arguments.layers + new for new in range(3)])
     text_ids = torch.randint(0, arguments.vocab, (arguments.rows, arguments.length), device=device)
     steps = {"bare text model, as many layers": step_of(deeper.to(device).train(), text_ids, None)}
     for system in SYSTEMS:
-        model, _ = build_system(system, backbone, num_units=NUM_UNITS, eos_text_id=0, num_output_layers=1)
+        settings = settings_of(system, config, num_input_layers=2, num_output_layers=1)
+        model = SmolTolkForCausalLM.from_text_model(backbone, num_units=NUM_UNITS, **settings)
         space = model.config.id_space
         ids = mixed_rows(arguments.rows, arguments.length, arguments.vocab, space.speech_offset).to(device)
         model.set_attn_implementation(config._attn_implementation)

@@ -10,7 +10,7 @@ import pytest
 VERBS = [
     "world", "speak", "corpus folder", "corpus manifests", "corpus recipe", "corpus text", "corpus validate",
     "corpus export", "align", "units fit", "units encode", "vocoder fit", "vocoder say", "prepare", "backbone",
-    "train", "evaluate", "say", "hear", "continue", "quickstart", "convert",
+    "train", "inspect", "evaluate", "say", "hear", "continue", "quickstart", "convert",
 ]  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from smoltolk.data.corpora.corpus import read_corpus
+from smoltolk.data.texts.reading import read_documents
 
 pytest.importorskip("espeakng_loader")
 pytest.importorskip("pocketsphinx")
@@ -50,6 +51,14 @@ def test_what_the_steps_print(place: Path, smoltolk: Callable) -> None:
     assert "purity" in units and "units a second" in units and "already there" in units
     assert "utterances  8" in smoltolk(*STEPS["speech"].format(place).split()).out
     assert "preset small" in smoltolk(*STEPS["model"].format(place).split()).out
+
+
+def test_what_a_model_was_trained_on_is_on_record(place: Path) -> None:
+    """Each option that was given decided something."""
+    command = json.loads((place / "model" / "made.json").read_text())["command"]
+    assert command["text"] == read_documents(place / "world" / "text.txt").digest
+    assert command["recipe"]["rows_per_step"] == 2
+    assert [command["recipe"][stage]["num_steps"] for stage in ("stage1", "stage2")] == [1, 1]
 
 
 @pytest.mark.parametrize("name", ["backbone", "model"])

@@ -12,7 +12,12 @@ import pytest
 from typer.testing import CliRunner
 
 from smoltolk.cli.app import app
+from smoltolk.cli.options import changes_of
 from smoltolk.common.errors import InputError
+from smoltolk.training.backbone import BackboneSize
+from smoltolk.training.job import TrainingJob
+from smoltolk.training.presets import SMALL_MIXTURE
+from smoltolk.training.text_job import TextJob
 
 Run = Callable[..., tuple[int, str]]
 
@@ -62,7 +67,7 @@ def test_slamkit_is_imported(run: Run, tmp_path: Path) -> None:
 
 def test_a_row_is_printed_and_drawn(run: Run, shards_dir: Path, spoken_corpus: Path, tmp_path: Path) -> None:
     page = tmp_path / "row.html"
-    options = ("--length", 256, "--spans", "2-4,2-4")
+    options = ("--stage", "stage1", "--row-length", 256, "--spans", "2-4,2-4")
     code, printed = run("inspect", shards_dir, "--row", 7, *options)
     assert code == 0, printed
     assert "row 7: interleaved, 256 ids" in printed and "<switch>" in printed and "train-heard-" in printed
@@ -71,14 +76,47 @@ def test_a_row_is_printed_and_drawn(run: Run, shards_dir: Path, spoken_corpus: P
     head = printed.splitlines()[:3]
     assert code == 0 and drawn.splitlines() == [*head, f"{page}: {page.stat().st_size / 1e6:.1f} MB"]
     assert page.read_text().count("<audio") >= 1
-    code, printed = run("inspect", shards_dir, "--task", "speech=1,recognition=3", *options)
+    code, printed = run("inspect", shards_dir, "--mixture", "speech=1,recognition=3")
     assert code == 0 and "25.0%  speech: 8 utterances" in printed and "75.0%  recognition" in printed
     with pytest.raises(InputError, match="--html draws one --row"):
         run("inspect", shards_dir, "--html", page, fails=True)
 
 
+def test_a_preset_shows_its_own_mixture(run: Run, shards_dir: Path) -> None:
+    printed = run("inspect", shards_dir, "--preset", "small")[1]
+    assert "rows of 192 ids" in printed
+    for task, weight in SMALL_MIXTURE.items():
+        assert f"{weight / sum(SMALL_MIXTURE.values()):6.1%}  {task}" in printed
+    only = run("inspect", shards_dir, "--preset", "small", "--stage", "stage1")[1]
+    assert "100.0%  interleaved" in only and "recognition" not in only
+
+
+def test_the_ids_of_a_printed_row_are_those_of_training(
+    run: Run, shards_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100000")
+    (tmp_path / "text.txt").write_text("\n".join(f"Nobody says these {n} words aloud." for n in range(60)))
+    size = BackboneSize(hidden_size=32, num_layers=1, num_heads=2, vocab_size=300)
+    TextJob(tmp_path / "text.txt", tmp_path / "backbone", size=size, steps=1, row_length=64, rows_per_step=1).run()
+    given = {"seed": 5, "text": tmp_path / "text.txt", "preset": "400m"}
+    options = [part for name, value in given.items() for part in (f"--{name}", value)]
+    form = ("--row-length", 120, "--spans", "1-2,1-2", "--mixture", "text=1,interleaved=3", "--predict-switch")
+    looked = ("inspect", shards_dir, "--text-model", tmp_path / "backbone", *options, *form, "--full")
+    changes = changes_of(row_length=120, spans="1-2,1-2", mixture="text=1,interleaved=3", predict_switch=True)
+    plan = TrainingJob(str(tmp_path / "backbone"), shards_dir, tmp_path / "out", changes=changes, **given).plan()
+    source, predicted = plan.rows(plan.recipe.stages[1], plan.build()), set()
+    for number in range(6):
+        row = source.row(number)
+        lines = [re.split(r"\s{2,}", line.strip()) for line in run(*looked, "--row", number)[1].splitlines()]
+        runs = [line for line in lines if re.fullmatch(r"\d+(-\d+)?", line[0])]
+        shown = [int(one) for line in runs for one in line[-1].split()]
+        assert shown == row.input_ids[: 120 - row.num_padding].tolist()
+        predicted |= {line[2] for line in runs if "<switch>" in line}
+    assert predicted == {"1 of 1"}
+
+
 def test_a_row_is_the_same_from_an_index_on_disk(run: Run, shards_dir: Path, tmp_path: Path) -> None:
-    options = ("inspect", shards_dir, "--length", 256, "--spans", "2-4,2-4")
+    options = ("inspect", shards_dir, "--row-length", 256, "--spans", "2-4,2-4")
     for more in (("--row", 7), ()):
         code, printed = run(*options, *more, "--index", tmp_path / "index")
         assert code == 0 and printed.endswith(run(*options, *more)[1])
@@ -86,7 +124,7 @@ def test_a_row_is_the_same_from_an_index_on_disk(run: Run, shards_dir: Path, tmp
 
 
 def test_ids_of_a_run_fit_a_line_or_are_all_there(run: Run, shards_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    call = ("inspect", shards_dir, "--row", 99999, "--task", "speech", "--length", 512)
+    call = ("inspect", shards_dir, "--row", 99999, "--mixture", "speech=1", "--row-length", 512)
     for width in (80, 120, 200):
         monkeypatch.setenv("COLUMNS", str(width))
         shortened, full = run(*call)[1], run(*call, "--full")[1]

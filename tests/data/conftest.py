@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
+import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from smoltolk.data.rows.aligned import AlignedCorpus
 from smoltolk.model.ids import IdSpace
+from smoltolk.model.modality import next_is_speech
 
 FRAME_RATE = 25.0
 _TEXT = "The Mia a cat dog's owns eats bread in Oslo, today. happy! Why? kite house café 21 river"
@@ -98,3 +100,16 @@ def make_corpus(tokenizer: PreTrainedTokenizerFast) -> Callable[..., AlignedCorp
 @pytest.fixture(scope="session")
 def stories(make_corpus: Callable[..., AlignedCorpus]) -> AlignedCorpus:
     return make_corpus(seed=1, count=60, words=(5, 25))
+
+
+@pytest.fixture(scope="session")
+def announced() -> Callable[..., np.ndarray]:
+    """``announced(ids, space, document_ids)``: by the model's own rule, whether speech follows each id [T]."""
+
+    def announce(ids: np.ndarray, space: IdSpace, document_ids: np.ndarray | None = None) -> np.ndarray:
+        row = torch.from_numpy(ids)[None]
+        borders = None if document_ids is None else torch.from_numpy(document_ids)[None]
+        follows = next_is_speech(row, space.switch, row >= space.speech_offset, document_ids=borders)
+        return follows[0].numpy()
+
+    return announce

@@ -22,13 +22,14 @@ from typer.testing import CliRunner
 from smoltolk.cli.app import app
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.data.corpora.corpus import read_corpus
-from smoltolk.evaluation.results import DIRECTIONS, KINDS, validate_results
+from smoltolk.evaluation.nll import held_out_nll
+from smoltolk.evaluation.results import DIRECTIONS, KINDS, SYSTEMS, validate_results
 from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.model.text_models.assembly import load_text_model
 from smoltolk.quickstart import model_steps
 from smoltolk.quickstart.settings import Settings
 from smoltolk.quickstart.story import quickstart
 from smoltolk.training.backbone import load_tokenizer
-from smoltolk.training.systems import SYSTEMS
 
 
 def results_of(run: Path) -> dict:
@@ -55,6 +56,47 @@ def test_results_have_every_key_and_every_cell(finished):
                 assert cell["low"] <= cell["accuracy"] <= cell["high"] and cell["n"] == 24
     # Training on rows of the world makes the text model better at its text, not worse.
     assert results["models"]["late"]["text_nll_after"] < results["models"]["late"]["text_nll_before"] + 0.1
+
+
+def test_before_and_after_are_measured_alike(finished):
+    """In float32, as anybody measures the directories: no autocast of the training lingers."""
+    results, settings = results_of(finished), Settings(finished, "tiny", 0)
+    tokenizer = load_tokenizer(finished / "backbone")
+    documents = model_steps.text_documents(settings, tokenizer)
+    before = held_out_nll(load_text_model(str(finished / "backbone")), documents, None, "text")
+    late = SmolTolkForCausalLM.from_pretrained(finished / "models" / "late")
+    after = held_out_nll(late, documents, late.config.id_space, "text")
+    figures = results["models"]["late"]
+    assert figures["text_nll_before"] == pytest.approx(before.nll, rel=1e-6)
+    assert figures["text_nll_after"] == pytest.approx(after.nll, rel=1e-6)
+
+
+def test_models_are_measured_on_the_best_device(finished, monkeypatch):
+    asked = []
+
+    class Measured(BaseException):
+        pass
+
+    def measure(model, *_, **__):
+        asked.append(str(model.device))
+        raise Measured
+
+    for place in ("smoltolk.quickstart.model_steps", "smoltolk.evaluation.talker"):
+        monkeypatch.setattr(f"{place}.best_device", lambda: "meta")
+    monkeypatch.setattr(model_steps, "held_out_nll", measure)
+    monkeypatch.setattr(model_steps, "evaluate_clozes", measure)
+    monkeypatch.setattr(model_steps, "pretrain", lambda *_, **__: [{"loss": 1.0}])
+    settings = Settings(finished, "tiny", 0)
+    for step in (model_steps.train_backbone, lambda *given: model_steps.evaluate_one(given[0], "late", given[1])):
+        with pytest.raises(Measured):
+            step(settings, lambda done, text: None)
+    assert asked == ["meta"] * 2
+
+
+def test_a_run_of_a_former_layout_of_ids_is_refused_by_name(tmp_path):
+    (tmp_path / "run.json").write_text(json.dumps({"scale": "tiny", "seed": 0, "text_model": None}))
+    with pytest.raises(InputError, match="id_layout = None; now id_layout ="):
+        quickstart(tmp_path, scale="tiny")
 
 
 def test_only_read_facts_are_never_spoken_in_training(finished):
@@ -157,6 +199,18 @@ def test_a_text_model_without_a_tokenizer_is_refused_before_any_work(tmp_path, s
     assert done.returncode == 1
     assert "tokenizer" in done.stderr and "fix:" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "run" / "speech").exists()
+
+
+@pytest.mark.parametrize(("added", "positions", "found"), [(1, 512, "ids in the tokenizer"), (0, 200, "200 positions")])
+def test_a_text_model_that_does_not_fit_is_refused_before_any_work(finished, tmp_path, added, positions, found):
+    tokenizer = load_tokenizer(finished / "backbone")
+    config = GPT2Config(vocab_size=len(tokenizer), n_embd=16, n_layer=1, n_head=1, n_positions=positions)
+    GPT2LMHeadModel(config).save_pretrained(tmp_path / "gpt2")
+    tokenizer.add_tokens(["<more>"] * added)
+    tokenizer.save_pretrained(tmp_path / "gpt2")
+    with pytest.raises(InputError, match=found):
+        quickstart(tmp_path / "run", scale="tiny", text_model=str(tmp_path / "gpt2"))
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("system", ["late", "early_plus"])

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from smoltolk.common.files import read_json
+from smoltolk.data.rows.loader import RowCollator, RowDataset
 from smoltolk.data.shards.parquet import ShardMetadata, ShardWriter, UnitUtterance
+from smoltolk.model.ids import IGNORE
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.speech.segments import Segment
 from smoltolk.training.backbone import BackboneSize
@@ -44,6 +47,14 @@ def test_from_shards_to_a_model(tmp_path: Path) -> None:
     write_shard(tmp_path / "shards" / "part-0.parquet")
     changes = Changes(steps=16, row_length=96, rows_per_step=4)
     job = TrainingJob(str(tmp_path / "text"), tmp_path / "shards", tmp_path / "model", changes=changes, device_rows=2)
+    run = job.plan()
+    model = run.build()
+    for stage in run.recipe.stages:
+        rows = RowDataset(run.rows(stage, model), 8)
+        batch = RowCollator(model.config.id_space)([rows[number] for number in range(8)])
+        with torch.no_grad():
+            output = model.train()(**batch)
+        assert int(output.num_text + output.num_speech) == int((batch["labels"][:, 1:] != IGNORE).sum())
     figures = job.run()
     assert np.isfinite(figures["loss"])
     model = SmolTolkForCausalLM.from_pretrained(tmp_path / "model")

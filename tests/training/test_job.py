@@ -1,52 +1,34 @@
 """Training runs by themselves: from files to a model directory, through kills and mistakes."""
 
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.common.files import read_json
+from smoltolk.common.files import read_json, write_json
 from smoltolk.data.rows.interleave import SpanLengths
 from smoltolk.data.shards.parquet import read_shards
-from smoltolk.data.world.stories import World
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.training.backbone import BackboneSize
 from smoltolk.training.changes import Changes
 from smoltolk.training.job import TrainingJob
 from smoltolk.training.presets import preset_named
-from smoltolk.training.text_job import TextJob
 from smoltolk.training.workplace import rows_that_fit
 
-SIZE = BackboneSize(hidden_size=32, num_layers=2, num_heads=2, vocab_size=300)
 FEW = Changes(steps=3, row_length=96, rows_per_step=2)
-
-
-@pytest.fixture(scope="module")
-def text(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("text") / "text.txt"
-    path.write_text("\n".join(story.text for story in world.stories(20, heard_only=False)), encoding="utf-8")
-    return path
-
-
-def text_job(text: Path, out: Path, **changes: Any) -> TextJob:
-    return TextJob(text, out, **{"size": SIZE, "steps": 2, "row_length": 64, "rows_per_step": 2, **changes})
-
-
-@pytest.fixture(scope="module")
-def backbone(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("backbone") / "model"
-    text_job(text, out).run()
-    return out
 
 
 def job(backbone: Path, shards_dir: Path, out: Path, **options: Any) -> TrainingJob:
     return TrainingJob(str(backbone), shards_dir, out, **{"changes": FEW, **options})
 
 
-def test_a_text_model_is_an_ordinary_directory(text: Path, backbone: Path) -> None:
+def test_a_text_model_is_an_ordinary_directory(text: Path, backbone: Path, text_job: Callable) -> None:
     model, tokenizer = AutoModelForCausalLM.from_pretrained(backbone), AutoTokenizer.from_pretrained(backbone)
     assert model.config.hidden_size == 32 and model.config.vocab_size == len(tokenizer)
     assert not backbone.with_name("model.work").exists()
@@ -61,7 +43,7 @@ def test_a_text_model_is_an_ordinary_directory(text: Path, backbone: Path) -> No
     [{"size": BackboneSize(30, 2, 2, 300)}, {"size": BackboneSize(32, 0, 2, 300)}, {"steps": 0}, {"learning_rate": 0.0},
      {"size": BackboneSize(32, 2, 2, 100)}, {"row_length": 0}],
 )  # fmt: skip
-def test_a_text_model_that_cannot_be(text: Path, tmp_path: Path, changes: dict) -> None:
+def test_a_text_model_that_cannot_be(text: Path, text_job: Callable, tmp_path: Path, changes: dict) -> None:
     with pytest.raises(InputError):
         text_job(text, tmp_path / "out", **changes)
     assert not list(tmp_path.iterdir())
@@ -120,6 +102,15 @@ def test_a_killed_run_goes_on_after_its_finished_stage(
     assert all(whole[name].equal(resumed[name]) for name in whole)
 
 
+def test_what_a_kill_left_beside_the_model_is_cleared_away(backbone: Path, shards_dir: Path, tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    for name in (f".tmp-{dead.pid}-model", f".tmp-{dead.pid}-other"):
+        (tmp_path / name).mkdir()
+    job(backbone, shards_dir, tmp_path / "model").run()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f".tmp-{dead.pid}-other", "model"]
+
+
 def test_a_run_from_an_index_on_disk_is_the_same_run(
     backbone: Path, shards_dir: Path, text: Path, trained: Path, tmp_path: Path
 ) -> None:
@@ -167,8 +158,48 @@ def test_little_speech_and_short_recordings_with_long_runs_are_noticed(
     long = Changes(spans=SpanLengths(text=(30, 40), speech=(10, 20)))
     little, spans = job(backbone, shards_dir, tmp_path / "out", changes=long).advice
     assert "1 minutes of speech are little" in little and "--spans 2-6,2-6" in spans
+    wide = Changes(row_length=4096)
+    assert "made for 2,048 positions" in job(backbone, shards_dir, tmp_path / "out", changes=wide).advice[1]
     monkeypatch.setattr("smoltolk.training.job._LITTLE_SPEECH", 10.0)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    assert ["--nproc-per-node 4" in note for note in job(backbone, shards_dir, tmp_path / "out").advice] == [True]
+    monkeypatch.setenv("WORLD_SIZE", "4")
     assert job(backbone, shards_dir, tmp_path / "out").advice == []
+
+
+def test_what_an_earlier_version_left_is_refused_by_name(
+    trained: Path, backbone: Path, shards_dir: Path, text: Path, tmp_path: Path
+) -> None:
+    """Ids have moved: neither a model nor checkpoints of the former layout are what the same command makes now."""
+    shutil.copytree(trained, tmp_path / "model")
+    record = read_json(trained / "made.json")
+    older = {key: value for key, value in record["command"].items() if key != "id_layout"}
+    write_json(tmp_path / "model" / "made.json", {**record, "command": older})
+    write_json(tmp_path / "other.work" / "command.json", older)
+    (tmp_path / "other.work" / "stage1").mkdir()
+    layout = r"another one: the layout of ids in this version of smoltolk \(id_layout was None, is \d\)\n"
+    with pytest.raises(InputError, match=layout):
+        job(backbone, shards_dir, tmp_path / "model", text=text)
+    with pytest.raises(InputError, match=layout):
+        job(backbone, shards_dir, tmp_path / "other", text=text).run()
+
+
+def test_a_text_model_must_fit_its_tokenizer_and_the_rows(backbone: Path, shards_dir: Path, tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(backbone)
+    tokenizer.add_tokens(["<one>", "<two>"])
+    shutil.copytree(backbone, tmp_path / "longer")
+    tokenizer.save_pretrained(tmp_path / "longer")
+    with pytest.raises(InputError, match="302 ids in the tokenizer, 300 in the text model") as error:
+        job(tmp_path / "longer", shards_dir, tmp_path / "out")
+    assert "resize_token_embeddings" in error.value.fix
+    config = GPT2Config(vocab_size=300, n_embd=32, n_layer=1, n_head=2, n_positions=80, eos_token_id=0, bos_token_id=0)
+    GPT2LMHeadModel(config).save_pretrained(tmp_path / "short")
+    AutoTokenizer.from_pretrained(backbone).save_pretrained(tmp_path / "short")
+    with pytest.raises(InputError, match="rows of 96 ids, 80 positions") as error:
+        job(tmp_path / "short", shards_dir, tmp_path / "out")
+    assert "--row-length 80" in error.value.fix
+    job(tmp_path / "short", shards_dir, tmp_path / "out", changes=Changes(steps=2, row_length=80, rows_per_step=1))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["longer", "short"]
 
 
 def test_rows_of_a_pass_share_out_the_step(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,18 @@ from typing import Annotated
 
 import typer
 
+from smoltolk.cli.options import (
+    Index,
+    Mixture,
+    PredictSwitch,
+    PresetName,
+    RowLength,
+    Spans,
+    Stage1Mixture,
+    Text,
+    changes_of,
+)
+
 app = typer.Typer()
 
 Seed = Annotated[int, typer.Option(help="Of every random choice.")]
@@ -53,24 +65,21 @@ def train(
     text_model: Annotated[str, typer.Argument(help="Hub id or directory of a text model with its tokenizer.")],
     shards: Annotated[Path, typer.Argument(help="Directory of shards, of `prepare`.")],
     out: Annotated[Path, typer.Argument(help="The model directory; checkpoints lie in OUT.work meanwhile.")],
-    text: Annotated[
-        Path | None, typer.Option(help="Running text, a document a line; default: the shards' own.")
-    ] = None,
-    units: Annotated[Path | None, typer.Option(help="Make sure that the shards are of these units.")] = None,
-    system: Annotated[str, typer.Option(help="late (SmolTolk), early, or early_plus (as many layers).")] = "late",
-    preset: Annotated[str | None, typer.Option(help="small, 150m, 400m or 2b; default: by the model's size.")] = None,
+    text: Text = None,
+    units: Annotated[Path | None, typer.Option(help="The shards must be of these units.")] = None,
+    system: Annotated[str, typer.Option(help="late (SmolTolk), early, early_plus, or an ablation.")] = "late",
+    preset: PresetName = None,
     steps: Annotated[int | None, typer.Option(help="Of both stages together.")] = None,
-    row_length: Annotated[int | None, typer.Option(help="Ids of a row.")] = None,
+    row_length: RowLength = None,
     rows_per_step: Annotated[int | None, typer.Option(help="Rows of a step, all devices together.")] = None,
-    stage1_rate: Annotated[float | None, typer.Option(help="Peak rate while only the speech part trains.")] = None,
+    stage1_rate: Annotated[float | None, typer.Option(help="Peak rate while the speech part trains.")] = None,
     stage2_rate: Annotated[float | None, typer.Option(help="Peak rate while everything trains.")] = None,
-    mixture: Annotated[str | None, typer.Option(help="Tasks of stage 2, e.g. speech=1,recognition=0.5.")] = None,
-    stage1_mixture: Annotated[str | None, typer.Option(help="Tasks of stage 1; default: interleaved.")] = None,
-    spans: Annotated[str | None, typer.Option(help="Words in runs of text and of speech, e.g. 2-6,2-6.")] = None,
+    mixture: Mixture = None,
+    stage1_mixture: Stage1Mixture = None,
+    spans: Spans = None,
+    predict_switch: PredictSwitch = False,
     device_rows: DeviceRows = None,
-    index: Annotated[
-        Path | None, typer.Option(help="Keep tokens and units on disk here; default: beside shards above 32 MB.")
-    ] = None,
+    index: Index = None,
     seed: Seed = 0,
 ) -> None:
     """Teach a text model to hear and to speak, in two stages.
@@ -85,16 +94,14 @@ def train(
     Example: smoltolk train backbone shards model --text world/text.txt
     """
     from smoltolk.cli.printing import run_job, show
+    from smoltolk.common.processes import is_main
     from smoltolk.speech.units.kinds import load_unit_tokenizer
-    from smoltolk.training.changes import Changes, parse_mixture, parse_spans
     from smoltolk.training.job import TrainingJob
 
-    rates = {name: rate for name, rate in (("stage1", stage1_rate), ("stage2", stage2_rate)) if rate is not None}
-    changes = Changes(
-        steps=steps, row_length=row_length, rows_per_step=rows_per_step, rates=rates or None,
-        mixture=None if mixture is None else parse_mixture(mixture),
-        speech_mixture=None if stage1_mixture is None else parse_mixture(stage1_mixture),
-        spans=None if spans is None else parse_spans(spans),
+    changes = changes_of(
+        steps=steps, row_length=row_length, rows_per_step=rows_per_step,
+        rates={"stage1": stage1_rate, "stage2": stage2_rate}, mixture=mixture, stage1_mixture=stage1_mixture,
+        spans=spans, predict_switch=predict_switch,
     )  # fmt: skip
     job = TrainingJob(
         text_model, shards, out, text=text, system=system, preset=preset, changes=changes, device_rows=device_rows,
@@ -108,7 +115,7 @@ def train(
             "stages": f"{stages} of {job.recipe.rows_per_step} rows of {job.recipe.row_length:,} ids",
         },
     )
-    for note in job.advice:
+    for note in job.advice if is_main() else ():
         print(f"  note: {note}", file=sys.stderr)
     if job.figures is None:
         job.open()

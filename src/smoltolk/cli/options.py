@@ -2,10 +2,55 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from smoltolk.training.changes import Changes
 
 Workers = Annotated[
     int | None, typer.Option(min=0, metavar="N", help="Processes; default: one per processor; 0: no others.")
 ]
+# What decides the rows of a training: `train` takes it, and so does `inspect`, to show the same rows.
+Text = Annotated[Path | None, typer.Option(help="Running text, a document a line; default: the shards' own.")]
+PresetName = Annotated[str | None, typer.Option(help="small, 150m, 400m or 2b; default: by the model's size.")]
+RowLength = Annotated[int | None, typer.Option(help="Ids of a row.")]
+Mixture = Annotated[str | None, typer.Option(help="Tasks of stage 2, e.g. speech=1,recognition=0.5.")]
+Stage1Mixture = Annotated[str | None, typer.Option(help="Tasks of stage 1; default: interleaved.")]
+Spans = Annotated[str | None, typer.Option(help="Words in runs of text and of speech, e.g. 2-6,2-6.")]
+PredictSwitch = Annotated[bool, typer.Option("--predict-switch", help="Learn when to change the modality, too.")]
+Index = Annotated[
+    Path | None, typer.Option(help="Keep tokens and units on disk here; default: beside shards above 32 MB.")
+]
+
+
+def changes_of(
+    *,
+    steps: int | None = None,
+    row_length: int | None = None,
+    rows_per_step: int | None = None,
+    rates: dict[str, float | None] | None = None,
+    mixture: str | None = None,
+    stage1_mixture: str | None = None,
+    spans: str | None = None,
+    predict_switch: bool = False,
+) -> Changes:
+    """What the options change of a preset.
+
+    Raises:
+        InputError: a mixture or spans that cannot be read.
+    """
+    from smoltolk.training.changes import Changes, parse_mixture, parse_spans
+
+    return Changes(
+        steps=steps,
+        row_length=row_length,
+        rows_per_step=rows_per_step,
+        rates={name: rate for name, rate in (rates or {}).items() if rate is not None},
+        mixture=None if mixture is None else parse_mixture(mixture),
+        speech_mixture=None if stage1_mixture is None else parse_mixture(stage1_mixture),
+        spans=None if spans is None else parse_spans(spans),
+        predict_switch=predict_switch or None,
+    )

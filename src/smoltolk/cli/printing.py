@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import read_jsonl
+from smoltolk.common.processes import is_main
 from smoltolk.common.progress import Reached, bar
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def show(title: str, rows: Mapping[str, Any]) -> None:
     """A title, and a name and a value a line; of several processes only the first prints."""
-    if os.environ.get("RANK", "0") != "0":
+    if not is_main():
         return
     print(title)
     width = max(map(len, rows), default=0)
@@ -58,8 +58,6 @@ class Job(Protocol):
 
 def run_job(job: Job, title: str) -> dict[str, Any]:
     """Run a training behind a progress bar, unless it was done before; return its figures."""
-    from smoltolk.training.trainer import is_main
-
     if job.figures is not None:
         kept(job.out)
         return job.figures

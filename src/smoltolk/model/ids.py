@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from smoltolk.common.errors import InputError
 
+IGNORE = -100  # the label that torch's cross entropy and transformers leave out
+
 
 @dataclass(frozen=True, slots=True)
 class IdSpace:

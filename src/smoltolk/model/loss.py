@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-IGNORE = -100  # the label that torch's cross entropy and transformers leave out
+from smoltolk.model.ids import IGNORE
+
 NUMBERS_AT_ONCE = 1 << 24  # logits that are held at a time: 64 MiB in float32
 _ROWS_MULTIPLE = 64
 

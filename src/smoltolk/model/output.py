@@ -33,6 +33,7 @@ class SmolTolkOutput(ModelOutput):
             with one codebook, and where ``logits`` is.
         codebook_losses: [Q], mean NLL in nats of each codebook's predicted units; None with one codebook. Then
             ``speech_loss`` is their weighted sum per predicted speech position.
+        num_per_codebook: [Q], how many units of each codebook these are.
     """
 
     loss: Tensor | None = None
@@ -50,6 +51,7 @@ class SmolTolkOutput(ModelOutput):
     selector_weights: Tensor | None = None
     codebook_logits: Tensor | None = None
     codebook_losses: Tensor | None = None
+    num_per_codebook: Tensor | None = None
 
     @property
     def last_hidden_state(self) -> Tensor:

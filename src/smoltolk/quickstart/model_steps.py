@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from smoltolk.common.devices import best_device
 from smoltolk.common.progress import ReportBar
 from smoltolk.data.corpora.corpus import read_corpus
 from smoltolk.data.rows.aligned import AlignedCorpus
@@ -20,49 +20,66 @@ from smoltolk.evaluation.cloze import evaluate_clozes, option_id, spoken_clozes
 from smoltolk.evaluation.nll import held_out_nll
 from smoltolk.evaluation.samples import make_samples
 from smoltolk.evaluation.selector import selector_profile
+from smoltolk.evaluation.talker import load_model
 from smoltolk.evaluation.transcription import recognition, synthesis
-from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.model.text_models.assembly import load_text_model
 from smoltolk.quickstart.settings import Settings
 from smoltolk.quickstart.speech_steps import clozes, judge_texts, test_sentences
 from smoltolk.speech.audio import load
 from smoltolk.speech.units.kinds import load_unit_tokenizer
 from smoltolk.speech.vocoders.kinds import load_vocoder
-from smoltolk.training.attention import use_cpu_attention
 from smoltolk.training.backbone import load_tokenizer, new_backbone, pretrain, train_tokenizer
-from smoltolk.training.recipe import Recipe
-from smoltolk.training.run import train_system
-from smoltolk.training.systems import System, build_system, num_parameters
+from smoltolk.training.checks import check_fit
+from smoltolk.training.recipe import Recipe, Stage
+from smoltolk.training.run import Run
+from smoltolk.training.systems import num_parameters, settings_of
 from smoltolk.training.trainer import Report
 
 # Rates of the paper's 150M model: a pretrained model bears less than a small one trained from nothing.
 _PRETRAINED_RATES = {"text": 3e-4, "stage1": 3e-3, "stage2": 3e-4}
 
 
-def _for_pretrained(recipe: Recipe) -> Recipe:
-    stages = tuple(replace(stage, learning_rate=_PRETRAINED_RATES[stage.name]) for stage in recipe.stages)
-    return replace(recipe, stages=stages)
+def recipes(settings: Settings) -> tuple[Recipe, Recipe]:
+    """Of the text model and of all systems."""
+    both = (settings.scale.text, settings.scale.speech)
+    if settings.text_model is None:
+        return both
+    text, speech = (replace(recipe, stages=tuple(map(_for_pretrained, recipe.stages))) for recipe in both)
+    return text, speech
+
+
+def _for_pretrained(stage: Stage) -> Stage:
+    return replace(stage, learning_rate=_PRETRAINED_RATES[stage.name])
+
+
+def check_own_text_model(settings: Settings) -> None:
+    """Tell before the work begins that a text model of one's own cannot be used.
+
+    Raises:
+        NotFoundError, InputError: no tokenizer, or see :func:`~smoltolk.training.checks.check_fit`.
+    """
+    if settings.text_model is not None:
+        tokenizer = load_tokenizer(settings.text_model)
+        check_fit(load_text_model(settings.text_model), tokenizer, *recipes(settings))
 
 
 def train_backbone(settings: Settings, report: Report) -> dict[str, Any]:
     """A text model that knows the world: a small one from nothing, or one's own that reads the world's text."""
-    scale = settings.scale
+    recipe, _ = recipes(settings)
     if settings.text_model is None:
-        tokenizer = train_tokenizer((settings.text(i) for i in range(2000)), scale.backbone.vocab_size)
-        model: PreTrainedModel = new_backbone(tokenizer, scale.backbone, settings.seed)
-        recipe = scale.text
-        if not torch.cuda.is_available():
-            use_cpu_attention(model)
+        size = settings.scale.backbone
+        tokenizer = train_tokenizer((settings.text(i) for i in range(2000)), size.vocab_size)
+        model: PreTrainedModel = new_backbone(tokenizer, size, settings.seed)
     else:
         tokenizer = load_tokenizer(settings.text_model)
         model = load_text_model(settings.text_model)
-        recipe = _for_pretrained(scale.text)
     history = pretrain(
         model, tokenizer, settings.text, recipe, settings.work / "backbone", settings.backbone,
         seed=settings.seed, report=report,
     )  # fmt: skip
-    documents = text_documents(settings, tokenizer)
-    before = held_out_nll(model, documents, None, "text")
+    # As it is loaded, as all systems are measured too: what comes before and after is computed alike.
+    measured = load_text_model(str(settings.backbone)).to(best_device())
+    before = held_out_nll(measured, text_documents(settings, tokenizer), None, "text")
     return {
         "parameters": num_parameters(model),
         "tokens": recipe.num_ids,
@@ -77,51 +94,40 @@ def text_documents(settings: Settings, tokenizer: PreTrainedTokenizerBase) -> li
     return [[tokenizer.eos_token_id, *tokenizer(s.text, add_special_tokens=False)["input_ids"]] for s in stories]
 
 
-def train_one(settings: Settings, system: System, report: Report) -> dict[str, Any]:
-    """Train one system on the backbone: the same rows in the same order for all three."""
-    scale = settings.scale
-    tokenizer = load_tokenizer(settings.backbone)
-    backbone = load_text_model(str(settings.backbone))
+def train_one(settings: Settings, system: str, report: Report) -> dict[str, Any]:
+    """Train one system on the backbone: the same rows in the same order for all of them."""
+    scale, tokenizer = settings.scale, load_tokenizer(settings.backbone)
+    text_model = load_text_model(str(settings.backbone))
     units = read_shards(settings.shards("train"))
-    model, stage1_names = build_system(
-        system,
-        backbone,
-        num_units=units.metadata.num_units,
-        eos_text_id=tokenizer.eos_token_id,
-        num_input_layers=scale.num_input_layers,
-        num_output_layers=scale.num_output_layers,
-        unit_fingerprint=units.metadata.fingerprint,
+    run = Run(
+        text_model=text_model,
+        tokenizer=tokenizer,
+        system=system,
+        settings=settings_of(
+            system,
+            text_model.config,
+            num_input_layers=scale.num_input_layers,
+            num_output_layers=scale.num_output_layers,
+        ),
+        recipe=recipes(settings)[1],
+        units=units.metadata,
+        speech=AlignedCorpus(units, tokenizer, units.metadata.frame_rate),
+        text=TextSource(settings.text, tokenizer),
         seed=settings.seed,
     )
-    if settings.text_model is None and not torch.cuda.is_available():
-        use_cpu_attention(model)
-    recipe = scale.speech if settings.text_model is None else _for_pretrained(scale.speech)
-    trained = train_system(
-        model,
-        stage1_names,
-        recipe,
-        AlignedCorpus(units, tokenizer, units.metadata.frame_rate),
-        TextSource(settings.text, tokenizer),
-        tokenizer,
-        settings.work / system,
-        settings.model(system),
-        seed=settings.seed,
-        report=report,
-        extra={"units": asdict(units.metadata), "system": system},
-    )
+    trained = run.train(settings.work / system, settings.model(system), report)
     return {
-        "parameters": num_parameters(model),
-        "train_seconds": trained["train_seconds"],
-        "train_tokens": trained["num_ids"],
-        "history": trained["history"],
+        "parameters": trained.num_parameters,
+        "train_seconds": trained.seconds,
+        "train_tokens": trained.num_ids,
+        "history": trained.history,
     }
 
 
-def evaluate_one(settings: Settings, system: System, report: Report) -> dict[str, Any]:
+def evaluate_one(settings: Settings, system: str, report: Report) -> dict[str, Any]:
     """Everything that is measured of one system; its per-item logs lie in ``OUT/evaluation/SYSTEM``."""
     scale, folder = settings.scale, settings.out / "evaluation" / system
-    tokenizer = load_tokenizer(settings.model(system))
-    model = SmolTolkForCausalLM.from_pretrained(settings.model(system)).eval()
+    model, tokenizer = load_model(settings.model(system))
     ids = model.config.id_space
     units = load_unit_tokenizer(settings.units)
     vocoder = load_vocoder(settings.vocoder, units.fingerprint)

@@ -11,13 +11,13 @@ from smoltolk.common.files import write_json
 from smoltolk.common.progress import console
 from smoltolk.evaluation.cloze import differences, load_log
 from smoltolk.evaluation.report import write_report
-from smoltolk.evaluation.results import validate_results
+from smoltolk.evaluation.results import BASELINES, SYSTEMS, difference_key, validate_results
 from smoltolk.evaluation.summary import print_summary
 from smoltolk.quickstart import model_steps, speech_steps
 from smoltolk.quickstart.run import Job, RunDirectory
 from smoltolk.quickstart.scales import Scale
 from smoltolk.quickstart.settings import Settings
-from smoltolk.training.systems import SYSTEMS
+from smoltolk.training.workplace import ID_LAYOUT
 
 
 def quickstart(out: Path, scale: str = "small", seed: int = 0, text_model: str | None = None) -> dict[str, Any]:
@@ -38,10 +38,9 @@ def quickstart(out: Path, scale: str = "small", seed: int = 0, text_model: str |
     sizes = settings.scale
     require("espeakng_loader", "the offline synthesizer")
     require("pocketsphinx", "the offline judge")
-    if text_model is not None:
-        model_steps.load_tokenizer(text_model)  # a text model that cannot be used shows before the work begins
+    model_steps.check_own_text_model(settings)
     _check_room(out, sizes)
-    run = RunDirectory(out, {"scale": scale, "seed": seed, "text_model": text_model})
+    run = RunDirectory(out, {"scale": scale, "seed": seed, "text_model": text_model, "id_layout": ID_LAYOUT})
 
     run.step(
         "world",
@@ -127,8 +126,8 @@ def gather(settings: Settings, run: RunDirectory) -> dict[str, Any]:
         "vocoder": run.figures("vocoder"),
         "models": models,
         "differences": {
-            f"late - {baseline}": differences(clozes["late"], clozes[baseline], seed=settings.seed)
-            for baseline in SYSTEMS[1:]
+            difference_key(baseline): differences(clozes["late"], clozes[baseline], seed=settings.seed)
+            for baseline in BASELINES
         },
         "curves": {system: trained[system]["history"] for system in SYSTEMS},
         "selector": evaluated["late"]["selector"],

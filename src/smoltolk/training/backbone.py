@@ -10,15 +10,23 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 from torch.utils.data import Dataset
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 from transformers import PreTrainedTokenizerBase as TokenizerBase
 
 from smoltolk.common.errors import InputError, NotFoundError, first_line
-from smoltolk.common.files import atomic_directory
 from smoltolk.common.hub import check_place
-from smoltolk.data.rows.documents import IGNORED
+from smoltolk.model.ids import IGNORE
 from smoltolk.training.recipe import Recipe
-from smoltolk.training.trainer import Report, run_stage
+from smoltolk.training.stages import run_stage, save_model
+from smoltolk.training.trainer import Report
 
 EOS = "<|endoftext|>"
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
@@ -94,6 +102,22 @@ def load_tokenizer(name_or_path: str | Path) -> TokenizerBase:
     return tokenizer
 
 
+def load_text_config(name_or_path: str) -> PreTrainedConfig:
+    """The configuration of a text model, without its weights.
+
+    Raises:
+        InputError: nothing loadable is there.
+    """
+    try:
+        return AutoConfig.from_pretrained(name_or_path)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            "a text model is a hub id or a directory with a configuration that transformers knows",
+            f"{name_or_path!r}: {first_line(error)}",
+            "name a decoder-only language model; for a directory, one written by save_pretrained",
+        ) from error
+
+
 def new_backbone(tokenizer: TokenizerBase, size: BackboneSize, seed: int) -> LlamaForCausalLM:
     """A freshly initialised small Llama for this tokenizer."""
     config = LlamaConfig(
@@ -144,12 +168,12 @@ class TextRows(Dataset):
         for k in range(self.stories_per_row):
             story = self.tokenizer(self.text(index * self.stories_per_row + k), add_special_tokens=False)["input_ids"]
             ids += [eos, *story]
-            labels += [IGNORED, *story]
+            labels += [IGNORE, *story]
             positions += range(len(story) + 1)
             if len(ids) >= length:
                 break
         missing = max(0, length - len(ids))
-        ids, labels, positions = ids + [eos] * missing, labels + [IGNORED] * missing, positions + [0] * missing
+        ids, labels, positions = ids + [eos] * missing, labels + [IGNORE] * missing, positions + [0] * missing
         row = {"input_ids": ids, "labels": labels, "position_ids": positions}
         return {name: torch.tensor(values[:length]) for name, values in row.items()}
 
@@ -177,10 +201,8 @@ def pretrain(
     (stage,) = recipe.stages
     num_rows = stage.num_steps * recipe.rows_per_step
     rows = TextRows(text, tokenizer, recipe.row_length, num_rows, stories_per_row)
-    history = run_stage(
+    log = run_stage(
         model, recipe, stage, rows, collate_text, work_dir, seed=seed, report=report, device_rows=device_rows
     )
-    with atomic_directory(out_dir) as temporary:
-        model.save_pretrained(temporary)
-        tokenizer.save_pretrained(temporary)
-    return history
+    save_model(model, out_dir, tokenizer=tokenizer)
+    return log.history

@@ -14,7 +14,8 @@ from smoltolk.training.recipe import Recipe, Stage
 
 # Which option sets what in the record of a training run.
 OPTIONS = {
-    "layers.*": "--preset",
+    "id_layout": "the layout of ids in this version of smoltolk",
+    "settings.*": "--system or --preset",
     "recipe.*.num_steps": "--steps",
     "recipe.*.warmup_steps": "--steps",
     "recipe.*.decay_steps": "--steps",
@@ -25,6 +26,7 @@ OPTIONS = {
     "recipe.spans.*": "--spans",
     "recipe.row_length": "--row-length",
     "recipe.rows_per_step": "--rows-per-step",
+    "recipe.predict_switch": "--predict-switch",
     "text": "--text",
     "units.*": "the shards",
     "utterances": "the shards",
@@ -43,6 +45,7 @@ class Changes:
         mixture: of the stages that train everything.
         speech_mixture: of the stages that train the speech part alone.
         spans: words in the runs of interleaved documents.
+        predict_switch: as for :class:`~smoltolk.training.recipe.Recipe`.
     """
 
     steps: int | None = None
@@ -52,6 +55,7 @@ class Changes:
     mixture: Mapping[str, float] | None = None
     speech_mixture: Mapping[str, float] | None = None
     spans: SpanLengths | None = None
+    predict_switch: bool | None = None
 
     def apply(self, recipe: Recipe) -> Recipe:
         """The changed recipe.
@@ -74,6 +78,7 @@ class Changes:
             row_length=self.row_length or recipe.row_length,
             rows_per_step=self.rows_per_step or recipe.rows_per_step,
             spans=self.spans or recipe.spans,
+            predict_switch=recipe.predict_switch if self.predict_switch is None else self.predict_switch,
         )
 
     def _changed(self, stage: Stage, rates: Mapping[str, float]) -> Stage:

@@ -7,24 +7,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from smoltolk.common.errors import InputError
-from smoltolk.common.made import made_before
+from smoltolk.common.processes import num_processes
 from smoltolk.data.rows.aligned import AlignedCorpus, Texts
 from smoltolk.data.rows.index import aligned_shards
 from smoltolk.data.shards.shard_set import look_over
 from smoltolk.data.texts.reading import read_documents
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.model.text_models.assembly import load_text_model
+from smoltolk.model.text_models.positions import trained_positions
 from smoltolk.training.backbone import load_tokenizer
 from smoltolk.training.changes import OPTIONS, Changes
+from smoltolk.training.checks import check_fit
 from smoltolk.training.presets import Preset, preset_for, preset_named
 from smoltolk.training.recipe import Recipe
-from smoltolk.training.run import train_system
-from smoltolk.training.systems import build_system, num_parameters, system_named
+from smoltolk.training.run import Run
+from smoltolk.training.systems import num_parameters, settings_of, system_named
 from smoltolk.training.trainer import Report
-from smoltolk.training.workplace import check_device_rows, claim_work, plain, put_in_place, rows_that_fit
+from smoltolk.training.workplace import ID_LAYOUT, Workplace, check_device_rows, plain, rows_that_fit
 
 _LITTLE_SPEECH = 3600.0  # seconds
 
@@ -38,7 +41,7 @@ class TrainingJob:
         out: the model directory; checkpoints lie in ``OUT.work`` until it is whole.
         text: running text, a document a line; None: the text of the shards.
         unit_fingerprint: of the units that the shards must be of; None accepts any.
-        system: ``late``, ``early`` or ``early_plus``.
+        system: one of :data:`smoltolk.training.systems.SETTINGS`.
         preset: name; None: the one for a text model of this size.
         changes: of the preset.
         device_rows: rows of one forward pass on each device; None: as many as have 16,384 ids.
@@ -85,20 +88,29 @@ class TrainingJob:
             )
         self.preset: Preset = named or preset_for(num_parameters(self._text_model))
         self.recipe: Recipe = (changes or Changes()).apply(self.preset.recipe)
+        check_fit(self._text_model, self.tokenizer, self.recipe)
+        self._settings = settings_of(
+            system,
+            self._text_model.config,
+            num_input_layers=self.preset.num_input_layers,
+            num_output_layers=self.preset.num_output_layers,
+        )
         self.device_rows = device_rows or rows_that_fit(self.recipe)
-        self.command = {
+        command = {
             "verb": "train",
+            "id_layout": ID_LAYOUT,
             "text_model": str(Path(text_model).resolve()) if Path(text_model).exists() else text_model,
             "text": None if self.documents is None else self.documents.digest,
             "units": asdict(self.shards.metadata),
             "utterances": self.shards.num_utterances,
             "seconds": self.shards.seconds,
             "system": system,
-            "layers": [self.preset.num_input_layers, self.preset.num_output_layers],
+            "settings": self._settings,
             "recipe": plain(self.recipe),
             "seed": seed,
         }
-        self.figures = made_before(out, self.command, OPTIONS)
+        self._place = Workplace(out, command, OPTIONS)
+        self.figures = self._place.figures
         self._speech: AlignedCorpus | None = None
 
     @property
@@ -109,6 +121,17 @@ class TrainingJob:
             told.append(
                 f"{self.shards.seconds / 60:.0f} minutes of speech are little to learn from: the quick start's small"
                 " models hear nine hours"
+            )
+        if torch.cuda.device_count() > num_processes():
+            told.append(
+                f"{torch.cuda.device_count()} GPUs are there and {num_processes()} will be used: torchrun"
+                f" --nproc-per-node {torch.cuda.device_count()} --no-python smoltolk train ... uses all"
+            )
+        length, known = self.recipe.row_length, trained_positions(self._text_model.config)
+        if known is not None and length > known:
+            told.append(
+                f"the text model was made for {known:,} positions and has not seen the distances in rows of {length:,}"
+                f" ids: --row-length {known} stays within them"
             )
         median, spans = float(np.median(self.shards.words_of_some())), self.recipe.spans
         if "interleaved" in self.recipe.stages[0].mixture and 0 < median < spans.text[0] + spans.speech[0]:
@@ -126,9 +149,25 @@ class TrainingJob:
     def open(self) -> AlignedCorpus:
         """The speech, ready for rows; of large shards an index is made the first time, behind a bar of its own."""
         if self._speech is None:
-            claim_work(self.out, self.command, OPTIONS)  # what another command left is told before the long work
+            _ = self._place.work  # what another command left is told before the long work
             self._speech = aligned_shards(self.shards, self.tokenizer, index=self._index)
         return self._speech
+
+    def plan(self) -> Run:
+        """All that decides the training."""
+        text = None if self.documents is None else AlignedCorpus(Texts(self.documents), self.tokenizer, 1.0)
+        return Run(
+            text_model=self._text_model,
+            tokenizer=self.tokenizer,
+            system=self.system,
+            settings=self._settings,
+            recipe=self.recipe,
+            units=self.shards.metadata,
+            speech=self.open(),
+            text=text,
+            seed=self.seed,
+            device_rows=self.device_rows,
+        )
 
     def run(self, report: Report | None = None) -> dict[str, Any]:
         """Train, write the model directory, and return its figures.
@@ -136,40 +175,14 @@ class TrainingJob:
         Args:
             report: called with the steps done.
         """
-        speech, units = self.open(), self.shards.metadata
-        work = claim_work(self.out, self.command, OPTIONS)
-        text = None if self.documents is None else AlignedCorpus(Texts(self.documents), self.tokenizer, 1.0)
-        model, stage1_names = build_system(
-            self.system,
-            self._text_model,
-            num_units=units.num_units,
-            num_codebooks=units.num_codebooks,
-            eos_text_id=self.tokenizer.eos_token_id,
-            num_input_layers=self.preset.num_input_layers,
-            num_output_layers=self.preset.num_output_layers,
-            unit_fingerprint=units.fingerprint,
-            seed=self.seed,
-        )
-        trained = train_system(
-            model,
-            stage1_names,
-            self.recipe,
-            speech,
-            text,
-            self.tokenizer,
-            work,
-            work / "model",
-            seed=self.seed,
-            report=report,
-            device_rows=self.device_rows,
-            extra={"units": asdict(units), "system": self.system},
-        )
-        last = trained["history"][-1]
-        figures = {
-            "parameters": num_parameters(model),
-            "seconds": round(trained["train_seconds"], 1),
-            "ids_per_second": round(trained["num_ids"] / trained["train_seconds"], 1),
+        work = self._place.work
+        trained = self.plan().train(work, work / "model", report)
+        last = trained.history[-1]
+        figures: dict[str, Any] = {
+            "parameters": trained.num_parameters,
+            "seconds": round(trained.seconds, 1),
+            "ids_per_second": round(trained.num_ids / trained.seconds, 1),
             **{name: last[name] for name in ("loss", "text_loss", "speech_loss") if name in last},
         }
-        put_in_place(work, self.out, self.command, figures)
+        self._place.put_in_place(figures)
         return figures

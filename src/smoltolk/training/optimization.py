@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import torch
 from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
+from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.training.recipe import Recipe, Stage
 
 
-def set_trainable(model: nn.Module, stage: Stage, speech_names: Collection[str]) -> list[str]:
-    """Freeze all that the stage does not train; return the names of what it trains."""
-    names = []
+def set_trainable(model: nn.Module, stage: Stage) -> list[str]:
+    """Freeze all that the stage does not train; return the names of what it trains.
+
+    A SmolTolk model says what that is: its ``trainable_parameters``. Of a text model by itself all train.
+    """
+    trained = dict(model.named_parameters())
+    if isinstance(model, SmolTolkForCausalLM):
+        trained = model.trainable_parameters(everything=stage.trainable == "all")
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(stage.trainable == "all" or name in speech_names)
-        if parameter.requires_grad:
-            names.append(name)
-    return names
+        parameter.requires_grad_(name in trained)
+    return list(trained)
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:

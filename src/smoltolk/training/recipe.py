@@ -60,6 +60,7 @@ class Recipe:
         bf16: autocast to bfloat16 over float32 weights.
         spans: words in the runs of interleaved documents.
         prompted_length: most ids of a recognition or synthesis document; None: as many as a row.
+        predict_switch: train ``<switch>`` too, so that the model can choose when to change its modality.
         save_steps: optimizer steps between checkpoints.
     """
 
@@ -72,6 +73,7 @@ class Recipe:
     bf16: bool = True
     spans: SpanLengths = field(default_factory=SpanLengths)
     prompted_length: int | None = None
+    predict_switch: bool = False
     save_steps: int = 500
 
     @property

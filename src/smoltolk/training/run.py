@@ -1,116 +1,128 @@
-"""Train a system through its stages, from shards and text to a model directory."""
+"""A training run: what decides it, as data, and how it goes from a text model to a model directory."""
 
 from __future__ import annotations
 
-import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from smoltolk.common.errors import InputError
-from smoltolk.common.files import read_json
-from smoltolk.common.seeds import derive
 from smoltolk.data.rows.aligned import AlignedCorpus
 from smoltolk.data.rows.loader import RowCollator, RowDataset
-from smoltolk.data.rows.mixture import Stream, Task, TextSource
-from smoltolk.data.rows.row_source import RowSettings, RowSource
+from smoltolk.data.rows.mixture import TextSource
+from smoltolk.data.rows.row_source import RowSource
+from smoltolk.data.shards.parquet import ShardMetadata
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.training.recipe import Recipe, Stage
-from smoltolk.training.trainer import Report, load_history, run_stage, save_once
+from smoltolk.training.rows import row_source
+from smoltolk.training.stages import load_log, run_stage, save_model
+from smoltolk.training.systems import Settings, num_parameters
+from smoltolk.training.trainer import Report
 
 
-def row_source(
-    stage: Stage,
-    recipe: Recipe,
-    model: SmolTolkForCausalLM,
-    speech: AlignedCorpus,
-    text: TextSource | AlignedCorpus | None,
-    seed: int,
-) -> RowSource:
-    """The rows of one stage.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """What a run has done.
 
-    Args:
-        stage, recipe: mixture and form.
-        model: for its id space.
-        speech: aligned utterances, for every task but text.
-        text: running text for the text task; the utterances' own text if None.
-        seed: of the rows; equal seeds give equal rows to every system with the same id space.
+    Attributes:
+        history: a dict per logged step, counted over all stages.
+        seconds: of training, all stages together.
+        num_ids: that were seen, padding included.
+        num_parameters: of the model.
     """
-    streams = []
-    for name, weight in stage.mixture.items():
-        if name not in set(Task):
-            raise InputError(f"a mixture names tasks: {', '.join(Task)}", repr(name), "correct the recipe")
-        task = Task(name)
-        streams.append(Stream(task, text if task is Task.TEXT and text is not None else speech, weight))
-    settings = RowSettings(length=recipe.row_length, spans=recipe.spans, prompted_length=recipe.prompted_length)
-    return RowSource(streams, model.config.id_space, seed=derive(seed, stage.name), settings=settings)
+
+    history: list[dict[str, Any]]
+    seconds: float
+    num_ids: int
+    num_parameters: int
 
 
-def train_system(
-    model: SmolTolkForCausalLM,
-    stage1_names: set[str],
-    recipe: Recipe,
-    speech: AlignedCorpus,
-    text: TextSource | AlignedCorpus | None,
-    tokenizer: PreTrainedTokenizerBase,
-    work_dir: Path,
-    out_dir: Path,
-    *,
-    seed: int = 0,
-    report: Report | None = None,
-    device_rows: int | None = None,
-    extra: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Train all stages and save the model with its tokenizer.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Everything that decides a training.
 
-    A stage that was finished is loaded, one that was interrupted goes on from its last whole checkpoint.
-
-    Args:
-        model: trained in place.
-        stage1_names: parameters that a ``speech`` stage trains.
+    Attributes:
+        text_model: what speech is put around; left as it is.
+        tokenizer: of its text.
+        system: name of what is built, for the record.
+        settings: of ``from_text_model``: what makes the system.
         recipe: the stages.
-        speech, text, tokenizer: the data.
-        work_dir: for checkpoints and finished stages.
-        out_dir: the model directory.
-        seed: of the rows.
-        report: called with the steps done over all stages.
-        device_rows: as for :func:`~smoltolk.training.trainer.run_stage`.
-        extra: what else ``training.json`` beside the model shall hold, e.g. whose units it speaks.
-
-    Under ``torchrun`` or ``accelerate launch`` every process calls this; the first one writes the directories.
-
-    Returns:
-        ``history`` (a dict per logged step, counted over all stages), ``train_seconds`` and ``num_ids``.
+        units: what the shards of the speech are.
+        speech: aligned utterances.
+        text: running text for the text task; None: the utterances' own.
+        seed: of new parameters and rows.
+        device_rows: rows of a forward pass on each device; None: all of a step.
     """
-    history: list[dict[str, Any]] = []
-    steps_before, seconds = 0, 0.0
-    for stage in recipe.stages:
-        folder = work_dir / stage.name
-        if (folder / "model").is_dir():
-            model.load_state_dict(SmolTolkForCausalLM.from_pretrained(folder / "model").state_dict())
-            entries = load_history(folder)
-        else:
-            rows = RowDataset(
-                row_source(stage, recipe, model, speech, text, seed), stage.num_steps * recipe.rows_per_step
-            )
-            start, shifted = time.monotonic(), _shifted(report, steps_before)
-            entries = run_stage(
-                model, recipe, stage, rows, RowCollator(model.config.id_space), folder,
-                speech_names=stage1_names, seed=seed, report=shifted, device_rows=device_rows,
-            )  # fmt: skip
-            save_once(model, folder / "model", {"seconds": time.monotonic() - start})
-        history += [{**entry, "step": entry["step"] + steps_before, "stage": stage.name} for entry in entries]
-        steps_before += stage.num_steps
-    model.requires_grad_(True)
-    save_once(model, out_dir, {**(extra or {}), "seed": seed, "history": history}, tokenizer)
-    for stage in recipe.stages:
-        seconds += _seconds(work_dir / stage.name)
-    return {"history": history, "train_seconds": seconds, "num_ids": recipe.num_ids}
 
+    text_model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    system: str
+    settings: Settings
+    recipe: Recipe
+    units: ShardMetadata
+    speech: AlignedCorpus
+    text: TextSource | AlignedCorpus | None = None
+    seed: int = 0
+    device_rows: int | None = None
 
-def _seconds(folder: Path) -> float:
-    return float(read_json(folder / "model" / "training.json")["seconds"])
+    def build(self) -> SmolTolkForCausalLM:
+        """The model before its first step."""
+        return SmolTolkForCausalLM.from_text_model(
+            self.text_model,
+            num_units=self.units.num_units,
+            num_codebooks=self.units.num_codebooks,
+            unit_fingerprint=self.units.fingerprint,
+            eos_text_id=self.tokenizer.eos_token_id,
+            predict_switch=self.recipe.predict_switch,
+            seed=self.seed,
+            **self.settings,
+        )
+
+    def rows(self, stage: Stage, model: SmolTolkForCausalLM) -> RowSource:
+        """The rows of one stage."""
+        return row_source(stage, self.recipe, model.config.id_space, self.speech, self.text, self.seed)
+
+    def train(self, work: Path, out: Path, report: Report | None = None) -> Trained:
+        """Train all stages and save the model with its tokenizer.
+
+        A stage that was finished is loaded, one that was interrupted goes on from its last whole checkpoint. Under
+        ``torchrun`` or ``accelerate launch`` every process calls this; the first one writes the directories.
+
+        Args:
+            work: for checkpoints and finished stages.
+            out: the model directory.
+            report: called with the steps done over all stages.
+        """
+        model = self.build()
+        model.config.id_space.check_tokenizer(self.tokenizer)
+        history: list[dict[str, Any]] = []
+        steps_before, seconds = 0, 0.0
+        for stage in self.recipe.stages:
+            folder = work / stage.name
+            if (folder / "model").is_dir():
+                model.load_state_dict(SmolTolkForCausalLM.from_pretrained(folder / "model").state_dict())
+            else:
+                self._train_stage(stage, model, folder, _shifted(report, steps_before))
+            log = load_log(folder)
+            seconds += log.seconds
+            for entry in log.history:
+                history.append({**entry, "step": entry["step"] + steps_before, "stage": stage.name})
+            steps_before += stage.num_steps
+        known = {"units": asdict(self.units), "system": self.system, "seed": self.seed, "history": history}
+        save_model(model, out, known, self.tokenizer)
+        return Trained(
+            history=history, seconds=seconds, num_ids=self.recipe.num_ids, num_parameters=num_parameters(model)
+        )
+
+    def _train_stage(self, stage: Stage, model: SmolTolkForCausalLM, folder: Path, report: Report | None) -> None:
+        rows = RowDataset(self.rows(stage, model), stage.num_steps * self.recipe.rows_per_step)
+        collate = RowCollator(model.config.id_space)
+        run_stage(
+            model, self.recipe, stage, rows, collate, folder,
+            seed=self.seed, report=report, device_rows=self.device_rows,
+        )  # fmt: skip
+        save_model(model, folder / "model")
 
 
 def _shifted(report: Report | None, before: int) -> Report | None:

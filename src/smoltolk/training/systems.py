@@ -1,18 +1,48 @@
-"""The three systems that the comparison needs: late fusion, early fusion, and early fusion with equal parameters."""
+"""What can be compared: every system and every ablation, each as settings of one model.
+
+``late`` is the paper's model, whose settings are the defaults of :class:`~smoltolk.model.configuration.SmolTolkConfig`.
+Another system is a dictionary of what it sets otherwise. To add one, add its line to :data:`SETTINGS`: then
+``train --system`` and every test of all systems know it.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from smoltolk.common.errors import InputError
-from smoltolk.model.modeling import SmolTolkForCausalLM
 
-System = Literal["late", "early", "early_plus"]
-SYSTEMS: tuple[System, ...] = ("late", "early", "early_plus")
+Settings = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What the settings of a system depend on.
+
+    Attributes:
+        num_layers: L, of the text model.
+        num_input_layers, num_output_layers: of the paper's adapters.
+    """
+
+    num_layers: int
+    num_input_layers: int
+    num_output_layers: int
+
+    @property
+    def num_new_layers(self) -> int:
+        """As many layers in the backbone as the adapters have: equal parameters."""
+        return self.num_input_layers + self.num_output_layers
+
+
+def _late(sizes: Sizes) -> Settings:
+    return {"num_input_layers": sizes.num_input_layers, "num_output_layers": sizes.num_output_layers}
+
+
 # Vocabulary expansion is the same model with nothing between the tables and the backbone.
-EARLY_FUSION: dict[str, Any] = {
+EARLY_FUSION: Settings = {
     "num_input_layers": 0,
     "num_output_layers": 0,
     "layer_mix": "last",
@@ -20,63 +50,71 @@ EARLY_FUSION: dict[str, Any] = {
 }
 
 
-def build_system(
-    name: System,
-    text_model: PreTrainedModel,
-    *,
-    num_units: int,
-    eos_text_id: int,
-    num_input_layers: int = 2,
-    num_output_layers: int = 2,
-    num_codebooks: int = 1,
-    unit_fingerprint: str | None = None,
-    seed: int = 0,
-) -> tuple[SmolTolkForCausalLM, set[str]]:
-    """Build one system on a text model.
+def _appended(sizes: Sizes) -> Settings:
+    return EARLY_FUSION | {"new_layers": list(range(sizes.num_layers, sizes.num_layers + sizes.num_new_layers))}
+
+
+def _inserted(sizes: Sizes) -> Settings:
+    """New layers at even distances, the last of them on top."""
+    new, total = sizes.num_new_layers, sizes.num_layers + sizes.num_new_layers
+    places = [total * (number + 1) // new - 1 for number in range(new)]
+    return EARLY_FUSION | {"new_layers": places, "frozen_text_model": True}
+
+
+def _split_top(sizes: Sizes) -> Settings:
+    """As many top layers of its own for speech as the output adapter has, and one below them that both share."""
+    top = min(sizes.num_output_layers, sizes.num_layers - 1)
+    fixed = {"layer_mix": "fixed", "fission_layer": sizes.num_layers - top}
+    return EARLY_FUSION | fixed | {"num_output_layers": top, "copies_top_layers": True}
+
+
+SETTINGS: dict[str, Callable[[Sizes], Settings]] = {
+    "late": _late,
+    # The baselines of the quick start: nothing between tables and backbone, and the same with equal parameters.
+    "early": lambda sizes: EARLY_FUSION,
+    "early_plus": _appended,
+    # More baselines: new layers among those of a text model that stays as it is; top layers that each modality has for
+    # itself; late fusion whose backbone sees four units as one position.
+    "inserted": _inserted,
+    "split_top": _split_top,
+    "unit_patches": lambda sizes: _late(sizes) | {"patch_size": 4},
+    # Ablations: one part of the paper's model alone, and the model without one of its parts.
+    "fusion_only": lambda sizes: EARLY_FUSION | {"num_input_layers": sizes.num_input_layers},
+    "fission_only": lambda sizes: EARLY_FUSION | {"num_output_layers": sizes.num_output_layers},
+    "no_late_fusion": lambda sizes: _late(sizes) | {"num_input_layers": 0},
+    "no_late_fission": lambda sizes: _late(sizes) | {"num_output_layers": 0},
+    "static_mix": lambda sizes: _late(sizes) | {"layer_mix": "static"},
+    "last_layer": lambda sizes: _late(sizes) | {"layer_mix": "last"},
+    "no_residual": lambda sizes: _late(sizes) | {"speech_residual": False},
+}
+
+
+def settings_of(
+    system: str, text_config: PreTrainedConfig, *, num_input_layers: int = 2, num_output_layers: int = 2
+) -> Settings:
+    """What ``SmolTolkForCausalLM.from_text_model`` is given to make a system.
 
     Args:
-        name: ``late``: input adapter, dynamic selector with residual, output adapter. ``early``: unit tables alone.
-            ``early_plus``: as many layers appended to the backbone as the adapters of ``late`` have.
-        text_model: the backbone; left as it is.
-        num_units: K.
-        eos_text_id: end of sequence in text.
-        num_input_layers, num_output_layers: of ``late``'s adapters.
-        num_codebooks: Q, units of a frame.
-        unit_fingerprint: of the units, for the model's configuration.
-        seed: of the new parameters.
-
-    Returns:
-        The model, and the names of the parameters that stage 1 trains.
+        system: its name.
+        text_config: of the text model.
+        num_input_layers, num_output_layers: of the paper's adapters.
 
     Raises:
-        InputError: an unknown system.
+        InputError: there is no such system.
     """
-    system_named(name)
-    common: Any = {
-        "num_units": num_units, "num_codebooks": num_codebooks, "unit_fingerprint": unit_fingerprint,
-        "eos_text_id": eos_text_id, "seed": seed,
-    }  # fmt: skip
-    if name == "late":
-        adapters = {"num_input_layers": num_input_layers, "num_output_layers": num_output_layers}
-        model = SmolTolkForCausalLM.from_text_model(text_model, **common, **adapters)
-        return model, set(model.speech_parameters())
-    if name == "early_plus":
-        first = text_model.config.num_hidden_layers
-        common["new_layers"] = [*range(first, first + num_input_layers + num_output_layers)]
-    model = SmolTolkForCausalLM.from_text_model(text_model, **common, **EARLY_FUSION)
-    return model, set(model.speech_parameters())
+    sizes = Sizes(text_config.get_text_config().num_hidden_layers, num_input_layers, num_output_layers)
+    return dict(SETTINGS[system_named(system)](sizes))
 
 
-def system_named(name: str) -> System:
-    """The system of that name.
+def system_named(name: str) -> str:
+    """The name, if there is such a system.
 
     Raises:
         InputError: there is none.
     """
-    for system in SYSTEMS:
-        if system == name:
-            return system
-    raise InputError(f"a system is one of {', '.join(SYSTEMS)}", repr(name), "choose one of them")
+    if name not in SETTINGS:
+        raise InputError(f"a system is one of {', '.join(SETTINGS)}", repr(name), "choose one of them")
+    return name
 
 
 def num_parameters(model: PreTrainedModel) -> int:

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from smoltolk.common.errors import InputError
-from smoltolk.common.made import made_before
 from smoltolk.data.texts.reading import endless, fitting_pieces, read_documents
 from smoltolk.training.backbone import BackboneSize, new_backbone, pretrain, train_tokenizer
 from smoltolk.training.presets import text_recipe
 from smoltolk.training.systems import num_parameters
 from smoltolk.training.trainer import Report
-from smoltolk.training.workplace import check_device_rows, claim_work, plain, put_in_place, rows_that_fit
+from smoltolk.training.workplace import Workplace, check_device_rows, plain, rows_that_fit
 
 _LOWEST_VOCABULARY = 257  # every byte and the end of sequence
 
@@ -55,14 +54,15 @@ class TextJob:
         self.out, self.size, self.seed = out, size, seed
         self.device_rows = device_rows or rows_that_fit(self.recipe)
         self.documents = read_documents(text)
-        self.command = {
+        command = {
             "verb": "backbone",
             "text": self.documents.digest,
             "size": asdict(size),
             "recipe": plain(self.recipe),
             "seed": seed,
         }
-        self.figures = made_before(out, self.command)
+        self._place = Workplace(out, command)
+        self.figures = self._place.figures
 
     @property
     def num_steps(self) -> int:
@@ -75,7 +75,7 @@ class TextJob:
         Args:
             report: called with the steps done.
         """
-        work = claim_work(self.out, self.command)
+        work = self._place.work
         tokenizer = train_tokenizer(self.documents, self.size.vocab_size)
         model = new_backbone(tokenizer, self.size, self.seed)
         pieces, pieces_per_row = fitting_pieces(self.documents, tokenizer, self.recipe.row_length, self.seed)
@@ -92,7 +92,7 @@ class TextJob:
             device_rows=self.device_rows,
         )
         figures = {"parameters": num_parameters(model), "ids": self.recipe.num_ids, "loss": history[-1]["loss"]}
-        put_in_place(work, self.out, self.command, figures)
+        self._place.put_in_place(figures)
         return figures
 
 

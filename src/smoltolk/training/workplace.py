@@ -1,4 +1,4 @@
-"""Where a run keeps its checkpoints until its model is whole."""
+"""Where a run keeps its checkpoints until its model is whole, and what it leaves."""
 
 from __future__ import annotations
 
@@ -6,19 +6,77 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import torch
-
 from smoltolk.common.errors import InputError
-from smoltolk.common.files import atomic_directory, read_json, write_json
-from smoltolk.common.made import differences, record
+from smoltolk.common.files import atomic_directory, read_json, remove_leftovers, write_json
+from smoltolk.common.made import differences, made_before, record
+from smoltolk.common.processes import is_main, num_processes
+from smoltolk.training.processes import begin_together, wait_for_all
 from smoltolk.training.recipe import Recipe
-from smoltolk.training.trainer import is_main, num_processes
 
+ID_LAYOUT = 2  # which ids a model has: 1: control ids as rows of the text table; 2: behind it, in a table of their own
 _IDS_AT_ONCE = 16_384
+
+
+class Workplace:
+    """A model directory, and ``OUT.work`` beside it, of one command.
+
+    Args:
+        out: the model directory.
+        command: all that decides it, as JSON takes it.
+        options: as for :func:`~smoltolk.common.made.differences`.
+
+    Attributes:
+        figures: of an earlier run of the same command that is whole, else None.
+
+    Raises:
+        InputError: ``out`` holds something else, or what another command made.
+    """
+
+    def __init__(self, out: Path, command: dict[str, Any], options: Mapping[str, str] = MappingProxyType({})):
+        self.out, self.command, self._options = out, command, options
+        self.figures = made_before(out, command, options)
+
+    @cached_property
+    def work(self) -> Path:
+        """The directory of checkpoints, claimed for this command when it is first asked for.
+
+        Raises:
+            InputError: another command left it.
+        """
+        work = self.out.with_name(self.out.name + ".work")
+        if is_main():
+            self._claim(work)
+        begin_together()  # where the first process says no, no other has begun
+        return work
+
+    def _claim(self, work: Path) -> None:
+        remove_leftovers(self.out.parent, {self.out.name})
+        record_path = work / "command.json"
+        if work.is_dir() and any(path != record_path for path in work.iterdir()):
+            left = read_json(record_path) if record_path.is_file() else {}
+            different = differences(left, self.command, self._options)
+            if different:
+                raise InputError(
+                    "an interrupted run goes on with the same command",
+                    f"{work} was left by another one: {different}",
+                    f"give the same options, or delete {work} to start anew",
+                )
+        write_json(record_path, self.command)
+
+    def put_in_place(self, figures: dict[str, Any]) -> None:
+        """Move ``work/model`` to where it belongs, with its record, and clear away the checkpoints."""
+        wait_for_all()  # others may still read what is cleared away
+        if is_main():
+            with atomic_directory(self.out) as temporary:
+                shutil.copytree(self.work / "model", temporary, dirs_exist_ok=True)
+                record(temporary, self.command, figures)
+            shutil.rmtree(self.work)
+        wait_for_all()
 
 
 def plain(recipe: Recipe) -> dict[str, Any]:
@@ -39,42 +97,3 @@ def rows_that_fit(recipe: Recipe) -> int:
     share = max(1, recipe.rows_per_step // num_processes())
     most = max(1, _IDS_AT_ONCE // recipe.row_length)
     return max(rows for rows in range(1, min(most, share) + 1) if share % rows == 0)
-
-
-def claim_work(out: Path, command: dict[str, Any], options: Mapping[str, str] = MappingProxyType({})) -> Path:
-    """Where checkpoints of a run lie: ``OUT.work``.
-
-    Args:
-        out: what the run will make.
-        command: all that decides it, as JSON takes it.
-        options: as for :func:`~smoltolk.common.made.differences`.
-
-    Raises:
-        InputError: another command left it.
-    """
-    work = out.with_name(out.name + ".work")
-    record_path = work / "command.json"
-    begun = work.is_dir() and any(path != record_path for path in work.iterdir())
-    if begun:
-        left = read_json(record_path) if record_path.is_file() else {}
-        different = differences(left, command, options)
-        if different:
-            raise InputError(
-                "an interrupted run goes on with the same command",
-                f"{work} was left by another one: {different}",
-                f"give the same options, or delete {work} to start anew",
-            )
-    if is_main():
-        write_json(record_path, command)
-    return work
-
-
-def put_in_place(work: Path, out: Path, command: dict[str, Any], figures: dict[str, Any]) -> None:
-    """Move ``work/model`` to where it belongs, with its record, and clear away the checkpoints."""
-    if is_main():
-        with atomic_directory(out) as temporary:
-            shutil.copytree(work / "model", temporary, dirs_exist_ok=True)
-            record(temporary, command, figures)
-        shutil.rmtree(work)
-    if torch.distributed.is_initialized():
-        torch.distributed.barrier()

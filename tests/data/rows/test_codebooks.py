@@ -17,7 +17,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.aligned import AlignedCorpus
-from smoltolk.data.rows.documents import IGNORED, Document, recognition_prompt, synthesis_prompt
+from smoltolk.data.rows.documents import Document, recognition_prompt, synthesis_prompt
 from smoltolk.data.rows.index import index_shards
 from smoltolk.data.rows.interleave import SpanLengths
 from smoltolk.data.rows.loader import RowCollator, RowDataset
@@ -34,7 +34,7 @@ from smoltolk.data.shards.parquet import (
 from smoltolk.data.shards.shard_set import look_over
 from smoltolk.model.codec.codebooks import check_layout, frames_of
 from smoltolk.model.codec.delays import delayed
-from smoltolk.model.ids import IdSpace
+from smoltolk.model.ids import IGNORE, IdSpace
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.speech.segments import Segment
 
@@ -146,9 +146,9 @@ def test_speech_is_delayed_and_closed(frames_space: IdSpace) -> None:
     assert document.input_ids.tolist() == [end, first, first + 4, pad, pad, pad, end]
     assert document.codes[1:6].tolist() == delayed(frames, frames_space.delays)[:, 1:].tolist()
     assert (document.codes[[0, 6]] == -1).all() and document.owed.shape == (0, 3)
-    assert document.labels.tolist() == [IGNORED, *document.input_ids[1:].tolist()]
+    assert document.labels.tolist() == [IGNORE, *document.input_ids[1:].tolist()]
     quiet = Document(frames_space).speech(frames, predict=False).switch()
-    assert (quiet.labels == IGNORED).all() and len(quiet) == 7
+    assert (quiet.labels == IGNORE).all() and len(quiet) == 7
 
 
 def test_speech_that_goes_on_owes_what_is_known(frames_space: IdSpace) -> None:
@@ -222,7 +222,7 @@ def test_rows_keep_the_layout(spoken, frames_space, task, index) -> None:
     ids, codes = torch.from_numpy(row.input_ids)[None], torch.from_numpy(row.codes)[None]
     assert row.codes.shape == (64, Q - 1) and row.codes.dtype == np.int64
     check_layout(ids, codes, frames_space, document_ids=torch.from_numpy(row.document_ids)[None], ends=False)
-    predicted = row.labels != IGNORED
+    predicted = row.labels != IGNORE
     assert np.array_equal(row.labels[predicted], row.input_ids[predicted])
 
 
@@ -295,7 +295,7 @@ def test_planned_lengths_are_the_documents(task: Task, spoken: AlignedCorpus, fr
 
 def test_one_codebook_has_no_codes(make_corpus: Callable[..., AlignedCorpus], space: IdSpace) -> None:
     source = rows(make_corpus(seed=1, count=9, words=(3, 9)), space, Task.SPEECH)
-    assert source.row(0).codes is None and set(RowDataset(source, 2)[0]) == {"input_ids", "labels", "document_ids"}
+    assert source.row(0).codes is None and "codes" not in RowDataset(source, 2)[0]
 
 
 def test_a_batch_trains_the_model(spoken: AlignedCorpus, frames_space: IdSpace, tokenizer) -> None:

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smoltolk.common.errors import InputError
-from smoltolk.data.rows.documents import IGNORED, Document, next_is_speech, recognition_prompt, synthesis_prompt
-from smoltolk.model.ids import IdSpace
+from smoltolk.data.rows.documents import Document, recognition_prompt, synthesis_prompt
+from smoltolk.model.ids import IGNORE, IdSpace
 
 SPACE = IdSpace(speech_offset=10, num_units=5, begin_prompt=7, end_prompt=8, switch=9, eos_text=0)
 EOS_SPEECH = 15
@@ -28,13 +28,13 @@ def test_the_five_forms():
 
 def test_what_is_predicted():
     mixed = Document(SPACE).text([1]).switch().speech([4]).end()
-    assert mixed.labels.tolist() == [IGNORED, 1, IGNORED, 14, EOS_SPEECH]
+    assert mixed.labels.tolist() == [IGNORE, 1, IGNORE, 14, EOS_SPEECH]
     asked = Document(SPACE, predict_switch=True).text([1]).switch().speech([4]).end()
-    assert asked.labels.tolist() == [IGNORED, 1, 9, 14, EOS_SPEECH]
+    assert asked.labels.tolist() == [IGNORE, 1, 9, 14, EOS_SPEECH]
     both = recognition_prompt(SPACE, [3]).text([1]).end()
-    assert both.labels.tolist() == [IGNORED, IGNORED, IGNORED, 13, IGNORED, IGNORED, 1, 0]
+    assert both.labels.tolist() == [IGNORE, IGNORE, IGNORE, 13, IGNORE, IGNORE, 1, 0]
     one_side = synthesis_prompt(SPACE, [1], predict=False).speech([3]).end()
-    assert one_side.labels.tolist() == [IGNORED] * 5 + [13, EOS_SPEECH]
+    assert one_side.labels.tolist() == [IGNORE] * 5 + [13, EOS_SPEECH]
 
 
 def test_pieces_out_of_turn_are_refused():
@@ -71,20 +71,14 @@ def built(draw: st.DrawFn) -> tuple[Document, list[bool]]:
 
 @given(built())
 @settings(max_examples=100, deadline=None)
-def test_the_ids_announce_the_modality_of_what_follows(case):
+def test_the_ids_announce_the_modality_of_what_follows(announced, case):
     document, modality = case
     ids = document.input_ids
-    follows = next_is_speech(ids, SPACE)
+    follows = announced(ids, SPACE)
     for here in range(len(ids) - 1):
         if ids[here + 1] != SPACE.switch:
             assert follows[here] == modality[here + 1]
     assert follows[-1] == document.next_is_speech
-
-
-def test_a_border_hides_what_came_before_it():
-    ids = np.array([[EOS_SPEECH, 12, 9, 11]])
-    assert next_is_speech(ids, SPACE).tolist() == [[True, True, False, True]]
-    assert next_is_speech(ids, SPACE, np.array([[0, 0, 1, 1]])).tolist() == [[True, True, True, True]]
 
 
 _runs_st = st.lists(st.tuples(st.booleans(), st.lists(st.integers(0, 4), max_size=3)), max_size=8)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from smoltolk.data.rows.aligned import AlignedCorpus, Texts
-from smoltolk.data.rows.documents import IGNORED
 from smoltolk.data.rows.index import index_shards
 from smoltolk.data.rows.inspection import plain_space, view_row, words_tokenizer
 from smoltolk.data.rows.interleave import SpanLengths
@@ -16,6 +15,7 @@ from smoltolk.data.rows.row_source import RowSettings, RowSource
 from smoltolk.data.shards.parquet import UnitCorpus
 from smoltolk.data.shards.shard_set import look_over
 from smoltolk.data.shards.stored_units import StoredUnits
+from smoltolk.model.ids import IGNORE
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_a_row_is_taken_apart_without_remainder(held: tuple, task: Task, separat
         assert np.array_equal(
             np.concatenate([run.ids for run in view.runs]), row.input_ids[: len(row.input_ids) - row.num_padding]
         )
-        assert view.num_predicted == sum(run.num_predicted for run in view.runs) == (row.labels != IGNORED).sum()
+        assert view.num_predicted == sum(run.num_predicted for run in view.runs) == (row.labels != IGNORE).sum()
         assert sum(view.counts.values()) == 300 and len(view.documents) == len(row.pieces)
         for document, piece in zip(view.documents, row.pieces, strict=True):
             assert document.name == shards.id(piece.utterance) and document.runs[0].num_predicted == 0

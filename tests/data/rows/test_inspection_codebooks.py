@@ -15,7 +15,6 @@ from transformers import DacConfig, DacModel
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.aligned import AlignedCorpus
-from smoltolk.data.rows.documents import IGNORED
 from smoltolk.data.rows.inspection import plain_space, shown_ids, view_row, words_tokenizer
 from smoltolk.data.rows.interleave import SpanLengths
 from smoltolk.data.rows.mixture import Stream, Task
@@ -26,6 +25,7 @@ from smoltolk.data.shards.parquet import read_shards
 from smoltolk.data.shards.prepare import prepare
 from smoltolk.data.shards.unit_corpus import UnitCorpus
 from smoltolk.model.codec.delays import delayed
+from smoltolk.model.ids import IGNORE
 from smoltolk.speech.units.codecs import CodecUnitTokenizer
 from smoltolk.speech.units.kinds import load_unit_tokenizer
 
@@ -67,7 +67,7 @@ def test_a_row_of_frames_is_taken_apart_without_remainder(frames: UnitCorpus, ta
         row, view = rows.row(index), view_row(rows, index, tokenizer, frames)
         ids = np.concatenate([run.ids for run in view.runs])
         assert np.array_equal(ids, row.input_ids[: len(row.input_ids) - row.num_padding])
-        assert view.num_predicted == sum(run.num_predicted for run in view.runs) == (row.labels != IGNORED).sum()
+        assert view.num_predicted == sum(run.num_predicted for run in view.runs) == (row.labels != IGNORE).sum()
         for run in view.runs:
             assert row.codes is not None
             if run.kind == "speech":

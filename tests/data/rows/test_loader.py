@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.disk_corpus import DiskCorpus, IndexWriter
 from smoltolk.data.rows.interleave import SpanLengths
-from smoltolk.data.rows.loader import RankSampler, RowCollator, RowDataset
+from smoltolk.data.rows.loader import RowCollator, RowDataset
 from smoltolk.data.rows.mixture import Stream, Task
 from smoltolk.data.rows.row_source import RowSettings, RowSource
 from smoltolk.model.spans import find_spans
@@ -30,8 +30,8 @@ def source(stories, space):
 def test_batches_carry_their_spans(source, space):
     dataset = RowDataset(source, 6)
     batch = RowCollator(space)([dataset[index] for index in range(6)])
-    assert set(batch) == {"input_ids", "labels", "document_ids", "spans"}
-    assert batch["input_ids"].shape == batch["labels"].shape == batch["document_ids"].shape == (6, 48)
+    assert set(batch) == {"input_ids", "attention_mask", "labels", "document_ids", "spans"}
+    assert all(batch[name].shape == (6, 48) for name in batch if name != "spans")
     flags = batch["input_ids"] >= space.speech_offset
     # Grouped by length and rounded up: every speech position is in one group, and the spans are the same.
     assert torch.equal(sum((group.slot >= 0).long() for group in batch["spans"]), flags.long())
@@ -42,25 +42,13 @@ def test_batches_carry_their_spans(source, space):
         assert flags.flatten()[group.index[group.mask]].all()
 
 
-@pytest.mark.parametrize("world_size", [1, 2, 3, 5])
-def test_ranks_share_the_rows_of_one_run(source, world_size):
-    dataset = RowDataset(source, 17)
-    rows = {}
-    for rank in range(world_size):
-        sampler = RankSampler(17, rank=rank, world_size=world_size)
-        for item in sampler:
-            assert item % world_size == rank and item not in rows
-            rows[item] = dataset[item]["input_ids"]
-        assert len(sampler) == len(list(sampler))
-    assert sorted(rows) == list(range(17))
-    assert all(torch.equal(rows[item], torch.from_numpy(source.row(item).input_ids)) for item in rows)
-
-
-def test_a_run_continues_with_any_number_of_ranks(source):
-    left = [list(RankSampler(20, rank=rank, world_size=3, first=7)) for rank in range(3)]
-    assert sorted(item for part in left for item in part) == list(range(7, 20))
-    resumed = RowDataset(source, 5, first=7)
-    assert torch.equal(resumed[2]["labels"], RowDataset(source, 20)[9]["labels"])
+def test_the_mask_leaves_out_the_padding_of_each_row(source, space):
+    dataset = RowDataset(source, 40)
+    mask = RowCollator(space)([dataset[index] for index in range(40)])["attention_mask"]
+    padding = [source.row(index).num_padding for index in range(40)]
+    assert len(set(padding)) > 3 and 0 in padding
+    for row, missing in zip(mask, padding, strict=True):
+        assert row.tolist() == [1] * (48 - missing) + [0] * missing
 
 
 COUNT, RANKS, WORKERS = 16, (1, 2, 3, 8), (0, 1, 4)
@@ -99,12 +87,12 @@ def row_bytes(batch: dict) -> list[bytes]:
     return [b"".join(batch[name][row].numpy().tobytes() for name in names) for row in range(len(batch["input_ids"]))]
 
 
-def read(source: RowSource, workers: int, **place: int) -> list[bytes]:
-    """The rows of one rank, through a loader."""
+def read(source: RowSource, workers: int, numbers: range) -> list[bytes]:
+    """Some of the rows, through a loader."""
     loader = DataLoader(
         RowDataset(source, COUNT),
         batch_size=2,
-        sampler=RankSampler(COUNT, **place),
+        sampler=numbers,
         collate_fn=RowCollator(source.space),
         num_workers=workers,
         multiprocessing_context="fork" if workers else None,
@@ -119,7 +107,7 @@ def test_rows_are_byte_identical_for_any_ranks_and_workers(kind, expected, world
     # Processes take longer to start than rows to make: with four workers the first and the last rank speak for all.
     source = kind()
     for rank in {0, world_size - 1} if workers == 4 else range(world_size):
-        rows = read(source, workers, rank=rank, world_size=world_size)
+        rows = read(source, workers, range(rank, COUNT, world_size))
         assert rows == expected[rank::world_size] and len(set(rows)) == len(rows)
 
 
@@ -131,8 +119,8 @@ def test_after_a_kill_at_any_row_the_rest_is_the_same(kind, expected, world_size
     for killed_at in range(COUNT) if workers == 0 else (13,) if workers == 1 else (7,):
         left, source = {}, kind()
         for rank in range(world_size) if workers == 0 else {killed_at % world_size}:
-            rows = read(source, workers, rank=rank, world_size=world_size, first=killed_at)
-            numbers = [number for number in range(killed_at, COUNT) if number % world_size == rank]
+            numbers = range(killed_at + (rank - killed_at) % world_size, COUNT, world_size)
+            rows = read(source, workers, numbers)
             left |= dict(zip(numbers, rows, strict=True))
         assert all(row == expected[number] for number, row in left.items())
         assert workers or sorted(left) == list(range(killed_at, COUNT))
@@ -187,5 +175,3 @@ def test_items_outside_are_refused(source):
         RowDataset(source, 3)[3]
     with pytest.raises(InputError, match="at least one row"):
         RowDataset(source, 0)
-    with pytest.raises(InputError, match="0 <= rank < world_size"):
-        RankSampler(3, rank=2, world_size=2)

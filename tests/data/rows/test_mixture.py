@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smoltolk.common.errors import InputError
-from smoltolk.data.rows.documents import IGNORED, next_is_speech
 from smoltolk.data.rows.interleave import SpanLengths
 from smoltolk.data.rows.mixture import BLOCK, Piece, Schedule, Stream, Task, TextSource, build_document
+from smoltolk.model.ids import IGNORE
 
 
 def pieces_of(corpus, task, utterance):
@@ -52,7 +52,7 @@ def test_switches_are_predicted_only_if_asked(stories, space, predict):
         predict_switch=predict,
     )
     at = document.input_ids == space.switch
-    assert at.any() and set(document.labels[at].tolist()) == {space.switch if predict else IGNORED}
+    assert at.any() and set(document.labels[at].tolist()) == {space.switch if predict else IGNORE}
     assert np.array_equal(document.labels[~at][1:], document.input_ids[~at][1:])
 
 
@@ -80,7 +80,7 @@ def test_words_without_units_are_written_instead(make_corpus, space, tokenizer):
 
 
 @pytest.mark.parametrize("task", list(Task))
-def test_labels_have_the_modality_that_the_ids_announce(stories, space, task):
+def test_labels_have_the_modality_that_the_ids_announce(stories, space, announced, task):
     for utterance in range(10):
         document = build_document(
             task,
@@ -91,10 +91,10 @@ def test_labels_have_the_modality_that_the_ids_announce(stories, space, task):
             spans=SpanLengths((1, 3), (1, 3)),
         )
         ids, labels = document.input_ids, document.labels
-        predicted = np.flatnonzero(labels != IGNORED)
+        predicted = np.flatnonzero(labels != IGNORE)
         assert predicted[0] > 0
-        announced = next_is_speech(ids, space)[predicted - 1]
-        assert np.array_equal(announced, labels[predicted] >= space.speech_offset)
+        follows = announced(ids, space)[predicted - 1]
+        assert np.array_equal(follows, labels[predicted] >= space.speech_offset)
         assert np.array_equal(labels[predicted], ids[predicted])
         assert not np.isin(labels, [space.switch, space.begin_prompt, space.end_prompt]).any()
 

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.aligned import AlignedCorpus
-from smoltolk.data.rows.documents import IGNORED, Document
+from smoltolk.data.rows.documents import Document
 from smoltolk.data.rows.interleave import SpanLengths
 from smoltolk.data.rows.mixture import Piece, Stream, Task, interleaved
 from smoltolk.data.rows.row_source import RowSettings, RowSource
 from smoltolk.model.codec.codebooks import check_layout, frames_of
 from smoltolk.model.codec.delays import undelayed
-from smoltolk.model.ids import IdSpace
+from smoltolk.model.ids import IGNORE, IdSpace
 
 RATE = 25.0
 DELAYS = ((0,), (0, 1, 2), (0, 3, 0, 1))
@@ -120,8 +120,8 @@ def test_an_interleaved_document_says_every_word_once_in_order(
     assert num_words in reached
     assert all(one[0] != other[0] for one, other in pairwise(runs))
     switches = document.input_ids == several.switch
-    assert (document.labels[switches] == (several.switch if predict_switch else IGNORED)).all()
-    assert document.labels[0] == IGNORED
+    assert (document.labels[switches] == (several.switch if predict_switch else IGNORE)).all()
+    assert document.labels[0] == IGNORE
     assert np.array_equal(document.labels[1:][~switches[1:]], document.input_ids[1:][~switches[1:]])
 
 
@@ -154,8 +154,8 @@ def test_every_row_keeps_the_rules_and_an_epoch_begins_each_piece_once(
         row = source.row(index)
         ids, labels = row.input_ids, row.labels
         assert ids.shape == labels.shape == row.document_ids.shape == (length,)
-        assert row.num_padding < form.minimum and (labels[length - row.num_padding :] == IGNORED).all()
-        predicted = labels != IGNORED
+        assert row.num_padding < form.minimum and (labels[length - row.num_padding :] == IGNORE).all()
+        predicted = labels != IGNORE
         assert np.array_equal(labels[predicted], ids[predicted]) and not predicted[0]
         assert not np.isin(labels, [several.begin_prompt, several.end_prompt]).any()
         assert predict_switch or not (labels == several.switch).any()

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smoltolk.common.errors import InputError
-from smoltolk.data.rows.documents import IGNORED, next_is_speech
 from smoltolk.data.rows.interleave import SpanLengths
 from smoltolk.data.rows.mixture import Stream, Task, TextSource
 from smoltolk.data.rows.row_source import RowSettings, RowSource
+from smoltolk.model.ids import IGNORE
 
 SPANS = SpanLengths(text=(2, 4), speech=(2, 4))
 SETTINGS = RowSettings(length=64, spans=SPANS, minimum=8)
@@ -60,7 +60,7 @@ def test_an_epoch_begins_every_piece_once(stories, space, task, length):
 
 @given(st.integers(0, 10**9), st.integers(8, 300), st.integers(0, 5), st.booleans())
 @settings(max_examples=80, deadline=None)
-def test_rows_of_any_length_keep_the_rules(stories, written, space, index, length, stream, separate):
+def test_rows_of_any_length_keep_the_rules(stories, written, space, announced, index, length, stream, separate):
     tasks = [Task.SPEECH, Task.TEXT, Task.INTERLEAVED, Task.RECOGNITION, Task.SYNTHESIS, Task.TEXT]
     task = tasks[stream]
     if task in (Task.RECOGNITION, Task.SYNTHESIS) and length < 150:
@@ -73,15 +73,15 @@ def test_rows_of_any_length_keep_the_rules(stories, written, space, index, lengt
     assert row.num_padding < settings_.minimum
     controls = [space.switch, space.begin_prompt, space.end_prompt, space.pad_speech]
     assert not np.isin(row.labels, controls).any()
-    predicted = np.flatnonzero(row.labels != IGNORED)
+    predicted = np.flatnonzero(row.labels != IGNORE)
     assert np.array_equal(row.labels[predicted], row.input_ids[predicted])
-    assert row.labels[0] == IGNORED
-    announced = next_is_speech(row.input_ids, space, row.document_ids)[predicted - 1]
-    assert np.array_equal(announced, row.labels[predicted] >= space.speech_offset)
+    assert row.labels[0] == IGNORE
+    follows = announced(row.input_ids, space, row.document_ids)[predicted - 1]
+    assert np.array_equal(follows, row.labels[predicted] >= space.speech_offset)
     if separate:
         steps = np.diff(row.document_ids)
         assert row.document_ids[0] == 0 and np.isin(steps, [0, 1]).all()
-        assert (row.labels[1:][steps == 1] == IGNORED).all()
+        assert (row.labels[1:][steps == 1] == IGNORE).all()
         assert row.document_ids[-1] + 1 == len(row.pieces) + (row.num_padding > 0)
     else:
         assert not row.document_ids.any()

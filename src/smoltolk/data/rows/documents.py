@@ -26,10 +26,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from smoltolk.common.errors import InputError
-from smoltolk.model.codec.delays import SILENT
-from smoltolk.model.ids import IdSpace
-
-IGNORED = -100  # the label that torch's cross entropy and transformers leave out
+from smoltolk.model.codec.delays import SILENT, delayed
+from smoltolk.model.ids import IGNORE, IdSpace
 
 
 class Document:
@@ -51,7 +49,7 @@ class Document:
         self._labels: list[np.ndarray] = []
         self._speech: bool | None = None  # modality of the next id; None before the first
         self._switched = False
-        self._frames: list[tuple[int, np.ndarray]] = []  # of several codebooks, and the position of the first
+        self._grids: list[tuple[int, np.ndarray]] = []  # delayed frames of several codebooks, and where they begin
         self._open: bool | None = None  # of a run of frames that goes on, whether they are predicted; None: no such run
 
     @property
@@ -95,13 +93,7 @@ class Document:
         frames = np.asarray(units, np.int64)
         if len(frames) == 0:
             return self
-        if frames.ndim != 2 or frames.shape[1] != self._space.num_codebooks:
-            raise InputError(
-                "frames are a matrix [frames, codebooks]",
-                f"shape {frames.shape} for {self._space.num_codebooks} codebooks",
-                "give the units of every codebook",
-            )
-        self._frames.append((len(self), frames))
+        self._grids.append((len(self), delayed(frames, self._space.delays)))
         self._append(frames[:, 0] + self._space.speech_offset, predict)
         self._open = predict
         return self
@@ -131,7 +123,7 @@ class Document:
                     (self.speech if is_speech else self.text)(ids)
             return self
         switch = np.array([self._space.switch])
-        switch_label = switch if self._predict_switch else np.array([IGNORED])
+        switch_label = switch if self._predict_switch else np.array([IGNORE])
         for is_speech, ids in runs:
             if len(ids) == 0:
                 continue
@@ -187,18 +179,17 @@ class Document:
 
     def _delayed(self) -> np.ndarray:
         """[length + what is owed, Q - 1]."""
-        delays = self._space.delays[1:]
-        ends = max((start + len(frames) + self._space.tail for start, frames in self._frames), default=0)
-        codes = np.full((max(ends, len(self)), len(delays)), SILENT, np.int64)
-        for start, frames in self._frames:
-            for codebook, delay in enumerate(delays):
-                codes[start + delay : start + delay + len(frames), codebook] = frames[:, codebook + 1]
+        length = max([len(self), *(start + len(grid) for start, grid in self._grids)])
+        codes = np.full((length, self._space.num_codebooks - 1), SILENT, np.int64)
+        for start, grid in self._grids:
+            here = codes[start : start + len(grid)]
+            np.copyto(here, grid[:, 1:], where=grid[:, 1:] != SILENT)  # frames that go on where others are still heard
         return codes
 
     def _append(self, ids: np.ndarray, predict: bool) -> Document:
         if len(ids):
             self._ids.append(ids)
-            self._labels.append(ids if predict else np.full(len(ids), IGNORED))
+            self._labels.append(ids if predict else np.full(len(ids), IGNORE))
             self._switched = False
         return self
 
@@ -211,23 +202,3 @@ def recognition_prompt(space: IdSpace, units: Sequence[int] | np.ndarray, *, pre
 def synthesis_prompt(space: IdSpace, tokens: Sequence[int] | np.ndarray, *, predict: bool = True) -> Document:
     """Everything of a synthesis document before its units: what the model continues by speaking."""
     return Document(space).begin_prompt().text(tokens, predict=predict).end_prompt().switch()
-
-
-def next_is_speech(input_ids: np.ndarray, space: IdSpace, document_ids: np.ndarray | None = None) -> np.ndarray:
-    """Which head each position uses: the modality of the id after it, told by the ids up to it.
-
-    Args:
-        input_ids: integer ``[..., T]``.
-        space: the id space.
-        document_ids: integer ``[..., T]`` or None (one document a row). A ``<switch>`` that begins a document
-            leads from text to speech.
-
-    Returns:
-        bool ``[..., T]``.
-    """
-    is_speech = input_ids >= space.speech_offset
-    before = np.zeros_like(is_speech)
-    before[..., 1:] = is_speech[..., :-1]
-    if document_ids is not None:
-        before[..., 1:] &= document_ids[..., 1:] == document_ids[..., :-1]
-    return np.where(input_ids == space.switch, ~before, is_speech)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ import numpy as np
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import atomic_directory, cache_dir, remove_leftovers, write_json
+from smoltolk.common.processes import is_main
 from smoltolk.common.progress import bar
 from smoltolk.common.workers import num_cpus, parallel_map
 from smoltolk.data.rows.aligned import AlignedCorpus, check_fast
@@ -145,7 +145,7 @@ def _lock(root: Path, name: str) -> IO[str]:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        if os.environ.get("RANK", "0") == "0":  # of many processes one line is enough
+        if is_main():  # of many processes one line is enough
             print(f"  another process makes the index in {root / name}: waiting for it", file=sys.stderr, flush=True)
         fcntl.flock(file, fcntl.LOCK_EX)
     except OSError:

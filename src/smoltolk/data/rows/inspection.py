@@ -11,13 +11,13 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from smoltolk.data.rows.aligned import AlignedCorpus
-from smoltolk.data.rows.documents import IGNORED
 from smoltolk.data.rows.mixture import Piece, Task, TextSource
 from smoltolk.data.rows.row_source import Row, RowSource
 from smoltolk.data.shards.stored_units import StoredUnits
 from smoltolk.data.shards.unit_corpus import UnitCorpus
 from smoltolk.model.codec.delays import SILENT
-from smoltolk.model.ids import IdSpace
+from smoltolk.model.ids import IGNORE, IdSpace
+from smoltolk.model.text_models.assembly import ROWS_MULTIPLE
 from smoltolk.speech.segments import Segment
 
 
@@ -120,7 +120,7 @@ def view_row(source: RowSource, index: int, tokenizer: Any, shards: UnitCorpus |
     stop = len(row.input_ids) - row.num_padding
     ends = np.isin(row.input_ids[:stop], [source.space.eos_text, source.space.eos_speech])
     # Only the id that begins a document is an end that is not predicted; row 0 of a stream has no document ids.
-    begins = np.flatnonzero(ends & (row.labels[:stop] == IGNORED)).tolist()
+    begins = np.flatnonzero(ends & (row.labels[:stop] == IGNORE)).tolist()
     documents = []
     for number, (start, end) in enumerate(zip(begins, [*begins[1:], stop], strict=True)):
         piece = row.pieces[number]
@@ -142,7 +142,7 @@ def view_row(source: RowSource, index: int, tokenizer: Any, shards: UnitCorpus |
         len(row.input_ids),
         tuple(documents),
         {_KINDS[value]: int(count) for value, count in zip(values, counts, strict=True)},
-        int((row.labels != IGNORED).sum()),
+        int((row.labels != IGNORE).sum()),
         row.num_padding,
         source.shares[stream],
         epoch,
@@ -178,7 +178,7 @@ def _runs(row: Row, kinds: np.ndarray, start: int, stop: int, space: IdSpace, to
     runs = []
     for low, high in zip([0, *cut.tolist()], [*cut.tolist(), len(inside)], strict=True):
         ids, kind = row.input_ids[start + low : start + high], _KINDS[inside[low]]
-        predicted = int((row.labels[start + low : start + high] != IGNORED).sum())
+        predicted = int((row.labels[start + low : start + high] != IGNORE).sum())
         text = tokenizer.decode(ids).strip() if kind == "text" else names.get(int(ids[0]), "")
         codes = row.codes[start + low : start + high] if row.codes is not None and kind == "speech" else None
         runs.append(Run(kind, start + low, start + high, ids, predicted, text, codes=codes))
@@ -261,18 +261,25 @@ def words_tokenizer(shards: UnitCorpus | StoredUnits) -> PreTrainedTokenizerFast
     return PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<eos>", unk_token="<unk>")
 
 
-def plain_space(tokenizer: Any, num_units: int, num_codebooks: int = 1) -> IdSpace:
-    """The id space of a model that does not exist yet: control ids right behind those of the tokenizer.
+def plain_space(tokenizer: Any, num_units: int, num_codebooks: int = 1, *, num_text_ids: int | None = None) -> IdSpace:
+    """The id space of a model that does not exist yet, as ``from_text_model`` lays it out.
 
     Of several codebooks each comes a position later than the one before, as in a new model.
+
+    Args:
+        tokenizer: of its text.
+        num_units, num_codebooks: of its units.
+        num_text_ids: rows of the text model's table; None: as many as the tokenizer has ids.
     """
-    size = len(tokenizer)
+    size = len(tokenizer) if num_text_ids is None else num_text_ids
+    table = size + -size % ROWS_MULTIPLE
     return IdSpace(
-        speech_offset=size + 3,
+        speech_offset=table + 3,
         num_units=num_units,
-        begin_prompt=size,
-        end_prompt=size + 1,
-        switch=size + 2,
+        begin_prompt=table,
+        end_prompt=table + 1,
+        switch=table + 2,
         eos_text=int(tokenizer.eos_token_id),
+        num_text_ids=size,
         delays=tuple(range(num_codebooks)),
     )

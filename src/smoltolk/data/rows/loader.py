@@ -1,13 +1,13 @@
-"""Rows as batches: a map-style data set, a sampler whose whole state is one number, and the collator."""
+"""Rows as batches: a map-style data set, whose place is one number, and the collator."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.row_source import RowSource
@@ -16,60 +16,40 @@ from smoltolk.model.spans import find_spans, group_spans, round_up
 
 
 class RowDataset(Dataset[dict[str, Tensor]]):
-    """Rows ``first .. first + num_rows`` of a source, as torch tensors.
+    """The first rows of a source, as torch tensors.
 
     Args:
         source: where rows come from.
         num_rows: length of the data set.
-        first: row that item 0 is; where a run continues.
     """
 
-    def __init__(self, source: RowSource, num_rows: int, *, first: int = 0):
-        if num_rows < 1 or first < 0:
-            raise InputError(
-                "a data set has at least one row, counted from 0",
-                f"{num_rows} rows from {first}",
-                "correct the numbers",
-            )
-        self.source, self.num_rows, self.first = source, num_rows, first
+    def __init__(self, source: RowSource, num_rows: int):
+        if num_rows < 1:
+            raise InputError("a data set has at least one row", f"{num_rows} rows", "correct the number")
+        self.source, self.num_rows = source, num_rows
 
     def __len__(self) -> int:
         return self.num_rows
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """``input_ids``, ``labels`` and ``document_ids``, each int64 ``[T]``; several codebooks: ``codes`` too."""
+        """One row, each int64 ``[T]``; several codebooks: ``codes`` too, ``[T, Q - 1]``.
+
+        ``input_ids``, ``labels``, ``document_ids``, and ``attention_mask``: 1, but 0 at the padding at its end.
+        """
         if not 0 <= index < self.num_rows:
             raise IndexError(f"row {index} of {self.num_rows}")
-        row = self.source.row(self.first + index)
+        row = self.source.row(index)
+        mask = torch.ones(len(row.input_ids), dtype=torch.int64)
+        mask[len(mask) - row.num_padding :] = 0
         item = {
             "input_ids": torch.from_numpy(row.input_ids),
+            "attention_mask": mask,
             "labels": torch.from_numpy(row.labels),
             "document_ids": torch.from_numpy(row.document_ids),
         }
         if row.codes is not None:
             item["codes"] = torch.from_numpy(row.codes)
         return item
-
-
-class RankSampler(Sampler[int]):
-    """The items of one rank, in order: those congruent to it.
-
-    Args:
-        num_rows: items of the data set.
-        rank, world_size: which machine of how many.
-        first: item that the run continues with.
-    """
-
-    def __init__(self, num_rows: int, *, rank: int = 0, world_size: int = 1, first: int = 0):
-        if not 0 <= rank < world_size:
-            raise InputError("0 <= rank < world_size", f"rank {rank} of {world_size}", "correct the numbers")
-        self._items = range(first + (rank - first) % world_size, num_rows, world_size)
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._items)
 
 
 class RowCollator:
@@ -83,9 +63,10 @@ class RowCollator:
         self._speech_offset = space.speech_offset
 
     def __call__(self, rows: Iterable[dict[str, Tensor]]) -> dict[str, Any]:
-        """``input_ids``, ``labels``, ``document_ids``, each int64 ``[B, T]``, and ``spans``, a tuple of SpanBatch.
+        """What the rows have, int64 ``[B, T]`` each, and ``spans``, a tuple of SpanBatch.
 
-        Several codebooks: ``codes`` too, int64 ``[B, T, Q - 1]``.
+        Of a :class:`RowDataset`: ``input_ids``, ``attention_mask``, ``labels``, ``document_ids``; several codebooks:
+        ``codes`` too, int64 ``[B, T, Q - 1]``.
         """
         rows = list(rows)
         batch: dict[str, Any] = {name: torch.stack([row[name] for row in rows]) for name in rows[0]}

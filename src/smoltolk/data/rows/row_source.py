@@ -25,14 +25,16 @@ import numpy as np
 from smoltolk.common.errors import InputError
 from smoltolk.common.seeds import derive, generator
 from smoltolk.data.rows.aligned import AlignedCorpus
-from smoltolk.data.rows.documents import IGNORED, Document
+from smoltolk.data.rows.documents import Document
 from smoltolk.data.rows.interleave import SpanLengths
 from smoltolk.data.rows.mixture import Piece, Schedule, Stream, Task, TextSource, build_document
 from smoltolk.data.rows.packing import choose_last
 from smoltolk.data.rows.permutation import Permutation
 from smoltolk.data.rows.plan import Plan, plan_rows
 from smoltolk.model.codec.delays import SILENT
-from smoltolk.model.ids import IdSpace
+from smoltolk.model.ids import IGNORE, IdSpace
+
+MINIMUM = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class RowSettings:
     predict_switch: bool = False
     predict_prompt: bool = True
     prompted_length: int | None = None
-    minimum: int = 16
+    minimum: int = MINIMUM
 
     def __post_init__(self) -> None:
         if not 1 <= self.minimum <= self.length or self.length < 8:
@@ -206,7 +208,7 @@ class RowSource:
     def _assemble(self, number: int, pieces: list[Piece], documents: list[Document], num_owned: int) -> Row:
         length = self.settings.length
         input_ids = np.full(length, self.space.eos_text, np.int64)
-        labels = np.full(length, IGNORED, np.int64)
+        labels = np.full(length, IGNORE, np.int64)
         document_ids = np.zeros(length, np.int64)
         several = self.space.num_codebooks > 1
         codes = np.full((length, self.space.num_codebooks - 1), SILENT, np.int64) if several else None

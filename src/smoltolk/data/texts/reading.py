@@ -12,6 +12,7 @@ from smoltolk.data.rows.interleave import SpanLengths
 from smoltolk.data.rows.mixture import Task
 from smoltolk.data.rows.permutation import Permutation
 from smoltolk.data.rows.plan import plan_rows
+from smoltolk.data.rows.row_source import MINIMUM
 from smoltolk.data.texts.text_datasets import open_documents
 from smoltolk.data.texts.text_documents import Documents, check_text_file, no_texts, not_utf8, parse_line
 
@@ -79,7 +80,7 @@ def fitting_pieces(documents: Sequence[str], tokenizer: Any, row_length: int, se
         InputError: nothing fits.
     """
     corpus = AlignedCorpus(Texts(documents), tokenizer, frame_rate=1.0)
-    minimum = min(16, row_length)
+    minimum = min(MINIMUM, row_length)
     plan = plan_rows(Task.TEXT, corpus, row_length=row_length, minimum=minimum, spans=SpanLengths(), seed=seed)
     pieces = [corpus.text(one.utterance, one.start, one.stop) for one in map(plan.piece, range(plan.num_pieces))]
     return pieces, 1 + math.ceil(1.25 * len(pieces) / plan.num_rows)

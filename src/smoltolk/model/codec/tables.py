@@ -78,8 +78,9 @@ class FrameTable(UnitTable):
         return torch.cat([first[:, None], others.view(shape)], dim=1)
 
     def total(self, nll: Tensor, wanted: Tensor) -> tuple[Tensor, dict[str, Any]]:
-        """The weighted sum over codebooks, and each one's mean per predicted unit."""
+        """The weighted sum over codebooks, each one's mean per predicted unit, and how many these are."""
         Q = self.space.num_codebooks
         shares = torch.tensor([1 / Q] * Q if self.weights is None else self.weights, device=nll.device)
-        sums, counts = nll.sum(0), (wanted != IGNORE).sum(0).clamp(min=1)
-        return (sums * shares).sum(), {"codebook_losses": sums.detach() / counts}
+        sums, counts = nll.sum(0), (wanted != IGNORE).sum(0)
+        figures = {"codebook_losses": sums.detach() / counts.clamp(min=1), "num_per_codebook": counts}
+        return (sums * shares).sum(), figures

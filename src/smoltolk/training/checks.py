@@ -1,0 +1,35 @@
+"""What a text model, its tokenizer and a recipe must be for each other, told before any work begins."""
+
+from __future__ import annotations
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from smoltolk.common.errors import InputError
+from smoltolk.model.text_models.assembly import own_text_model
+from smoltolk.model.text_models.positions import longest_row
+from smoltolk.training.recipe import Recipe
+from smoltolk.training.rows import id_space
+
+
+def check_fit(text_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *recipes: Recipe) -> None:
+    """Hold a text model against its tokenizer and against what it shall be trained on.
+
+    Args:
+        text_model: as it was loaded; left as it is.
+        tokenizer: whose ids the rows have.
+        recipes: whose rows it shall read.
+
+    Raises:
+        InputError: something that speech cannot be put around, a tokenizer with more ids than the text table has rows,
+            or rows longer than its positions.
+    """
+    own_text_model(text_model)  # a copy is tried out, as it will be when the model is made
+    id_space(text_model.config, tokenizer, num_units=1).check_tokenizer(tokenizer)
+    longest = longest_row(text_model.config)
+    for recipe in recipes:
+        if longest is not None and recipe.row_length > longest:
+            raise InputError(
+                "a row is no longer than the text model has positions",
+                f"rows of {recipe.row_length:,} ids, {longest:,} positions",
+                f"train on shorter rows (--row-length {longest}), or take another text model",
+            )

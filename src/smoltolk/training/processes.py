@@ -1,0 +1,21 @@
+"""Several processes that train one model: they begin together, and wait for each other where one of them writes."""
+
+from __future__ import annotations
+
+import torch
+from accelerate import PartialState
+
+from smoltolk.common.processes import num_processes
+
+
+def begin_together() -> None:
+    """Meet the other processes of this command, if there are any; before this nothing can be waited for."""
+    if num_processes() > 1 and not torch.distributed.is_initialized():
+        PartialState(cpu=not torch.cuda.is_available())
+    wait_for_all()
+
+
+def wait_for_all() -> None:
+    """Go on when every process has come here."""
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()

@@ -1,0 +1,182 @@
+"""One stage of training: from the settings of a recipe to a trained model and its log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
+
+from smoltolk.common.errors import InputError
+from smoltolk.common.files import atomic_directory, read_json, write_json
+from smoltolk.common.processes import is_main, num_processes
+from smoltolk.training.attention import quick_attention
+from smoltolk.training.optimization import build_optimizer, set_trainable
+from smoltolk.training.processes import wait_for_all
+from smoltolk.training.recipe import Recipe, Stage
+from smoltolk.training.trainer import Report, Reporter, SmolTolkTrainer
+
+# Processes a device that make rows ahead of the steps: a GPU would wait for them, a CPU needs its cores for the steps.
+# Rows are functions of their number, so that they are the same with any number of processes.
+ROW_WORKERS = {"cuda": 2, "cpu": 0}
+_LOG = "log.json"
+_WRAPPING = ("forward", "_original_forward", "_is_accelerate_prepared")  # what accelerate sets on a model itself
+
+
+class StageLog(NamedTuple):
+    """What a stage leaves beside its model.
+
+    Attributes:
+        history: one dict per logged step.
+        seconds: that it trained, interruptions left out.
+    """
+
+    history: list[dict[str, Any]]
+    seconds: float
+
+
+def run_stage(
+    model: PreTrainedModel,
+    recipe: Recipe,
+    stage: Stage,
+    dataset: Dataset,
+    collate: Callable[[Sequence[Any]], dict],
+    out_dir: Path,
+    *,
+    seed: int = 0,
+    report: Report | None = None,
+    device_rows: int | None = None,
+) -> StageLog:
+    """Train one stage, from its last whole checkpoint if it was interrupted.
+
+    This is where it is decided how a training computes: on the GPU if there is one, in the recipe's precision, with the
+    attention that is quickest there. Afterwards the model computes as it did before, so that what is evaluated next in
+    this process is evaluated in its own precision.
+
+    Args:
+        model: trained in place; of a ``speech`` stage, a SmolTolk model.
+        recipe, stage: what to do.
+        dataset: row i at place i, at least ``num_steps * rows_per_step`` of them.
+        collate: rows to a batch.
+        out_dir: for checkpoints, and at the end for the log.
+        seed: of the Trainer.
+        report: called after every step.
+        device_rows: rows a forward pass on each device; gradients are accumulated up to ``rows_per_step``.
+
+    Raises:
+        InputError: rows that cannot be shared out evenly.
+    """
+    rows = rows_of_a_pass(recipe, device_rows)
+    set_trainable(model, stage)
+    with quick_attention(model, recipe, rows), _as_it_was(model):
+        trainer = SmolTolkTrainer(
+            model=model,
+            args=_arguments(recipe, stage, rows, out_dir, seed),
+            train_dataset=dataset,
+            data_collator=collate,
+            optimizers=build_optimizer(model, recipe, stage),
+            callbacks=[Reporter(report)] if report else None,
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.resume(out_dir)
+    log = StageLog([entry for entry in trainer.state.log_history if "loss" in entry], trainer.seconds)
+    if is_main():
+        write_json(out_dir / _LOG, log._asdict())
+    return log
+
+
+def rows_of_a_pass(recipe: Recipe, device_rows: int | None) -> int:
+    """Rows of one forward pass on each device.
+
+    Args:
+        recipe: how many rows a step has.
+        device_rows: at most; None: as many as there are.
+
+    Raises:
+        InputError: rows that cannot be shared out evenly.
+    """
+    world = num_processes()
+    rows = min(device_rows or recipe.rows_per_step, recipe.rows_per_step // world)
+    if rows < 1 or recipe.rows_per_step % (rows * world):
+        raise InputError(
+            "the rows of a step must be a multiple of those of a forward pass times the processes",
+            f"{recipe.rows_per_step} rows a step, {rows} a pass, {world} processes",
+            "change the rows a pass, or the rows a step",
+        )
+    return rows
+
+
+def _arguments(recipe: Recipe, stage: Stage, rows: int, out_dir: Path, seed: int) -> TrainingArguments:
+    cuda = torch.cuda.is_available()
+    arguments = TrainingArguments(
+        output_dir=str(out_dir),
+        max_steps=stage.num_steps,
+        per_device_train_batch_size=rows,
+        gradient_accumulation_steps=recipe.rows_per_step // (rows * num_processes()),
+        max_grad_norm=recipe.max_grad_norm,
+        bf16=recipe.bf16,
+        use_cpu=not cuda,
+        logging_steps=max(1, stage.num_steps // 100),
+        save_steps=recipe.save_steps,
+        save_total_limit=None,  # our Trainer clears away old ones itself, when the new one is whole
+        disable_tqdm=True,
+        report_to=[],
+        seed=seed,
+        data_seed=seed,
+        dataloader_num_workers=ROW_WORKERS["cuda" if cuda else "cpu"],
+        dataloader_pin_memory=cuda,
+        remove_unused_columns=False,
+        use_cache=True,  # written into the model's settings: without it the saved model would decode without a cache
+        # Trainer's own clean-up of logs: our report shows them.
+        log_level="error",
+    )
+    # Several GPUs are for several processes: in one, transformers would cut every batch apart, and its spans not.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
+
+
+@contextmanager
+def _as_it_was(model: nn.Module) -> Iterator[None]:
+    """Take off, after the block, what accelerate wraps around a model: its autocast would stay on in evaluations."""
+    held = {name: model.__dict__[name] for name in _WRAPPING if name in model.__dict__}
+    try:
+        yield
+    finally:
+        for name in _WRAPPING:
+            model.__dict__.pop(name, None)
+        model.__dict__.update(held)
+
+
+def save_model(
+    model: PreTrainedModel,
+    folder: Path,
+    extra: dict[str, Any] | None = None,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+) -> None:
+    """Write a model directory that appears whole or not at all: the first process does, the others wait for it.
+
+    Args:
+        model: in transformers' own format.
+        folder: replaced if it exists.
+        extra: what else is known about it, as ``training.json``.
+        tokenizer: of its text side.
+    """
+    if is_main():
+        with atomic_directory(folder) as temporary:
+            model.save_pretrained(temporary)
+            if tokenizer is not None:
+                tokenizer.save_pretrained(temporary)
+            if extra is not None:
+                write_json(temporary / "training.json", extra)
+    wait_for_all()
+
+
+def load_log(folder: Path) -> StageLog:
+    """The log that :func:`run_stage` left in a stage's directory."""
+    return StageLog(**read_json(folder / _LOG))
