@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -56,7 +58,7 @@ def tokens(processor: SmolTolkProcessor, text: str) -> list[int]:
 
 
 def test_a_batch_of_every_kind(processor: SmolTolkProcessor) -> None:
-    space, spoken = processor.ids, np.array([3, 1, 4])
+    space, spoken = processor.space, np.array([3, 1, 4])
     loud = np.repeat(np.float32([0.5, 1.0]), 10)
     batch = processor(["Hi", spoken, ["Say ", [5, 6], " it"], loud, torch.tensor([7, 8])])
     expected = [
@@ -79,14 +81,14 @@ def test_one_segment_is_a_batch_of_one(processor: SmolTolkProcessor) -> None:
 
 
 def test_how_it_is_continued(processor: SmolTolkProcessor) -> None:
-    space = processor.ids
+    space = processor.space
     for prompt, modality, switched in (("Hi", "speech", True), ("Hi", "text", False), ([3], "text", True)):
         last = processor(prompt, continue_in=modality)["input_ids"][0, -1]
         assert (last == space.switch) == switched
 
 
 def test_prompts_of_the_tasks(processor: SmolTolkProcessor) -> None:
-    space = processor.ids
+    space = processor.space
     heard = processor.recognition([np.array([3, 1, 4]), np.ones(20, np.float32)])
     assert heard["input_ids"][0].tolist() == recognition_prompt(space, [3, 1, 4]).input_ids.tolist()
     assert heard["input_ids"][1][heard["attention_mask"][1].bool()].tolist() == (
@@ -121,10 +123,10 @@ def test_what_ids_say(processor: SmolTolkProcessor) -> None:
 
 
 def test_saved_and_loaded(processor: SmolTolkProcessor, tmp_path: Path) -> None:
-    SmolTolkProcessor(processor.tokenizer, processor.ids, unit_fingerprint="ab" * 32).save_pretrained(tmp_path)
+    SmolTolkProcessor(processor.tokenizer, processor.space, unit_fingerprint="ab" * 32).save_pretrained(tmp_path)
     loaded = AutoProcessor.from_pretrained(tmp_path)
     assert type(loaded) is SmolTolkProcessor
-    assert loaded.ids == processor.ids and loaded.units is None and loaded.unit_fingerprint == "ab" * 32
+    assert loaded.space == processor.space and loaded.units is None and loaded.unit_fingerprint == "ab" * 32
     assert torch.equal(loaded("Hi")["input_ids"], processor("Hi")["input_ids"])
     assert AutoTokenizer.from_pretrained(tmp_path).eos_token == "<eos>"
     heard = SmolTolkProcessor.from_pretrained(tmp_path, units=EnergyUnits())
@@ -137,12 +139,45 @@ def test_a_model_that_was_saved_with_its_tokenizer_alone(
     model.save_pretrained(tmp_path)
     processor.tokenizer.save_pretrained(tmp_path)
     for loaded in (AutoProcessor.from_pretrained(tmp_path), SmolTolkProcessor.from_pretrained(tmp_path)):
-        assert type(loaded) is SmolTolkProcessor and loaded.ids == model.config.id_space
+        assert type(loaded) is SmolTolkProcessor and loaded.space == model.config.id_space
+
+
+def test_a_processor_from_before_ids_moved(
+    processor: SmolTolkProcessor, model: SmolTolkForCausalLM, tmp_path: Path
+) -> None:
+    """Beside its model it is made anew; alone it is refused, with what to do."""
+    SmolTolkProcessor(processor.tokenizer, processor.space).save_pretrained(tmp_path)
+    described = json.loads((tmp_path / "processor_config.json").read_text())
+    described["ids"] = described.pop("space") | {"switch": 300, "num_text_ids": None}
+    (tmp_path / "processor_config.json").write_text(json.dumps(described))
+    with pytest.raises(InputError, match="lies beside its model"):
+        SmolTolkProcessor.from_pretrained(tmp_path)
+    model.save_pretrained(tmp_path)
+    assert SmolTolkProcessor.from_pretrained(tmp_path).space == model.config.id_space
+
+
+def test_words_added_to_the_tokenizer(
+    model: SmolTolkForCausalLM, byte_tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    """They would be spare rows, control ids or units: whatever makes a processor refuses them."""
+    longer = copy.deepcopy(byte_tokenizer)
+    longer.add_tokens(["<song>"])
+    with pytest.raises(InputError, match="258 ids in the tokenizer, 257 in the text model"):
+        SmolTolkProcessor(longer, model.config.id_space)
+    model.save_pretrained(tmp_path)
+    longer.save_pretrained(tmp_path)
+    for kind in (SmolTolkProcessor, AutoProcessor):
+        with pytest.raises(InputError, match="258 ids in the tokenizer"):
+            kind.from_pretrained(tmp_path)
+    SmolTolkProcessor(byte_tokenizer, model.config.id_space).save_pretrained(tmp_path / "saved")
+    longer.save_pretrained(tmp_path / "saved")
+    with pytest.raises(InputError, match="258 ids in the tokenizer"):
+        AutoProcessor.from_pretrained(tmp_path / "saved")
 
 
 def test_the_unit_tokenizer_comes_along(processor: SmolTolkProcessor, phone_units_dir: Path, tmp_path: Path) -> None:
     units = load_unit_tokenizer(phone_units_dir)
-    space = dataclasses.replace(processor.ids, num_units=units.num_units)
+    space = dataclasses.replace(processor.space, num_units=units.num_units)
     SmolTolkProcessor(processor.tokenizer, space, phone_units_dir).save_pretrained(tmp_path / "ours")
     loaded = AutoProcessor.from_pretrained(tmp_path / "ours")
     assert loaded.units.fingerprint == units.fingerprint
@@ -161,7 +196,7 @@ def test_several_codebooks(byte_tokenizer: PreTrainedTokenizerFast, tmp_path: Pa
     model = SmolTolkForCausalLM.from_text_model(LlamaForCausalLM(config), num_units=12, num_codebooks=3).eval()
     SmolTolkProcessor(byte_tokenizer, model.config.id_space).save_pretrained(tmp_path)
     processor = AutoProcessor.from_pretrained(tmp_path)
-    assert processor.ids == model.config.id_space
+    assert processor.space == model.config.id_space
     frames = np.arange(12).reshape(4, 3)
     batch = processor([["Say ", frames], ["Hi ", frames[:2], " it"], frames[:1]], continue_in="speech")
     made = model.generate(
@@ -181,7 +216,7 @@ def test_several_codebooks(byte_tokenizer: PreTrainedTokenizerFast, tmp_path: Pa
 
 def test_pushed(processor: SmolTolkProcessor, phone_units_dir: Path, hub: dict[str, Any]) -> None:
     units = load_unit_tokenizer(phone_units_dir)
-    space = dataclasses.replace(processor.ids, num_units=units.num_units)
+    space = dataclasses.replace(processor.space, num_units=units.num_units)
     SmolTolkProcessor(processor.tokenizer, space, units).push_to_hub("talker")
     assert {"processor_config.json", "tokenizer.json", "units/config.json", "units/model.safetensors"} <= set(hub)
 
@@ -206,7 +241,7 @@ def test_bad_prompts(prompts: object, settings: dict, message: str, processor: S
 
 
 def test_mistakes(processor: SmolTolkProcessor, byte_tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
-    deaf = SmolTolkProcessor(byte_tokenizer, processor.ids)
+    deaf = SmolTolkProcessor(byte_tokenizer, processor.space)
     with pytest.raises(InputError, match="none in this processor"):
         deaf(np.ones(10, np.float32))
     with pytest.raises(InputError, match="made of speech"):
@@ -216,8 +251,8 @@ def test_mistakes(processor: SmolTolkProcessor, byte_tokenizer: PreTrainedTokeni
     with pytest.raises(InputError, match="where text and speech ids lie"):
         SmolTolkProcessor(byte_tokenizer)
     with pytest.raises(InputError, match="the units that it was trained with"):
-        SmolTolkProcessor(byte_tokenizer, processor.ids, EnergyUnits(), unit_fingerprint="cd" * 32)
+        SmolTolkProcessor(byte_tokenizer, processor.space, EnergyUnits(), unit_fingerprint="cd" * 32)
     with pytest.raises(NotFoundError):
-        SmolTolkProcessor(byte_tokenizer, processor.ids, tmp_path / "nothing")
+        SmolTolkProcessor(byte_tokenizer, processor.space, tmp_path / "nothing")
     with pytest.raises(InputError, match="batch_split"):
         deaf.split(torch.zeros(2, 3, dtype=torch.long))

@@ -47,7 +47,8 @@ if TYPE_CHECKING:
     from smoltolk.data.shards.unit_corpus import UnitCorpus
     from smoltolk.evaluation.generation import Sampling
     from smoltolk.evaluation.nll import held_out_nll
-    from smoltolk.evaluation.scoring import Rule, Scored, Scores, score
+    from smoltolk.evaluation.rules import Rule
+    from smoltolk.evaluation.scoring import Scored, Scores, score
     from smoltolk.evaluation.talker import Talker
     from smoltolk.model.configuration import SmolTolkConfig
     from smoltolk.model.generation.compiled import compiled_decoding
@@ -67,7 +68,7 @@ else:
     _HOMES = {
         "PieceIterator": "model.generation.streaming",
         "PieceStreamer": "model.generation.streaming",
-        "Rule": "evaluation.scoring",
+        "Rule": "evaluation.rules",
         "Sampling": "evaluation.generation",
         "Scored": "evaluation.scoring",
         "Scores": "evaluation.scoring",

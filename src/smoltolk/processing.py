@@ -12,7 +12,7 @@ import torch
 from transformers import AutoProcessor, BatchFeature, ProcessorMixin
 from transformers.utils import cached_file
 
-from smoltolk.common.errors import InputError
+from smoltolk.common.errors import InputError, first_line
 from smoltolk.data.rows.documents import Document, recognition_prompt, synthesis_prompt
 from smoltolk.data.rows.prompts import mixed_prompt, pad_codes, pad_left
 from smoltolk.model.codec.codebooks import frames_of
@@ -55,28 +55,29 @@ class SmolTolkProcessor(ProcessorMixin):
 
     Args:
         tokenizer: of the text.
-        ids: where each kind of id lies: ``model.config.id_space``, or the same as a dict.
+        space: where each kind of id lies: ``model.config.id_space``, or the same as a dict.
         units: the unit tokenizer that the model was trained with, or its directory; None: recordings cannot be read.
         unit_fingerprint: what the unit tokenizer must have, if it is known.
 
     Raises:
         NotFoundError: no unit tokenizer in the directory.
-        InputError: no ids, or a unit tokenizer for other units.
+        InputError: no id space, a tokenizer that is longer than the text model, or a unit tokenizer for other units.
     """
 
     def __init__(
         self,
         tokenizer: Any,
-        ids: IdSpace | dict[str, Any] | None = None,
+        space: IdSpace | dict[str, Any] | None = None,
         units: UnitTokenizer | Path | str | None = None,
         unit_fingerprint: str | None = None,
         chat_template: str | None = None,
     ):
-        if ids is None:
+        if space is None:
             raise InputError(
-                "a processor must know where text and speech ids lie", "ids = None", "give model.config.id_space"
+                "a processor must know where text and speech ids lie", "space = None", "give model.config.id_space"
             )
-        self.ids = ids if isinstance(ids, IdSpace) else _ids_of(ids)
+        self.space = space if isinstance(space, IdSpace) else _space_of(space)
+        self.space.check_tokenizer(tokenizer)
         self.units = load_unit_tokenizer(units) if isinstance(units, Path | str) else units
         self.unit_fingerprint = unit_fingerprint
         if self.units is not None:
@@ -113,28 +114,31 @@ class SmolTolkProcessor(ProcessorMixin):
         rows = []
         for prompt in batch:
             segments = [self._read(content, sample_rate) for content in _as_list(prompt)]
-            rows.append(mixed_prompt(self.ids, segments, continue_in_speech=in_speech))
+            rows.append(mixed_prompt(self.space, segments, continue_in_speech=in_speech))
         return self._batch(rows)
 
     def recognition(self, speech: Content | Sequence[Content], *, sample_rate: int | None = None) -> BatchFeature:
         """Prompts that a model trained on recognition continues with what is said; as for a call."""
         return self._batch(
-            [recognition_prompt(self.ids, self._read(one, sample_rate, wanted="speech")[1]) for one in _as_list(speech)]
+            [
+                recognition_prompt(self.space, self._read(one, sample_rate, wanted="speech")[1])
+                for one in _as_list(speech)
+            ]
         )
 
     def synthesis(self, text: str | Sequence[str]) -> BatchFeature:
         """Prompts that a model trained on synthesis continues by speaking the text; as for a call."""
         return self._batch(
-            [synthesis_prompt(self.ids, self._read(one, None, wanted="text")[1]) for one in _as_list(text)]
+            [synthesis_prompt(self.space, self._read(one, None, wanted="text")[1]) for one in _as_list(text)]
         )
 
     def _batch(self, rows: list[Document]) -> BatchFeature:
         if not rows:
             raise InputError("a batch has a prompt at least", "none", "give one")
-        input_ids, attention_mask = pad_left([row.input_ids for row in rows], self.ids.eos_text)
+        input_ids, attention_mask = pad_left([row.input_ids for row in rows], self.space.eos_text)
         batch = {"input_ids": input_ids, "attention_mask": attention_mask}
-        if self.ids.num_codebooks > 1:
-            batch["codes"] = pad_codes(rows, input_ids.shape[1], self.ids.num_codebooks - 1)
+        if self.space.num_codebooks > 1:
+            batch["codes"] = pad_codes(rows, input_ids.shape[1], self.space.num_codebooks - 1)
         return BatchFeature(batch)
 
     def _read(self, content: Any, sample_rate: int | None, wanted: str | None = None) -> tuple[bool, np.ndarray]:
@@ -143,22 +147,23 @@ class SmolTolkProcessor(ProcessorMixin):
         if wanted not in (None, modality):
             raise InputError(f"this prompt is made of {wanted}", modality, f"give {wanted}")
         if isinstance(content, str):
+            self.space.check_tokenizer(self.tokenizer)  # again: words may have been added since
             return False, np.asarray(self.tokenizer(content, add_special_tokens=False)["input_ids"], np.int64)
         values = content.detach().cpu().numpy() if isinstance(content, torch.Tensor) else np.asarray(content)
         if values.ndim == 1 and np.issubdtype(values.dtype, np.floating) and values.size:
             return True, self._encode(values, sample_rate)
-        several = self.ids.num_codebooks > 1
-        width = values.shape[1:] == ((self.ids.num_codebooks,) if several else ())
+        several = self.space.num_codebooks > 1
+        width = values.shape[1:] == ((self.space.num_codebooks,) if several else ())
         if not values.ndim or not width or not np.issubdtype(values.dtype, np.integer) or not values.size:
-            form = f"[n, {self.ids.num_codebooks}]" if several else "[n]"
+            form = f"[n, {self.space.num_codebooks}]" if several else "[n]"
             raise InputError(
                 f"a segment is a text, units (integers {form}) or a recording (floating point [samples])",
                 f"{type(content).__name__} of shape {values.shape} and type {values.dtype}",
                 "give one of them, not empty; mix the channels of a recording down",
             )
-        if values.min() < 0 or values.max() >= self.ids.num_units:
+        if values.min() < 0 or values.max() >= self.space.num_units:
             raise InputError(
-                f"units must be 0 .. {self.ids.num_units - 1}",
+                f"units must be 0 .. {self.space.num_units - 1}",
                 f"{values.min()} .. {values.max()}",
                 "take the offset of the speech ids off, and use the codebook that the model was trained with",
             )
@@ -188,10 +193,10 @@ class SmolTolkProcessor(ProcessorMixin):
         values = np.asarray(ids.cpu() if isinstance(ids, torch.Tensor) else ids)
         if values.ndim != 1:
             raise InputError("ids of one row are split at a time", f"shape {values.shape}", "use batch_split")
-        runs = split_runs(values.tolist(), self.ids)
+        runs = split_runs(values.tolist(), self.space)
         said = iter([np.array(run.ids, np.int64) for run in runs if run.is_speech])
         if codes is not None:
-            frames = frames_of(torch.from_numpy(values.astype(np.int64)), torch.as_tensor(codes).cpu(), self.ids)
+            frames = frames_of(torch.from_numpy(values.astype(np.int64)), torch.as_tensor(codes).cpu(), self.space)
             said = iter([run.numpy() for run in frames])
         return [
             Segment("speech", units=next(said))
@@ -222,7 +227,7 @@ class SmolTolkProcessor(ProcessorMixin):
         """What ``processor_config.json`` holds."""
         return {
             "processor_class": type(self).__name__,
-            "ids": asdict(self.ids),
+            "space": asdict(self.space),
             "unit_fingerprint": self.unit_fingerprint,
         }
 
@@ -242,23 +247,26 @@ class SmolTolkProcessor(ProcessorMixin):
             pretrained_model_name_or_path: hub id or directory.
             units: as above; by default what lies there in ``units/``.
             kwargs: of ``ProcessorMixin.from_pretrained``.
+
+        Raises:
+            InputError: as for the class; or neither a processor nor a model there, or one from before ids moved.
         """
         name = str(pretrained_model_name_or_path)
         if units is None:
             units = _units_beside(name, **kwargs)
         described, _ = cls.get_processor_dict(name, **kwargs)
-        if "ids" not in described:
-            config = SmolTolkConfig.from_pretrained(name, **kwargs)
-            kwargs |= {"ids": asdict(config.id_space), "unit_fingerprint": config.unit_fingerprint}
+        if "space" not in described:
+            config = _config_beside(name, **kwargs)
+            kwargs |= {"space": asdict(config.id_space), "unit_fingerprint": config.unit_fingerprint}
         return super().from_pretrained(name, units=units, **kwargs)
 
     def _check_unit_tokenizer(self, units: UnitTokenizer) -> None:
-        several = units.num_codebooks != self.ids.num_codebooks
-        if units.num_units != self.ids.num_units or several or self.unit_fingerprint not in (None, units.fingerprint):
-            wanted = f" ({self.unit_fingerprint[:16]})" if self.unit_fingerprint else ""
+        several = units.num_codebooks != self.space.num_codebooks
+        if units.num_units != self.space.num_units or several or self.unit_fingerprint not in (None, units.fingerprint):
+            wanted = _size(self.space) + (f" ({self.unit_fingerprint[:16]})" if self.unit_fingerprint else "")
             raise InputError(
                 "a model hears the units that it was trained with",
-                f"a tokenizer of {_size(units)} units ({units.fingerprint[:16]}), a model of {_size(self.ids)}{wanted}",
+                f"a tokenizer of {_size(units)} units ({units.fingerprint[:16]}), a model of {wanted}",
                 "name the unit tokenizer of this model",
             )
 
@@ -267,7 +275,23 @@ def _size(units: UnitTokenizer | IdSpace) -> str:
     return f"{units.num_codebooks} x {units.num_units}" if units.num_codebooks > 1 else f"{units.num_units}"
 
 
-def _ids_of(fields: dict[str, Any]) -> IdSpace:
+def _config_beside(name: str, **kwargs: Any) -> SmolTolkConfig:
+    """The configuration of the model that a processor without an id space belongs to."""
+    try:
+        # Where there is none, transformers would make one of defaults.
+        found = SmolTolkConfig.get_config_dict(name, **kwargs)[0].get("model_type")
+    except OSError as error:
+        found = first_line(error)
+    if found != SmolTolkConfig.model_type:
+        raise InputError(
+            "a processor knows where text and speech ids lie, or lies beside its model",
+            f"neither in {name!r}, a model of type {found!r} there",
+            "save the processor again: SmolTolkProcessor(tokenizer, model.config.id_space).save_pretrained(DIRECTORY)",
+        )
+    return SmolTolkConfig.from_pretrained(name, **kwargs)
+
+
+def _space_of(fields: dict[str, Any]) -> IdSpace:
     """The id space as JSON gives it back."""
     held: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
     return IdSpace(**held)

@@ -37,7 +37,7 @@ def test_the_written_model_computes_what_was_published(
     assert "arXiv 2503.06211" in (tmp_path / "ours" / "README.md").read_text()
     if name == "lf2ar":
         processor = AutoProcessor.from_pretrained(tmp_path / "ours")
-        assert processor.ids == model.config.id_space
+        assert processor.space == model.config.id_space
         assert processor([3, 1])["input_ids"].tolist() == [[352, 305, 303]]
 
 

@@ -10,12 +10,13 @@ import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import nn
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM, MimiConfig, MimiModel, PreTrainedTokenizerFast
 
 from smoltolk.data.world.stories import World
-from smoltolk.evaluation.results import BASELINES, DIRECTIONS, KINDS, SYSTEMS, difference_key
+from smoltolk.evaluation.results import BASELINES, COMPARED, DIRECTIONS, KINDS, difference_key
 from smoltolk.model.ids import IdSpace
 from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.speech.units.codecs import CodecUnitTokenizer
 
 
 class BigramDouble(nn.Module):
@@ -34,7 +35,7 @@ class BigramDouble(nn.Module):
         self.calls: list[tuple[int, int]] = []
         self.config = SimpleNamespace(id_space=ids)
 
-    def forward(self, input_ids, attention_mask=None, use_cache=None, logits_to_keep=0):
+    def forward(self, input_ids, attention_mask=None, use_cache=None):
         self.calls.append(tuple(input_ids.shape))
         logits = self.table[input_ids]
         speech = input_ids >= self.ids.speech_offset
@@ -44,7 +45,7 @@ class BigramDouble(nn.Module):
         logits = logits.masked_fill(is_speech != next_is_speech[..., None], torch.finfo(logits.dtype).min)
         if attention_mask is not None:
             logits = logits.masked_fill(attention_mask[..., None] == 0, float("nan"))
-        return SimpleNamespace(logits=logits[:, -logits_to_keep:] if logits_to_keep else logits)
+        return SimpleNamespace(logits=logits)
 
 
 @pytest.fixture(scope="session")
@@ -111,6 +112,51 @@ def model(tokenizer: PreTrainedTokenizerFast) -> SmolTolkForCausalLM:
     return made.eval()
 
 
+@pytest.fixture(scope="session")
+def codec() -> CodecUnitTokenizer:
+    """As Mimi: 12.5 frames a second of 8 units of 2,048 each; its weights are small, and random."""
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_filters": 4, "num_residual_layers": 1, "upsampling_ratios": [8, 6, 5, 4]}
+    more = {"codebook_dim": 8, "vector_quantization_hidden_dimension": 8, "num_quantizers": 8}
+    layers = {"num_hidden_layers": 1, "intermediate_size": 16, "num_attention_heads": 2, "num_key_value_heads": 2}
+    model = MimiModel(MimiConfig(**sizes, **more, **layers, head_dim=8, upsample_groups=16))
+    for name, buffer in model.named_buffers():
+        if name.endswith("embed_sum"):
+            buffer.normal_()
+    return CodecUnitTokenizer(model)
+
+
+@pytest.fixture(scope="session")
+def make_codec_model(byte_tokenizer: PreTrainedTokenizerFast, codec: CodecUnitTokenizer) -> Callable[..., Any]:
+    """``make_codec_model(num_codebooks=4)``: a random model of the codec's frames, over the ids of bytes."""
+
+    def make(**settings: Any) -> SmolTolkForCausalLM:
+        torch.manual_seed(0)
+        config = LlamaConfig(
+            vocab_size=len(byte_tokenizer), hidden_size=32, intermediate_size=32, num_hidden_layers=2,
+            num_attention_heads=2, bos_token_id=0, eos_token_id=0,
+        )  # fmt: skip
+        units = {
+            "num_units": codec.num_units,
+            "num_codebooks": codec.num_codebooks,
+            "unit_fingerprint": codec.fingerprint,
+        }
+        more = {"num_input_layers": 1, "num_output_layers": 1}
+        made = SmolTolkForCausalLM.from_text_model(LlamaForCausalLM(config), **(units | more | settings))
+        with torch.no_grad():  # far from alike, so that greedy choices are no matter of the last bit
+            for parameter in made.parameters():
+                parameter.add_(0.1 * torch.randn_like(parameter))
+        return made.eval()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def codec_model(make_codec_model: Callable[..., SmolTolkForCausalLM]) -> SmolTolkForCausalLM:
+    """Read only."""
+    return make_codec_model()
+
+
 def _cell(accuracy: float, width: float = 0.04) -> dict[str, float]:
     """A cell with an interval of that width to both sides."""
     return {
@@ -129,7 +175,7 @@ def _difference(first: dict[str, float], second: dict[str, float]) -> dict[str, 
 def _made_results(**accuracies: dict[tuple[str, str], float]) -> dict[str, Any]:
     """Results in which every cell is 0.7 but those given, e.g. ``late={("fact_read", "S->S"): 0.5}``."""
     models = {}
-    for number, system in enumerate(SYSTEMS):
+    for number, system in enumerate(COMPARED):
         given = accuracies.get(system, {})
         models[system] = {kind: {way: _cell(given.get((kind, way), 0.7)) for way in DIRECTIONS} for kind in KINDS}
         models[system] |= {

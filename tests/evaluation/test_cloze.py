@@ -19,7 +19,8 @@ from smoltolk.evaluation.cloze import (
     spoken_clozes,
 )
 from smoltolk.evaluation.results import DIRECTIONS
-from smoltolk.evaluation.scoring import Rule, score
+from smoltolk.evaluation.rules import Rule
+from smoltolk.evaluation.scoring import score
 from smoltolk.model.ids import IdSpace
 from smoltolk.speech.segments import Segment
 
@@ -161,9 +162,9 @@ def test_real_model_one_by_one_and_together(model, items):
     """Scores of a real model do not depend on padding; each equals what its own logits say."""
     ids = model.config.id_space
     pairs = [option for item in items[::9] for way in DIRECTIONS for option in option_sequences(item, way, ids)]
-    together = score(model, pairs, ids=ids, batch_tokens=2000)
+    together = score(model, pairs, space=ids, batch_tokens=2000)
     for index, option in enumerate(pairs):
-        alone = score(model, [option], ids=ids)
+        alone = score(model, [option], space=ids)
         assert together.nll[index] == pytest.approx(alone.nll[0], rel=1e-4)
     option = pairs[2]
     with torch.no_grad():
@@ -191,3 +192,18 @@ def test_missing_or_other_utterance(clozes, corpus, tokenizer):
         spoken_clozes([replace(clozes[0], id="story-99999")], corpus, tokenizer)
     with pytest.raises(InputError, match="must say"):
         spoken_clozes([replace(clozes[0], right="Nobody said this.")], corpus, tokenizer)
+
+
+def test_frames_of_a_codec_are_cut_at_the_option(clozes, tokenizer, tmp_path):
+    """Two codebooks, a frame each 40 ms; the second one says the number of the frame."""
+    with ShardWriter(tmp_path / "frames.parquet", replace(METADATA, num_codebooks=2, num_units=400)) as writer:
+        for name, text in option_texts(clozes[:2]):
+            plain = made_utterance(name, text)
+            first = np.repeat(plain.units, FRAMES_PER_WORD // 2)
+            frames = np.stack([first, np.arange(len(first))], axis=1).astype(np.uint16)
+            writer.add(replace(plain, units=frames, durations=np.ones(len(frames), np.uint16)))
+    for item, cloze in zip(spoken_clozes(clozes[:2], read_shards(tmp_path), tokenizer), clozes[:2], strict=True):
+        cut = FRAMES_PER_WORD * len(" ".join(cloze.prompt).split())
+        assert item.prompt_units.shape == (cut, 2) and item.prompt_seconds == pytest.approx(cut / FRAME_RATE)
+        for units, option in ((item.right_units, cloze.right), (item.wrong_units, cloze.wrong)):
+            assert units[:, 1].tolist() == list(range(cut, cut + FRAMES_PER_WORD * len(option.split())))

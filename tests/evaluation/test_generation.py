@@ -101,15 +101,21 @@ def test_a_model_that_may_choose_is_held_to_what_was_asked(tokenizer):
         vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=1,
         eos_token_id=0,
     )  # fmt: skip
-    text_model = LlamaForCausalLM(config)
-    with torch.no_grad():
-        text_model.get_input_embeddings().weight.zero_()
-    chooser = SmolTolkForCausalLM.from_text_model(text_model, num_units=12, predict_switch=True).eval()
-    ids = chooser.config.id_space
-    with torch.no_grad():  # whatever it reads, <switch> is what it would write
-        chooser.get_input_embeddings().weight[ids.switch] = 1.0
-        chooser.backbone.base_model.norm.weight.fill_(0.0)
-    prompts = [recognition_prompt(ids, [3, 1, 4]).input_ids, synthesis_prompt(ids, [5, 6]).input_ids]
-    for prompt, end in zip(prompts, (ids.eos_text, ids.eos_speech), strict=True):
-        (made,) = generate(chooser, [prompt], end_id=end, pad_id=ids.eos_text, max_new_tokens=4)
-        assert ids.switch not in made.ids
+    torch.manual_seed(0)
+    chooser = SmolTolkForCausalLM.from_text_model(LlamaForCausalLM(config), num_units=12, predict_switch=True)
+    space = chooser.config.id_space
+    prompts = [recognition_prompt(space, [3, 1, 4]).input_ids, synthesis_prompt(space, [5, 6, 7, 8]).input_ids]
+    spoken = torch.randint(space.speech_offset, space.eos_speech, (2, 4))
+    # It learns to change its modality behind whatever it reads.
+    rows = torch.cat([torch.from_numpy(np.stack(prompts)), torch.tensor([[9, 10, 11, 12]] * 2), spoken], dim=1)
+    optimizer = torch.optim.AdamW(chooser.parameters(), 3e-2)
+    for _ in range(60):
+        optimizer.zero_grad()
+        chooser(rows, labels=torch.full_like(rows, space.switch)).loss.backward()
+        optimizer.step()
+    for prompt, end in zip(prompts, (space.eos_text, space.eos_speech), strict=True):
+        free = chooser.eval().generate(torch.from_numpy(prompt)[None], max_new_tokens=1, do_sample=False)
+        assert free[0, -1] == space.switch
+        (made,) = generate(chooser, [prompt], end_id=end, pad_id=space.eos_text, max_new_tokens=4)
+        assert len(made.ids) and space.switch not in made.ids
+        assert ((made.ids >= space.speech_offset) == space.is_speech(end)).all()

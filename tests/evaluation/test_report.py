@@ -9,7 +9,7 @@ from rich.console import Console
 
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.evaluation.report import duration, number, percent, write_report
-from smoltolk.evaluation.results import DIRECTIONS, KINDS, SYSTEMS
+from smoltolk.evaluation.results import COMPARED, DIRECTIONS, KINDS
 from smoltolk.evaluation.summary import print_summary
 from smoltolk.speech.audio import save
 
@@ -62,10 +62,10 @@ def full(make_results, tmp_path):
             for k, kind in enumerate(KINDS)
             for w, way in enumerate(DIRECTIONS)
         }
-        for s, system in enumerate(SYSTEMS)
+        for s, system in enumerate(COMPARED)
     }
     results = make_results(**given)
-    results["curves"] = {s: [{"step": n, "loss": 3 - n / 100, "grad_norm": 1.0} for n in (10, 20)] for s in SYSTEMS}
+    results["curves"] = {s: [{"step": n, "loss": 3 - n / 100, "grad_norm": 1.0} for n in (10, 20)] for s in COMPARED}
     results["selector"] = {"layers": ["1", "2"], "weights": [0.4, 0.6]}
     results["settings"] = {"text_model": "trained here", "world": {"facts": 48, "deep": {"er": 1}}}
     results["notes"] = ["A note of <this> run."]

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from smoltolk.common.errors import InputError
-from smoltolk.evaluation.scoring import Rule, Scored, batches, score
+from smoltolk.evaluation.batches import batches
+from smoltolk.evaluation.rules import Rule
+from smoltolk.evaluation.scoring import Scored, score
 
 
 def test_uniform_model_gives_log_of_the_modality_size(uniform, ids):
@@ -18,7 +20,7 @@ def test_uniform_model_gives_log_of_the_modality_size(uniform, ids):
         Scored([16, 1, 2, switch, 21, 22], 3),  # <switch> is not scored
         Scored([28, 21, switch, 5], 2),
     ]
-    scores = score(uniform, sequences, ids=ids)
+    scores = score(uniform, sequences, space=ids)
     assert scores.count.tolist() == [2, 3, 2, 1]
     expected = [2 * math.log(20), 3 * math.log(10), 2 * math.log(10), math.log(20)]
     np.testing.assert_allclose(scores.nll, expected, rtol=1e-6)
@@ -37,30 +39,18 @@ def test_score_does_not_depend_on_the_batch(bigram, ids, batch_tokens):
     sequences = [
         Scored([28, *rng.integers(20, 28, length)], int(rng.integers(1, length))) for length in range(2, 20)
     ] + [Scored([16, *rng.integers(0, 16, length)], int(rng.integers(1, length))) for length in range(2, 9)]
-    scores = score(bigram, sequences, ids=ids, batch_tokens=batch_tokens)
+    scores = score(bigram, sequences, space=ids, batch_tokens=batch_tokens)
     expected = [by_hand(bigram, sequence, sequence.start) for sequence in sequences]
     np.testing.assert_allclose(scores.nll, expected, rtol=1e-5)
     assert max(rows * length for rows, length in bigram.calls) <= max(batch_tokens, 20)
 
 
-def test_works_without_logits_to_keep(bigram, ids, monkeypatch):
-    sequences = [Scored([28, 21, 22, 23, 24], 3), Scored([28, 25, 26], 1)]
-    expected = score(bigram, sequences, ids=ids).nll
-    forward = type(bigram).forward
-    monkeypatch.setattr(
-        type(bigram),
-        "forward",
-        lambda self, input_ids, attention_mask=None, use_cache=None: forward(self, input_ids, attention_mask),
-    )
-    np.testing.assert_allclose(score(bigram, sequences, ids=ids).nll, expected)
-
-
 def test_whole_scope_and_end(bigram, ids):
     sequence = Scored([28, 21, 22, 23, ids.eos_speech], 3)
-    whole = score(bigram, [sequence], ids=ids, rule=Rule(scope="whole"))
+    whole = score(bigram, [sequence], space=ids, rule=Rule(scope="whole"))
     assert whole.count[0] == 3  # the end does not count by default
     assert whole.nll[0] == pytest.approx(by_hand(bigram, Scored([28, 21, 22, 23], 1), 1), rel=1e-5)
-    ended = score(bigram, [sequence], ids=ids, rule=Rule(score_end=True))
+    ended = score(bigram, [sequence], space=ids, rule=Rule(score_end=True))
     assert ended.count[0] == 2
     assert ended.nll[0] == pytest.approx(by_hand(bigram, sequence, 3), rel=1e-5)
 
@@ -71,7 +61,7 @@ def test_text_model_without_id_space_counts_every_id(bigram):
 
 def test_mode_of_the_model_is_restored(uniform, ids):
     uniform.train()
-    score(uniform, [Scored([16, 1], 1)], ids=ids)
+    score(uniform, [Scored([16, 1], 1)], space=ids)
     assert uniform.training
 
 
@@ -79,9 +69,9 @@ def test_errors(uniform, ids):
     with pytest.raises(InputError, match="1 <= start < length"):
         Scored([16, 1], 2)
     with pytest.raises(InputError, match="at least one id that is scored"):
-        score(uniform, [Scored([16, 1, ids.switch], 2)], ids=ids)
+        score(uniform, [Scored([16, 1, ids.switch], 2)], space=ids)
     with pytest.raises(InputError, match="put <switch> between"):
-        score(uniform, [Scored([16, 1], 1), Scored([16, 1, 21], 2)], ids=ids)
+        score(uniform, [Scored([16, 1], 1), Scored([16, 1, 21], 2)], space=ids)
     with pytest.raises(InputError, match="normalisation"):
         Rule(normalisation="median")
 

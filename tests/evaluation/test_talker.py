@@ -1,24 +1,170 @@
-"""Talking with a model that holds only so much."""
+"""Talking: what is heard, how much is said, and with what."""
 
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from smoltolk.common.errors import InputError
-from smoltolk.evaluation.generation import Sampling
+from smoltolk.data.rows.documents import recognition_prompt
+from smoltolk.data.rows.prompts import mixed_prompt
+from smoltolk.evaluation.generation import Sampling, generate, to_text, to_units
 from smoltolk.evaluation.talker import Talker
 from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.speech.units.codecs import CodecUnitTokenizer
+from smoltolk.speech.units.tokenizer import Units, UnitTokenizer
 
 
-def test_a_prompt_leaves_room_to_answer(byte_tokenizer: PreTrainedTokenizerFast) -> None:
-    config = LlamaConfig(
-        vocab_size=257, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
-        eos_token_id=0, max_position_embeddings=32,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    model = SmolTolkForCausalLM.from_text_model(LlamaForCausalLM(config), num_units=12).eval()
-    talker = Talker(model, byte_tokenizer)
+class Listening:
+    """A vocoder that remembers what it said; a sample for each unit."""
+
+    sample_rate, frame_rate = 100, 25.0
+
+    def __init__(self) -> None:
+        self.said: list[np.ndarray] = []
+
+    def synthesize_batch(self, units: Any, durations: Any = None, seed: int = 0) -> list[np.ndarray]:
+        self.said += list(units)
+        return [np.zeros(len(one), np.float32) for one in units]
+
+
+class Deaf(UnitTokenizer):
+    """Hears nothing in whatever it is given."""
+
+    sample_rate, frame_rate, num_units, num_codebooks, fingerprint = 100, 10.0, 12, 1, "ab" * 32
+
+    def encode(self, waveforms: Any) -> list[Units]:
+        return [Units(np.zeros(0, np.int64), np.zeros(0, np.int64)) for _ in waveforms]
+
+    def save(self, directory: Any) -> None:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def make_small(byte_tokenizer: PreTrainedTokenizerFast) -> Callable[..., SmolTolkForCausalLM]:
+    def make(max_position_embeddings: int = 2048, **settings: Any) -> SmolTolkForCausalLM:
+        config = LlamaConfig(
+            vocab_size=257, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+            eos_token_id=0, max_position_embeddings=max_position_embeddings,
+        )  # fmt: skip
+        torch.manual_seed(0)
+        return SmolTolkForCausalLM.from_text_model(LlamaForCausalLM(config), num_units=12, **settings).eval()
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def recording(codec: CodecUnitTokenizer) -> np.ndarray:
+    """A second and a half at the rate of the codec."""
+    return np.random.default_rng(0).normal(scale=0.1, size=codec.sample_rate * 3 // 2).astype(np.float32)
+
+
+def never_ends(model: SmolTolkForCausalLM) -> SmolTolkForCausalLM:
+    space = model.config.id_space
+    model.generation_config.suppress_tokens = [space.eos_speech, space.pad_speech, space.eos_text]
+    return model
+
+
+def test_a_prompt_leaves_room_to_answer(make_small: Callable, byte_tokenizer: PreTrainedTokenizerFast) -> None:
+    talker = Talker(make_small(max_position_embeddings=32), byte_tokenizer)
     written = talker.go_on_writing("a" * 20, most=100, sampling=Sampling(temperature=5.0))
     assert 0 < len(byte_tokenizer(written)["input_ids"]) <= 3 * 12  # bytes that are no letter become three
     with pytest.raises(InputError, match="ids, the model holds 32\n"):
         talker.go_on_writing("a" * 40, most=1)
+
+
+def test_a_long_text_is_said_to_its_end(make_small: Callable, byte_tokenizer: PreTrainedTokenizerFast) -> None:
+    """What is said may be as long as the text asks for: two units a letter, and 32."""
+    vocoder = Listening()
+    talker = Talker(never_ends(make_small()), byte_tokenizer, vocoder=vocoder)
+    for letters in (1, 100):
+        made = talker.say("a" * letters, sampling=Sampling(temperature=9.0))
+        assert not talker.ended and len(made) == len(vocoder.said[-1])
+        drawn = 2 * letters + 32
+        assert 0.7 * drawn < len(vocoder.said[-1]) <= drawn  # less what deduplication joins: every 12th
+
+
+def test_frames_are_said_as_long_as_slow_speech_takes(
+    make_codec_model: Callable, byte_tokenizer: PreTrainedTokenizerFast, codec: CodecUnitTokenizer
+) -> None:
+    """Frames are not deduplicated: a codec of many a second needs many for a letter."""
+    talker = Talker(never_ends(make_codec_model()), byte_tokenizer, codec)
+    for letters in (1, 40):
+        seconds = len(talker.say("a" * letters)) / talker.speaking_rate
+        assert not talker.ended and letters / 8 + 2 <= seconds < letters / 8 + 2.2
+
+
+def test_room_for_the_last_frames_delay(
+    make_codec_model: Callable, byte_tokenizer: PreTrainedTokenizerFast, codec: CodecUnitTokenizer
+) -> None:
+    model = never_ends(make_codec_model())
+    model.config.text_config.max_position_embeddings = 40
+    talker = Talker(model, byte_tokenizer, codec)
+    # The prompt, its begin id and its <switch> leave 26 positions, and the last seven frames are finished by them.
+    assert len(talker.go_on_speaking("a" * 12, most=500)) == (26 - 7) * codec.hop
+    assert len(talker.go_on_writing("a" * 12, most=500).encode()) <= 3 * 27
+    with pytest.raises(InputError, match="34 ids, the model holds 40\n"):
+        talker.go_on_speaking("a" * 32, most=1)
+
+
+def test_a_model_of_a_codec_hears_speaks_and_goes_on(
+    codec_model: SmolTolkForCausalLM,
+    byte_tokenizer: PreTrainedTokenizerFast,
+    codec: CodecUnitTokenizer,
+    recording: np.ndarray,
+) -> None:
+    talker, space = Talker(codec_model, byte_tokenizer, codec), codec_model.config.id_space
+    assert (talker.hearing_rate, talker.speaking_rate) == (codec.sample_rate, codec.sound_rate)
+    frames = codec.encode([recording])[0].units
+    options = {"pad_id": space.eos_text, "max_new_tokens": 2 * len(frames) + 32}
+    (heard,) = generate(codec_model, [recognition_prompt(space, frames)], end_id=space.eos_text, **options)
+    assert len(heard.ids) and talker.hear(recording) == to_text(heard, byte_tokenizer)
+    options = {"pad_id": space.eos_text, "end_id": space.eos_speech, "max_new_tokens": 9}
+    for prompt, segment in ((recording, (True, frames)), ("Hi", (False, byte_tokenizer("Hi")["input_ids"]))):
+        (made,) = generate(codec_model, [mixed_prompt(space, [segment], continue_in_speech=True)], **options)
+        assert to_units(made, space).shape == (9, 8)
+        sound = talker.go_on_speaking(prompt, most=9)
+        assert np.array_equal(sound, codec.decode(to_units(made, space)).clip(-1, 1))
+    assert talker.go_on_writing(recording, most=9) != talker.go_on_writing(recording[::-1].copy(), most=9)
+
+
+def test_nothing_to_hear_and_nothing_to_say(
+    make_small: Callable, byte_tokenizer: PreTrainedTokenizerFast, codec_model: SmolTolkForCausalLM
+) -> None:
+    talker = Talker(make_small(), byte_tokenizer, Deaf())
+    for act in (talker.hear, lambda waveform: talker.go_on_writing(waveform, most=3)):
+        with pytest.raises(InputError, match="a unit at least\n  found: 3 samples"):
+            act(np.zeros(3, np.float32))
+    for act in (talker.say, lambda text: talker.go_on_speaking(text, most=3)):
+        with pytest.raises(InputError, match="speaking needs a vocoder"):
+            act("Hi")
+    with pytest.raises(InputError, match="hearing needs the units"):
+        Talker(make_small(), byte_tokenizer).hear(np.zeros(3, np.float32))
+    with pytest.raises(InputError, match=r"8 codebook.* and a Listening"):
+        Talker(codec_model, byte_tokenizer, vocoder=Listening())
+
+
+def test_a_codec_where_it_cannot_speak(
+    make_small: Callable, byte_tokenizer: PreTrainedTokenizerFast, codec: CodecUnitTokenizer
+) -> None:
+    with pytest.raises(InputError, match=r"1 codebook.* and a CodecSpeaker"):
+        Talker(make_small(), byte_tokenizer, vocoder=codec)
+    first = CodecUnitTokenizer(codec.model, 1)
+    with pytest.raises(InputError, match="codec with one codebook"):
+        Talker(make_small(), byte_tokenizer, vocoder=first)
+    with pytest.raises(InputError, match="found: Deaf"):
+        Talker(make_small(), byte_tokenizer, vocoder=Deaf())
+    assert Talker(make_small(), byte_tokenizer, first).vocoder is None
+
+
+def test_a_tokenizer_with_words_added(make_small: Callable, byte_tokenizer: PreTrainedTokenizerFast) -> None:
+    longer = copy.deepcopy(byte_tokenizer)
+    longer.add_tokens(["<song>"])
+    with pytest.raises(InputError, match="tokenizer"):
+        Talker(make_small(), longer)

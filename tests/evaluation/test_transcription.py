@@ -11,7 +11,8 @@ from smoltolk.common.files import read_jsonl
 from smoltolk.data.rows.documents import recognition_prompt, synthesis_prompt
 from smoltolk.evaluation.cloze import SpokenCloze
 from smoltolk.evaluation.samples import make_samples
-from smoltolk.evaluation.transcription import recognition, speak_units, synthesis
+from smoltolk.evaluation.speakers import speak_units
+from smoltolk.evaluation.transcription import recognition, synthesis
 from smoltolk.speech.audio import SAMPLE_RATE, load
 from smoltolk.speech.synthesis.espeak_synthesis import EspeakSynthesizer, espeak_available, voices
 
@@ -47,7 +48,7 @@ class Parrot:
 class SpeakerDouble:
     """Unit k says text k, whatever follows."""
 
-    sample_rate = SAMPLE_RATE
+    sample_rate, frame_rate = SAMPLE_RATE, 25.0
 
     def __init__(self, waveforms):
         self.waveforms = waveforms

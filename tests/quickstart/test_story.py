@@ -23,7 +23,7 @@ from smoltolk.cli.app import app
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.data.corpora.corpus import read_corpus
 from smoltolk.evaluation.nll import held_out_nll
-from smoltolk.evaluation.results import DIRECTIONS, KINDS, SYSTEMS, validate_results
+from smoltolk.evaluation.results import COMPARED, DIRECTIONS, KINDS, validate_results
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.model.text_models.assembly import load_text_model
 from smoltolk.quickstart import model_steps
@@ -49,7 +49,7 @@ def test_results_have_every_key_and_every_cell(finished):
     results = results_of(finished)
     validate_results(results)
     assert results["scale"] == "tiny" and results["seed"] == 0
-    for system in SYSTEMS:
+    for system in COMPARED:
         for kind in KINDS:
             for direction in DIRECTIONS:
                 cell = results["models"][system][kind][direction]
@@ -124,7 +124,7 @@ def test_sound_can_be_played_and_the_page_stands_alone(finished):
 def test_models_are_ordinary_directories(finished):
     backbone = AutoModelForCausalLM.from_pretrained(finished / "backbone")
     assert backbone.config.model_type == "llama"
-    for system in SYSTEMS:
+    for system in COMPARED:
         model = SmolTolkForCausalLM.from_pretrained(finished / "models" / system)
         tokenizer = load_tokenizer(finished / "models" / system)
         assert model.config.eos_text_id == tokenizer.eos_token_id

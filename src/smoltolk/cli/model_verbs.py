@@ -151,12 +151,13 @@ def evaluate(
     from smoltolk.data.shards.parquet import read_shards
     from smoltolk.data.world.world_files import read_clozes
     from smoltolk.evaluation.cloze import evaluate_clozes, spoken_clozes
+    from smoltolk.evaluation.parts import Part, check_part, load_config, load_model
     from smoltolk.evaluation.results import DIRECTIONS
-    from smoltolk.evaluation.talker import check_units, load_model
 
     clozes, spoken = read_clozes(questions), read_shards(shards)
+    units = spoken.metadata
+    check_part(model, load_config(model), "shards", Part(units.fingerprint, units.num_units, units.num_codebooks))
     loaded, tokenizer = load_model(model)
-    check_units(model, loaded, "shards", spoken.metadata.fingerprint, spoken.metadata.num_units)
     items = spoken_clozes(clozes, spoken, tokenizer)
     with bar("questions", 2 * len(items) * len(DIRECTIONS), "options") as progress:
         result = evaluate_clozes(loaded, items, loaded.config.id_space, seed=seed, progress=progress, log_path=log)

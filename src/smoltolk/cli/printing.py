@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.common.files import read_jsonl
+from smoltolk.common.files import read_json, read_jsonl
 from smoltolk.common.processes import is_main
 from smoltolk.common.progress import Reached, bar
 
@@ -150,7 +150,7 @@ def tell_if_cut(ended: bool, task: str) -> None:
         print(f"  note: it came to no end and was cut off; {fix}", file=sys.stderr)
 
 
-def check_continuation(*, audio: Path | None, text: str | None, to: str, most: int, **given: Path | None) -> None:
+def check_continuation(*, audio: Path | None, text: str | None, to: str, most: int, units: Path | None) -> None:
     """Hold the options of `continue` against each other.
 
     Raises:
@@ -163,11 +163,27 @@ def check_continuation(*, audio: Path | None, text: str | None, to: str, most: i
         raise InputError("--to is speech or text", repr(to), "choose one of them")
     if most < 1:
         raise InputError("a continuation has an id at least", f"--most {most}", "give 1 or more")
-    needed = (["units"] if audio is not None else []) + (["vocoder", "out"] if to == "speech" else [])
-    missing = [f"--{name}" for name in needed if given[name] is None]
+    if audio is not None and units is None:
+        raise InputError("hearing needs the units of the model", "no --units", "give their directory")
+
+
+def check_speaks(units: Path | None, vocoder: Path | None, out: Path | None) -> None:
+    """Whether there is something to speak with, and a place for the sound.
+
+    Raises:
+        InputError: neither a vocoder nor the units of a codec, or no sound file.
+    """
+    says = vocoder is not None
+    if units is not None and not says:
+        described = units / "config.json"
+        config = read_json(described) if described.is_file() else {"kind": "codec"}  # on the hub: it will be seen
+        says = isinstance(config, dict) and config.get("kind") == "codec" and config.get("num_codebooks", 1) > 1
+    missing = [name for name, there in (("--vocoder", says), ("--out", out is not None)) if not there]
     if missing:
         raise InputError(
-            "hearing needs --units, speaking needs --vocoder and --out", f"no {', '.join(missing)}", "give them"
+            "speaking needs --out and a --vocoder, or --units of a codec of several codebooks, which speaks itself",
+            f"no {', '.join(missing)}",
+            "give them",
         )
 
 

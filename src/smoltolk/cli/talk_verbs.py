@@ -11,7 +11,9 @@ app = typer.Typer()
 
 Model = Annotated[Path, typer.Argument(help="Directory of a model, of `train`.")]
 UnitsDirectory = Annotated[Path, typer.Option(help="Directory of the units that the model was trained with.")]
-VocoderDirectory = Annotated[Path, typer.Option(help="Directory of a vocoder for these units.")]
+VocoderDirectory = Annotated[
+    Path | None, typer.Option(help="Directory of a vocoder for the units; frames of a codec are spoken by the codec.")
+]
 Sound = Annotated[Path, typer.Option(help="Sound file to write: wav, flac, ogg or mp3.")]
 Seed = Annotated[int, typer.Option(help="Of every random choice.")]
 
@@ -20,19 +22,24 @@ Seed = Annotated[int, typer.Option(help="Of every random choice.")]
 def say(
     model: Model,
     text: Annotated[str, typer.Argument(help="What to say.")],
-    vocoder: VocoderDirectory,
     out: Sound,
+    vocoder: VocoderDirectory = None,
     units: Annotated[Path | None, typer.Option(help="Make sure that the vocoder is for these units.")] = None,
     temperature: Annotated[float, typer.Option(help="Of sampling; 0: always the most likely unit.")] = 0.0,
     seed: Seed = 0,
 ) -> None:
     """Let a model speak a text; synthesis must have been among its tasks.
 
-    Example: smoltolk say model "The dog eats bread." --vocoder vocoder --out dog.wav
+    Examples:
+
+    smoltolk say model "The dog eats bread." --vocoder vocoder --out dog.wav
+
+    smoltolk say model "The dog eats bread." --units codec --out dog.wav
     """
-    from smoltolk.cli.printing import check_given, sampling_of, tell_if_cut, write_sound
+    from smoltolk.cli.printing import check_given, check_speaks, sampling_of, tell_if_cut, write_sound
 
     check_given(model, text=text, out=out, units=units, vocoder=vocoder)
+    check_speaks(units, vocoder, out)
     from smoltolk.evaluation.talker import Talker
 
     talker = Talker.load(model, units, vocoder)
@@ -70,7 +77,7 @@ def continue_(
     text: Annotated[str | None, typer.Option(help="A text to continue.")] = None,
     to: Annotated[str, typer.Option(help="speech or text.")] = "speech",
     units: Annotated[Path | None, typer.Option(help="Directory of the units; needed to hear.")] = None,
-    vocoder: Annotated[Path | None, typer.Option(help="Directory of a vocoder; needed to speak.")] = None,
+    vocoder: VocoderDirectory = None,
     out: Annotated[Path | None, typer.Option(help="Sound file to write; needed to speak.")] = None,
     most: Annotated[int | None, typer.Option(help="Most units or tokens; default: 150 or 40.")] = None,
     temperature: Annotated[float, typer.Option(help="Of sampling; 0: always the most likely id.")] = 0.8,
@@ -85,13 +92,17 @@ def continue_(
     smoltolk continue model --text "In Oslo, Mia has a dog." --vocoder vocoder --out more.wav
 
     smoltolk continue model dog.wav --to text --units units
+
+    smoltolk continue model dog.wav --units codec --out more.wav
     """
-    from smoltolk.cli.printing import check_continuation, check_given, sampling_of, write_sound
+    from smoltolk.cli.printing import check_continuation, check_given, check_speaks, sampling_of, write_sound
     from smoltolk.speech.audio import load
 
     most = (150 if to == "speech" else 40) if most is None else most
-    check_continuation(audio=audio, text=text, to=to, units=units, vocoder=vocoder, out=out, most=most)
+    check_continuation(audio=audio, text=text, to=to, units=units, most=most)
     check_given(model, audio=[] if audio is None else [audio], text=text, out=out, units=units, vocoder=vocoder)
+    if to == "speech":
+        check_speaks(units, vocoder, out)
     from smoltolk.evaluation.talker import Talker
 
     talker = Talker.load(model, units, vocoder)

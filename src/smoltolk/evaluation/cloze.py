@@ -24,7 +24,8 @@ from smoltolk.data.shards.parquet import UnitCorpus
 from smoltolk.data.world.stories import Cloze
 from smoltolk.evaluation.intervals import choice_outcomes, cluster_bootstrap, paired_difference
 from smoltolk.evaluation.results import DIRECTIONS
-from smoltolk.evaluation.scoring import Rule, Scored, score
+from smoltolk.evaluation.rules import Rule
+from smoltolk.evaluation.scoring import Scored, score
 from smoltolk.model.ids import IdSpace
 
 
@@ -39,8 +40,8 @@ class SpokenCloze:
         prompt_text, right_text, wrong_text: as written.
         prompt_tokens, right_tokens, wrong_tokens: int [n] text ids; prompt and option joined are the tokens
             of the whole text.
-        prompt_units, right_units, wrong_units: int [n] units from 0. The pause before an option is part of
-            it.
+        prompt_units, right_units, wrong_units: int [n] units from 0, of several codebooks [n, Q]. The pause before an
+            option is part of it.
         prompt_seconds: where the prompt ends in the recording of the right option.
     """
 
@@ -161,26 +162,26 @@ def _join(
     )
 
 
-def option_sequences(item: SpokenCloze, direction: str, ids: IdSpace, *, end: bool = False) -> tuple[Scored, Scored]:
+def option_sequences(item: SpokenCloze, direction: str, space: IdSpace, *, end: bool = False) -> tuple[Scored, Scored]:
     """The right and the wrong option as id sequences, e.g. for ``S->T``: ``<eos speech> units <switch> |
     text``.
 
     Args:
         item: the question.
         direction: modality of the prompt ``->`` modality of the option.
-        ids: the id space.
+        space: the id space.
         end: append the end-of-sequence id.
     """
     listens, speaks = direction[0] == "S", direction[-1] == "S"
     options = []
     for tokens, units in ((item.right_tokens, item.right_units), (item.wrong_tokens, item.wrong_units)):
-        document = Document(ids)
+        document = Document(space)
         document = document.speech(item.prompt_units) if listens else document.text(item.prompt_tokens)
         if listens != speaks:
             document = document.switch()
         start = len(document)
         document = document.speech(units) if speaks else document.text(tokens)
-        options.append(Scored((document.end() if end else document).input_ids, start))
+        options.append(Scored.of(document.end() if end else document, start, space))
     return options[0], options[1]
 
 
@@ -206,7 +207,7 @@ class ClozeResult:
 def evaluate_clozes(
     model: nn.Module,
     items: Sequence[SpokenCloze],
-    ids: IdSpace,
+    space: IdSpace,
     *,
     seed: int,
     rule: Rule | None = None,
@@ -221,9 +222,9 @@ def evaluate_clozes(
     Args:
         model: scored as :func:`smoltolk.evaluation.scoring.score` does.
         items: questions of one or several kinds.
-        ids: the model's id space.
+        space: the model's id space.
         seed: of the bootstrap.
-        rule: default :class:`~smoltolk.evaluation.scoring.Rule`: mean NLL of the continuation, without its
+        rule: default :class:`~smoltolk.evaluation.rules.Rule`: mean NLL of the continuation, without its
             end.
         directions: which of the four.
         batch_tokens, autocast: as for :func:`~smoltolk.evaluation.scoring.score`.
@@ -231,11 +232,11 @@ def evaluate_clozes(
         log_path: JSON lines, one for each question and direction: both NLLs (nats), their counts, the points.
     """
     rule = rule or Rule()
-    pairs = [option_sequences(item, way, ids, end=rule.score_end) for way in directions for item in items]
+    pairs = [option_sequences(item, way, space, end=rule.score_end) for way in directions for item in items]
     scores = score(
         model,
         [option for pair in pairs for option in pair],
-        ids=ids,
+        space=space,
         rule=rule,
         batch_tokens=batch_tokens,
         autocast=autocast,

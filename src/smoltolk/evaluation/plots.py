@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from smoltolk.evaluation.results import CHANCE, DECIDING, DIRECTIONS, KINDS, SYSTEMS
+from smoltolk.evaluation.results import CHANCE, COMPARED, DECIDING, DIRECTIONS, KINDS
 
 # matplotlib needs real colours: each stands for a CSS variable of the page and is exchanged after drawing.
 _COLOURS = {
@@ -65,7 +65,7 @@ def accuracy_figure(results: Mapping[str, Any]) -> str:
 
 
 def _lowest(results: Mapping[str, Any]) -> float:
-    cells = (results["models"][s][k][d]["low"] for s in SYSTEMS for k in KINDS for d in DIRECTIONS)
+    cells = (results["models"][s][k][d]["low"] for s in COMPARED for k in KINDS for d in DIRECTIONS)
     return 10 * (100 * min(*cells, CHANCE) // 10)
 
 
@@ -75,7 +75,7 @@ def _accuracy_panel(axes: Axes, models: Mapping[str, Any], kind: str) -> None:
     for row, way in enumerate(DIRECTIONS):
         if (kind, way) in DECIDING:
             axes.axhspan(row - 0.45, row + 0.45, color=_COLOURS["band"], linewidth=0, zorder=0)
-        for offset, system in zip((-0.25, 0, 0.25), SYSTEMS, strict=True):
+        for offset, system in zip((-0.25, 0, 0.25), COMPARED, strict=True):
             cell = models[system][kind][way]
             colour, y = _COLOURS[system], row + offset
             axes.hlines(y, 100 * cell["low"], 100 * cell["high"], color=colour, linewidth=2.2)
@@ -100,7 +100,7 @@ def curve_figure(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(10, 3.0), layout="constrained")
         for axes, key in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
-            for system in SYSTEMS:
+            for system in COMPARED:
                 points = [point for point in curves.get(system, ()) if key in point]
                 steps, values = [point["step"] for point in points], [point[key] for point in points]
                 width = 2.2 if system == "late" else 1.6
@@ -112,7 +112,7 @@ def curve_figure(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
 
 
 def selector_figure(selector: Mapping[str, Sequence[Any]]) -> str:
-    """Mean weight that late fusion's selector gives to each backbone layer at speech positions."""
+    """Mean weight that late fusion's selector gives to each layer at speech positions."""
     labels, weights = [str(label) for label in selector["layers"]], [float(w) for w in selector["weights"]]
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(5, max(1.9, 0.9 + 0.34 * len(labels))), layout="constrained")
@@ -123,10 +123,11 @@ def selector_figure(selector: Mapping[str, Sequence[Any]]) -> str:
         axes.set_xlim(0, max(1.12 * max(weights), 1.3 / len(labels)))
         for row, weight in enumerate(weights):
             axes.annotate(f"{weight:.2f}", (weight, row), (5, 0), textcoords="offset points", va="center")
-        axes.set_ylabel("backbone layer")
+        # The input adapter's layers, where they are mixed too, are called "in 1" and so on.
+        axes.set_ylabel("backbone layer" if all(label.isdigit() for label in labels) else "layer")
         axes.set_xlabel("mean weight (dashed: all layers alike)")
         axes.tick_params(axis="y", length=0)
-        return _svg(figure, "selector", "Mean selector weight by backbone layer")
+        return _svg(figure, "selector", "Mean selector weight by layer")
 
 
 def _svg(figure: Figure, name: str, label: str) -> str:

@@ -15,10 +15,10 @@ from smoltolk.common.files import atomic_file
 from smoltolk.evaluation.plots import KIND_TITLES, accuracy_figure, curve_figure, selector_figure
 from smoltolk.evaluation.results import (
     BASELINES,
+    COMPARED,
     DECIDING,
     DIRECTIONS,
     KINDS,
-    SYSTEMS,
     difference_key,
     validate_results,
 )
@@ -128,9 +128,9 @@ def _measures(models: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Rows of the table of other measures, those that every system has."""
     rows = []
     for title, key, kind, interval in _MEASURES:
-        if all(key in models[system] for system in SYSTEMS):
+        if all(key in models[system] for system in COMPARED):
             cells = []
-            for system in SYSTEMS:
+            for system in COMPARED:
                 model = models[system]
                 bounds = [model.get(f"{interval}_{side}") for side in ("low", "high")]
                 cells.append({"value": model[key], "bounds": None if interval is None or None in bounds else bounds})

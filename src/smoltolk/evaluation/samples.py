@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from smoltolk.data.rows.documents import Document
 from smoltolk.data.rows.prompts import mixed_prompt
 from smoltolk.evaluation.cloze import SpokenCloze
 from smoltolk.evaluation.generation import Sampling, generate, to_text, to_units
-from smoltolk.evaluation.transcription import Speaker, speak_units
+from smoltolk.evaluation.speakers import Speaker, check_speaker, speak_units
 from smoltolk.model.ids import IdSpace
 from smoltolk.speech.audio import SAMPLE_RATE, num_samples, save
 from smoltolk.speech.recognition.recognisers import transcribe_all
@@ -24,7 +25,7 @@ def make_samples(
     model: Any,
     items: Sequence[SpokenCloze],
     tokenizer: Any,
-    ids: IdSpace,
+    space: IdSpace,
     vocoder: Speaker,
     *,
     out_dir: Path | str,
@@ -43,7 +44,7 @@ def make_samples(
     Args:
         model: with the ``generate`` of transformers.
         items: questions whose prompts are continued.
-        tokenizer, ids, vocoder: text ids, all ids, units to waveforms.
+        tokenizer, space, vocoder: text ids, all ids, units to waveforms.
         out_dir: for the audio files, e.g. ``OUT/samples``.
         seed: of the sampling.
         system: name of the model.
@@ -52,7 +53,7 @@ def make_samples(
         judge_texts: what may be said, so that a judge writes down what it hears; None: no transcripts.
         directions: which of ``S->S``, ``T->S``, ``S->T``, ``T->T``.
         sampling: None for the most likely id at every step.
-        max_units, max_tokens: limits of a continuation.
+        max_units, max_tokens: limits of a continuation; of several codebooks frames.
         workers: processes of the judge.
 
     Returns:
@@ -60,20 +61,22 @@ def make_samples(
         direction, prompt_text, right_text, prompt_audio, audio, text, transcribed, ended``; audio names are
         relative to the parent of ``out_dir``, None where nothing is heard.
     """
+    space.check_tokenizer(tokenizer)
+    check_speaker(space, vocoder)
     out_dir = Path(out_dir)
-    records = []
+    records: list[dict[str, Any]] = []
     for direction in directions:
         listens, speaks = direction[0] == "S", direction[-1] == "S"
         made = generate(
             model,
-            [_prompt(item, ids, listens, speaks) for item in items],
-            end_id=ids.eos_speech if speaks else ids.eos_text,
-            pad_id=ids.eos_text,
+            [_prompt(item, space, listens, speaks) for item in items],
+            end_id=space.eos_speech if speaks else space.eos_text,
+            pad_id=space.eos_text,
             max_new_tokens=max_units if speaks else max_tokens,
             sampling=sampling,
             seed=seed,
         )
-        waveforms = speak_units([to_units(one, ids) for one in made], vocoder, seed=seed) if speaks else []
+        waveforms = speak_units([to_units(one, space) for one in made], vocoder, seed=seed) if speaks else []
         if not speaks:
             texts: list[str | None] = [to_text(one, tokenizer) for one in made]
         elif judge_texts is not None:
@@ -103,9 +106,9 @@ def make_samples(
     return records
 
 
-def _prompt(item: SpokenCloze, ids: IdSpace, listens: bool, speaks: bool) -> np.ndarray:
+def _prompt(item: SpokenCloze, space: IdSpace, listens: bool, speaks: bool) -> Document:
     content = item.prompt_units if listens else item.prompt_tokens
-    return mixed_prompt(ids, [(listens, content)], continue_in_speech=speaks).input_ids
+    return mixed_prompt(space, [(listens, content)], continue_in_speech=speaks)
 
 
 def _prompt_audio(

@@ -6,61 +6,24 @@ length, padded on the right and scored in batches; a sequence's score does not d
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import nn
+from transformers import PreTrainedConfig
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.progress import Bar
+from smoltolk.data.rows.documents import Document
+from smoltolk.evaluation.batches import batches, evaluating, pad_right
+from smoltolk.evaluation.likelihood import id_nll
+from smoltolk.evaluation.rules import Rule
+from smoltolk.model.codec.delays import SILENT
 from smoltolk.model.ids import IdSpace
-
-# Rows of logits are turned to float32 a few at a time: 2**23 numbers are 32 MiB.
-_CHUNK_NUMBERS = 2**23
-# The other modality's logits are the dtype's minimum; no real surprise comes near this many nats.
-_IMPOSSIBLE = 1e30
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What a score means; stored beside every result.
-
-    Attributes:
-        normalisation: ``mean`` NLL per scored id, or their ``sum``.
-        scope: score the ``continuation`` only, or the ``whole`` sequence but its first id.
-        ties: what two equal scores are worth, half a point or nothing.
-        score_end: whether the end-of-sequence ids count too. Control ids (``<switch>`` and the prompt's
-            brackets) never do: the format fixes them.
-    """
-
-    normalisation: Literal["mean", "sum"] = "mean"
-    scope: Literal["continuation", "whole"] = "continuation"
-    ties: Literal["0.5", "wrong"] = "0.5"
-    score_end: bool = False
-
-    def __post_init__(self) -> None:
-        allowed = {
-            "normalisation": ("mean", "sum"),
-            "scope": ("continuation", "whole"),
-            "ties": ("0.5", "wrong"),
-            "score_end": (True, False),
-        }
-        for name, values in allowed.items():
-            if getattr(self, name) not in values:
-                raise InputError(
-                    f"{name} of a scoring rule must be one of {values}",
-                    repr(getattr(self, name)),
-                    "choose one of them",
-                )
-
-    def as_dict(self) -> dict[str, str | bool]:
-        """For results files."""
-        return asdict(self)
+from smoltolk.model.loss import IGNORE
+from smoltolk.model.text_models.positions import longest_row, trained_positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +33,12 @@ class Scored:
     Attributes:
         ids: unified ids [T]; the first one is given, never predicted.
         start: index of the continuation's first id, ``1 <= start < T``.
+        codes: [T, Q - 1], of several codebooks: the units behind the first, delayed, -1 where they are silent.
     """
 
     ids: Sequence[int] | np.ndarray
     start: int
+    codes: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.start < len(self.ids):
@@ -83,6 +48,14 @@ class Scored:
                 "give at least a begin id as the prompt and a non-empty continuation",
             )
 
+    @classmethod
+    def of(cls, document: Document, start: int, space: IdSpace) -> Scored:
+        """A document from ``start`` on; frames that are still being said at its end are said to their end."""
+        if space.num_codebooks == 1:
+            return cls(document.input_ids, start)
+        ending = np.full(len(document.owed), space.pad_speech)
+        return cls(np.concatenate([document.input_ids, ending]), start, np.concatenate([document.codes, document.owed]))
+
 
 @dataclass(frozen=True, slots=True)
 class Scores:
@@ -90,7 +63,7 @@ class Scores:
 
     Attributes:
         nll: float64 [N], summed negative log-likelihood in nats.
-        count: int64 [N], scored ids.
+        count: int64 [N], scored ids; of several codebooks every unit of a frame is one.
     """
 
     nll: np.ndarray
@@ -105,7 +78,7 @@ def score(
     model: nn.Module,
     sequences: Sequence[Scored],
     *,
-    ids: IdSpace | None = None,
+    space: IdSpace | None = None,
     rule: Rule | None = None,
     batch_tokens: int = 4096,
     autocast: bool = False,
@@ -114,88 +87,121 @@ def score(
     """Negative log-likelihood of each sequence's continuation.
 
     Args:
-        model: a causal LM, ``model(input_ids [B, T], attention_mask [B, T]).logits [B, T, ids]``. It is put
+        model: what :func:`~smoltolk.evaluation.likelihood.id_nll` takes: a SmolTolk model, or any causal LM. It is put
             into evaluation mode for the time of the call.
         sequences: N of them.
-        ids: the id space; None for a model of text alone, where every id counts.
+        space: the id space; None for a model of text alone, where every id counts.
         rule: default :class:`Rule`; only ``scope`` and ``score_end`` matter here.
-        batch_tokens: most ids, padding included, in one batch (a longer sequence is a batch of its own).
-            Logits take ``4 * batch_tokens * vocabulary`` bytes at most.
+        batch_tokens: most ids, padding included, in one batch (a longer sequence is a batch of its own). Logits are
+            made for scored ids alone, :data:`~smoltolk.model.loss.NUMBERS_AT_ONCE` of them at a time: with their
+            softmax 128 MiB, however large batch and vocabulary are (benchmarks/scoring.py).
         autocast: compute in bfloat16 where autocast allows it; the softmax stays float32.
         progress: advanced by the number of sequences done.
 
     Raises:
         InputError: a continuation without a single scored id, or one the model cannot produce at its place
-            (a unit where the ids say text, a NaN).
+            (a unit where the ids say text, a NaN); frames without the units of all codebooks; a sequence beyond the
+            last position of a model that looks positions up in a table.
     """
     rule = rule or Rule()
-    nll, count = np.zeros(len(sequences)), np.zeros(len(sequences), np.int64)
+    _check_lengths(model, sequences)
+    _check_codes(sequences, space)
+    wanted = [_scored(sequence, space, rule) for sequence in sequences]
+    count = np.array([scored.sum() for scored in wanted], np.int64)
+    _check_count(count)
+    nll = np.zeros(len(sequences))
     device = next(model.parameters()).device
-    keeps = "logits_to_keep" in inspect.signature(model.forward).parameters
+    # A text id: a speech id would lengthen the last speech span. Its attention mask is zero in any case.
+    padding = 0 if space is None else space.eos_text
     with evaluating(model), torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, autocast):
         for members in batches([len(sequence.ids) for sequence in sequences], batch_tokens):
-            input_ids, attention_mask = pad_right([sequences[i].ids for i in members], _padding(ids), device)
-            targets = _target_mask([sequences[i] for i in members], input_ids, attention_mask, ids, rule)
-            # Logits before the first continuation of the batch are never needed.
-            first = int(targets.any(0).int().argmax()) if targets.any() else 0
-            keep = {"logits_to_keep": input_ids.shape[1] - first} if keeps else {}
-            logits = model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False, **keep).logits
-            each = _nll(logits[:, logits.shape[1] - input_ids.shape[1] + first :], input_ids, targets, first)
-            nll[members], count[members] = each.cpu().numpy(), targets.sum(1).cpu().numpy()
+            ids = [np.asarray(sequences[i].ids) for i in members]
+            labels = [np.where(wanted[i].any(1), row, IGNORE) for i, row in zip(members, ids, strict=True)]
+            codes = [_codes(sequences[i], wanted[i].shape[1] - 1) for i in members]
+            each = id_nll(
+                model,
+                pad_right(ids, padding, device),
+                pad_right(labels, IGNORE, device),
+                pad_right([np.ones(len(row)) for row in ids], 0, device),
+                pad_right(codes, SILENT, device) if codes[0].shape[1] else None,
+            )
+            scored = pad_right([wanted[i] for i in members], 0, device).bool()
+            found = torch.where(scored, each.view(scored.shape), 0.0)
+            nll[members] = found.double().sum((1, 2)).cpu().numpy()
             if progress is not None:
                 progress.advance(len(members))
-    _check(nll, count)
+    _check_nll(nll)
     return Scores(nll, count)
 
 
-def _padding(ids: IdSpace | None) -> int:
-    # A text id: a speech id would lengthen the last speech span. Its attention mask is zero in any case.
-    return 0 if ids is None else ids.eos_text
+def _scored(sequence: Scored, space: IdSpace | None, rule: Rule) -> np.ndarray:
+    """What is scored of a sequence, bool [T, Q]: the id at each place, and the units of the codebooks behind it."""
+    ids, start = np.asarray(sequence.ids), sequence.start if rule.scope == "continuation" else 1
+    place = np.arange(len(ids))
+    if space is None:
+        return (place >= start)[:, None]
+    silent = [space.begin_prompt, space.end_prompt, space.switch, space.pad_speech]
+    if not rule.score_end:
+        silent += [space.eos_text, space.eos_speech]
+    first = (place >= start) & ~np.isin(ids, silent)
+    if space.num_codebooks > 1 and space.tail and rule.score_end:
+        # That speech ends is decided where the first codebook falls silent; <eos speech> follows behind the delay.
+        decided = np.flatnonzero(ids == space.eos_speech) - space.tail
+        first[[at for at in decided if at >= start and ids[at] == space.pad_speech]] = True
+    # A unit belongs to the frame that its delay leads back to: under the delay the prompt's are still being said.
+    further = place[:, None] - np.array(space.delays[1:], np.int64) >= start
+    return np.concatenate([first[:, None], further & (_codes(sequence, space.num_codebooks - 1) >= 0)], axis=1)
 
 
-def _target_mask(
-    sequences: list[Scored],
-    input_ids: torch.Tensor,
-    attention_mask: torch.Tensor,
-    ids: IdSpace | None,
-    rule: Rule,
-) -> torch.Tensor:
-    """bool [B, T - 1]: whether position t is asked to predict id t + 1."""
-    targets = input_ids[:, 1:]
-    mask = attention_mask[:, 1:].bool()
-    if rule.scope == "continuation":
-        starts = torch.tensor([sequence.start for sequence in sequences], device=input_ids.device)
-        mask = mask & (torch.arange(1, input_ids.shape[1], device=input_ids.device) >= starts[:, None])
-    if ids is not None:
-        silent = [ids.begin_prompt, ids.end_prompt, ids.switch, ids.pad_speech]
-        if not rule.score_end:
-            silent += [ids.eos_text, ids.eos_speech]
-        mask = mask & ~torch.isin(targets, torch.tensor(silent, device=targets.device))
-    return mask
+def _codes(sequence: Scored, width: int) -> np.ndarray:
+    """[T, width]."""
+    return np.full((len(sequence.ids), width), SILENT) if sequence.codes is None else np.asarray(sequence.codes)
 
 
-def _nll(logits: torch.Tensor, input_ids: torch.Tensor, targets: torch.Tensor, first: int) -> torch.Tensor:
-    """float64 [B]: NLL summed over each row's targets; ``logits`` begin at position ``first``."""
-    rows, columns = targets.nonzero(as_tuple=True)
-    wanted = input_ids[rows, columns + 1]
-    total = torch.zeros(len(input_ids), dtype=torch.float64, device=input_ids.device)
-    step = max(1, _CHUNK_NUMBERS // logits.shape[-1])
-    for begin in range(0, len(rows), step):
-        part = slice(begin, begin + step)
-        picked = logits[rows[part], columns[part] - first].float()
-        losses = nn.functional.cross_entropy(picked, wanted[part], reduction="none")
-        total.index_add_(0, rows[part], losses.double())
-    return total
+def _check_lengths(model: nn.Module, sequences: Sequence[Scored]) -> None:
+    """What computes positions reads on behind those that it was made for; a table of positions has an end."""
+    config = getattr(model, "config", None)
+    if not isinstance(config, PreTrainedConfig) or not sequences:
+        return
+    text_config, longest = config.get_text_config(), max(len(one.ids) for one in sequences)
+    trained = trained_positions(text_config)
+    if trained is not None and longest > trained and longest_row(text_config) is not None:
+        raise InputError(
+            "a sequence has no more ids than the model has positions",
+            f"{longest:,} ids, {trained:,} positions",
+            "score shorter sequences",
+        )
 
 
-def _check(nll: np.ndarray, count: np.ndarray) -> None:
+def _check_codes(sequences: Sequence[Scored], space: IdSpace | None) -> None:
+    width = 0 if space is None else space.num_codebooks - 1
+    for index, sequence in enumerate(sequences):
+        ids, codes = np.asarray(sequence.ids), sequence.codes
+        if codes is None:
+            frames = space is not None and (ids >= space.speech_offset) & (ids != space.eos_speech)
+            wrong = width > 0 and bool(np.any(frames))
+        else:
+            wrong = codes.shape != (len(ids), width)
+        if wrong:
+            raise InputError(
+                f"a sequence of {width + 1} codebooks has codes [T, {width}] beside its ids" if width
+                else "codes are for ids of several codebooks",
+                f"sequence {index}: {len(ids)} ids, codes {None if codes is None else codes.shape}",
+                "make it of a document: Scored.of(document, start, space)" if width else "leave codes out",
+            )  # fmt: skip
+
+
+def _check_count(count: np.ndarray) -> None:
     if not count.all():
         raise InputError(
             "every continuation must hold at least one id that is scored",
             f"sequence {int((count == 0).argmax())} has none (end and control ids do not count)",
             "give it words or units, or set score_end",
         )
-    bad = ~(nll < _IMPOSSIBLE)
+
+
+def _check_nll(nll: np.ndarray) -> None:
+    bad = ~np.isfinite(nll)
     if bad.any():
         index = int(bad.argmax())
         raise InputError(
@@ -203,39 +209,3 @@ def _check(nll: np.ndarray, count: np.ndarray) -> None:
             f"sequence {index} has an NLL of {nll[index]:g}",
             "put <switch> between text and speech, and check the model for NaNs",
         )
-
-
-def batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
-    """Indices grouped by length so that ``longest * members <= batch_tokens``, the longest group first.
-
-    The longest first, so that a lack of memory shows itself at once.
-    """
-    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
-    while order:
-        size = max(1, batch_tokens // max(1, lengths[order[0]]))
-        yield order[:size]
-        order = order[size:]
-
-
-def pad_right(
-    sequences: Sequence[Sequence[int] | np.ndarray], padding: int, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """``(input_ids, attention_mask)``, both int64 [B, longest]; the mask is 1 on real ids."""
-    longest = max(len(sequence) for sequence in sequences)
-    ids = np.full((len(sequences), longest), padding, np.int64)
-    mask = np.zeros((len(sequences), longest), np.int64)
-    for row, sequence in enumerate(sequences):
-        ids[row, : len(sequence)] = sequence
-        mask[row, : len(sequence)] = 1
-    return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode (no dropout) inside the block, the former mode after it."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from smoltolk.evaluation.results import BASELINES, DECIDING, DIRECTIONS, KINDS, SYSTEMS, validate_results
+from smoltolk.evaluation.results import BASELINES, COMPARED, DECIDING, DIRECTIONS, KINDS, validate_results
 from smoltolk.evaluation.verdict import compare, judge, points
 
 _SHORT = {"late": "late", "early": "early", "early_plus": "early+"}
@@ -58,7 +58,7 @@ def _table(title: str) -> Table:
         pad_edge=False, padding=0,
     )  # fmt: skip
     table.add_column(no_wrap=True)
-    for system in SYSTEMS:
+    for system in COMPARED:
         table.add_column(_SHORT[system], justify="right", no_wrap=True)
     return table
 
@@ -72,7 +72,7 @@ def _cells(results: Mapping[str, Any]) -> Table:
         table.add_row(Text(_KINDS[kind], style="bold"))
         for way in DIRECTIONS:
             row = [way + " *" * ((kind, way) in DECIDING)]
-            for system in SYSTEMS:
+            for system in COMPARED:
                 cell = results["models"][system][kind][way]
                 row.append(f"{100 * cell['accuracy']:.0f} [{100 * cell['low']:.0f},{100 * cell['high']:.0f}]")
             for baseline in BASELINES:
@@ -94,5 +94,5 @@ def _measures(models: Mapping[str, Any]) -> Table:
         ("synthesis, word error rate", "synthesis_wer", "{:.1%}"),
         ("training, ids per second", "train_tokens_per_second", "{:,.0f}"),
     ):
-        table.add_row(title, *(template.format(models[system][key]) for system in SYSTEMS))
+        table.add_row(title, *(template.format(models[system][key]) for system in COMPARED))
     return table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -14,22 +14,9 @@ from smoltolk.common.files import write_jsonl
 from smoltolk.common.progress import Bar
 from smoltolk.data.rows.documents import recognition_prompt, synthesis_prompt
 from smoltolk.evaluation.generation import Generation, Sampling, generate, to_text, to_units
+from smoltolk.evaluation.speakers import Speaker, check_speaker, most_units, speak_units
 from smoltolk.model.ids import IdSpace
-from smoltolk.speech.audio import SAMPLE_RATE, resample
 from smoltolk.speech.recognition.recognisers import ErrorRate, Recogniser, error_rate, transcribe_all
-
-_SILENCE_SECONDS = 0.2
-
-
-class Speaker(Protocol):
-    """What is needed of a vocoder."""
-
-    sample_rate: int
-
-    def synthesize_batch(
-        self, units: Sequence[np.ndarray], durations: Sequence[np.ndarray] | None = None, seed: int = 0
-    ) -> list[np.ndarray]:
-        """Units [n] each -> waveforms [samples] each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +27,7 @@ class Transcribed:
         error: WER with its interval, CER, counts.
         failure_rate: share of generations that did not end within the limit (they are scored all the same).
         references, hypotheses: texts, in order.
-        units: what the model said [n] each (synthesis only).
+        units: what the model said, [n] or [n, Q] each (synthesis only).
         waveforms: the same at 16 kHz (synthesis only).
     """
 
@@ -67,7 +54,7 @@ def recognition(
     model: Any,
     utterances: Sequence[tuple[np.ndarray, str]],
     tokenizer: Any,
-    ids: IdSpace,
+    space: IdSpace,
     *,
     max_new_tokens: int | None = None,
     batch_size: int = 64,
@@ -78,20 +65,21 @@ def recognition(
 
     Args:
         model: with the ``generate`` of transformers.
-        utterances: ``(units [n] from 0, text)`` each.
+        utterances: ``(units [n] from 0, of several codebooks frames [n, Q], and the text)`` each.
         tokenizer: of the text ids.
-        ids: the model's id space.
+        space: the model's id space.
         max_new_tokens: default: twice the longest text, and eight.
         batch_size, progress: as for :func:`smoltolk.evaluation.generation.generate`.
         log_path: JSON lines: reference, hypothesis, whether it ended.
     """
     references = [text for _, text in utterances]
     _check(references)
+    space.check_tokenizer(tokenizer)
     made = generate(
         model,
-        [recognition_prompt(ids, units).input_ids for units, _ in utterances],
-        end_id=ids.eos_text,
-        pad_id=ids.eos_text,
+        [recognition_prompt(space, units) for units, _ in utterances],
+        end_id=space.eos_text,
+        pad_id=space.eos_text,
         max_new_tokens=max_new_tokens or 2 * max(len(_encode(tokenizer, text)) for text in references) + 8,
         batch_size=batch_size,
         progress=progress,
@@ -105,7 +93,7 @@ def synthesis(
     model: Any,
     texts: Sequence[str],
     tokenizer: Any,
-    ids: IdSpace,
+    space: IdSpace,
     vocoder: Speaker,
     *,
     judge_texts: Sequence[str] | None = None,
@@ -124,31 +112,36 @@ def synthesis(
         model: with the ``generate`` of transformers.
         texts: what to say.
         tokenizer: of the text ids.
-        ids: the model's id space.
-        vocoder: units to waveforms.
+        space: the model's id space.
+        vocoder: units to waveforms; of several codebooks their codec.
         judge_texts: what the judge thinks may be said, for its vocabulary; default ``texts``.
         judge: who listens; default: pocketsphinx, which knows ``judge_texts`` only. See ``recogniser_named``.
         sampling: None for the most likely unit at every step.
         seed: of sampling and vocoder.
-        max_new_tokens: default: two units a character of the longest text, and 32.
+        max_new_tokens: default: what :func:`~smoltolk.evaluation.speakers.most_units` says of the longest text.
         batch_size, progress: as for :func:`smoltolk.evaluation.generation.generate`.
         workers: processes of the judge.
         log_path: JSON lines: reference, what the judge heard, number of units, whether it ended.
+
+    Raises:
+        InputError: no texts, or a vocoder that cannot say what the model makes.
     """
     texts = list(texts)
     _check(texts)
+    space.check_tokenizer(tokenizer)
+    check_speaker(space, vocoder)
     made = generate(
         model,
-        [synthesis_prompt(ids, _encode(tokenizer, text)).input_ids for text in texts],
-        end_id=ids.eos_speech,
-        pad_id=ids.eos_text,
-        max_new_tokens=max_new_tokens or 2 * max(map(len, texts)) + 32,
+        [synthesis_prompt(space, _encode(tokenizer, text)) for text in texts],
+        end_id=space.eos_speech,
+        pad_id=space.eos_text,
+        max_new_tokens=max_new_tokens or most_units(max(texts, key=len), space, vocoder.frame_rate),
         sampling=sampling,
         seed=seed,
         batch_size=batch_size,
         progress=progress,
     )
-    units = [to_units(one, ids) for one in made]
+    units = [to_units(one, space) for one in made]
     waveforms = speak_units(units, vocoder, seed=seed)
     if judge is None:
         hypotheses = transcribe_all(waveforms, texts if judge_texts is None else judge_texts, workers)
@@ -156,23 +149,6 @@ def synthesis(
         hypotheses = judge.transcribe_batch(waveforms)
     _log(log_path, texts, hypotheses, made)
     return Transcribed(error_rate(texts, hypotheses), _failures(made), texts, hypotheses, units, waveforms)
-
-
-def speak_units(units: Sequence[np.ndarray], vocoder: Speaker, *, seed: int = 0) -> list[np.ndarray]:
-    """Waveforms at 16 kHz; no units at all become a short silence."""
-    voiced = [index for index, one in enumerate(units) if len(one)]
-    spoken = dict(
-        zip(
-            voiced,
-            vocoder.synthesize_batch([units[i] for i in voiced], seed=seed) if voiced else [],
-            strict=True,
-        )
-    )
-    silence = np.zeros(int(_SILENCE_SECONDS * SAMPLE_RATE), np.float32)
-    return [
-        resample(spoken[index], vocoder.sample_rate, SAMPLE_RATE) if index in spoken else silence
-        for index in range(len(units))
-    ]
 
 
 def _encode(tokenizer: Any, text: str) -> list[int]:

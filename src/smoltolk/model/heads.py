@@ -214,21 +214,26 @@ class Heads(nn.Module):
         reading: Reading,
         labels: Tensor,
         statistic: Statistic = cross_entropy,
+        *,
+        apart: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """Something of the logits of each label, a few rows at a time: by default its NLL in nats.
 
         Args:
             backbone, units, states, reading, labels: as for :meth:`loss`.
             statistic: logits [n, V] and columns [n] of them -> [n, ...]. Where nothing is asked (IGNORE) 0 is expected.
+            apart: keep several codebooks apart.
 
         Returns:
-            float32 [B, T, ...], several codebooks: the sum over those that speak; 0 where nothing is predicted. And
-            bool [B, T], what is predicted.
+            float32 [B, T, ...], several codebooks: the sum over those that speak, or, kept apart, [B, T, Q, ...] with
+            text in the first; 0 where nothing is predicted. And bool [B, T], what is predicted.
         """
         asked = self.asked(units, labels, reading)
         text_place, text = self._of_text(backbone, states.text, asked, statistic)
         speech_place, wanted, speech = self._of_speech(units, states.speech, asked, statistic)
-        if wanted.ndim > 1:
+        if wanted.ndim > 1 and apart:
+            text = torch.stack([text, *[torch.zeros_like(text)] * (wanted.shape[1] - 1)], dim=1)
+        elif wanted.ndim > 1:
             speech = speech.sum(1)
         grid = text.new_zeros(labels.numel(), *text.shape[1:])
         grid = grid.index_copy(0, text_place, text).index_copy(0, speech_place, speech)
@@ -242,9 +247,11 @@ class Heads(nn.Module):
         reading: Reading,
         labels: Tensor,
         statistic: Statistic = cross_entropy,
+        *,
+        apart: bool = False,
     ) -> Tensor:
         """NLL of each label in nats, float32 [B, T]; see :meth:`SmolTolkForCausalLM.nll`."""
-        nll, predicted = self.each(backbone, units, states, reading, labels, statistic)
+        nll, predicted = self.each(backbone, units, states, reading, labels, statistic, apart=apart)
         impossible = (labels != IGNORE) & (reading.source >= 0) & ~predicted
         return nll.masked_fill(impossible.view(*labels.shape, *[1] * (nll.ndim - 2)), torch.inf)
 

@@ -9,7 +9,7 @@ on. L layers of the backbone, K units, Q codebooks.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -236,7 +236,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
         output_hidden_states: bool = False,
         output_attentions: bool = False,
         output_selector_weights: bool = False,
-        output_nll: bool | Statistic = False,
+        output_nll: bool | Statistic | Literal["apart"] = False,
         speech_only: bool | None = None,
         num_items_in_batch: Tensor | int | None = None,
         num_positions_in_batch: Tensor | int | None = None,
@@ -263,7 +263,8 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
             logits_to_keep: number of last positions to compute logits for (0: all), or their indices.
             output_hidden_states, output_attentions, output_selector_weights: also return them.
             output_nll: return the NLL of each label instead of loss and logits (see :meth:`nll`); a function of logits
-                [n, V] and the labels' columns [n] in its place is computed instead (see :meth:`Heads.each`).
+                [n, V] and the labels' columns [n] in its place is computed instead (see :meth:`Heads.each`);
+                ``"apart"``: the NLL of several codebooks apart.
             speech_only: True promises that speech follows all positions that logits are kept for: the text head is left
                 out then. None looks whether it is so, but on a GPU and under a compiler takes it that it is not.
             num_items_in_batch: number of labels over all accumulated batches, as a Trainer counts them.
@@ -304,7 +305,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
         fields: dict[str, Any] = {}
         if labels is not None and output_nll:
             statistic = output_nll if callable(output_nll) else cross_entropy
-            fields["nll"] = self.heads.nll(*inputs, labels, statistic)
+            fields["nll"] = self.heads.nll(*inputs, labels, statistic, apart=output_nll == "apart")
         elif labels is not None:
             fields |= self.heads.loss(*inputs, labels, num_items_in_batch)
         if not output_nll and (labels is None or not self.training):  # training needs no logits but those of labels
@@ -332,19 +333,29 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
             **fields,
         )
 
-    def nll(self, input_ids: Tensor, labels: Tensor, attention_mask: Tensor | None = None, **inputs: Any) -> Tensor:
+    def nll(
+        self,
+        input_ids: Tensor,
+        labels: Tensor,
+        attention_mask: Tensor | None = None,
+        *,
+        apart: bool = False,
+        **inputs: Any,
+    ) -> Tensor:
         """Negative log-likelihood of each label: logits are made of labelled rows alone, a few at a time.
 
         Args:
             input_ids, attention_mask, inputs: as for ``forward``.
             labels: [B, T], aligned with ``input_ids``; -100 where nothing is asked.
+            apart: keep several codebooks apart.
 
         Returns:
             float32 [B, T], nats: of the label at its own place, predicted by the position before it; 0 where nothing is
             asked or nothing stands before, inf where the model cannot produce that label there. Several codebooks: the
-            sum over those that speak. Gradients flow.
+            sum over those that speak, or, kept apart, [B, T, Q] with text in the first. Gradients flow.
         """
-        return self(input_ids, attention_mask=attention_mask, labels=labels, output_nll=True, **inputs).nll
+        inputs |= {"attention_mask": attention_mask, "labels": labels}
+        return self(input_ids, output_nll="apart" if apart else True, **inputs).nll
 
     # ------------------------------------------------------------------ housekeeping
 

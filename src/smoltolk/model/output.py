@@ -24,7 +24,8 @@ class SmolTolkOutput(ModelOutput):
         text_loss, speech_loss: mean NLL in nats of what each softmax predicts. ``<switch>``, where it is predicted,
             belongs to the modality that it leaves.
         num_text, num_speech: how many these are.
-        nll: [B, T], NLL in nats of each label (on request, see :meth:`SmolTolkForCausalLM.nll`).
+        nll: [B, T], NLL in nats of each label (on request, see :meth:`SmolTolkForCausalLM.nll`); [B, T, Q]
+            of several codebooks that are asked for apart.
         num_positions: real positions of the batch, of which ``selector_entropy`` is the mean.
         selector_entropy: mean entropy of the selector, nats.
         selector_weights: [B, T, M] (dynamic) or [M] (static), M mixed layers: the backbone's L, before them the input

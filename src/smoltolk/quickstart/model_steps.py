@@ -18,9 +18,9 @@ from smoltolk.data.rows.mixture import TextSource
 from smoltolk.data.shards.parquet import UnitCorpus, read_shards
 from smoltolk.evaluation.cloze import evaluate_clozes, option_id, spoken_clozes
 from smoltolk.evaluation.nll import held_out_nll
+from smoltolk.evaluation.parts import load_model
 from smoltolk.evaluation.samples import make_samples
 from smoltolk.evaluation.selector import selector_profile
-from smoltolk.evaluation.talker import load_model
 from smoltolk.evaluation.transcription import recognition, synthesis
 from smoltolk.model.text_models.assembly import load_text_model
 from smoltolk.quickstart.settings import Settings

@@ -11,7 +11,7 @@ from smoltolk.common.files import write_json
 from smoltolk.common.progress import console
 from smoltolk.evaluation.cloze import differences, load_log
 from smoltolk.evaluation.report import write_report
-from smoltolk.evaluation.results import BASELINES, SYSTEMS, difference_key, validate_results
+from smoltolk.evaluation.results import BASELINES, COMPARED, difference_key, validate_results
 from smoltolk.evaluation.summary import print_summary
 from smoltolk.quickstart import model_steps, speech_steps
 from smoltolk.quickstart.run import Job, RunDirectory
@@ -60,12 +60,12 @@ def quickstart(out: Path, scale: str = "small", seed: int = 0, text_model: str |
     steps = sizes.speech.num_steps
     scored = 8 * (sizes.num_story_clozes + 2 * sizes.num_fact_clozes)
     run.side_by_side(
-        [Job(f"train-{s}", f"Train {s}", steps, model_steps.train_one, (settings, s)) for s in SYSTEMS]
+        [Job(f"train-{s}", f"Train {s}", steps, model_steps.train_one, (settings, s)) for s in COMPARED]
         + [
             Job(
                 f"evaluate-{s}", f"Evaluate {s}", scored, model_steps.evaluate_one, (settings, s), after=(f"train-{s}",)
             )
-            for s in SYSTEMS
+            for s in COMPARED
         ]
     )
     results = run.step("report", "Report", lambda: report(settings, run))
@@ -104,10 +104,10 @@ def report(settings: Settings, run: RunDirectory) -> dict[str, Any]:
 
 def gather(settings: Settings, run: RunDirectory) -> dict[str, Any]:
     """``results.json`` from the figures of the finished steps."""
-    trained = {system: run.figures(f"train-{system}") for system in SYSTEMS}
-    evaluated = {system: run.figures(f"evaluate-{system}") for system in SYSTEMS}
+    trained = {system: run.figures(f"train-{system}") for system in COMPARED}
+    evaluated = {system: run.figures(f"evaluate-{system}") for system in COMPARED}
     backbone, speech = run.figures("backbone"), run.figures("speech")
-    clozes = {s: load_log(settings.out / "evaluation" / s / "clozes.jsonl", seed=settings.seed) for s in SYSTEMS}
+    clozes = {s: load_log(settings.out / "evaluation" / s / "clozes.jsonl", seed=settings.seed) for s in COMPARED}
     models = {
         system: {
             **{key: value for key, value in evaluated[system].items() if key not in ("selector", "samples")},
@@ -115,7 +115,7 @@ def gather(settings: Settings, run: RunDirectory) -> dict[str, Any]:
             "parameters": trained[system]["parameters"],
             "train_tokens_per_second": trained[system]["train_tokens"] / trained[system]["train_seconds"],
         }
-        for system in SYSTEMS
+        for system in COMPARED
     }
     return {
         "seed": settings.seed,
@@ -129,7 +129,7 @@ def gather(settings: Settings, run: RunDirectory) -> dict[str, Any]:
             difference_key(baseline): differences(clozes["late"], clozes[baseline], seed=settings.seed)
             for baseline in BASELINES
         },
-        "curves": {system: trained[system]["history"] for system in SYSTEMS},
+        "curves": {system: trained[system]["history"] for system in COMPARED},
         "selector": evaluated["late"]["selector"],
         "samples": evaluated["late"]["samples"],
         "settings": {

@@ -1,4 +1,8 @@
-"""The modality that is asked for, chosen by the model, or left."""
+"""The modality that is asked for, chosen by the model, or left.
+
+What a model wants is what it was trained to want, in a second: to say what it remembers, to change its modality at
+every id, or to end at once.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from transformers import LogitsProcessor, LogitsProcessorList
 
 from smoltolk.common.errors import InputError
 from smoltolk.model.generation.modes import due_is_speech, generation_settings
@@ -20,110 +23,124 @@ Write = Callable[..., Tensor]
 PROMPTS = ["tttt", "uuuu", "tsuu", "uust"]
 
 
-class Wish(LogitsProcessor):
-    """What a trained model might want: the ids of a plan, one a step, with all its might."""
+def learn(model: SmolTolkForCausalLM, rows: Tensor, labels: Tensor) -> SmolTolkForCausalLM:
+    torch.manual_seed(0)
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-2, weight_decay=0.0)
+    model.train()
+    for _ in range(60):
+        optimizer.zero_grad()
+        model(rows, labels=labels).loss.backward()
+        optimizer.step()
+    return model.eval()
 
-    def __init__(self, plan: list[int], prompt_length: int):
-        self.plan, self.prompt_length = plan, prompt_length
 
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        scores = scores.clone()
-        scores[:, self.plan[input_ids.shape[1] - self.prompt_length]] = 1e4
-        return scores
+def remembered(space: IdSpace) -> Tensor:
+    """Text that becomes speech and ends as text, and speech that does the opposite."""
+    unit, switch = space.speech_offset, space.switch
+    text = [2, 3, 7, switch, unit + 3, unit + 4, switch, 8, space.eos_text]
+    speech = [unit + 1, unit + 2, unit + 3, switch, 9, 9, switch, unit + 5, space.eos_speech]
+    return torch.tensor([text, speech])
 
 
 @pytest.fixture(scope="module")
 def chooser(make_model: Make) -> SmolTolkForCausalLM:
-    """A model that may choose its modality. Read only."""
-    return make_model(predict_switch=True)
+    """A model that may choose its modality, and has learned two rows by heart. Read only."""
+    model = make_model(predict_switch=True)
+    rows = remembered(model.config.id_space)
+    return learn(model, rows, rows)
 
 
-def generate(model: SmolTolkForCausalLM, prompts: Tensor, settings: dict[str, Any], wish: Wish | None = None) -> Tensor:
-    if wish is not None:  # what the model wants comes before what is allowed
-        settings = settings | {"logits_processor": LogitsProcessorList([wish, *settings["logits_processor"]])}
+@pytest.fixture(scope="module")
+def restless(make_model: Make, write: Write) -> SmolTolkForCausalLM:
+    """A model that would change its modality at every id. Read only."""
+    model = make_model(predict_switch=True)
+    rows = write(model.config.id_space, *["tttttsuuuu", "uuuuustttt", "tsusttsuus", "uusttttsuu", "stsusttsuu"] * 2)
+    return learn(model, rows, torch.full_like(rows, model.config.switch_id))
+
+
+@pytest.fixture(scope="module")
+def finisher(make_model: Make, write: Write) -> SmolTolkForCausalLM:
+    """A model that would end at every id. Read only."""
+    model = make_model(predict_switch=True)
+    space = model.config.id_space
+    rows = torch.cat([write(space, *["tttttt"] * 4), write(space, *["ttsuuu", "uuuuuu"] * 2)])
+    ends = torch.where(rows >= space.speech_offset, space.eos_speech, space.eos_text)
+    return learn(model, rows, ends.masked_fill(rows == space.switch, -100))
+
+
+def generate(model: SmolTolkForCausalLM, prompts: Tensor, settings: dict[str, Any]) -> Tensor:
     mask = torch.ones_like(prompts)
     made = model.generate(prompts, attention_mask=mask, **{"max_new_tokens": 6, "do_sample": False} | settings)
     return made[:, prompts.shape[1] :]
 
 
-@pytest.mark.parametrize("predict_switch", [False, True])
+def test_what_the_models_want(restless: SmolTolkForCausalLM, finisher: SmolTolkForCausalLM, write: Write) -> None:
+    """Without these wishes the tests below would show nothing."""
+    space = restless.config.id_space
+    for prompt in PROMPTS:
+        assert generate(restless, write(space, prompt), {"max_new_tokens": 1, "eos_token_id": [-1]}) == space.switch
+        end = space.eos_speech if prompt[-1] == "u" else space.eos_text
+        assert generate(finisher, write(space, prompt), {"max_new_tokens": 1, "eos_token_id": [-1]}) == end
+
+
+@pytest.mark.parametrize("name", ["model", "chooser", "restless"])
 @pytest.mark.parametrize("modality", ["text", "speech"])
-@pytest.mark.parametrize("prompt", PROMPTS)
-def test_one_modality(
-    prompt: str,
-    modality: str,
-    predict_switch: bool,
-    model: SmolTolkForCausalLM,
-    chooser: SmolTolkForCausalLM,
-    write: Write,
-) -> None:
-    asked = chooser if predict_switch else model
-    space, prompts = asked.config.id_space, write(asked.config.id_space, prompt)
-    made = generate(asked, prompts, generation_settings(asked.config, modality))[0]
-    if bool(due_is_speech(prompts, space)) != (modality == "speech"):
-        assert made[0] == space.switch
-        made = made[1:]
-    assert len(made) and space.switch not in made
-    assert ((made >= space.speech_offset) == (modality == "speech")).all()
+def test_one_modality(name: str, modality: str, request: pytest.FixtureRequest, write: Write) -> None:
+    asked = request.getfixturevalue(name)
+    space = asked.config.id_space
+    for prompt in PROMPTS:
+        made = generate(asked, write(space, prompt), generation_settings(asked.config, modality))[0]
+        if bool(due_is_speech(write(space, prompt), space)) != (modality == "speech"):
+            assert made[0] == space.switch
+            made = made[1:]
+        assert len(made) and space.switch not in made
+        assert ((made >= space.speech_offset) == (modality == "speech")).all()
 
 
 @pytest.mark.parametrize("way", [{"num_beams": 3}, {"do_sample": True, "top_k": 5}, {"use_cache": False}])
-def test_one_modality_in_every_way_of_decoding(way: dict, chooser: SmolTolkForCausalLM, write: Write) -> None:
-    space = chooser.config.id_space
+def test_one_modality_in_every_way_of_decoding(way: dict, restless: SmolTolkForCausalLM, write: Write) -> None:
+    space = restless.config.id_space
     prompts = torch.cat([write(space, "tttt"), write(space, "uuuu")])
     torch.manual_seed(0)
-    made = generate(chooser, prompts, generation_settings(chooser.config, "speech") | way)
+    made = generate(restless, prompts, generation_settings(restless.config, "speech") | way)
     assert made[0, 0] == space.switch
     assert (made[0, 1:] >= space.speech_offset).all() and (made[1] >= space.speech_offset).all()
 
 
-def test_a_wish_for_the_other_modality_is_refused(chooser: SmolTolkForCausalLM, write: Write) -> None:
-    space = chooser.config.id_space
-    made = generate(
-        chooser, write(space, "tttt"), generation_settings(chooser.config, "text"), Wish([space.switch] * 6, 4)
-    )
-    assert space.switch not in made and (made < space.speech_offset).all()
-
-
-def test_it_stops_at_the_end_of_its_modality(chooser: SmolTolkForCausalLM, write: Write) -> None:
-    space = chooser.config.id_space
-    for modality, prompt, end in (("text", "ttt", space.eos_text), ("speech", "tts", space.eos_speech)):
-        made = generate(
-            chooser, write(space, prompt), generation_settings(chooser.config, modality), Wish([end] * 6, 3)
-        )
+def test_it_stops_at_the_end_of_its_modality(finisher: SmolTolkForCausalLM, write: Write) -> None:
+    space = finisher.config.id_space
+    for modality, prompt, end in (("text", "ttt", space.eos_text), ("speech", "tsu", space.eos_speech)):
+        made = generate(finisher, write(space, prompt), generation_settings(finisher.config, modality))
         assert made.tolist() == [[end]]
 
 
-def test_without_any_settings_it_stops_at_both_ends(chooser: SmolTolkForCausalLM, write: Write) -> None:
-    space = chooser.config.id_space
-    for prompt, end in (("ttt", space.eos_text), ("tts", space.eos_speech)):
-        made = generate(chooser, write(space, prompt), {"logits_processor": []}, Wish([end] * 6, 3))
-        assert made.tolist() == [[end]]
+def test_without_any_settings_it_stops_at_both_ends(finisher: SmolTolkForCausalLM, write: Write) -> None:
+    space = finisher.config.id_space
+    for prompt, end in (("ttt", space.eos_text), ("tsu", space.eos_speech)):
+        assert generate(finisher, write(space, prompt), {}).tolist() == [[end]]
 
 
-def test_the_model_chooses(chooser: SmolTolkForCausalLM, write: Write) -> None:
-    space = chooser.config.id_space
-    unit, word = space.speech_offset + 3, 7
-    plan = [word, space.switch, unit, unit, space.switch, word, space.eos_text]
+def test_the_model_chooses(chooser: SmolTolkForCausalLM) -> None:
+    """From text to speech and back, and from speech to text and back, as it has learned: nothing else decides."""
     settings = generation_settings(chooser.config, "any") | {"max_new_tokens": 12}
-    assert generate(chooser, write(space, "ttt"), settings, Wish(plan, 3)).tolist() == [plan]
+    for row in remembered(chooser.config.id_space):
+        assert generate(chooser, row[None, :2], settings)[0].tolist() == row[2:].tolist()
 
 
-def test_a_run_is_not_empty_nor_shorter_than_asked(chooser: SmolTolkForCausalLM, write: Write) -> None:
-    space = chooser.config.id_space
+def test_a_run_is_not_empty_nor_shorter_than_asked(restless: SmolTolkForCausalLM, write: Write) -> None:
+    space = restless.config.id_space
     for shortest in (1, 3):
-        settings = generation_settings(chooser.config, "any", shortest_run=shortest)
-        made = generate(chooser, write(space, "tttt"), settings | {"max_new_tokens": 9}, Wish([space.switch] * 9, 4))[0]
-        switches = (made == space.switch).nonzero().flatten()
-        assert switches[0] == 0 and switches.diff().tolist() == [shortest + 1] * (len(switches) - 1)
+        settings = generation_settings(restless.config, "any", shortest_run=shortest)
+        settings |= {"max_new_tokens": 9, "eos_token_id": [-1]}
+        made = generate(restless, write(space, "tttt"), settings)[0]
+        assert (made == space.switch).nonzero().flatten().tolist() == list(range(0, 9, shortest + 1))
 
 
-def test_it_stops_where_it_would_change_its_modality(chooser: SmolTolkForCausalLM, write: Write) -> None:
-    space = chooser.config.id_space
-    unit = space.speech_offset + 3
+def test_it_stops_where_it_would_change_its_modality(chooser: SmolTolkForCausalLM) -> None:
     settings = generation_settings(chooser.config, "any", stop_at_switch=True)
-    made = generate(chooser, write(space, "tuuu"), settings, Wish([unit, unit, space.switch, 7, 7, 7], 4))
-    assert made.tolist() == [[unit, unit, space.switch]]
+    for row in remembered(chooser.config.id_space):
+        assert generate(chooser, row[None, :2], settings)[0].tolist() == row[2:4].tolist()
+        assert generate(chooser, row[None, :4], settings)[0].tolist() == row[4:7].tolist()
 
 
 def test_what_is_due() -> None:

@@ -23,3 +23,11 @@ def test_nothing_is_lost_and_no_run_is_empty(ids: list[int]) -> None:
     steering = {16, 17, 18, 19, SPACE.eos_speech, SPACE.pad_speech}
     kept = [i for i in ids if i not in steering]
     assert [i + SPACE.speech_offset * run.is_speech for run in runs for i in run.ids] == kept
+
+
+def test_spare_rows_are_no_text() -> None:
+    space = IdSpace(
+        speech_offset=67, num_units=8, begin_prompt=64, end_prompt=65, switch=66, eos_text=1, num_text_ids=61
+    )
+    found = [(run.is_speech, run.ids) for run in split_runs([2, 60, 61, 63, 3, 64, 67, 75], space)]
+    assert found == [(False, [2, 60]), (False, [3]), (True, [0])]

@@ -64,7 +64,22 @@ def pad_left(
     return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
 
 
-def pad_codes(documents: Sequence[Document | None], length: int, width: int) -> torch.Tensor:
+def check_documents(prompts: Sequence[object]) -> None:
+    """Refuse prompts of ids alone, where there are several codebooks.
+
+    Raises:
+        InputError: some are no documents.
+    """
+    bare = sum(not isinstance(prompt, Document) for prompt in prompts)
+    if bare:
+        raise InputError(
+            "a prompt of several codebooks is more than its ids",
+            f"{bare} prompts of ids alone",
+            "give the documents that the prompts were built with",
+        )
+
+
+def pad_codes(documents: Sequence[Document], length: int, width: int) -> torch.Tensor:
     """Codes of prompts that :func:`pad_left` made ``length`` ids long, and behind them what the prompts owe.
 
     Args:
@@ -74,20 +89,10 @@ def pad_codes(documents: Sequence[Document | None], length: int, width: int) -> 
 
     Returns:
         int64 [B, length + n, width].
-
-    Raises:
-        InputError: None, a prompt of ids alone, is among them.
     """
-    held = [document for document in documents if document is not None]
-    if len(held) < len(documents):
-        raise InputError(
-            "a prompt of several codebooks is more than its ids",
-            f"{len(documents) - len(held)} prompts of ids alone",
-            "give the documents that the prompts were built with",
-        )
-    most = max(len(document.owed) for document in held)
-    codes = np.full((len(held), length + most, width), SILENT, np.int64)
-    for row, document in enumerate(held):
+    most = max(len(document.owed) for document in documents)
+    codes = np.full((len(documents), length + most, width), SILENT, np.int64)
+    for row, document in enumerate(documents):
         codes[row, length - len(document) : length] = document.codes
         codes[row, length : length + len(document.owed)] = document.owed
     return torch.from_numpy(codes)

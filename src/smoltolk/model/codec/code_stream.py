@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from transformers import Cache, GenerationConfig, LogitsProcessor, LogitsProcessorList
 from transformers.generation import logits_process as warpers
+from transformers.generation.streamers import BaseStreamer
 
 from smoltolk.common.errors import InputError
 from smoltolk.model.codec.codebooks import speaking
@@ -70,6 +71,12 @@ class DelayRule(LogitsProcessor):
         return scores.masked_fill(~possible, -torch.inf)
 
 
+class CodeListener(BaseStreamer):
+    """A streamer that is told of all codebooks: ``generate()`` lends it its stream of codes before the prompt comes."""
+
+    code_stream: CodeStream | None = None
+
+
 class CodeStream:
     """The codes of one call of ``generate``, which grow as its ids do.
 
@@ -113,6 +120,13 @@ class CodeStream:
         if input_ids.shape[1] > self.codes.shape[1]:
             self._follow(input_ids)
         return self.codes[:, -length:]
+
+    def codes_behind(self, input_ids: Tensor) -> list[int]:
+        """The codes [Q - 1] of the id that was just drawn, of the one row of ids [1, T] that there is.
+
+        The next step of the model would draw them; it finds them drawn, so that nothing else is drawn otherwise.
+        """
+        return self.codes_for(input_ids.to(self.codes.device), 1, None)[0, -1].tolist()
 
     def finish(self, sequences: Tensor) -> Tensor:
         """The codes [N, T, Q - 1] of what ``generate`` returns."""

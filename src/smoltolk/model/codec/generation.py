@@ -14,7 +14,7 @@ from transformers.generation.candidate_generator import CandidateGenerator
 from transformers.utils import ModelOutput, logging
 
 from smoltolk.common.errors import InputError
-from smoltolk.model.codec.code_stream import CodeStream, DelayRule, last_place
+from smoltolk.model.codec.code_stream import CodeListener, CodeStream, DelayRule, last_place
 from smoltolk.model.codec.codebooks import check_codes, check_layout
 from smoltolk.model.ids import IdSpace
 
@@ -49,6 +49,8 @@ class CodebookGenerationMixin(GenerationMixin):
                 raise InputError("codes are for ids of several codebooks", "none of them", "leave codes out")
             return super().generate(inputs, *args, **kwargs)
         stream = self._code_stream(input_ids, codes, kwargs)
+        if isinstance(kwargs.get("streamer"), CodeListener):
+            kwargs["streamer"].code_stream = stream
         result = super().generate(inputs, *args, code_stream=stream, **kwargs)
         if isinstance(result, ModelOutput):
             result["codes"] = stream.finish(result["sequences"])

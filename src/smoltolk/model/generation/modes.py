@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from smoltolk.common.errors import InputError
+from smoltolk.model.codec.code_stream import last_place
 from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.ids import IdSpace
 from smoltolk.model.modality import next_is_speech
@@ -68,6 +69,8 @@ def generation_defaults(space: IdSpace) -> dict[str, Any]:
 class OneModality(LogitsProcessor):
     """One modality alone: ``<switch>`` is certain where the other one is due, and impossible where it is not.
 
+    Before it, frames that are being said are said to their end.
+
     Args:
         space: the id space.
         speech: speech or text.
@@ -89,15 +92,19 @@ class OneModality(LogitsProcessor):
                 "something must stand between two switches", f"{wanted} behind a <switch> to {other}",
                 f"leave the last <switch> out of the prompt, or ask for {other}",
             )  # fmt: skip
-        is_switch = torch.arange(scores.shape[-1], device=scores.device) == self.space.switch
-        impossible = is_switch[None] != wrong[:, None]
-        scores = scores.masked_fill(impossible, -torch.inf)
+        certain = torch.where(closing(input_ids, self.space), self.space.pad_speech, self.space.switch)
+        ids = torch.arange(scores.shape[-1], device=scores.device)
+        is_certain = (ids == certain[:, None]) & wrong[:, None]
+        scores = scores.masked_fill(torch.where(wrong[:, None], ~is_certain, ids == self.space.switch), -torch.inf)
         # A model that does not predict <switch> gives it the dtype's minimum: here it is certain.
-        return scores.masked_fill(is_switch & wrong[:, None], 0.0)
+        return scores.masked_fill(is_certain, 0.0)
 
 
 class ShortestRun(LogitsProcessor):
     """No ``<switch>`` before so many ids of the present modality; with 1: no two of them in a row.
+
+    Frames count as the ids that carry them. The first codebook does not fall silent either where a ``<switch>`` would
+    follow too early: behind the delay nothing else could stand but an end.
 
     Args:
         space: the id space.
@@ -111,9 +118,17 @@ class ShortestRun(LogitsProcessor):
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """ids [B, T] so far and scores [B, V + U] -> scores."""
-        short = (input_ids[:, -self.shortest :] == self.space.switch).any(1)
-        is_switch = torch.arange(scores.shape[-1], device=scores.device) == self.space.switch
-        return scores.masked_fill(short[:, None] & is_switch, -torch.inf)
+        ids, space = torch.arange(scores.shape[-1], device=scores.device), self.space
+        scores = scores.masked_fill(self._within(input_ids, self.shortest) & (ids == space.switch), -torch.inf)
+        if self.shortest <= space.tail or space.num_codebooks == 1:
+            return scores
+        speaks = (input_ids[:, -1:] >= space.speech_offset) & (input_ids[:, -1:] < space.eos_speech)
+        early = self._within(input_ids, self.shortest - space.tail) & speaks
+        return scores.masked_fill(early & (ids == space.pad_speech), -torch.inf)
+
+    def _within(self, input_ids: Tensor, number: int) -> Tensor:
+        """[B, 1]: whether there is a ``<switch>`` among the last ids."""
+        return (input_ids[:, -number:] == self.space.switch).any(1, keepdim=True)
 
 
 class StopAtSwitch(StoppingCriteria):
@@ -129,6 +144,12 @@ class StopAtSwitch(StoppingCriteria):
     def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
         """ids [B, T] so far -> bool [B]."""
         return input_ids[:, -1] == self.space.switch
+
+
+def closing(input_ids: Tensor, space: IdSpace) -> Tensor:
+    """Whether frames of several codebooks are still being said, bool [B], behind ids [B, T]."""
+    index, pads = last_place(input_ids, space)
+    return (index >= 0) & (pads < space.tail)
 
 
 def due_is_speech(input_ids: Tensor, space: IdSpace) -> Tensor:

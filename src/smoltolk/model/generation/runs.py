@@ -42,7 +42,7 @@ def split_runs(ids: Iterable[int], space: IdSpace) -> list[Run]:
 
 
 def content_of(token_id: int, space: IdSpace) -> int | None:
-    """The text id, or the unit from 0, that an id stands for; None if it only steers."""
+    """The text id, or the unit from 0, that an id stands for; None if it only steers, or nothing stands for it."""
     if space.is_speech(token_id):
         return token_id - space.speech_offset if token_id < space.eos_speech else None
-    return None if token_id in (space.begin_prompt, space.end_prompt, space.switch, space.eos_text) else token_id
+    return token_id if token_id < space.num_text and token_id != space.eos_text else None

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
-from transformers.generation.streamers import BaseStreamer
 
 from smoltolk.common.errors import InputError
+from smoltolk.model.codec.code_stream import CodeListener
+from smoltolk.model.codec.frame_reader import FrameReader
 from smoltolk.model.generation.runs import content_of
 from smoltolk.model.ids import IdSpace
 
@@ -24,7 +25,7 @@ class Piece:
 
     Attributes:
         text: of a written run, None if it is spoken.
-        units: int64 [n], from 0, of a spoken run, None if it is written.
+        units: int64 [n], from 0, of a spoken run, of several codebooks frames [n, Q]; None if it is written.
         ends: the run is complete with this piece, which then may hold nothing.
     """
 
@@ -33,10 +34,11 @@ class Piece:
     ends: bool = False
 
 
-class PieceStreamer(BaseStreamer):
+class PieceStreamer(CodeListener):
     """Calls a function with each :class:`Piece` of the one row that is being generated; the prompt is left out.
 
-    Of several codebooks only the first passes by here; ``generate(..., return_dict_in_generate=True)`` has the others.
+    A frame of several codebooks is given when the last of them has spoken. Of a run that is cut off the last frames,
+    which not all have spoken, are left out.
 
     Args:
         tokenizer: of the text; anything with its ``decode``.
@@ -50,7 +52,8 @@ class PieceStreamer(BaseStreamer):
             raise InputError("a piece has a unit at least", f"{units_at_once}", "give 1 or more")
         self.tokenizer, self.space, self.receive, self.units_at_once = tokenizer, space, receive, units_at_once
         self._prompt_is_next = True
-        self._run: list[int] = []
+        self._frames: FrameReader | None = None
+        self._run: list[Any] = []  # text ids, units, or frames
         self._is_speech = False
         self._given = 0  # of the run: units, or characters
 
@@ -60,20 +63,38 @@ class PieceStreamer(BaseStreamer):
             raise InputError("a streamer follows one row", f"a batch of {value.shape[0]}", "generate one row at a time")
         if self._prompt_is_next:
             self._prompt_is_next = False
+            self._frames = self._frame_reader(value.flatten())
             return
         for token_id in value.flatten().tolist():
-            content, is_speech = content_of(token_id, self.space), self.space.is_speech(token_id)
-            if content is None or is_speech != self._is_speech:
+            content: Any = content_of(token_id, self.space)
+            is_speech, goes_on = self.space.is_speech(token_id), content is not None
+            if self._frames is not None:
+                frame = self._frames.add(token_id)
+                if is_speech:  # it goes on also where only the later codebooks speak
+                    content, goes_on = frame, self._frames.is_open
+            if not goes_on or is_speech != self._is_speech:
                 self._finish()
+            if goes_on:
+                self._is_speech = is_speech
             if content is not None:
                 self._run.append(content)
-                self._is_speech = is_speech
                 self._give()
+
+    def _frame_reader(self, prompt: Tensor) -> FrameReader | None:
+        if self.space.num_codebooks == 1:
+            return None
+        if self.code_stream is None:
+            raise InputError(
+                "the codes of several codebooks come from generate()",
+                "ids alone",
+                "give the streamer to it: model.generate(..., streamer=streamer)",
+            )
+        return FrameReader(self.space, self.code_stream, prompt)
 
     def end(self) -> None:
         """Called by ``generate()`` when it is done."""
         self._finish()
-        self._prompt_is_next = True
+        self._prompt_is_next, self.code_stream = True, None
 
     def _give(self) -> None:
         if self._is_speech:
@@ -95,7 +116,8 @@ class PieceStreamer(BaseStreamer):
         self._run, self._given = [], 0
 
     def _send_units(self, *, ends: bool) -> None:
-        self.receive(Piece(units=np.array(self._run[self._given :], np.int64), ends=ends))
+        shape = (-1, self.space.num_codebooks) if self._frames is not None else (-1,)
+        self.receive(Piece(units=np.array(self._run[self._given :], np.int64).reshape(shape), ends=ends))
         self._given = len(self._run)
 
     def _text(self) -> str:

@@ -29,11 +29,16 @@ def load_unit_tokenizer(directory: Path | str) -> UnitTokenizer:
         NotFoundError: no ``config.json`` there, or no such repository.
         InputError: not a unit tokenizer of this project, or its weights do not match its fingerprint.
     """
-    directory = _from_hub(directory)
+    directory = place_of_units(directory)
     return KINDS[load_config(directory, tuple(KINDS), "a unit tokenizer")["kind"]](directory)
 
 
-def _from_hub(directory: Path | str) -> Path:
+def place_of_units(directory: Path | str) -> Path:
+    """Where units lie here; those on the hub, ``hf://owner/name``, are fetched.
+
+    Raises:
+        NotFoundError: no such repository.
+    """
     found = re.fullmatch(r"hf:/{1,2}([^/]+/[^/]+)", str(directory))  # a Path joins two strokes into one
     if found is None:
         return Path(directory)

@@ -1,0 +1,52 @@
+"""Sequences of all lengths in batches, and a model that is as it was afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+def batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Indices grouped by length so that ``longest * members <= batch_tokens``, the longest group first.
+
+    The longest first, so that a lack of memory shows itself at once.
+    """
+    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+    while order:
+        size = max(1, batch_tokens // max(1, lengths[order[0]]))
+        yield order[:size]
+        order = order[size:]
+
+
+def pad_right(arrays: Sequence[np.ndarray], filler: int, device: torch.device) -> Tensor:
+    """int64 [B, longest, ...] of arrays [n, ...] each."""
+    longest = max(map(len, arrays))
+    padded = np.full((len(arrays), longest, *arrays[0].shape[1:]), filler, np.int64)
+    for row, array in enumerate(arrays):
+        padded[row, : len(array)] = array
+    return torch.from_numpy(padded).to(device)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode (no dropout) inside the block, the former mode after it; and the precision of whoever evaluates.
+
+    Around the ``forward`` of a model that it has prepared for training, accelerate leaves its autocast.
+    """
+    training, attributes = model.training, vars(model)
+    own, prepared = attributes.get("_original_forward"), attributes.get("forward")
+    # Pipelines of accelerate keep the former forward too; theirs is the one to call.
+    wrapped = own is not None and prepared is not None and "_original_call" not in attributes
+    model.eval()
+    try:
+        if wrapped:
+            attributes["forward"] = own
+        yield
+    finally:
+        if wrapped:
+            attributes["forward"] = prepared
+        model.train(training)

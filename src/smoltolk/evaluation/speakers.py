@@ -1,0 +1,124 @@
+"""What speaks: a vocoder of deduplicated units, or the codec that frames came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from smoltolk.common.errors import InputError
+from smoltolk.model.ids import IdSpace
+from smoltolk.speech.audio import SAMPLE_RATE, resample
+from smoltolk.speech.units.codecs import CodecUnitTokenizer
+from smoltolk.speech.units.tokenizer import UnitTokenizer
+
+_SILENCE_SECONDS = 0.2
+# Of slow speech with pauses, so that whoever says a text is not cut off before its end.
+_LETTERS_PER_SECOND, _PAUSE_SECONDS = 8, 2
+
+
+class Speaker(Protocol):
+    """What is needed of a vocoder.
+
+    Attributes:
+        sample_rate: of its sound, Hz.
+        frame_rate: of its units before deduplication, or of its frames, Hz.
+    """
+
+    sample_rate: int
+    frame_rate: float
+
+    def synthesize_batch(
+        self, units: Sequence[np.ndarray], durations: Sequence[np.ndarray] | None = None, seed: int = 0
+    ) -> list[np.ndarray]:
+        """Units [n] each, of several codebooks frames [n, Q] -> waveforms [samples] each."""
+
+
+class CodecSpeaker:
+    """Says frames by the codec that they came from.
+
+    Args:
+        codec: of several codebooks.
+
+    Raises:
+        InputError: one codebook, see :func:`check_says_frames`.
+    """
+
+    def __init__(self, codec: CodecUnitTokenizer):
+        check_says_frames(codec.num_codebooks, "a codec")
+        self.codec = codec
+        self.sample_rate, self.frame_rate = codec.sound_rate, codec.frame_rate
+
+    def synthesize_batch(
+        self, units: Sequence[np.ndarray], durations: Sequence[np.ndarray] | None = None, seed: int = 0
+    ) -> list[np.ndarray]:
+        """Frames [n, Q] each -> waveforms [samples] each, in [-1, 1]; all frames last alike, and nothing is random."""
+        return [np.clip(self.codec.decode(frames), -1, 1) for frames in units]
+
+
+def speaker_of(vocoder: Speaker | UnitTokenizer | None, units: UnitTokenizer | None = None) -> Speaker | None:
+    """What speaks: the vocoder; a codec of several codebooks, as a vocoder or as the units; or nothing.
+
+    Raises:
+        InputError: as a vocoder, a codec of one codebook or other units.
+    """
+    if vocoder is None:
+        if isinstance(units, CodecUnitTokenizer) and units.num_codebooks > 1:
+            return CodecSpeaker(units)
+        return None
+    if isinstance(vocoder, CodecUnitTokenizer):
+        return CodecSpeaker(vocoder)
+    if isinstance(vocoder, UnitTokenizer):
+        raise InputError(
+            "sound is made by a vocoder or a codec", type(vocoder).__name__, "fit a vocoder for these units"
+        )
+    return vocoder
+
+
+def check_says_frames(num_codebooks: int, where: Path | str) -> None:
+    """Refuse a codec of one codebook as a vocoder: its units are deduplicated, and how long each lasts is lost.
+
+    Raises:
+        InputError: it has one.
+    """
+    if num_codebooks == 1:
+        raise InputError(
+            "a codec speaks whole frames; units of one codebook have been deduplicated, and last nobody knows how long",
+            f"{where} with one codebook",
+            "fit a vocoder for these units (`smoltolk vocoder fit`), or take more codebooks",
+        )
+
+
+def check_speaker(space: IdSpace, speaker: Speaker) -> None:
+    """Refuse a vocoder that cannot say what a model makes.
+
+    Raises:
+        InputError: deduplicated units for a codec, or frames for a vocoder.
+    """
+    if (space.num_codebooks > 1) != isinstance(speaker, CodecSpeaker):
+        raise InputError(
+            "frames of several codebooks are spoken by their codec, deduplicated units by a vocoder",
+            f"a model of {space.num_codebooks} codebook(s) and a {type(speaker).__name__}",
+            "name the codec that the model was trained with, or the vocoder of its units",
+        )
+
+
+def most_units(text: str, space: IdSpace, frame_rate: float) -> int:
+    """Units, or frames, that saying a text takes at most: deduplicated ones two a letter, and 32."""
+    if space.num_codebooks == 1:
+        return 2 * len(text) + 32
+    return int(frame_rate * (len(text) / _LETTERS_PER_SECOND + _PAUSE_SECONDS)) + 1
+
+
+def speak_units(units: Sequence[np.ndarray], speaker: Speaker, *, seed: int = 0) -> list[np.ndarray]:
+    """Waveforms at 16 kHz; no units at all become a short silence."""
+    voiced = [index for index, one in enumerate(units) if len(one)]
+    waveforms = speaker.synthesize_batch([units[i] for i in voiced], seed=seed) if voiced else []
+    spoken = dict(zip(voiced, waveforms, strict=True))
+    silence = np.zeros(int(_SILENCE_SECONDS * SAMPLE_RATE), np.float32)
+    return [
+        resample(spoken[index], speaker.sample_rate, SAMPLE_RATE) if index in spoken else silence
+        for index in range(len(units))
+    ]
