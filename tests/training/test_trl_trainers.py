@@ -166,11 +166,12 @@ def sft(
 
 
 @needs_trl
-@pytest.mark.parametrize("each", [4, 2, 1])
+@pytest.mark.parametrize(("each", "predict_switch"), [(4, False), (2, False), (1, True)])
 def test_fine_tuning_is_the_step_of_the_models_own_loss(
-    each: int, model: SmolTolkForCausalLM, byte_tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+    each: int, predict_switch: bool, byte_tokenizer: PreTrainedTokenizerFast, tmp_path: Path
 ) -> None:
     """Whatever the accumulation, though TRL counts <switch> and prompt ids among the labels."""
+    model = make(predict_switch=predict_switch)
     data = rows(model)
     nll = nll_of(model, data)
     mean = nll.sum() / (nll > 0).sum()
@@ -302,9 +303,13 @@ def test_preferences_of_text(
 @needs_trl
 def test_other_models_and_trainers(byte_tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
     """A model of one head is trained as ever; a trainer that needs other things is refused."""
+    from trl.trainer import sft_trainer
+
+    theirs = sft_trainer.add_fused_lm_head
     text_model = make().backbone
     trainer = sft(text_model, byte_tokenizer, tmp_path, [{"input_ids": [3, 4, 5, 6]}] * 4)
     trainer.train()
+    assert sft_trainer.add_fused_lm_head is theirs
     for name in ("RewardTrainer", "NoTrainer", "__version__"):
         with pytest.raises(InputError, match="score the labels"):
             trl_trainer(name)
