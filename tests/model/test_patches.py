@@ -381,7 +381,7 @@ class OnTheGrid(torch.nn.Module):
 def test_export(make_model: Make, rows: Tensor, assert_close: Close) -> None:
     model = make_model(patch_size=3)
     with torch.no_grad():
-        with pytest.raises(InputError, match="unit patches without a cache.*\n.*use_cache=True"):
+        with pytest.raises(InputError, match=r"unit patches without a cache.*\n.*use_cache=True"):
             torch.export.export(model, (rows,), strict=False)
         length = {1: torch.export.Dim("length", min=3, max=100)}
         program = torch.export.export(OnTheGrid(model), (rows[:, :9].clone(),), dynamic_shapes=(length,), strict=False)
