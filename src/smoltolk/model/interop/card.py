@@ -122,7 +122,7 @@ def describe(config: SmolTolkConfig) -> dict[str, str]:
         "units": units,
         "speech tables": "tied" if config.tie_speech_embeddings else "one to read, one to predict",
         "input adapter": _adapter(config.num_input_layers, config.input_adapter_size),
-        "units of a position": "1" if config.patch_size == 1 else f"{config.patch_size}, a patch of a span",
+        **({"units of a position": f"{config.patch_size}, a patch of a span"} if config.patch_size > 1 else {}),
         "layer mix": mix,
         "speech residual": "yes" if config.speech_residual else "no",
         "output adapter": _adapter(config.num_output_layers, config.output_adapter_size)
