@@ -3,8 +3,8 @@
     python benchmarks/table_scale.py QUICKSTART WORK [--seeds 3] [--steps 60 140]
 
 QUICKSTART is a finished quick start: its shards and its text model are taken, and a Gemma 3, whose table is scaled as
-it is read, is trained on its text. Each model learns to hear and speak through both stages, with speech tables at either
-scale, over several seeds; the NLL of held-out speech and text behind each tells.
+it is read, is trained on its text. Each model learns to hear and speak through both stages, with speech tables at
+either scale, over several seeds; the NLL of held-out speech and text behind each tells.
 """
 
 from __future__ import annotations
