@@ -235,6 +235,16 @@ def test_frames_of_several_codebooks(byte_tokenizer: PreTrainedTokenizerFast, tm
     options = {"data_collator": collate, "remove_unused_columns": False}
     trainer = sft(model, byte_tokenizer, tmp_path, data, **options)
     assert trainer.evaluate()["eval_loss"] == pytest.approx(float(nll.sum() / (nll > 0).sum()), rel=1e-4)
+    with torch.no_grad():
+        told = trainer.model.eval()(**batch, fused_lm_head=True)
+        plain = trainer.model(**(batch | {"labels": None}))
+    first = plain.logits[:, :-1].argmax(-1) == batch["input_ids"][:, 1:]
+    second = plain.codebook_logits[:, :-1, 0].argmax(-1) == batch["codes"][:, 1:, 0]
+    silent = batch["codes"][:, 1:, 0] < 0
+    right = first & (second | silent) & told.label_mask
+    assert (first & ~second & ~silent & told.label_mask).any()  # half a frame is right somewhere
+    assert torch.equal(told.is_top1, right)  # and does not count
+    torch.testing.assert_close(told.log_probs, -nll[:, 1:])
     trainer.train()
 
 
