@@ -93,4 +93,4 @@ def training_rows(
 
 def _size(config: PreTrainedConfig) -> int:
     with torch.device("meta"):  # shapes without numbers
-        return num_parameters(AutoModelForCausalLM.from_config(config))
+        return num_parameters(AutoModelForCausalLM.from_config(config.get_text_config()))
