@@ -89,9 +89,9 @@ def test_generate_continues_a_batch(modality: str, processor: SmolTolkProcessor,
 
 
 def test_to_disk_and_back(processor: SmolTolkProcessor, tmp_path: Path) -> None:
-    alone = SmolTolkProcessor(processor.tokenizer, processor.ids)
+    alone = SmolTolkProcessor(processor.tokenizer, processor.space)
     alone.save_pretrained(tmp_path)
-    assert AutoProcessor.from_pretrained(tmp_path).ids == processor.ids
+    assert AutoProcessor.from_pretrained(tmp_path).space == processor.space
 
 
 @pytest.mark.parametrize("units", [np.arange(4), np.zeros((4, 2), int), np.zeros((0, 3), int), np.zeros((4, 3))])
@@ -105,4 +105,4 @@ def test_a_tokenizer_of_other_codebooks(byte_tokenizer: PreTrainedTokenizerFast,
         num_codebooks = 2
 
     with pytest.raises(InputError, match=r"a tokenizer of 2 x 12 units .*, a model of 3 x 12"):
-        SmolTolkProcessor(byte_tokenizer, processor.ids, Other())
+        SmolTolkProcessor(byte_tokenizer, processor.space, Other())

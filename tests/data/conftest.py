@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from smoltolk.data.rows.aligned import AlignedCorpus
 from smoltolk.model.ids import IdSpace
-from smoltolk.model.modality import next_is_speech
+from smoltolk.model.modality import at, next_is_speech, previous
 
 FRAME_RATE = 25.0
 _TEXT = "The Mia a cat dog's owns eats bread in Oslo, today. happy! Why? kite house café 21 river"
@@ -109,7 +109,8 @@ def announced() -> Callable[..., np.ndarray]:
     def announce(ids: np.ndarray, space: IdSpace, document_ids: np.ndarray | None = None) -> np.ndarray:
         row = torch.from_numpy(ids)[None]
         borders = None if document_ids is None else torch.from_numpy(document_ids)[None]
-        follows = next_is_speech(row, space.switch, row >= space.speech_offset, document_ids=borders)
+        is_speech = row >= space.speech_offset
+        follows = next_is_speech(row, space.switch, is_speech, at(is_speech, previous(row.shape, row.device, borders)))
         return follows[0].numpy()
 
     return announce

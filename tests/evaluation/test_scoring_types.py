@@ -72,6 +72,7 @@ def test_a_model_that_was_trained_under_autocast(kind: str, make: Callable) -> N
     model = make(kind)
     asked, space = sequences(model, kind), None if kind == "text" else model.config.id_space
     exact = score(model, asked, space=space)
+    AcceleratorState._reset_state(reset_partial_state=True)  # of a Trainer of another test, in this process
     try:
         prepared = Accelerator(cpu=True, mixed_precision="bf16").prepare_model(model, evaluation_mode=True)
         assert prepared is model and vars(model)["forward"] is not vars(model)["_original_forward"]

@@ -81,7 +81,7 @@ def test_models_are_measured_on_the_best_device(finished, monkeypatch):
         asked.append(str(model.device))
         raise Measured
 
-    for place in ("smoltolk.quickstart.model_steps", "smoltolk.evaluation.talker"):
+    for place in ("smoltolk.quickstart.model_steps", "smoltolk.evaluation.parts"):
         monkeypatch.setattr(f"{place}.best_device", lambda: "meta")
     monkeypatch.setattr(model_steps, "held_out_nll", measure)
     monkeypatch.setattr(model_steps, "evaluate_clozes", measure)

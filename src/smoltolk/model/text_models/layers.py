@@ -162,8 +162,11 @@ def with_new_layers(text_model: PreTrainedModel, places: Sequence[int], seed: in
         raise _depends_on_places(text_model, f"{len(missing)} new names, {len(unexpected)} without a place")
     deeper = deeper.to(text_model.device).train(text_model.training)
     inserted = [place for place in new if place < old[-1]]
-    for place in inserted:
-        blocks[place].load_state_dict(blocks[old[kinds[place]]].state_dict())
+    try:
+        for place in inserted:
+            blocks[place].load_state_dict(blocks[old[kinds[place]]].state_dict())
+    except RuntimeError as error:  # what a block holds follows from its number, which no setting shows
+        raise _depends_on_places(text_model, first_line(error)) from error
     silence(deeper, [blocks[place] for place in inserted])
     if not _same_without(text_model, deeper, [blocks[place] for place in new[len(inserted) :]]):
         raise _depends_on_places(text_model, "its old blocks compute something else at their new places")
