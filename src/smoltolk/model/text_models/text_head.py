@@ -13,11 +13,9 @@ from transformers.modeling_outputs import MoeModelOutputWithPast
 
 @dataclass
 class _States(MoeModelOutputWithPast):
-    """Final states, and nothing in every other field that some architecture's head looks for."""
+    """Final states, and every other field that some architecture's head looks for."""
 
-    def __getattr__(self, name: str) -> None:
-        if name.startswith("_"):
-            raise AttributeError(name)
+    cross_attentions: tuple[Tensor, ...] | None = None
 
 
 class _Passthrough(nn.Module):
