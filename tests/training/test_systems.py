@@ -41,7 +41,7 @@ def test_equal_parameters(build: Callable) -> None:
     assert size["early"] < size["early_plus"] == size["inserted"] == size["late"] - selector == size["last_layer"]
     assert size["late"] == size["no_residual"] == size["static_mix"] + 2 * 32 + 2
     assert size["no_late_fusion"] == size["no_late_fission"] == (size["late"] + size["early"] + selector) // 2
-    assert size["unit_patches"] == size["late"] and size["split_top"] == (size["fission_only"] + size["early"]) // 2
+    assert size["patches"] == size["late"] and size["split_top"] == (size["fission_only"] + size["early"]) // 2
     assert size["fusion_only"] + size["fission_only"] == size["early"] + size["early_plus"]
 
 
@@ -49,8 +49,10 @@ def test_new_layers_stand_where_they_are_named(make_text_model: Callable) -> Non
     config = make_text_model(num_hidden_layers=6).config
     layers = {"num_input_layers": 2, "num_output_layers": 1}
     assert settings_of("early_plus", config, **layers)["new_layers"] == [6, 7, 8]
-    assert settings_of("inserted", config, **layers)["new_layers"] == [2, 5, 8]
-    assert settings_of("split_top", config, **layers)["fission_layer"] == 5
+    assert settings_of("inserted", config, **layers)["new_layers"] == [1, 4, 7]
+    assert settings_of("inserted", make_text_model(num_hidden_layers=1).config)["new_layers"] == [0, 1, 2, 3]
+    assert settings_of("split_top", config, **layers)["fission_layer"] == 3
+    assert settings_of("split_top", make_text_model(num_hidden_layers=2).config)["num_output_layers"] == 1
     assert settings_of("late", config, **layers) == layers
 
 

@@ -55,15 +55,15 @@ def _appended(sizes: Sizes) -> Settings:
 
 
 def _inserted(sizes: Sizes) -> Settings:
-    """New layers at even distances, the last of them on top."""
-    new, total = sizes.num_new_layers, sizes.num_layers + sizes.num_new_layers
-    places = [total * (number + 1) // new - 1 for number in range(new)]
+    """New layers at even distances, none on top: so the model begins as the text model."""
+    new, old = sizes.num_new_layers, sizes.num_layers
+    places = [old * (2 * number + 1) // (2 * new) + number for number in range(new)]
     return EARLY_FUSION | {"new_layers": places, "frozen_text_model": True}
 
 
 def _split_top(sizes: Sizes) -> Settings:
-    """As many top layers of its own for speech as the output adapter has, and one below them that both share."""
-    top = min(sizes.num_output_layers, sizes.num_layers - 1)
+    """Top layers of speech's own, as many as the adapters have, above at least one that both share."""
+    top = min(sizes.num_new_layers, sizes.num_layers - 1)
     fixed = {"layer_mix": "fixed", "fission_layer": sizes.num_layers - top}
     return EARLY_FUSION | fixed | {"num_output_layers": top, "copies_top_layers": True}
 
@@ -77,7 +77,7 @@ SETTINGS: dict[str, Callable[[Sizes], Settings]] = {
     # itself; late fusion whose backbone sees four units as one position.
     "inserted": _inserted,
     "split_top": _split_top,
-    "unit_patches": lambda sizes: _late(sizes) | {"patch_size": 4},
+    "patches": lambda sizes: _late(sizes) | {"patch_size": 4},
     # Ablations: one part of the paper's model alone, and the model without one of its parts.
     "fusion_only": lambda sizes: EARLY_FUSION | {"num_input_layers": sizes.num_input_layers},
     "fission_only": lambda sizes: EARLY_FUSION | {"num_output_layers": sizes.num_output_layers},
