@@ -166,6 +166,21 @@ def test_trainers_evaluation(
         assert trainer.evaluate()["eval_loss"] == pytest.approx(expected, rel=1e-4 if inner is model else 2e-2)
 
 
+def test_trainers_predictions(make_model: Make, write: Callable[..., Tensor], tmp_path: Path) -> None:
+    """Of everything that a forward pass gives, Trainer gathers the logits alone."""
+    model = make_model()
+    ids = write(model.config.id_space, *ROWS)
+    rows = [{"input_ids": row, "labels": row} for row in ids]
+    arguments = TrainingArguments(
+        output_dir=str(tmp_path), per_device_eval_batch_size=3, use_cpu=True, report_to=[], disable_tqdm=True
+    )
+    found = Trainer(model=model, args=arguments).predict(rows)  # type: ignore[arg-type]
+    with torch.no_grad():
+        expected = model(ids).logits
+    torch.testing.assert_close(torch.from_numpy(found.predictions), expected, rtol=1e-5, atol=1e-4)
+    assert found.label_ids.tolist() == ids.tolist()
+
+
 def test_a_text_model_with_spare_rows(
     make_text_model: Callable[..., PreTrainedModel], make_model: Make, write: Callable[..., Tensor]
 ) -> None:
