@@ -63,7 +63,7 @@ def test_works_or_is_refused(
 
 def test_enough_of_them_work(table: ModuleType) -> None:
     works = [line for line in table.TABLE.read_text().splitlines() if line.count("|") == 5][2:]
-    assert len(works) >= 100 and sum("| nowhere |" in line for line in works) <= 2
+    assert len(works) >= 100 and sum("| nowhere |" in line for line in works) <= 4
 
 
 def _check_reading(model: SmolTolkForCausalLM, ids: Tensor, second: Tensor, assert_close: Close) -> None:

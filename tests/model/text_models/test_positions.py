@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import ModuleType
+from typing import Any
 
 import pytest
-from transformers import AutoConfig
+from torch import nn
+from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.model.text_models.positions import longest_row, trained_positions
@@ -35,3 +38,18 @@ def test_of_a_smoltolk_model(tiny: ModuleType) -> None:
     for architecture, expected in (("gpt2", 128), ("llama", 128), ("bloom", None)):
         model = SmolTolkForCausalLM.from_text_model(tiny.tiny_text_model(architecture), num_units=5)
         assert model.config.max_position_embeddings == expected
+
+
+def test_tables_of_other_things(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table with many more rows than there are positions is one of something else."""
+    config = AutoConfig.for_model("llama", max_position_embeddings=64, hidden_size=32, head_dim=8)
+    make = AutoModel.from_config
+
+    def with_table(*args: Any, rows: int) -> PreTrainedModel:
+        model = make(*args)
+        model.more = nn.Embedding(rows, 4)
+        return model
+
+    for rows, longest in ((64, 64), (66, 64), (640, None), (2, None)):
+        monkeypatch.setattr(AutoModel, "from_config", partial(with_table, rows=rows))
+        assert longest_row(config) == longest

@@ -13,9 +13,11 @@ from transformers.modeling_outputs import MoeModelOutputWithPast
 
 @dataclass
 class _States(MoeModelOutputWithPast):
-    """Final states, and every other field that some architecture's head looks for."""
+    """Final states, and nothing in every other field that some architecture's head looks for."""
 
-    cross_attentions: tuple[Tensor, ...] | None = None
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("_"):
+            raise AttributeError(name)
 
 
 class _Passthrough(nn.Module):
