@@ -1,6 +1,6 @@
-"""At which scale speech tables should start: at 0.02, or at that of the text embeddings that they stand among.
+"""At which scale speech tables should start: 0.02, that of the text table, of what the text model reads of it, or other.
 
-    python benchmarks/table_scale.py QUICKSTART WORK [--seeds 3] [--steps 60 140]
+    python benchmarks/table_scale.py QUICKSTART WORK [--seeds 3] [--steps 60 140] [--scales ...] [--models ...]
 
 QUICKSTART is a finished quick start: its shards and its text model are taken, and a Gemma 3, whose table is scaled as
 it is read, is trained on its text. Each model learns to hear and speak through both stages, with speech tables at
@@ -33,18 +33,40 @@ from smoltolk.training.presets import small_recipe, text_recipe
 from smoltolk.training.run import Run
 from smoltolk.training.systems import settings_of
 
-SCALES = ("0.02", "as text")
 
-
-class Scaled(Run):
-    """A run whose speech tables start at the scale of the text embeddings."""
+class AsTable(Run):
+    """A run whose speech tables start at the scale of the text table's weights."""
 
     def build(self) -> SmolTolkForCausalLM:
         model = super().build()
-        with torch.no_grad():
-            table = model.units.embed.weight
-            table *= rms(embeddings(model)) / rms(table)
-        return model
+        return scaled(model, rms(model.get_input_embeddings().weight))
+
+
+class AsRead(Run):
+    """A run whose speech tables start at the scale of what the backbone reads of text, which some scale up."""
+
+    def build(self) -> SmolTolkForCausalLM:
+        model = super().build()
+        return scaled(model, rms(embeddings(model)))
+
+
+class ByWidth(Run):
+    """A run whose speech tables start with rows of norm 1: a logit of a normed state is then about 1, too."""
+
+    def build(self) -> SmolTolkForCausalLM:
+        model = super().build()
+        return scaled(model, model.config.hidden_size**-0.5)
+
+
+RUNS = {"0.02": Run, "text table": AsTable, "as text": AsRead, "1 / sqrt(width)": ByWidth}
+
+
+@torch.no_grad()
+def scaled(model: SmolTolkForCausalLM, scale: float) -> SmolTolkForCausalLM:
+    """The model with other speech tables."""
+    table = model.units.embed.weight
+    table *= scale / rms(table)
+    return model
 
 
 def embeddings(model: PreTrainedModel) -> torch.Tensor:
@@ -78,6 +100,8 @@ def main() -> None:
     parser.add_argument("quickstart", type=Path)
     parser.add_argument("work", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--scales", nargs="+", choices=RUNS, default=list(RUNS))
+    parser.add_argument("--models", nargs="+", choices=["Llama", "Gemma 3"], default=["Llama", "Gemma 3"])
     parser.add_argument("--steps", type=int, nargs=2, default=(60, 140), help="of stage 1 and 2")
     arguments = parser.parse_args()
     described = json.loads((arguments.quickstart / "run.json").read_text())
@@ -92,13 +116,13 @@ def main() -> None:
         "Llama": load_text_model(str(settings.backbone)),
         "Gemma 3": gemma(settings, arguments.work / "gemma"),
     }
-    for name, text_model in text_models.items():
-        for scale in SCALES:
+    for name, text_model in ((name, text_models[name]) for name in arguments.models):
+        for scale in arguments.scales:
             found: list[tuple[float, float]] = []
             for seed in range(arguments.seeds):
-                out = arguments.work / f"{name} {scale} {seed}".replace(" ", "-")
+                out = arguments.work / f"{name} {scale} {seed}".replace(" ", "-").replace("/", "by")
                 if not out.is_dir():
-                    run = (Run if scale == SCALES[0] else Scaled)(
+                    run = RUNS[scale](
                         text_model=text_model, tokenizer=tokenizer, system="late",
                         settings=settings_of("late", text_model.config, num_output_layers=1),
                         recipe=small_recipe(*arguments.steps, 3e-3), units=units.metadata, speech=speech,

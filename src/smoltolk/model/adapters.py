@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, Cache, PreTrainedConfig, PreTrainedModel
 
 from smoltolk.common.errors import InputError
+from smoltolk.model.text_models.attention import NAME as BLOCKS
 from smoltolk.model.text_models.layers import attention_layers, block_list, layer_wise
 
 _NO_WINDOW = 1 << 30
@@ -113,7 +114,7 @@ class SpeechAdapter(nn.Module):
             # These know no mask that is a tensor, and would attend without one; so does sdpa's own flash kernel.
             self.model.set_attn_implementation("sdpa")
         visible = visible[:, None]
-        if self.config._attn_implementation == "sdpa":
+        if self.config._attn_implementation in ("sdpa", BLOCKS):
             return visible
         return torch.zeros_like(visible, dtype=states.dtype).masked_fill(~visible, torch.finfo(states.dtype).min)
 

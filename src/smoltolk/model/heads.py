@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from smoltolk.model.configuration import SmolTolkConfig
-from smoltolk.model.loss import IGNORE, Statistic, cross_entropy, of_rows
+from smoltolk.model.fused_loss import summed_cross_entropy
+from smoltolk.model.loss import IGNORE, Statistic, chosen_rows, cross_entropy, of_rows
 from smoltolk.model.reading import Reading
 from smoltolk.model.text_models.text_head import TextHead
 from smoltolk.model.units import UnitTable
@@ -151,6 +152,19 @@ class Heads(nn.Module):
         )
         return place, found
 
+    def _sum_of_text(self, backbone: PreTrainedModel, states: Tensor, asked: Asked) -> tuple[Tensor, int]:
+        """Sum of the NLLs of text labels, and how many there are. Where gradients are wanted, they are made at once."""
+        matrix = self.text_head.matrix(backbone) if torch.is_grad_enabled() else None
+        if matrix is None or matrix.device != states.device:
+            _, nll = self._of_text(backbone, states, asked, cross_entropy)
+            return nll.sum(), len(nll)
+        place = asked.text_places.flatten().nonzero().squeeze(1)
+        matrices = [(matrix, self.space.num_text)]
+        if self.predicts_switch:
+            matrices.append((self.switch.weight, 1))
+        chosen, wanted = chosen_rows(states.flatten(0, 1), asked.source.flatten()[place], asked.text.flatten()[place])
+        return summed_cross_entropy(chosen, matrices, wanted), len(place)
+
     def _of_speech(
         self, units: UnitTable, states: Tensor, asked: Asked, statistic: Statistic
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -166,6 +180,7 @@ class Heads(nn.Module):
         )
         return place, wanted, found
 
+    @torch.compiler.disable  # how many labels each head has is in the values: a compiler would stop at each
     def loss(
         self,
         backbone: PreTrainedModel,
@@ -187,10 +202,10 @@ class Heads(nn.Module):
             ``num_speech``, how many ids these are; what else ``units`` tells.
         """
         asked = self.asked(units, labels, reading)
-        _, text_nll = self._of_text(backbone, states.text, asked, cross_entropy)
+        text, num_text = self._sum_of_text(backbone, states.text, asked)
         places, wanted, speech_nll = self._of_speech(units, states.speech, asked, cross_entropy)
-        text, (speech, figures) = text_nll.sum(), units.total(speech_nll, wanted)
-        num_text, num_speech = len(text_nll), len(places)
+        speech, figures = units.total(speech_nll, wanted)
+        num_speech = len(places)
         count: Tensor | float = num_text + num_speech
         if num_items is not None:  # a Trainer counts labels that no head predicts, too
             labelled = (labels[:, 1:] != IGNORE).sum().clamp(min=1)

@@ -85,5 +85,5 @@ def _weighted_sum(weights: Tensor | Sequence[Tensor], layers: Sequence[Tensor]) 
     """
     total = torch.zeros_like(layers[0])
     for weight, layer in zip(weights, layers, strict=True):
-        total = total + (weight.unsqueeze(-1) if weight.ndim else weight.to(layer.dtype)) * layer
+        total = torch.addcmul(total, weight.unsqueeze(-1) if weight.ndim else weight.to(layer.dtype), layer)
     return total

@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from smoltolk.model.ids import IGNORE
 
 NUMBERS_AT_ONCE = 1 << 24  # logits that are held at a time: 64 MiB in float32
+_MOST_AT_ONCE = 1 << 28  # on a GPU with memory to spare: 1 GiB
 _ROWS_MULTIPLE = 64
 
 Statistic = Callable[[Tensor, Tensor], Tensor]  # logits [n, V] and columns [n] of them -> [n, ...]
@@ -38,11 +39,8 @@ def of_rows(
     """
     if rows.numel() == 0:  # nothing, and still a part of the graph: no parameter goes without gradient
         return head(states.index_select(0, rows), wanted)
-    # Rounded up, so that a run meets few shapes: matrix libraries prepare code for each new one.
-    missing = -rows.numel() % _ROWS_MULTIPLE
-    chosen = states.index_select(0, F.pad(rows, (0, missing)))
-    asked = torch.cat([wanted, wanted.new_full((missing, *wanted.shape[1:]), IGNORE)])
-    at_once = max(_ROWS_MULTIPLE, NUMBERS_AT_ONCE // width // _ROWS_MULTIPLE * _ROWS_MULTIPLE)
+    chosen, asked = chosen_rows(states, rows, wanted)
+    at_once = max(_ROWS_MULTIPLE, numbers_at_once(states.device) // width // _ROWS_MULTIPLE * _ROWS_MULTIPLE)
     if len(chosen) <= at_once:
         return head(chosen, asked)[: len(rows)]
     parts = zip(chosen.split(at_once), asked.split(at_once), strict=True)
@@ -51,6 +49,27 @@ def of_rows(
     else:
         found = [head(*part) for part in parts]
     return torch.cat(found)[: len(rows)]
+
+
+def chosen_rows(states: Tensor, rows: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """Some rows [n] of states [M, E], and what they are asked, with rows behind them that are asked nothing.
+
+    Rounded up, so that a run meets few shapes: matrix libraries prepare code for each new one.
+    """
+    missing = -rows.numel() % _ROWS_MULTIPLE
+    chosen = states.index_select(0, F.pad(rows, (0, missing)))
+    return chosen, torch.cat([wanted, wanted.new_full((missing, *wanted.shape[1:]), IGNORE)])
+
+
+def numbers_at_once(device: torch.device) -> int:
+    """Logits that are held at a time: :data:`NUMBERS_AT_ONCE`, or what takes 1/32 of a GPU's free memory if more.
+
+    Few large products keep a GPU busy; a CPU gains nothing by them.
+    """
+    if device.type != "cuda":
+        return NUMBERS_AT_ONCE
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(NUMBERS_AT_ONCE, min(_MOST_AT_ONCE, free // 32 // torch.float32.itemsize))
 
 
 def cross_entropy(logits: Tensor, wanted: Tensor) -> Tensor:

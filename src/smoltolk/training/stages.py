@@ -16,7 +16,7 @@ from transformers.trainer_callback import PrinterCallback
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import atomic_directory, read_json, write_json
 from smoltolk.common.processes import is_main, num_processes
-from smoltolk.training.attention import quick_attention
+from smoltolk.model.text_models.attention import quick_attention
 from smoltolk.training.optimization import build_optimizer, set_trainable
 from smoltolk.training.processes import wait_for_all
 from smoltolk.training.recipe import Recipe, Stage
@@ -74,7 +74,7 @@ def run_stage(
     """
     rows = rows_of_a_pass(recipe, device_rows)
     set_trainable(model, stage)
-    with quick_attention(model, recipe, rows), _as_it_was(model):
+    with quick_attention(model), _as_it_was(model):
         trainer = SmolTolkTrainer(
             model=model,
             args=_arguments(recipe, stage, rows, out_dir, seed),

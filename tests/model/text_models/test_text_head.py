@@ -55,3 +55,33 @@ def test_parts_may_be_exchanged(make_text_model: Callable[..., PreTrainedModel])
     torch.nn.init.zeros_(copied.lm_head.weight)
     torch.testing.assert_close(copied_head(copied, states), copied.lm_head(states))
     torch.testing.assert_close(head(text_model, states), text_model.lm_head(states))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_head_that_is_one_matrix_is_known_as_such(
+    architecture: str, make_text_model: Callable[..., PreTrainedModel]
+) -> None:
+    text_model, head = make_text_model(architecture, **ARCHITECTURES[architecture]), TextHead()
+    matrix = head.matrix(text_model)
+    expected = architecture not in ("gemma2", "granite", "cohere", "phi")  # soft caps, scales, a bias
+    assert (matrix is text_model.get_output_embeddings().weight) == expected
+    if expected:
+        states = torch.randn(5, 32)
+        torch.testing.assert_close(torch.nn.functional.linear(states, matrix), head(text_model, states))
+
+
+def test_what_stands_around_a_head_has_its_say(make_text_model: Callable[..., PreTrainedModel]) -> None:
+    text_model, head = make_text_model(), TextHead()
+    assert head.matrix(text_model) is not None
+    handle = text_model.lm_head.register_forward_hook(lambda module, read, logits: 2 * logits)
+    assert head.matrix(text_model) is None
+    handle.remove()
+    assert head.matrix(text_model) is not None
+    text_model.lm_head.forward = lambda states: states  # as accelerate wraps it
+    assert head.matrix(text_model) is None
+    del text_model.lm_head.forward
+    text_model.config.final_logit_softcapping = None
+    text_model.lm_head = torch.nn.Linear(32, 61)
+    assert head.matrix(text_model) is None
+    text_model.lm_head = torch.nn.Linear(32, 61, bias=False)
+    assert head.matrix(text_model) is text_model.lm_head.weight

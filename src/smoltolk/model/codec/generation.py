@@ -17,6 +17,7 @@ from smoltolk.common.errors import InputError
 from smoltolk.model.codec.code_stream import CodeListener, CodeStream, DelayRule, last_place
 from smoltolk.model.codec.codebooks import check_codes, check_layout
 from smoltolk.model.ids import IdSpace
+from smoltolk.model.text_models.attention import quick_attention
 
 _log = logging.get_logger(__name__)
 
@@ -42,6 +43,10 @@ class CodebookGenerationMixin(GenerationMixin):
         Raises:
             InputError: frames without codes, a prompt that ends inside the delay, several ids at a step.
         """
+        with quick_attention(self):
+            return self._generate(inputs, *args, codes=codes, **kwargs)
+
+    def _generate(self, inputs: Tensor | None, *args: Any, codes: Tensor | None, **kwargs: Any) -> Any:
         space: IdSpace = self.config.id_space
         input_ids = kwargs.get("input_ids") if inputs is None else inputs
         if space.num_codebooks == 1 or input_ids is None:

@@ -75,10 +75,12 @@ def for_two_softmaxes(processors: LogitsProcessorList, space: IdSpace) -> Logits
         if isinstance(one, processing.WatermarkLogitsProcessor):  # made for the text model's ids alone
             one.greenlist_size = int(space.size * one.greenlist_size / one.vocab_size)
             one.vocab_size = space.size
-    due = Due(space)
     drawing = (number for number, one in enumerate(processors) if isinstance(one, _DRAWING))
-    processors.insert(next(drawing, len(processors)), OnlyDue(due))
-    processors.insert(0, due)
+    place = next(drawing, len(processors))
+    if place:  # what could lift an id that cannot follow; drawing does not
+        due = Due(space)
+        processors.insert(place, OnlyDue(due))
+        processors.insert(0, due)
     return processors
 
 

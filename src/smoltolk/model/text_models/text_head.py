@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import MoeModelOutputWithPast
@@ -42,6 +44,7 @@ class TextHead:
 
     def __init__(self) -> None:
         self._copy: PreTrainedModel | None = None
+        self._is_matrix: bool | None = None
 
     def __call__(self, backbone: PreTrainedModel, states: Tensor) -> Tensor:
         """Logits of states.
@@ -59,6 +62,27 @@ class TextHead:
             raise TypeError(f"{type(backbone).__name__} gave no logits for its states")
         return logits
 
+    def matrix(self, backbone: PreTrainedModel) -> nn.Parameter | None:
+        """[V, D], if the head is this matrix and nothing else: no bias, scale or soft cap, no adapter, no hook. Tried.
+
+        Args:
+            backbone: as above.
+        """
+        layer = backbone.get_output_embeddings()
+        if not _is_plain(layer):
+            return None
+        if self._is_matrix is None or self._copy is None or not _shares_parts(self._copy, backbone):
+            self._is_matrix = self._try_matrix(backbone, layer.weight)
+        return layer.weight if self._is_matrix else None
+
+    @torch.no_grad()
+    def _try_matrix(self, backbone: PreTrainedModel, matrix: Tensor) -> bool:
+        # Large states, so that a soft cap shows.
+        states = 100 * torch.randn(2, matrix.shape[1], generator=torch.Generator().manual_seed(0)).to(matrix)
+        with torch.autocast(matrix.device.type, enabled=False):
+            found, expected = self(backbone, states).float(), F.linear(states, matrix).float()
+        return found.shape == expected.shape and bool((found - expected).norm() <= 1e-2 * expected.norm())
+
     def build(self, backbone: PreTrainedModel) -> PreTrainedModel:
         """Make the copy."""
         self._copy = copy.copy(backbone)
@@ -69,6 +93,18 @@ class TextHead:
             vars(self._copy).pop(name, None)
         setattr(self._copy, backbone.base_model_prefix, _Passthrough())
         return self._copy
+
+
+def _is_plain(layer: nn.Module | None) -> TypeGuard[nn.Linear]:
+    """Whether it is a linear layer without bias and with nothing around it, whose weight lies whole in memory."""
+    return (
+        type(layer) is nn.Linear
+        and layer.bias is None
+        and "forward" not in vars(layer)
+        and not (layer._forward_pre_hooks or layer._forward_hooks)
+        and type(layer.weight) is nn.Parameter
+        and not layer.weight.is_meta
+    )
 
 
 def _shares_parts(head: PreTrainedModel, backbone: PreTrainedModel) -> bool:
