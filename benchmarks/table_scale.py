@@ -1,4 +1,4 @@
-"""At which scale speech tables should start: 0.02, that of the text table, of what the text model reads of it, or other.
+"""At which scale speech tables should start: 0.02, that of the text table, of what is read of it, or other.
 
     python benchmarks/table_scale.py QUICKSTART WORK [--seeds 3] [--steps 60 140] [--scales ...] [--models ...]
 

@@ -16,8 +16,9 @@ from collections.abc import Callable
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from smoltolk.evaluation.results import SYSTEMS
+from smoltolk.evaluation.results import COMPARED
 from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.model.text_models.attention import quick_attention
 from smoltolk.model.text_models.layers import with_new_layers
 from smoltolk.training.systems import settings_of
 
@@ -35,12 +36,12 @@ def mixed_rows(rows: int, length: int, vocab: int, offset: int) -> torch.Tensor:
 
 
 def step_of(model: torch.nn.Module, ids: torch.Tensor, switch: int | None) -> Callable[[], None]:
-    """One optimizer step in bfloat16 autocast."""
+    """One optimizer step in bfloat16 autocast, with the attention that stages train with."""
     optimizer = torch.optim.AdamW(model.parameters(), 1e-4, fused=True)
     labels = ids if switch is None else ids.masked_fill(ids == switch, -100)
 
     def step() -> None:
-        with torch.autocast(ids.device.type, torch.bfloat16):
+        with quick_attention(model), torch.autocast(ids.device.type, torch.bfloat16):
             loss = model(input_ids=ids, labels=labels).loss
         loss.backward()
         optimizer.step()
@@ -64,18 +65,16 @@ def main() -> None:
         num_attention_heads=max(1, arguments.hidden // 32),
         num_key_value_heads=max(1, arguments.hidden // 32),
         eos_token_id=0,
-        attn_implementation="sdpa" if device == "cuda" else "eager",
     )
     backbone = LlamaForCausalLM(config)
     deeper = with_new_layers(backbone, [arguments.layers + new for new in range(3)])
     text_ids = torch.randint(0, arguments.vocab, (arguments.rows, arguments.length), device=device)
     steps = {"bare text model, as many layers": step_of(deeper.to(device).train(), text_ids, None)}
-    for system in SYSTEMS:
+    for system in COMPARED:
         settings = settings_of(system, config, num_input_layers=2, num_output_layers=1)
         model = SmolTolkForCausalLM.from_text_model(backbone, num_units=NUM_UNITS, **settings)
         space = model.config.id_space
         ids = mixed_rows(arguments.rows, arguments.length, arguments.vocab, space.speech_offset).to(device)
-        model.set_attn_implementation(config._attn_implementation)
         steps[system] = step_of(model.to(device).train(), ids, space.switch)
     for step in steps.values():
         step()

@@ -67,7 +67,7 @@ class _Summed(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         by_states, *by_weights = ctx.saved_tensors
         scaled = [None if gradient is None else gradient.mul_(upstream) for gradient in (by_states, *by_weights)]
         return scaled[0], None, None, *scaled[1:]

@@ -159,7 +159,7 @@ class Heads(nn.Module):
             _, nll = self._of_text(backbone, states, asked, cross_entropy)
             return nll.sum(), len(nll)
         place = asked.text_places.flatten().nonzero().squeeze(1)
-        matrices = [(matrix, self.space.num_text)]
+        matrices: list[tuple[Tensor, int]] = [(matrix, self.space.num_text)]
         if self.predicts_switch:
             matrices.append((self.switch.weight, 1))
         chosen, wanted = chosen_rows(states.flatten(0, 1), asked.source.flatten()[place], asked.text.flatten()[place])
@@ -273,6 +273,6 @@ class Heads(nn.Module):
 
 def _all_speech(speech_follows: Tensor, speech_only: bool | None) -> bool:
     """Whether no position predicts text: then a large vocabulary would cost more than all the rest."""
-    if speech_only is None:  # a GPU would have to be waited for, a compiler would break its graph
-        return not (torch.compiler.is_compiling() or speech_follows.is_cuda) and bool(speech_follows.all())
+    if speech_only is None:  # a compiler would break its graph
+        return not torch.compiler.is_compiling() and bool(speech_follows.all())
     return speech_only

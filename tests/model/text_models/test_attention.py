@@ -59,7 +59,6 @@ def test_it_computes_the_same(
     architecture: str, settings: dict, kind: str, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attention, "BLOCK", block)
-    attention._causal_blocks.cache_clear()
     model, more = make(architecture, **settings), inputs()[kind]
     expected = loss_and_gradients(model, more)
     exact = [value.double() for value in loss_and_gradients(model.double(), more)]
@@ -75,13 +74,11 @@ def test_it_computes_the_same(
         assert (one - other).norm() <= 1e-5 * other.norm()
     for one, other, true in zip(low, low_expected, exact, strict=True):  # as far from the truth as theirs
         assert (one - true).norm() <= 1.5 * (other - true).norm() + 1e-3 * true.norm()
-    attention._causal_blocks.cache_clear()
 
 
 def test_what_nobody_sees_is_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of packed documents the keys of each block's own, of one document those before its end, of a window the last."""
     monkeypatch.setattr(attention, "BLOCK", 8)
-    attention._causal_blocks.cache_clear()
     seen: list[tuple[int, int]] = []
     inner = attention.F.scaled_dot_product_attention
 
@@ -102,7 +99,6 @@ def test_what_nobody_sees_is_not_computed(monkeypatch: pytest.MonkeyPatch) -> No
             seen.clear()
             model(input_ids=ids, use_cache=False, **more)
         assert seen == [(8, number) for number in keys]
-    attention._causal_blocks.cache_clear()
 
 
 def test_memory_is_linear_in_what_is_visible() -> None:

@@ -17,10 +17,10 @@ class SmolTolkGenerationMixin(CodebookGenerationMixin):
     """``generate()`` as it is in transformers, with the answers that the one id space and the flat cache need."""
 
     def prepare_inputs_for_generation(self, *args: Any, code_stream: Any = None, **kwargs: Any) -> dict[str, Any]:
-        """As in transformers; on a CPU it also looks whether the text head can be left out of a (compiled) step."""
+        """As in transformers; it also looks whether the text head can be left out of a (compiled) step."""
         inputs = super().prepare_inputs_for_generation(*args, code_stream=code_stream, **kwargs)
         ids = inputs["input_ids"]
-        if ids is not None and ids.shape[1] == 1 and ids.device.type == "cpu":
+        if ids is not None and ids.shape[1] == 1:  # generate() waits for each step's ids anyway
             inputs["speech_only"] = bool((ids >= self.config.speech_offset).all())
         return inputs
 

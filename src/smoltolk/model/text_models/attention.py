@@ -32,7 +32,7 @@ from transformers.masking_utils import (
 NAME = "smoltolk_blocks"
 BLOCK = 128  # queries of a block
 _REPLACED = "sdpa"  # torch's fused attention, what transformers takes by itself
-_LONGEST_MASK = 1024  # positions; from there on torch's own causal blocks are as quick in float32, and need no mask
+_LONGEST_MASK = 1024  # positions of one document; beyond them torch's own causal blocks are as quick, and need no mask
 _MOST_SCORES = 1 << 24  # rows x heads x positions x keys that plain products may keep of a layer for its gradient
 
 MaskFunction = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # indices of row, head, query, key -> visible
@@ -74,7 +74,7 @@ class BlockMask(torch.Tensor):
         return mask
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
         args, kwargs = tree_map_only(BlockMask, BlockMask.written, (args, kwargs or {}))
         return func(*args, **kwargs)
 
@@ -104,10 +104,24 @@ def _blocks(num_rows: int, length: int, sees: MaskFunction) -> list[Block]:
     return found
 
 
-@lru_cache(maxsize=32)
 def _causal_blocks(length: int) -> list[Block]:
+    edges = [(start, min(start + BLOCK, length)) for start in range(0, length, BLOCK)]
+    return [Block(start, end, 0, end, _triangle(start, end)) for start, end in edges]
+
+
+@lru_cache(maxsize=256)
+def _kept_triangle(start: int, end: int) -> Tensor:
     with torch.inference_mode(False):  # kept for whoever comes next, who may train
-        return _blocks(1, length, causal_mask_function)
+        return _made_triangle(start, end)
+
+
+def _made_triangle(start: int, end: int) -> Tensor:
+    return torch.ones(1, 1, end - start, end, dtype=torch.bool).tril(start)
+
+
+def _triangle(start: int, end: int) -> Tensor:
+    """What the queries from ``start`` to ``end`` see of the keys before ``end``; a compiler keeps its own."""
+    return _made_triangle(start, end) if torch.compiler.is_compiling() else _kept_triangle(start, end)
 
 
 def block_mask(
@@ -128,10 +142,11 @@ def block_mask(
     tracing = torch.compiler.is_compiling() or torch.jit.is_tracing()
     in_blocks = not (tracing or use_vmap) and torch.device(device).type == "cpu"
     if in_blocks and q_length == kv_length > BLOCK and isinstance(q_offset, int) and q_offset == kv_offset == 0:
-        padded = attention_mask is not None and not bool(attention_mask.all())
-        if allow_is_causal_skip and not padded and (local_size is None or kv_length <= local_size):
+        if attention_mask is not None and bool(attention_mask.all()):
+            attention_mask = None
+        if allow_is_causal_skip and attention_mask is None and (local_size is None or kv_length <= local_size):
             return None
-        if padded:
+        if attention_mask is not None:
             mask_function = and_masks(mask_function, padding_mask_function(attention_mask[:, :kv_length]))
         return BlockMask(batch_size, q_length, mask_function)
     return sdpa_mask(
@@ -180,17 +195,15 @@ def block_attention(
 def _over_itself(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float) -> Tensor:
     """A sequence over itself: [B, H, T, D]."""
     T = query.shape[2]
-    plain = query.dtype == torch.bfloat16 and not torch.compiler.is_compiling()
-    whole = mask is None and (T <= BLOCK or T > _LONGEST_MASK or torch.compiler.is_compiling())
-    if (mask is None and not whole) or plain:
-        blocks = _causal_blocks(T)
     if isinstance(mask, BlockMask):
         blocks = mask.blocks
     elif mask is not None:
         blocks = [Block(0, T, 0, T, mask)]
-    if plain and _few_scores(query, blocks):
+    else:
+        blocks = _causal_blocks(T) if T <= _LONGEST_MASK else []
+    if blocks and query.dtype == torch.bfloat16 and _few_scores(query, blocks):
         return _in_plain_products(query, key, value, blocks, scale)
-    if whole:
+    if mask is None and len(blocks) < 2:
         return F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale, enable_gqa=True)
     parts = [
         F.scaled_dot_product_attention(
@@ -261,11 +274,7 @@ def quick_attention(model: nn.Module) -> Iterator[None]:
     Args:
         model: any model; what is none of transformers', or elsewhere, is left as it is.
     """
-    parts = [part for part in model.modules() if isinstance(part, PreTrainedModel)]
-    on_cpu = all(parameter.device.type == "cpu" for parameter in model.parameters())
-    quick = isinstance(model, PreTrainedModel) and on_cpu
-    quick = quick and all(part.config._attn_implementation == _REPLACED for part in parts)
-    if not (quick and _attends_the_same(model)):
+    if not (isinstance(model, PreTrainedModel) and _attends_by_sdpa(model) and _attends_the_same(model)):
         yield
         return
     model.set_attn_implementation(NAME)
@@ -273,6 +282,12 @@ def quick_attention(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         model.set_attn_implementation(_REPLACED)
+
+
+def _attends_by_sdpa(model: PreTrainedModel) -> bool:
+    parts = [part for part in model.modules() if isinstance(part, PreTrainedModel)]
+    on_cpu = all(parameter.device.type == "cpu" for parameter in model.parameters())
+    return on_cpu and all(part.config._attn_implementation == _REPLACED for part in parts)
 
 
 @torch.no_grad()

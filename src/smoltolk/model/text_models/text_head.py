@@ -62,7 +62,7 @@ class TextHead:
             raise TypeError(f"{type(backbone).__name__} gave no logits for its states")
         return logits
 
-    def matrix(self, backbone: PreTrainedModel) -> nn.Parameter | None:
+    def matrix(self, backbone: PreTrainedModel) -> Tensor | None:
         """[V, D], if the head is this matrix and nothing else: no bias, scale or soft cap, no adapter, no hook. Tried.
 
         Args:
