@@ -48,7 +48,8 @@ if TYPE_CHECKING:
     from smoltolk.evaluation.generation import Sampling
     from smoltolk.evaluation.nll import held_out_nll
     from smoltolk.evaluation.rules import Rule
-    from smoltolk.evaluation.scoring import Scored, Scores, score
+    from smoltolk.evaluation.scoring import Scores, score
+    from smoltolk.evaluation.sequences import Scored
     from smoltolk.evaluation.talker import Talker
     from smoltolk.model.configuration import SmolTolkConfig
     from smoltolk.model.generation.compiled import compiled_decoding
@@ -70,7 +71,7 @@ else:
         "PieceStreamer": "model.generation.streaming",
         "Rule": "evaluation.rules",
         "Sampling": "evaluation.generation",
-        "Scored": "evaluation.scoring",
+        "Scored": "evaluation.sequences",
         "Scores": "evaluation.scoring",
         "SmolTolkConfig": "model.configuration",
         "SmolTolkError": "common.errors",

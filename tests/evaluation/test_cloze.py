@@ -173,6 +173,31 @@ def test_real_model_one_by_one_and_together(model, items):
     assert together.nll[2] == pytest.approx(expected, rel=1e-4)
 
 
+def test_a_prompt_is_computed_once_for_both_options(model, items):
+    """Without asking; options stand beside each other, and what is before them is heard from one recording."""
+    ids, positions = model.config.id_space, []
+
+    def count(module, args, kwargs):
+        positions.append(kwargs["inputs_embeds"].shape[:2].numel())
+
+    handle = model.backbone.base_model.register_forward_pre_hook(count, with_kwargs=True)
+    try:
+        for way in DIRECTIONS:
+            options = [option for item in items for option in option_sequences(item, way, ids)]
+            spared = sum(option.start - 1 for option in options[::2])
+            positions.clear()
+            result = evaluate_clozes(model, items, ids, seed=0, directions=[way])
+            read = positions.copy()
+            positions.clear()
+            score(model, options, space=ids, rule=Rule(scope="whole"))
+            assert sum(read) < sum(positions) - 0.5 * spared  # the rest is more padding, and prompts that are longer
+            whole = score(model, options[:2], space=ids)
+            row = result.items[0]
+            assert [row["nll_right"], row["nll_wrong"]] == pytest.approx(whole.nll.tolist(), rel=1e-5)
+    finally:
+        handle.remove()
+
+
 def test_differences_are_paired(double, items, space):
     table = torch.zeros(space.size, space.size)
     uniform = evaluate_clozes(double(space, table), items, space, seed=0)

@@ -16,7 +16,8 @@ from smoltolk.evaluation.cloze import SpokenCloze, evaluate_clozes, option_seque
 from smoltolk.evaluation.nll import held_out_nll
 from smoltolk.evaluation.results import DIRECTIONS
 from smoltolk.evaluation.rules import Rule
-from smoltolk.evaluation.scoring import Scored, score
+from smoltolk.evaluation.scoring import score
+from smoltolk.evaluation.sequences import Scored
 from smoltolk.model.ids import IdSpace
 from smoltolk.model.modeling import SmolTolkForCausalLM
 

@@ -13,7 +13,8 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.documents import Document
-from smoltolk.evaluation.scoring import Scored, score
+from smoltolk.evaluation.scoring import score
+from smoltolk.evaluation.sequences import Scored
 from smoltolk.model.modeling import SmolTolkForCausalLM
 
 TYPES = [torch.float32, torch.bfloat16, torch.float16]

@@ -25,7 +25,8 @@ from smoltolk.data.world.stories import Cloze
 from smoltolk.evaluation.intervals import choice_outcomes, cluster_bootstrap, paired_difference
 from smoltolk.evaluation.results import DIRECTIONS
 from smoltolk.evaluation.rules import Rule
-from smoltolk.evaluation.scoring import Scored, score
+from smoltolk.evaluation.scoring import score
+from smoltolk.evaluation.sequences import Scored
 from smoltolk.model.ids import IdSpace
 
 

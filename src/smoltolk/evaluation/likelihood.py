@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import Cache, PreTrainedModel
 
 from smoltolk.common.errors import InputError
 from smoltolk.model.loss import IGNORE, cross_entropy, of_rows
@@ -16,7 +16,12 @@ from smoltolk.model.text_models.text_head import TextHead
 
 
 def id_nll(
-    model: nn.Module, input_ids: Tensor, labels: Tensor, attention_mask: Tensor, codes: Tensor | None = None
+    model: nn.Module,
+    input_ids: Tensor,
+    labels: Tensor,
+    attention_mask: Tensor,
+    codes: Tensor | None = None,
+    past_key_values: Cache | None = None,
 ) -> Tensor:
     """NLL in nats of each label at its own place; the softmax is float32.
 
@@ -28,8 +33,10 @@ def id_nll(
         model: any of these.
         input_ids: [B, T].
         labels: [B, T], -100 where nothing is asked.
-        attention_mask: [B, T], 0 at padding.
+        attention_mask: [B, S], 0 at padding; S counts the positions before these, too.
         codes: [B, T, Q - 1], of a SmolTolk model of several codebooks.
+        past_key_values: what the model made of the positions before these, which grows
+            (:mod:`smoltolk.evaluation.prompt_cache`); of the first of these ids nothing is asked then.
 
     Returns:
         float32 [B, T], of several codebooks [B, T, Q] with text in the first; 0 where the label is -100, inf where the
@@ -41,10 +48,12 @@ def id_nll(
     own = getattr(model, "nll", None)
     if callable(own):  # of adapters of PEFT and compiled models too, which pass it on
         beside = {} if codes is None else {"codes": codes, "apart": True}
-        return own(input_ids, labels, attention_mask, **beside)
+        before = {} if past_key_values is None else {"past_key_values": past_key_values}
+        return own(input_ids, labels, attention_mask, **beside, **before)
     wanted = labels[:, 1:].flatten()
     rows = (wanted != IGNORE).nonzero().squeeze(1)
-    inputs: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask, "use_cache": False}
+    inputs: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask}
+    inputs |= {"use_cache": False} if past_key_values is None else {"past_key_values": past_key_values}
     head: Callable[[Tensor], Tensor] = nn.Identity()
     if isinstance(model, PreTrainedModel) and model.base_model is not model:
         width = model.config.get_text_config().vocab_size

@@ -13,7 +13,8 @@ from smoltolk.common.errors import InputError
 from smoltolk.common.progress import Bar
 from smoltolk.data.rows.documents import Document
 from smoltolk.evaluation.rules import Rule
-from smoltolk.evaluation.scoring import Scored, score
+from smoltolk.evaluation.scoring import score
+from smoltolk.evaluation.sequences import Scored
 from smoltolk.model.ids import IdSpace
 
 

@@ -1,60 +1,33 @@
 """Log-likelihood of continuations: which ids count, how they are averaged, and nothing else.
 
 A sequence is a list of unified ids with the index where its continuation begins. Sequences are sorted by
-length, padded on the right and scored in batches; a sequence's score does not depend on its neighbours.
+length, padded on the right and scored in batches; a sequence's score does not depend on its neighbours. A prompt that
+several continuations share is computed once (:mod:`smoltolk.evaluation.shared_prompts`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.progress import Bar
-from smoltolk.data.rows.documents import Document
 from smoltolk.evaluation.batches import batches, evaluating, pad_right
 from smoltolk.evaluation.likelihood import id_nll
+from smoltolk.evaluation.prompt_cache import can_go_on, read_prompts, rows_of
 from smoltolk.evaluation.rules import Rule
+from smoltolk.evaluation.sequences import Scored
+from smoltolk.evaluation.shared_prompts import Portion, in_portions
+from smoltolk.model.codec.codebooks import check_layout
 from smoltolk.model.codec.delays import SILENT
 from smoltolk.model.ids import IdSpace
 from smoltolk.model.loss import IGNORE
 from smoltolk.model.text_models.positions import longest_row, trained_positions
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """A sequence to score.
-
-    Attributes:
-        ids: unified ids [T]; the first one is given, never predicted.
-        start: index of the continuation's first id, ``1 <= start < T``.
-        codes: [T, Q - 1], of several codebooks: the units behind the first, delayed, -1 where they are silent.
-    """
-
-    ids: Sequence[int] | np.ndarray
-    start: int
-    codes: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.start < len(self.ids):
-            raise InputError(
-                "a continuation needs something before it and something in it: 1 <= start < length",
-                f"start = {self.start}, length = {len(self.ids)}",
-                "give at least a begin id as the prompt and a non-empty continuation",
-            )
-
-    @classmethod
-    def of(cls, document: Document, start: int, space: IdSpace) -> Scored:
-        """A document from ``start`` on; frames that are still being said at its end are said to their end."""
-        if space.num_codebooks == 1:
-            return cls(document.input_ids, start)
-        ending = np.full(len(document.owed), space.pad_speech)
-        return cls(np.concatenate([document.input_ids, ending]), start, np.concatenate([document.codes, document.owed]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +65,10 @@ def score(
         sequences: N of them.
         space: the id space; None for a model of text alone, where every id counts.
         rule: default :class:`Rule`; only ``scope`` and ``score_end`` matter here.
-        batch_tokens: most ids, padding included, in one batch (a longer sequence is a batch of its own). Logits are
-            made for scored ids alone, :data:`~smoltolk.model.loss.NUMBERS_AT_ONCE` of them at a time: with their
-            softmax 128 MiB, however large batch and vocabulary are (benchmarks/scoring.py).
+        batch_tokens: most ids, padding included, in one batch (a longer sequence is a batch of its own). A shared
+            prompt counts in each of its sequences, and keys and values of half as many ids of prompts are held beside.
+            Logits are made for scored ids alone, :data:`~smoltolk.model.loss.NUMBERS_AT_ONCE` of them at a time: with
+            their softmax 128 MiB, however large batch and vocabulary are (benchmarks/scoring.py).
         autocast: compute in bfloat16 where autocast allows it; the softmax stays float32.
         progress: advanced by the number of sequences done.
 
@@ -109,29 +83,59 @@ def score(
     wanted = [_scored(sequence, space, rule) for sequence in sequences]
     count = np.array([scored.sum() for scored in wanted], np.int64)
     _check_count(count)
-    nll = np.zeros(len(sequences))
     device = next(model.parameters()).device
-    # A text id: a speech id would lengthen the last speech span. Its attention mask is zero in any case.
-    padding = 0 if space is None else space.eos_text
+    portions = [Portion(list(range(len(sequences))))]
+    if rule.scope == "continuation":  # where the whole counts, prompts are scored too
+        shared = in_portions(sequences, batch_tokens, device.type)
+        if any(portion.length for portion in shared) and can_go_on(model):
+            portions = shared
+    nll = np.zeros(len(sequences))
     with evaluating(model), torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, autocast):
-        for members in batches([len(sequence.ids) for sequence in sequences], batch_tokens):
-            ids = [np.asarray(sequences[i].ids) for i in members]
-            labels = [np.where(wanted[i].any(1), row, IGNORE) for i, row in zip(members, ids, strict=True)]
-            codes = [_codes(sequences[i], wanted[i].shape[1] - 1) for i in members]
-            each = id_nll(
-                model,
-                pad_right(ids, padding, device),
-                pad_right(labels, IGNORE, device),
-                pad_right([np.ones(len(row)) for row in ids], 0, device),
-                pad_right(codes, SILENT, device) if codes[0].shape[1] else None,
-            )
-            scored = pad_right([wanted[i] for i in members], 0, device).bool()
-            found = torch.where(scored, each.view(scored.shape), 0.0)
-            nll[members] = found.double().sum((1, 2)).cpu().numpy()
-            if progress is not None:
-                progress.advance(len(members))
+        for portion in portions:
+            for members, found in _of_portion(model, sequences, wanted, portion, space, batch_tokens, device):
+                nll[members] = found.cpu().numpy()
+                if progress is not None:
+                    progress.advance(len(members))
     _check_nll(nll)
     return Scores(nll, count)
+
+
+def _of_portion(
+    model: nn.Module,
+    sequences: Sequence[Scored],
+    wanted: Sequence[np.ndarray],
+    portion: Portion,
+    space: IdSpace | None,
+    batch_tokens: int,
+    device: torch.device,
+) -> Iterator[tuple[list[int], Tensor]]:
+    """The members of each batch and their NLLs, float64 [B]; what was made of the prompts is held no longer."""
+    first, width = portion.length, 0 if space is None else space.num_codebooks - 1
+    # A text id: a speech id would lengthen the last speech span. Its attention mask is zero in any case.
+    padding = 0 if space is None else space.eos_text
+    read = None
+    if first:
+        prompts = [sequences[i] for i in portion.prompts]
+        ids = pad_right([np.asarray(one.ids[:first]) for one in prompts], padding, device)
+        codes = pad_right([one.codes_of(width)[:first] for one in prompts], SILENT, device)
+        read = read_prompts(model, ids, codes if width else None)
+    for places in batches([len(sequences[i].ids) for i in portion.members], batch_tokens):
+        members = [portion.members[place] for place in places]
+        rows = [np.asarray(sequences[i].ids) for i in members]
+        scored = pad_right([wanted[i] for i in members], 0, device)[:, first:].bool()
+        ids, mask = pad_right(rows, padding, device), pad_right([np.ones(len(row)) for row in rows], 0, device)
+        codes = pad_right([sequences[i].codes_of(width) for i in members], SILENT, device)
+        if read is not None and space is not None and width and not ids.is_cuda:  # the model looks at whole rows alone
+            check_layout(ids, codes, space, mask.bool(), ends=False)
+        each = id_nll(
+            model,
+            ids[:, first:],
+            ids[:, first:].masked_fill(~scored.any(-1), IGNORE),
+            mask,
+            codes[:, first:] if width else None,
+            None if read is None else rows_of(read, [portion.rows[place] for place in places]),
+        )
+        yield members, torch.where(scored, each.view(scored.shape), 0.0).double().sum((1, 2))
 
 
 def _scored(sequence: Scored, space: IdSpace | None, rule: Rule) -> np.ndarray:
@@ -150,12 +154,7 @@ def _scored(sequence: Scored, space: IdSpace | None, rule: Rule) -> np.ndarray:
         first[[at for at in decided if at >= start and ids[at] == space.pad_speech]] = True
     # A unit belongs to the frame that its delay leads back to: under the delay the prompt's are still being said.
     further = place[:, None] - np.array(space.delays[1:], np.int64) >= start
-    return np.concatenate([first[:, None], further & (_codes(sequence, space.num_codebooks - 1) >= 0)], axis=1)
-
-
-def _codes(sequence: Scored, width: int) -> np.ndarray:
-    """[T, width]."""
-    return np.full((len(sequence.ids), width), SILENT) if sequence.codes is None else np.asarray(sequence.codes)
+    return np.concatenate([first[:, None], further & (sequence.codes_of(space.num_codebooks - 1) >= 0)], axis=1)
 
 
 def _check_lengths(model: nn.Module, sequences: Sequence[Scored]) -> None:

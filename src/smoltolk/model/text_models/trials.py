@@ -103,6 +103,18 @@ def _check_cache(text_model: PreTrainedModel, states: Tensor, layers: tuple[Tens
             raise _refused(text_model, rule, "with a cache it computes something else")
 
 
+@torch.no_grad()
+def goes_on_from_cache(text_model: PreTrainedModel) -> bool:
+    """Whether a causal LM goes on from a cache as if it read all at once: tried, in the precision of its weights."""
+    with evaluating(text_model), torch.autocast(text_model.device.type, enabled=False):
+        try:
+            states = text_model.get_input_embeddings()(_some_ids(text_model, 1, 2 * _TRIED))
+            _check_cache(text_model, states, _layers(text_model, states))
+        except (InputError, *_FAILURES):
+            return False
+    return True
+
+
 def _check_head(text_model: PreTrainedModel, ids: Tensor, final: Tensor) -> None:
     rule = "a text model's head must read its final states alone"
     alone = _attempt(text_model, rule, lambda: TextHead()(text_model, final[0]))
