@@ -66,6 +66,7 @@ def serve(place: str) -> None:
 
     sys.dont_write_bytecode = True
     torch.set_num_threads(1)
+    Path(place).unlink(missing_ok=True)  # of a run that was stopped
     server = socket.socket(socket.AF_UNIX)
     server.bind(place)
     server.listen()
@@ -112,7 +113,8 @@ def _wait(child: int, until: float) -> int:
 def ask(place: str, folder: str, tests: list[str]) -> int:
     """Exit status of tests, 0 if they pass; what cosmic-ray calls."""
     with socket.socket(socket.AF_UNIX) as server:
-        server.connect(place)
+        while server.connect_ex(place):  # a server that is not there must not count as a mutant that was killed
+            time.sleep(1)
         server.sendall(json.dumps({"folder": folder, "tests": tests}).encode())
         return int(server.recv(64) or 1)
 
@@ -179,7 +181,8 @@ def run(work: Path, workers: int) -> None:
     """Try what is left, each worker in a clone of its own, since cosmic-ray changes the files."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": ""}
     place = work / "server"
-    place.unlink(missing_ok=True)
+    for number in range(workers):
+        Path(f"{place}{number}").unlink(missing_ok=True)
     server = [
         subprocess.Popen([sys.executable, __file__, "--serve", f"{place}{n}"], env=environment) for n in range(workers)
     ]
