@@ -62,3 +62,11 @@ def test_mean_entropy_passes_over_padding() -> None:
     assert mean_entropy(entropy, real) == 11 / 4
     assert mean_entropy(entropy[:1], None) == 2
     assert mean_entropy(entropy, torch.zeros_like(real)) == 0
+
+
+def test_a_gpu_with_free_memory_holds_more_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu, cpu = torch.device("cuda"), torch.device("cpu")
+    for free, expected in ((1 << 30, loss.NUMBERS_AT_ONCE), (1 << 34, 1 << 27), (1 << 40, 1 << 28)):
+        monkeypatch.setattr("torch.cuda.mem_get_info", lambda device, free=free: (free, free))
+        assert loss.numbers_at_once(gpu) == expected
+        assert loss.numbers_at_once(cpu) == loss.NUMBERS_AT_ONCE
