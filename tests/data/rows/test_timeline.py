@@ -47,6 +47,18 @@ def test_the_page_needs_nothing_else_and_plays_the_recordings(
     assert page.count('class="word"') == words and page.count('class="speech"') > len(view.documents)
 
 
+def test_the_wave_fills_its_strip(view: RowView, tmp_path: Path) -> None:
+    """44 pixels high: the loudest sample reaches nearly to its borders, and half as loud is half as high."""
+    waveform = np.full(32000, 0.1, np.float32)
+    waveform[16000:], waveform[20000] = 0.2, -0.4
+    page = write_timeline(view, tmp_path / "row.html", title="Row", sound=lambda _: (waveform, 16000)).read_text()
+    points = re.findall(r'class="wave" points="([^"]+)"', page)[0].split()
+    y = np.array([float(point.split(",")[1]) for point in points])
+    above, below = 22 - y[: len(y) // 2], y[: len(y) // 2 - 1 : -1] - 22
+    assert np.array_equal(above, below) and 20 < above.max() < 22
+    assert above[[5, -5]] / above.max() == pytest.approx([0.25, 0.5], abs=0.01)
+
+
 def test_units_are_spoken_in_their_own_times(view: RowView, unit_corpus: UnitCorpus) -> None:
     metadata = unit_corpus.metadata
     sound = sound_of_units(
