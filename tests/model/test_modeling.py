@@ -185,6 +185,20 @@ def test_the_entropy_is_the_mean_over_real_positions_whatever_the_micro_batches(
     assert positions == mask.sum()
 
 
+def test_where_labels_alone_are_counted_the_entropy_is_shared_by_them(make_model: Make, write: Write) -> None:
+    """As a plain Trainer counts: of each micro-batch as much as its share of the labels, whatever is masked in it."""
+    model, plain = make_model(entropy_weight=0.7), make_model(entropy_weight=0.0)
+    rows = write(model.config.id_space, "ttsuuuuustttttt", "uuuuuuuuuuuuuuu")
+    labels = rows.masked_fill(rows == model.config.switch_id, -100)
+    labels[1, 4:] = -100
+    shares = (labels[:, 1:] != -100).sum(1) / (labels[:, 1:] != -100).sum()
+    assert shares.tolist() == pytest.approx([12 / 15, 3 / 15])
+    for row, label, share in zip(rows.split(1), labels.split(1), shares, strict=True):
+        with torch.no_grad():
+            found, without = (m(row, labels=label, num_items_in_batch=15) for m in (model, plain))
+        torch.testing.assert_close(without.loss - found.loss, 0.7 * share * found.selector_entropy)
+
+
 # ---------------------------------------------------------------------- what must not matter
 
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from smoltolk.data.rows.aligned import AlignedCorpus, Texts
 from smoltolk.data.rows.index import index_shards
@@ -16,6 +18,7 @@ from smoltolk.data.shards.parquet import UnitCorpus
 from smoltolk.data.shards.shard_set import look_over
 from smoltolk.data.shards.stored_units import StoredUnits
 from smoltolk.model.ids import IGNORE
+from smoltolk.model.modeling import SmolTolkForCausalLM
 
 
 @pytest.fixture(scope="module")
@@ -35,15 +38,22 @@ def source(held: tuple, *streams: Stream, separate: bool = True) -> RowSource:
 def test_a_row_is_taken_apart_without_remainder(held: tuple, task: Task, separate: bool) -> None:
     shards, tokenizer, aligned, _ = held
     rows = source(held, Stream(task, aligned), separate=separate)
-    for index in range(4):
+    padded = 0
+    for index in range(8):
         row, view = rows.row(index), view_row(rows, index, tokenizer, shards)
         assert np.array_equal(
             np.concatenate([run.ids for run in view.runs]), row.input_ids[: len(row.input_ids) - row.num_padding]
         )
         assert view.num_predicted == sum(run.num_predicted for run in view.runs) == (row.labels != IGNORE).sum()
         assert sum(view.counts.values()) == 300 and len(view.documents) == len(row.pieces)
+        counts = Counter({"padding": row.num_padding})
+        for run in view.runs:
+            counts[run.kind] += run.stop - run.start
+        assert Counter(view.counts) == counts and view.num_padding == row.num_padding
+        padded += row.num_padding
         for document, piece in zip(view.documents, row.pieces, strict=True):
             assert document.name == shards.id(piece.utterance) and document.runs[0].num_predicted == 0
+    assert padded or task not in (Task.TEXT, Task.INTERLEAVED)  # rows of few long documents are full
 
 
 def test_runs_of_an_interleaved_document_have_their_words_and_times(held: tuple) -> None:
@@ -63,6 +73,40 @@ def test_runs_of_an_interleaved_document_have_their_words_and_times(held: tuple)
             if run.kind == "text":
                 assert run.text.split() == [word.text for word in run.words]
                 assert run.seconds == (run.words[0].start, run.words[-1].end)
+
+
+def test_a_word_without_a_token_is_where_it_is_heard(unit_corpus: UnitCorpus) -> None:
+    """A token of two words belongs to the second; of the first, only units tell whether it was written or said."""
+    tokenizer = words_tokenizer(unit_corpus)
+    texts = [unit_corpus.text(index).split() for index in range(len(unit_corpus))]
+    tokenizer.add_tokens([" ".join(words[place : place + 2]) for words in texts for place in range(0, len(words), 5)])
+    aligned = AlignedCorpus(unit_corpus, tokenizer, unit_corpus.metadata.frame_rate)
+    assert (np.diff(aligned.token_stops[: aligned.num_words(0)], prepend=0) == 0).sum() > 1
+    space = plain_space(tokenizer, unit_corpus.metadata.num_units)
+    rows = source((unit_corpus, tokenizer, aligned, space), Stream(Task.INTERLEAVED, aligned))
+    for index in range(8):
+        for document in view_row(rows, index, tokenizer, unit_corpus).documents[:-1]:
+            word = 0
+            for run in document.runs:
+                if run.kind == "speech":
+                    said = aligned.units(document.utterance, word, word + len(run.words))
+                    assert (run.ids - space.speech_offset).tolist() == said.tolist()
+                word += len(run.words)
+            assert word == len(document.words)
+
+
+def test_ids_lie_where_a_new_model_has_them(held: tuple) -> None:
+    tokenizer = held[1]
+    for num_ids in (len(tokenizer), 128):
+        config = LlamaConfig(
+            vocab_size=num_ids, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+            eos_token_id=tokenizer.eos_token_id,
+        )  # fmt: skip
+        text_model = LlamaForCausalLM(config)
+        for codebooks in (1, 3):
+            model = SmolTolkForCausalLM.from_text_model(text_model, num_units=20, num_codebooks=codebooks)
+            assert plain_space(tokenizer, 20, codebooks, num_text_ids=num_ids) == model.config.id_space
+    assert plain_space(tokenizer, 20) == plain_space(tokenizer, 20, num_text_ids=len(tokenizer))
 
 
 @pytest.mark.parametrize("task", [Task.INTERLEAVED, Task.SPEECH, Task.RECOGNITION])

@@ -130,4 +130,7 @@ def test_streams_that_cannot_be_are_refused(stories, tokenizer):
         Stream(Task.SPEECH, stories, weight=0)
     with pytest.raises(InputError, match="1 to 1000 streams"):
         Schedule([], 0)
+    with pytest.raises(InputError, match="1 to 1000 streams"):
+        Schedule([1.0] * 1001, 0)
+    assert Schedule(range(1, 1001), 0).counts.tolist() == [1] * 1000
     assert Stream("text", stories).task is Task.TEXT

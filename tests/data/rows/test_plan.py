@@ -7,7 +7,7 @@ from smoltolk.common.errors import InputError
 from smoltolk.data.rows import packing
 from smoltolk.data.rows import plan as plan_module
 from smoltolk.data.rows.interleave import SpanLengths
-from smoltolk.data.rows.mixture import Task
+from smoltolk.data.rows.mixture import Task, build_document
 from smoltolk.data.rows.plan import Plan, plan_rows
 
 SPANS = SpanLengths(text=(2, 4), speech=(2, 4))
@@ -45,6 +45,15 @@ def test_pieces_fit_and_end_with_sentences_where_there_are_any(stories):
         closes = stories.closes_sentence[stories.word_offsets[piece.utterance] :][piece.start : piece.stop]
         if piece.stop < stories.num_words(piece.utterance) and not closes[-1]:
             assert not closes.any()
+
+
+@pytest.mark.parametrize("spans", [SPANS, SpanLengths((4, 8), (1, 3))])
+def test_interleaved_documents_are_as_long_as_expected(stories, space, spans):
+    """On average, to within two ids: a row that was full as planned is full as built."""
+    plan = plan_rows(Task.INTERLEAVED, stories, row_length=500, minimum=4, spans=spans, seed=0)
+    rng, pieces = np.random.default_rng(0), [plan.piece(number) for number in range(plan.num_pieces)] * 20
+    built = [len(build_document(Task.INTERLEAVED, stories, piece, space, rng, spans=spans)) for piece in pieces]
+    assert abs(np.mean(built) - plan.lengths.mean()) < 2
 
 
 def test_speech_without_words_is_cut_anywhere(make_corpus):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.interleave import SpanLengths
-from smoltolk.data.rows.mixture import Stream, Task, TextSource
+from smoltolk.data.rows.mixture import Piece, Stream, Task, TextSource
 from smoltolk.data.rows.row_source import RowSettings, RowSource
 from smoltolk.model.ids import IGNORE
 
@@ -58,6 +58,31 @@ def test_an_epoch_begins_every_piece_once(stories, space, task, length):
         assert {piece.utterance for piece in orders[0]} == set(range(len(stories)))
 
 
+def test_an_earlier_pass_after_a_later_one(stories, space):
+    """Its order is that of its own number, whichever pass was asked for last."""
+    source = RowSource([Stream(Task.SPEECH, stories)], space, seed=3, settings=SETTINGS)
+    per_pass = source.plans[0].num_rows
+    first = [source.row(index).input_ids for index in range(per_pass)]
+    for index in (3 * per_pass, 0, per_pass + 2, 1):
+        found = source.row(index).input_ids
+        fresh = RowSource([Stream(Task.SPEECH, stories)], space, seed=3, settings=SETTINGS).row(index)
+        assert np.array_equal(found, fresh.input_ids)
+        assert index >= per_pass or np.array_equal(found, first[index])
+
+
+def test_every_piece_is_begun_however_long_documents_come_out(make_corpus, space):
+    """Words of many units and one token: spoken they are far longer than expected, and leave some one id alone."""
+    corpus = make_corpus([("cat", ["cat"], np.array([1.6]), np.arange(40) % 20, np.ones(40, int))] * 40)
+    settings_ = RowSettings(length=64, spans=SpanLengths(text=(8, 9), speech=(1, 1)), minimum=16)
+    source = RowSource([Stream(Task.INTERLEAVED, corpus)], space, seed=0, settings=settings_)
+    rows = [source.row(index) for index in range(source.plans[0].num_rows)]
+    sizes = [np.bincount(row.document_ids).tolist() for row in rows]
+    assert sorted(piece.utterance for row in rows for piece in row.pieces[: row.num_owned]) == list(range(40))
+    for row, counts in zip(rows, sizes, strict=True):
+        assert len(counts) == len(row.pieces) + (row.num_padding > 0) and min(counts) >= 1
+    assert any(counts.count(1) > 1 for counts in sizes)
+
+
 @given(st.integers(0, 10**9), st.integers(8, 300), st.integers(0, 5), st.booleans())
 @settings(max_examples=80, deadline=None)
 def test_rows_of_any_length_keep_the_rules(stories, written, space, announced, index, length, stream, separate):
@@ -104,6 +129,7 @@ def test_text_without_end_never_repeats(written, space, tokenizer):
     numbers = [piece.utterance for index in range(50) for piece in source.row(index).pieces]
     assert len(numbers) == len(set(numbers))
     row = source.row(7)
+    assert row.pieces == tuple(Piece(piece.utterance, 0, 0) for piece in row.pieces)
     first = row.input_ids[row.document_ids == 0]
     assert first[0] == first[-1] == space.eos_text
     assert tokenizer.decode(first[1:-1]) == f"Mia owns {row.pieces[0].utterance} cats in Oslo, today."

@@ -103,10 +103,11 @@ def test_embeddings_are_summed(model: SmolTolkForCausalLM, written: Written) -> 
     torch.testing.assert_close(model.units(Reading.of(model.config, ids, codes=codes))[0], torch.stack(expected))
 
 
-def test_loss_is_the_nll_of_the_logits(make: Make, written: Written) -> None:
-    model = make(layer_mix="static")
+@pytest.mark.parametrize(("Q", "rows"), [(3, ROWS), (4, ROWS[1:]), (2, ("tts1stt",))])  # of one frame, one unit each
+def test_loss_is_the_nll_of_the_logits(Q: int, rows: tuple[str, ...], make: Make, written: Written) -> None:
+    model = make(layer_mix="static", num_codebooks=Q)
     space = model.config.id_space
-    ids, codes = written(space, *ROWS)
+    ids, codes = written(space, *rows)
     with torch.no_grad():
         output = model(ids, codes=codes, labels=ids)
     targets = asked(model, ids, codes, ids)[:, 1:]
@@ -115,13 +116,13 @@ def test_loss_is_the_nll_of_the_logits(make: Make, written: Written) -> None:
     others = others.permute(2, 0, 1)
     predicted = targets.permute(2, 0, 1) != -100
     nll = torch.cat([first[None], others])[predicted]
-    each = [torch.cat([first[None], others])[q][predicted[q]] for q in range(3)]
+    each = [torch.cat([first[None], others])[q][predicted[q]] for q in range(Q)]
     torch.testing.assert_close(output.codebook_losses, torch.stack([one.mean() for one in each]))
     is_text = (ids[:, 1:] < space.speech_offset) & (ids[:, 1:] != space.switch)
     count = (ids[:, 1:] != space.switch).sum()
     torch.testing.assert_close(output.text_loss, first[is_text].mean())
-    torch.testing.assert_close(output.loss, (first[is_text].sum() + nll.sum() / 3) / count)
-    torch.testing.assert_close(output.speech_loss, nll.sum() / 3 / (ids[:, 1:] >= space.speech_offset).sum())
+    torch.testing.assert_close(output.loss, (first[is_text].sum() + nll.sum() / Q) / count)
+    torch.testing.assert_close(output.speech_loss, nll.sum() / Q / (ids[:, 1:] >= space.speech_offset).sum())
 
 
 def test_weights_of_codebooks(make: Make, written: Written) -> None:
@@ -436,6 +437,15 @@ def test_speech_that_ends_inside_the_delay(model: SmolTolkForCausalLM, written: 
             torch.cat([codes[:, :5], torch.full((1, 1, 2), -1), codes[:, 5:]], 1),
         )
         model(more[0], codes=more[1])
+
+
+def test_speech_that_goes_on_behind_a_pad(model: SmolTolkForCausalLM, written: Written) -> None:
+    """Under the first pad_speech the end of speech is decided: a unit behind it is no frame of that run."""
+    space = model.config.id_space
+    ids, codes = written(space, "3t")  # three units, two pad_speech, text
+    ids[0, 4], codes[0, 4] = space.speech_offset + 5, torch.tensor([6, 7])
+    with pytest.raises(InputError, match="or goes on behind it"):
+        model(ids, codes=codes)
 
 
 @pytest.mark.parametrize(

@@ -309,6 +309,8 @@ def test_settings() -> None:
     assert config.begin_prompt_id == config.end_prompt_id == V - 2  # its <pad>
     assert config.text_config.rope_parameters["rope_theta"] == 50_000.0
     assert config.input_adapter_size["hidden_size"] == 16
+    config = converted(*published(Lf2ar, {})).config  # written out in the checkpoint, and the backbone's own
+    assert config.input_adapter_size is None and config.output_adapter_size is None
 
 
 @pytest.mark.parametrize("kind", [SmolTolkRelease, Lf2ar])

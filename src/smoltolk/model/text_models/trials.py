@@ -91,7 +91,7 @@ def _check_padding(text_model: PreTrainedModel, states: Tensor, final: Tensor) -
 
 def _check_cache(text_model: PreTrainedModel, states: Tensor, layers: tuple[Tensor, ...]) -> None:
     def in_steps() -> list[tuple[Tensor, ...]]:
-        config = text_model.config.get_text_config(decoder=True)
+        config = text_model.config
         get_layer_types_and_kwargs(config)  # which the cache of backbone and adapters together goes by
         cache = Cache(layers=DynamicCache(config=config).layers[: config.num_hidden_layers])
         return [_layers(text_model, part, cache) for part in states.split([_TRIED, 1, 1, _TRIED - 2], dim=1)]
