@@ -37,8 +37,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "frames, other delays": {"num_codebooks": 3, "codebook_delays": [0, 3, 1], "predict_switch": True},
     "frames, no delay": {"num_codebooks": 3, "codebook_delays": [0, 0, 0]},
 }
-BACKBONES = {"mistral": {"sliding_window": 6}, "gpt2": {}, "gemma3_text": {"sliding_window": 6}}
+WINDOWS = {"sliding_window": 6, "layer_types": ["full_attention", "sliding_attention"]}
+BACKBONES = {"mistral": {"sliding_window": 6}, "gpt2": {}, "gemma3_text": WINDOWS}
 TEXT_MODELS = {"llama": {}, "gpt2": {}, "mistral": {"sliding_window": 6}, "bloom": {}, "mpt": {}, "qwen3_moe": {}}
+TEXT_MODELS |= {"gemma3_text": WINDOWS}
 
 
 def text_model(architecture: str = "llama", **changes: Any) -> PreTrainedModel:
@@ -288,6 +290,12 @@ def test_little_is_read_whole_and_like_lengths_go_together() -> None:
         (899, 2),
         (899, 1),
         (99, 9),
+    ]
+    crowd = plain(900, 100, 99) + [one for seed in range(12) for one in plain(200 - 10 * seed, 3, seed)]
+    assert [(portion.length, len(portion.prompts)) for portion in in_portions(crowd, 4096)] == [
+        (899, 1),
+        (109, 10),
+        (0, 0),  # two more would cut what the ten others spare
     ]
     alone = [one for seed in range(12) for one in plain(110 - seed, 1, 100 + seed)]
     assert [(portion.length, len(portion.members)) for portion in in_portions([*alone, *near], 4096)] == [
