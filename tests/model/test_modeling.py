@@ -544,25 +544,3 @@ def test_what_is_refused_is_refused_whether_documents_are_packed_or_not(
     ):
         with pytest.raises(InputError, match=message):
             model(**{"input_ids": ids, "document_ids": documents} | inputs)
-
-
-@pytest.mark.parametrize("scale", [0.03, 0.5])
-@pytest.mark.parametrize("num_codebooks", [1, 3])
-@torch.no_grad()
-def test_new_rows_are_as_large_as_those_they_stand_among(
-    scale: float, num_codebooks: int, make_text_model: Callable[..., PreTrainedModel]
-) -> None:
-    """Speech tables as the text table's weights, control rows as what the backbone reads of it, which Gemma scales."""
-    text_model = make_text_model("gemma3_text", head_dim=8)
-    text_model.get_input_embeddings().weight.mul_(
-        scale / text_model.get_input_embeddings().weight.square().mean() ** 0.5
-    )
-    model = SmolTolkForCausalLM.from_text_model(text_model, num_units=50, num_codebooks=num_codebooks)
-    tables = [part.weight for part in model.units.children() if isinstance(part, torch.nn.Embedding)]
-    assert len(tables) == min(num_codebooks, 2)
-    for table in tables:
-        assert table.square().mean().sqrt().item() == pytest.approx(scale, rel=1e-4)
-        assert table.norm(dim=-1).std() > 0  # scaled as a whole
-    read = text_model.get_input_embeddings()(torch.arange(61)).norm(dim=-1).mean()
-    torch.testing.assert_close(model.control_embed.weight.norm(dim=-1), read.expand(3))
-    assert read > 4 * scale * 32**0.5  # by the root of the width

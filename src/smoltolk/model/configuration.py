@@ -60,8 +60,7 @@ class SmolTolkConfig(PreTrainedConfig):
         entropy_weight: lambda, weight of the selector's entropy in the loss.
         predict_switch: train and generate ``<switch>``, so that the model can choose its modality: both softmaxes
             have one more column for it.
-        initializer_range: standard deviation of the selector, the projections and untied speech heads. Speech tables
-            begin at the scale of the text table (``from_text_model``).
+        initializer_range: standard deviation of the speech tables, the selector and the projections.
         packs_documents: the text model keeps packed documents apart by their positions. Where it does not
             (``from_text_model`` tries it), they are computed side by side.
         masks_spans: the text model's blocks take a ready mask. Where they do not (``from_text_model`` tries it), spans

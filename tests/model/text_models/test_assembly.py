@@ -64,7 +64,8 @@ def test_spare_rows_of_a_head_with_a_bias(make_text_model: Make) -> None:
 
 def test_published_initialisation(make_text_model: Make) -> None:
     model = SmolTolkForCausalLM.from_text_model(make_text_model(), num_units=500, tie_speech_embeddings=False)
-    assert model.units.unembed.weight.std().item() == pytest.approx(0.02, rel=0.05)
+    for table in (model.units.embed, model.units.unembed):
+        assert table.weight.std().item() == pytest.approx(0.02, rel=0.05)
     blocks = model.late_fusion.adapter.blocks[0]
     assert blocks.mlp.up_proj.weight.std().item() == pytest.approx(0.02, rel=0.1)  # Llama's own
     assert torch.equal(blocks.input_layernorm.weight, torch.ones(32))

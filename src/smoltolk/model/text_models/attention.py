@@ -105,7 +105,8 @@ def _blocks(num_rows: int, length: int, sees: MaskFunction) -> list[Block]:
 
 
 def _causal_blocks(length: int) -> list[Block]:
-    edges = [(start, min(start + BLOCK, length)) for start in range(0, length, BLOCK)]
+    step = BLOCK if length > 2 * BLOCK else length
+    edges = [(start, min(start + step, length)) for start in range(0, length, step)]
     return [Block(start, end, 0, end, _triangle(start, end)) for start, end in edges]
 
 
@@ -141,7 +142,7 @@ def block_mask(
     """Which mask transformers hands to the layers; arguments are its own (see ``transformers.masking_utils``)."""
     tracing = torch.compiler.is_compiling() or torch.jit.is_tracing()
     in_blocks = not (tracing or use_vmap) and torch.device(device).type == "cpu"
-    if in_blocks and q_length == kv_length > BLOCK and isinstance(q_offset, int) and q_offset == kv_offset == 0:
+    if in_blocks and q_length == kv_length > 2 * BLOCK and isinstance(q_offset, int) and q_offset == kv_offset == 0:
         if attention_mask is not None and bool(attention_mask.all()):
             attention_mask = None
         if allow_is_causal_skip and attention_mask is None and (local_size is None or kv_length <= local_size):
@@ -207,8 +208,8 @@ def _over_itself(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None,
         return F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale, enable_gqa=True)
     parts = [
         F.scaled_dot_product_attention(
-            query[:, :, block.start : block.end], key[:, :, block.first : block.last],
-            value[:, :, block.first : block.last], attn_mask=block.visible, scale=scale, enable_gqa=True,
+            _cut(query, block.start, block.end), _cut(key, block.first, block.last),
+            _cut(value, block.first, block.last), attn_mask=block.visible, scale=scale, enable_gqa=True,
         )
         for block in blocks
     ]  # fmt: skip
@@ -230,16 +231,21 @@ def _in_plain_products(query: Tensor, key: Tensor, value: Tensor, blocks: Sequen
     parts = []
     for block in blocks:
         N = block.end - block.start
-        heads = shared[:, :, :, block.start : block.end].reshape(B, K, -1, D)
-        scores = (heads @ key[:, :, block.first : block.last].transpose(2, 3)).view(B, K, H // K, N, -1)
+        heads = _cut(shared, block.start, block.end).reshape(B, K, -1, D)
+        scores = (heads @ _cut(key, block.first, block.last).transpose(2, 3)).view(B, K, H // K, N, -1)
         with torch.no_grad():  # what is masked has no gradient of its own: softmax gives it none
             visible = block.visible[:, :, None]
             scores += torch.zeros_like(visible, dtype=scores.dtype).masked_fill_(
                 ~visible, torch.finfo(scores.dtype).min
             )
         weights = scores.softmax(-1).view(B, K, -1, block.last - block.first)
-        parts.append((weights @ value[:, :, block.first : block.last]).view(B, K, H // K, N, D))
+        parts.append((weights @ _cut(value, block.first, block.last)).view(B, K, H // K, N, D))
     return (parts[0] if len(parts) == 1 else torch.cat(parts, dim=3)).view(B, H, T, D)
+
+
+def _cut(states: Tensor, first: int, last: int) -> Tensor:
+    """Some positions of [..., T, D]; a cut that keeps all of them would still cost its gradient a copy."""
+    return states if (first, last) == (0, states.shape[-2]) else states[..., first:last, :]
 
 
 def _over_cache(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float) -> Tensor:
