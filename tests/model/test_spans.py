@@ -122,6 +122,14 @@ def test_groups_have_every_span_once_and_less_padding():
     assert torch.equal(covered, flags.long())
 
 
+def test_spans_are_parted_where_that_saves_most():
+    flags = torch.zeros(2, 60, dtype=torch.bool)
+    flags[0, :20] = flags[0, 25:44] = True
+    for start in range(0, 60, 6):
+        flags[1, start : start + 2] = True
+    assert [(group.num_spans, group.longest) for group in group_spans(find_spans(flags))] == [(2, 20), (10, 2)]
+
+
 def test_equal_spans_are_left_together():
     flags = torch.zeros(2, 20, dtype=torch.bool)
     flags[:, 2:9] = True
