@@ -160,9 +160,11 @@ def test_joined_groups_are_one_batch_again(pad):
     assert torch.equal(doubled, torch.where(flags[..., None], 2 * x, 0))
 
 
-def test_rounding_gives_multiples_and_only_padding():
+@pytest.mark.parametrize(("num_spans", "length"), [(4, 16), (3, 7), (1, 1)])
+def test_rounding_gives_multiples_and_only_padding(num_spans, length):
     spans = find_spans(_mixed_batch())
-    rounded = round_up(spans, num_spans=4, length=16)
-    assert rounded.num_spans % 4 == 0 and rounded.longest % 16 == 0
+    rounded = round_up(spans, num_spans=num_spans, length=length)
+    for size, before, multiple in zip(rounded.mask.shape, spans.mask.shape, (num_spans, length), strict=True):
+        assert size % multiple == 0 and before <= size < before + multiple
     assert rounded.mask.sum() == spans.mask.sum()
     assert round_up(find_spans(torch.zeros(2, 5, dtype=torch.bool))).num_spans == 0
