@@ -57,6 +57,8 @@ def test_the_same_from_a_cache(row: str) -> None:
 def test_nothing_looks_across_a_document_border() -> None:
     assert follows(ids("uusu"), document_ids=torch.tensor([[0, 0, 1, 1]])) == "uuuu"
     assert follows(ids("uusu")) == "uutu"
+    assert follows(ids("usu"), document_ids=torch.tensor([[0, 1, 1]])) == "uuu"  # the first is one id alone
+    assert follows(ids("usu")) == "utu"
 
 
 def test_what_predicts_each_position() -> None:

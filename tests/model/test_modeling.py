@@ -383,7 +383,7 @@ def test_accumulated_batches_equal_one_large_batch(make_model: Make, write: Writ
     model = make_model(entropy_weight=0.0)
     rows = [write(model.config.id_space, row) for row in ("ttsuuuuustttttt", "tttttttttttttts")]
     labels = [row.masked_fill(row == model.config.switch_id, -100) for row in rows]
-    labels[1][:, 3:] = -100  # the rows predict very different numbers of ids
+    labels[1][:, 2:] = -100  # the rows predict very different numbers of ids: the second one
     num_items = sum(int((label[:, 1:] != -100).sum()) for label in labels)
     large = gradients(model, input_ids=torch.cat(rows), labels=torch.cat(labels), num_items_in_batch=num_items)
     small = [

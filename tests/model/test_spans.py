@@ -122,6 +122,14 @@ def test_groups_have_every_span_once_and_less_padding():
     assert torch.equal(covered, flags.long())
 
 
+def test_spans_are_parted_where_that_saves_most():
+    flags = torch.zeros(2, 60, dtype=torch.bool)
+    flags[0, :20] = flags[0, 25:44] = True
+    for start in range(0, 60, 6):
+        flags[1, start : start + 2] = True
+    assert [(group.num_spans, group.longest) for group in group_spans(find_spans(flags))] == [(2, 20), (10, 2)]
+
+
 def test_equal_spans_are_left_together():
     flags = torch.zeros(2, 20, dtype=torch.bool)
     flags[:, 2:9] = True
@@ -152,9 +160,11 @@ def test_joined_groups_are_one_batch_again(pad):
     assert torch.equal(doubled, torch.where(flags[..., None], 2 * x, 0))
 
 
-def test_rounding_gives_multiples_and_only_padding():
+@pytest.mark.parametrize(("num_spans", "length"), [(4, 16), (3, 7), (1, 1)])
+def test_rounding_gives_multiples_and_only_padding(num_spans, length):
     spans = find_spans(_mixed_batch())
-    rounded = round_up(spans, num_spans=4, length=16)
-    assert rounded.num_spans % 4 == 0 and rounded.longest % 16 == 0
+    rounded = round_up(spans, num_spans=num_spans, length=length)
+    for size, before, multiple in zip(rounded.mask.shape, spans.mask.shape, (num_spans, length), strict=True):
+        assert size % multiple == 0 and before <= size < before + multiple
     assert rounded.mask.sum() == spans.mask.sum()
     assert round_up(find_spans(torch.zeros(2, 5, dtype=torch.bool))).num_spans == 0

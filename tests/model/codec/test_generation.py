@@ -218,7 +218,7 @@ def test_beams_write_what_was_heard(three: SmolTolkForCausalLM, written: Written
     assert torch.equal(found.sequences, plain.sequences)
     assert (found.sequences[:, ids.shape[1] :] < space.speech_offset).all()
     assert torch.equal(found.codes[:, : ids.shape[1]], codes.repeat_interleave(2, 0))
-    assert (found.codes[:, ids.shape[1] :] == -1).all()
+    assert (found.codes[:, ids.shape[1] :] == -1).all() and found.codes.shape == (*found.sequences.shape, 2)
 
 
 def test_a_model_that_chooses_its_modality(make: Make, written: Written) -> None:

@@ -20,10 +20,11 @@ SPACE = IdSpace(speech_offset=300, num_units=8, begin_prompt=297, end_prompt=298
 
 
 class Bytes:
-    """A tokenizer whose ids are the bytes of UTF-8: a character may need several."""
+    """A tokenizer whose ids are the bytes of UTF-8: a character may need several; 0 is special."""
 
-    def decode(self, ids: list[int], **_: bool) -> str:
-        return bytes(min(i, 255) for i in ids).decode("utf-8", errors="replace")
+    def decode(self, ids: list[int], skip_special_tokens: bool = False, **_: bool) -> str:
+        kept = [i for i in ids if not (skip_special_tokens and i == 0)]
+        return bytes(min(i, 255) for i in kept).decode("utf-8", errors="replace")
 
 
 def stream(ids: list[int], units_at_once: int = 1) -> list[Piece]:
@@ -60,6 +61,10 @@ def test_pieces() -> None:
 
 def test_half_a_character_at_the_end_is_not_lost() -> None:
     assert joined(stream([110, 195])) == ["n\ufffd"]
+
+
+def test_special_tokens_are_no_text() -> None:
+    assert joined(stream([110, 0, 111, 0])) == ["no"]
 
 
 def test_a_second_prompt_is_left_out_too() -> None:
