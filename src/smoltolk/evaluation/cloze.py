@@ -1,8 +1,8 @@
 """Two-way choices about stories and facts, in four directions: heard or read, answered by speaking or by
 writing.
 
-Both options follow the same prompt. A spoken prompt is always taken from the recording of the right option,
-so that nothing in it tells which option is meant.
+Both options follow the same prompt, which is computed once. A spoken prompt is always taken from the recording of
+the right option, so that nothing in it tells which option is meant.
 """
 
 from __future__ import annotations

@@ -52,8 +52,9 @@ def id_nll(
         return own(input_ids, labels, attention_mask, **beside, **before)
     wanted = labels[:, 1:].flatten()
     rows = (wanted != IGNORE).nonzero().squeeze(1)
-    inputs: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask}
-    inputs |= {"use_cache": False} if past_key_values is None else {"past_key_values": past_key_values}
+    inputs: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask, "use_cache": False}
+    if past_key_values is not None:
+        inputs |= {"past_key_values": past_key_values, "use_cache": True}
     head: Callable[[Tensor], Tensor] = nn.Identity()
     if isinstance(model, PreTrainedModel) and model.base_model is not model:
         width = model.config.get_text_config().vocab_size

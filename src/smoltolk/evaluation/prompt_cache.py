@@ -30,15 +30,17 @@ def can_go_on(model: nn.Module) -> bool:
     config = getattr(model, "config", None)
     if not isinstance(config, PreTrainedConfig):
         return False
-    kinds, _ = get_layer_types_and_kwargs(config.get_text_config(decoder=True))
     parts = [part for part in model.modules() if isinstance(part, PreTrainedModel)]
     attention = {str(part.config._attn_implementation) for part in parts}
-    if not set(kinds) <= _KINDS or any(name in one for name in _FIXED for one in attention):
+    if any(name in one for name in _FIXED for one in attention):
         return False
     if isinstance(config, SmolTolkConfig):
         masks = config.masks_spans or not config.num_input_layers
-        return config.patch_size == 1 and masks and not config.published_spans
-    return isinstance(model, PreTrainedModel) and model.base_model is not model and goes_on_from_cache(model)
+        able = config.patch_size == 1 and masks and not config.published_spans
+    else:
+        able = isinstance(model, PreTrainedModel) and model.base_model is not model and goes_on_from_cache(model)
+    # Looked at last: of what goes on from a cache, transformers can tell the kinds.
+    return able and set(get_layer_types_and_kwargs(config.get_text_config(decoder=True))[0]) <= _KINDS
 
 
 def read_prompts(model: nn.Module, input_ids: Tensor, codes: Tensor | None) -> Cache:
@@ -63,7 +65,7 @@ def read_prompts(model: nn.Module, input_ids: Tensor, codes: Tensor | None) -> C
 
 def rows_of(cache: Cache, rows: Sequence[int]) -> Cache:
     """Some rows of a cache, as often as they are named, for one call of a model; the cache stays as it is."""
-    chosen = torch.tensor(rows)
+    chosen = torch.tensor(rows, device=cache.layers[0].keys.device)
     return Cache(layers=[_Rows(layer, chosen) for layer in cache.layers])
 
 
