@@ -105,7 +105,7 @@ def _blocks(num_rows: int, length: int, sees: MaskFunction) -> list[Block]:
 
 
 def _causal_blocks(length: int) -> list[Block]:
-    step = BLOCK if length > 2 * BLOCK else length
+    step = BLOCK if length > BLOCK + BLOCK // 2 else length  # a short rest would cost more than it spares
     edges = [(start, min(start + step, length)) for start in range(0, length, step)]
     return [Block(start, end, 0, end, _triangle(start, end)) for start, end in edges]
 
@@ -142,7 +142,12 @@ def block_mask(
     """Which mask transformers hands to the layers; arguments are its own (see ``transformers.masking_utils``)."""
     tracing = torch.compiler.is_compiling() or torch.jit.is_tracing()
     in_blocks = not (tracing or use_vmap) and torch.device(device).type == "cpu"
-    if in_blocks and q_length == kv_length > 2 * BLOCK and isinstance(q_offset, int) and q_offset == kv_offset == 0:
+    if (
+        in_blocks
+        and q_length == kv_length > BLOCK + BLOCK // 2
+        and isinstance(q_offset, int)
+        and q_offset == kv_offset == 0
+    ):
         if attention_mask is not None and bool(attention_mask.all()):
             attention_mask = None
         if allow_is_causal_skip and attention_mask is None and (local_size is None or kv_length <= local_size):
