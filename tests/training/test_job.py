@@ -18,7 +18,8 @@ from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.training.backbone import BackboneSize
 from smoltolk.training.changes import Changes
 from smoltolk.training.job import TrainingJob
-from smoltolk.training.presets import preset_named
+from smoltolk.training.presets import preset_named, text_recipe
+from smoltolk.training.text_job import TextJob
 from smoltolk.training.workplace import rows_that_fit
 
 FEW = Changes(steps=3, row_length=96, rows_per_step=2)
@@ -33,9 +34,13 @@ def test_a_text_model_is_an_ordinary_directory(text: Path, backbone: Path, text_
     assert model.config.hidden_size == 32 and model.config.vocab_size == len(tokenizer)
     assert not backbone.with_name("model.work").exists()
     figures = text_job(text, backbone).figures
-    assert figures is not None and figures["parameters"] > 0
+    assert figures is not None and figures["parameters"] > 0 and figures["ids"] == 2 * 2 * 64
     with pytest.raises(InputError, match="num_steps was 2, is 3"):
         text_job(text, backbone, steps=3)
+
+
+def test_a_text_models_recipe_is_that_of_its_preset(text: Path, tmp_path: Path) -> None:
+    assert TextJob(text, tmp_path / "model", size=BackboneSize(32, 2, 2, 300), steps=20).recipe == text_recipe(20)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +75,11 @@ def test_the_model_knows_its_units_and_its_text(trained: Path, shards_dir: Path,
 def test_the_same_command_is_done_already_another_is_refused(
     trained: Path, backbone: Path, shards_dir: Path, text: Path
 ) -> None:
-    assert job(backbone, shards_dir, trained, text=text).figures is not None
+    figures = job(backbone, shards_dir, trained, text=text).figures
+    last = read_json(trained / "training.json")["history"][-1]
+    assert figures is not None and {name: figures[name] for name in figures if name.endswith("loss")} == {
+        name: last[name] for name in ("loss", "text_loss", "speech_loss")
+    }
     with pytest.raises(InputError, match="seed was 0, is 1"):
         job(backbone, shards_dir, trained, text=text, seed=1)
     with pytest.raises(InputError, match=r"--text \(text was"):

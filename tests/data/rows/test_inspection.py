@@ -127,6 +127,7 @@ def test_rows_and_mixtures_are_viewed_without_the_shards_in_memory(
             ]
             assert told[0] == told[1] and mine.name.startswith("train-")
     fewer = StoredUnits(look_over(shards_dir / "part-00000.parquet"))
+    assert indexed.is_of(stored) and not indexed.is_of(fewer) and not indexed.is_of(shards)
     assert view_row(disk, 0, tokenizer, fewer).documents[0].utterance == -1  # of other shards: no names, no times
 
 

@@ -125,6 +125,19 @@ def test_loss_is_the_nll_of_the_logits(Q: int, rows: tuple[str, ...], make: Make
     torch.testing.assert_close(output.speech_loss, nll.sum() / Q / (ids[:, 1:] >= space.speech_offset).sum())
 
 
+@torch.no_grad()
+def test_likelihoods_of_codebooks_apart(model: SmolTolkForCausalLM, written: Written) -> None:
+    """Text in the first; together they are the likelihood of the whole."""
+    ids, codes = written(model.config.id_space, *ROWS)
+    apart, whole = (model.nll(ids, ids, codes=codes, apart=flag) for flag in (True, False))
+    assert apart.shape == (*ids.shape, 3)
+    torch.testing.assert_close(apart.sum(-1), whole)
+    is_text, is_speech = ids < model.config.switch_id, ids >= model.config.speech_offset
+    assert apart[is_text][:, 0].any() and not apart[is_text][:, 1:].any()
+    is_speech[:, 0] = False
+    assert torch.equal(apart[is_speech] > 0, asked(model, ids, codes, ids)[is_speech] != -100)
+
+
 def test_weights_of_codebooks(make: Make, written: Written) -> None:
     losses = {}
     for weights in (None, [1.0, 1.0, 1.0], [3.0, 0.0, 0.0]):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from smoltolk.model.codec.codebooks import frames_of
-from smoltolk.model.generation.modes import generation_settings
+from smoltolk.model.generation.modes import ShortestRun, generation_settings
 from smoltolk.model.modeling import SmolTolkForCausalLM
 
 Make, Written = Callable[..., SmolTolkForCausalLM], Callable[..., tuple[Tensor, Tensor]]
@@ -60,3 +60,12 @@ def test_a_run_of_frames_is_no_shorter_than_asked(delays: list[int], make_model:
         new = made[ids.shape[1] :].tolist()
         assert new[-1] == space.switch and len(new) - 1 == max(shortest, tail + 1)
         assert new[-1 - tail : -1] == [space.pad_speech] * tail
+
+
+def test_a_short_run_that_has_begun_to_close_goes_on_closing(make_model: Make, written: Written) -> None:
+    """As a prompt may have it: behind its first pad_speech nothing else can stand."""
+    space = make_model(**SMALL).config.id_space
+    ids, _ = written(space, "tts2")
+    rule, scores = ShortestRun(space, 6), torch.zeros(1, space.size)
+    assert rule(ids[:, :5], scores)[0, space.pad_speech] == -torch.inf  # two units: too early
+    assert rule(ids[:, :6], scores)[0, space.pad_speech] == 0
