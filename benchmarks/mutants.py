@@ -17,6 +17,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -116,7 +117,10 @@ def ask(place: str, folder: str, tests: list[str]) -> int:
         while server.connect_ex(place):  # a server that is not there must not count as a mutant that was killed
             time.sleep(1)
         server.sendall(json.dumps({"folder": folder, "tests": tests}).encode())
-        return int(server.recv(64) or 1)
+        answer = server.recv(64)
+    if not answer:  # the server died: cosmic-ray must not note down a mutant as killed
+        os.kill(os.getppid(), signal.SIGKILL)
+    return int(answer or 1)
 
 
 # ---------------------------------------------------------------------- mutants

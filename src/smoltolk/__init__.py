@@ -32,6 +32,7 @@ __all__ = [
     "load_audio",
     "load_unit_tokenizer",
     "load_vocoder",
+    "quick_attention",
     "read_corpus",
     "read_shards",
     "save_audio",
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from smoltolk.model.generation.modes import generation_settings
     from smoltolk.model.generation.streaming import PieceIterator, PieceStreamer
     from smoltolk.model.modeling import SmolTolkForCausalLM
+    from smoltolk.model.text_models.attention import quick_attention
     from smoltolk.processing import SmolTolkProcessor
     from smoltolk.speech.audio import load as load_audio
     from smoltolk.speech.audio import save as save_audio
@@ -89,6 +91,7 @@ else:
         "load_audio": "speech.audio:load",
         "load_unit_tokenizer": "speech.units.kinds",
         "load_vocoder": "speech.vocoders.kinds",
+        "quick_attention": "model.text_models.attention",
         "read_corpus": "data.corpora.corpus",
         "read_shards": "data.shards.parquet",
         "save_audio": "speech.audio:save",
