@@ -138,6 +138,23 @@ def test_what_it_does_not_do_itself_is_theirs(unusual: dict[str, Any]) -> None:
         torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("lengths", [(1, 9), (5, 9), (40, 40)])
+def test_masks_of_somebody_else(lengths: tuple[int, int], dtype: torch.dtype) -> None:
+    """Of each head its own, or numbers that are added to the scores."""
+    module = torch.nn.Identity()
+    module.num_key_value_groups, module.is_causal = 2, True
+    T, S = lengths
+    query, key, value = (torch.randn(3, heads, n, 8).to(dtype) for heads, n in ((4, T), (2, S), (2, S)))
+    visible = torch.rand(3, 4, T, S) < 0.5
+    visible[..., 0] = True
+    added = torch.zeros(3, 1, T, S).masked_fill(~visible[:, :1], -1e4).to(dtype)
+    for mask in (visible, added):
+        found, _ = block_attention(module, query, key, value, mask)
+        expected, _ = sdpa_attention_forward(module, query, key, value, mask)
+        assert torch.equal(found, expected)
+
+
 @pytest.mark.parametrize("lengths", [(1, 9), (5, 9), (1, 1)])
 def test_over_a_cache(lengths: tuple[int, int]) -> None:
     module = torch.nn.Identity()

@@ -185,6 +185,8 @@ def block_attention(
     """
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
     unusual = dropout or any(kwargs.get(name) is not None for name in ("softcap", "position_bias", "cache", "s_aux"))
+    if attention_mask is not None:  # of each head its own, or added to the scores: somebody's, none of block_mask
+        unusual = unusual or attention_mask.dtype != torch.bool or attention_mask.shape[1] != 1
     if unusual or query.device.type != "cpu" or not (causal or attention_mask is not None):
         mask = attention_mask.written() if isinstance(attention_mask, BlockMask) else attention_mask
         return sdpa_attention_forward(module, query, key, value, mask, dropout, scaling, is_causal, **kwargs)
