@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.documents import Document
+from smoltolk.evaluation.prompt_cache import can_go_on
 from smoltolk.evaluation.results import DIRECTIONS
 from smoltolk.evaluation.rules import Rule
 from smoltolk.evaluation.scoring import score
@@ -153,6 +154,7 @@ def test_scores_are_those_of_whole_sequences(
     name: str, make: Make, drawn: list[Any], batch_tokens: int, end: bool, order: Any
 ) -> None:
     model = make(name)
+    assert can_go_on(model)
     sequences = [
         one
         for seed, (way, prompt, continuations) in enumerate(drawn)
