@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from smoltolk.model.loss import IGNORE, numbers_at_once
+from smoltolk.model.loss import IGNORE, rows_at_once
 
 _CACHED_ROWS = 128  # rows whose softmax a CPU makes at a time, before their logits leave its cache
 
@@ -105,5 +105,4 @@ def _rows_at_once(states: Tensor, matrices: Sequence[Tensor]) -> int:
     """Rows whose gradients are made at a time: as many as memory allows, but where adding up costs nothing more."""
     if states.device.type == "cpu" and states.dtype == torch.float32:
         return _CACHED_ROWS
-    width = sum(map(len, matrices))
-    return max(_CACHED_ROWS, numbers_at_once(states.device) // width // _CACHED_ROWS * _CACHED_ROWS)
+    return rows_at_once(states.device, sum(map(len, matrices)), _CACHED_ROWS)

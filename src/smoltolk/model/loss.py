@@ -40,7 +40,7 @@ def of_rows(
     if rows.numel() == 0:  # nothing, and still a part of the graph: no parameter goes without gradient
         return head(states.index_select(0, rows), wanted)
     chosen, asked = chosen_rows(states, rows, wanted)
-    at_once = max(_ROWS_MULTIPLE, numbers_at_once(states.device) // width // _ROWS_MULTIPLE * _ROWS_MULTIPLE)
+    at_once = rows_at_once(states.device, width, _ROWS_MULTIPLE)
     if len(chosen) <= at_once:
         return head(chosen, asked)[: len(rows)]
     parts = zip(chosen.split(at_once), asked.split(at_once), strict=True)
@@ -59,6 +59,11 @@ def chosen_rows(states: Tensor, rows: Tensor, wanted: Tensor) -> tuple[Tensor, T
     missing = -rows.numel() % _ROWS_MULTIPLE
     chosen = states.index_select(0, F.pad(rows, (0, missing)))
     return chosen, torch.cat([wanted, wanted.new_full((missing, *wanted.shape[1:]), IGNORE)])
+
+
+def rows_at_once(device: torch.device, width: int, multiple: int) -> int:
+    """Rows of so many logits each that are held at a time: a multiple, and one at least."""
+    return max(multiple, numbers_at_once(device) // width // multiple * multiple)
 
 
 def numbers_at_once(device: torch.device) -> int:

@@ -104,8 +104,13 @@ def _blocks(num_rows: int, length: int, sees: MaskFunction) -> list[Block]:
     return found
 
 
+def _is_cut(length: int) -> bool:
+    """Whether a sequence is cut into blocks: a short rest behind the first would cost more than it spares."""
+    return length > BLOCK + BLOCK // 2
+
+
 def _causal_blocks(length: int) -> list[Block]:
-    step = BLOCK if length > BLOCK + BLOCK // 2 else length  # a short rest would cost more than it spares
+    step = BLOCK if _is_cut(length) else length
     edges = [(start, min(start + step, length)) for start in range(0, length, step)]
     return [Block(start, end, 0, end, _triangle(start, end)) for start, end in edges]
 
@@ -144,7 +149,8 @@ def block_mask(
     in_blocks = not (tracing or use_vmap) and torch.device(device).type == "cpu"
     if (
         in_blocks
-        and q_length == kv_length > BLOCK + BLOCK // 2
+        and q_length == kv_length
+        and _is_cut(q_length)
         and isinstance(q_offset, int)
         and q_offset == kv_offset == 0
     ):
