@@ -182,7 +182,7 @@ class World:
         return Story(f"{split}-{order}-{i:07d}", sentences, tuple(fact.id for fact in facts))
 
     def _draw(self, person: Person, random: np.random.Generator, *, reserved: bool) -> _Draw:
-        mine = self._reserved(person)
+        mine = self._reserved[person.id]
         while True:
             weather = _pick(tuple(WEATHER), random)
             forms = tuple(int(number) for number in random.integers(_NUM_FORMS, size=5))
@@ -191,11 +191,15 @@ class World:
                 break
         return _Draw(weather, forms, tuple(bool(number) for number in random.integers(2, size=5)))
 
-    def _reserved(self, person: Person) -> list[list[str]]:
-        """For each form of the opening and each of the day, the weather that only held-out stories tell with them."""
-        order = generator(self.seed, "reserved", person.id).permutation(len(WEATHER))
-        weather = [tuple(WEATHER)[order[k % len(WEATHER)]] for k in range(_NUM_FORMS**2)]
-        return [weather[k : k + _NUM_FORMS] for k in range(0, len(weather), _NUM_FORMS)]
+    @cached_property
+    def _reserved(self) -> dict[str, list[list[str]]]:
+        """For each person, form of the opening and form of the day: the weather that only held-out stories tell."""
+        reserved = {}
+        for person in self.people:
+            order = generator(self.seed, "reserved", person.id).permutation(len(WEATHER))
+            weather = [tuple(WEATHER)[order[k % len(WEATHER)]] for k in range(_NUM_FORMS**2)]
+            reserved[person.id] = [weather[k : k + _NUM_FORMS] for k in range(0, len(weather), _NUM_FORMS)]
+        return reserved
 
     def _clozes(self, kind: str, n: int, pairs: Iterator[tuple[Person, Person, list[Fact], list[Fact]]]) -> list[Cloze]:
         clozes: list[Cloze] = []
