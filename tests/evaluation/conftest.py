@@ -75,7 +75,7 @@ def bigram(ids: IdSpace) -> BigramDouble:
 @pytest.fixture(scope="session")
 def words() -> list[str]:
     """What the tokenizer has seen."""
-    stories = World(seed=0, num_facts=12).stories(60, heard_only=False)
+    stories = World(seed=0, num_people=12).stories(60, heard_only=False)
     return [story.text for story in stories]
 
 

@@ -51,7 +51,7 @@ def made_utterance(name: str, text: str) -> UnitUtterance:
 
 @pytest.fixture(scope="module")
 def clozes():
-    world = World(seed=0, num_facts=12)
+    world = World(seed=0, num_people=12)
     return world.story_clozes(12) + world.fact_clozes(12, heard=True) + world.fact_clozes(12, heard=False)
 
 
