@@ -43,7 +43,7 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
 
 @pytest.fixture(scope="session")
 def world() -> World:
-    return World(seed=0, num_facts=12)
+    return World(seed=0, num_people=12)
 
 
 @pytest.fixture(scope="session")

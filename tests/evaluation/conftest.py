@@ -6,17 +6,49 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, MimiConfig, MimiModel, PreTrainedTokenizerFast
 
-from smoltolk.data.world.stories import World
+from smoltolk.data.shards.parquet import ShardMetadata, ShardWriter, UnitCorpus, UnitUtterance, read_shards
+from smoltolk.data.world.stories import Cloze, World
+from smoltolk.evaluation.questions import SpokenCloze, option_texts, spoken_clozes
 from smoltolk.evaluation.results import BASELINES, COMPARED, DIRECTIONS, KINDS, difference_key
 from smoltolk.model.ids import IdSpace
 from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.speech.segments import Segment
 from smoltolk.speech.units.codecs import CodecUnitTokenizer
+
+
+FRAME_RATE, FRAMES_PER_WORD = 25.0, 10
+METADATA = ShardMetadata(frame_rate=FRAME_RATE, fingerprint="abc", num_units=12)
+
+
+def _utterance(name: str, text: str, silence: int = 0) -> UnitUtterance:
+    """Units 0 and 1 a word in right options, 2 and 3 in wrong ones, and at the end unit 11 for so many frames."""
+    spoken = text.split()
+    base = 0 if name.endswith("-right") else 2
+    starts = np.arange(len(spoken)) * FRAMES_PER_WORD / FRAME_RATE
+    units, durations = [base, base + 1] * len(spoken), [FRAMES_PER_WORD // 2] * (2 * len(spoken))
+    if silence:
+        units, durations = [*units, 11], [*durations, silence]
+    return UnitUtterance(
+        id=name,
+        text=text,
+        words=tuple(
+            Segment(word, float(start), float(start + FRAMES_PER_WORD / FRAME_RATE))
+            for word, start in zip(spoken, starts, strict=True)
+        ),
+        units=np.array(units, np.uint16),
+        durations=np.array(durations, np.uint16),
+        speaker="a",
+        language="en",
+        source="test",
+        seconds=sum(durations) / FRAME_RATE,
+    )
 
 
 class BigramDouble(nn.Module):
@@ -75,7 +107,7 @@ def bigram(ids: IdSpace) -> BigramDouble:
 @pytest.fixture(scope="session")
 def words() -> list[str]:
     """What the tokenizer has seen."""
-    stories = World(seed=0, num_facts=12).stories(60, heard_only=False)
+    stories = World(seed=0, num_people=12).stories(60, heard_only=False)
     return [story.text for story in stories]
 
 
@@ -91,6 +123,43 @@ def tokenizer(words: list[str]) -> PreTrainedTokenizerFast:
     )
     core.train_from_iterator(words, trainer)
     return PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<eos>")
+
+
+@pytest.fixture(scope="session")
+def clozes(world: World) -> list[Cloze]:
+    """12 about stories, 12 about heard facts, 12 about facts that are only read."""
+    return world.story_clozes(12) + world.fact_clozes(12, heard=True) + world.fact_clozes(12, heard=False)
+
+
+@pytest.fixture(scope="session")
+def corpus(clozes: list[Cloze], tmp_path_factory: pytest.TempPathFactory) -> UnitCorpus:
+    """Their options, as the utterances that :func:`utterance` makes, with a silence behind them."""
+    path = tmp_path_factory.mktemp("cloze") / "part.parquet"
+    with ShardWriter(path, METADATA) as writer:
+        for name, text in option_texts(clozes):
+            writer.add(_utterance(name, text, silence=7))
+    return read_shards(path)
+
+
+@pytest.fixture(scope="session")
+def utterance() -> Callable[..., UnitUtterance]:
+    """``utterance(id, text, silence=0)``."""
+    return _utterance
+
+
+@pytest.fixture(scope="session")
+def items(clozes: list[Cloze], corpus: UnitCorpus, tokenizer: PreTrainedTokenizerFast) -> list[SpokenCloze]:
+    """Both joined."""
+    return spoken_clozes(clozes, corpus, tokenizer)
+
+
+@pytest.fixture(scope="session")
+def space(tokenizer: PreTrainedTokenizerFast) -> IdSpace:
+    """The ids of :func:`model`, or of a double of it."""
+    size = len(tokenizer)
+    return IdSpace(
+        speech_offset=size + 4, num_units=12, begin_prompt=size, end_prompt=size + 1, switch=size + 2, eos_text=0
+    )
 
 
 @pytest.fixture(scope="session")

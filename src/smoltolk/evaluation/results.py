@@ -16,6 +16,7 @@ BASELINES = ("early", "early_plus")
 COMPARED = ("late", *BASELINES)  # of the systems that can be trained, those that the quick start holds side by side
 KINDS = ("story", "fact_heard", "fact_read")
 DIRECTIONS = ("S->S", "T->T", "S->T", "T->S")
+LENS_DIRECTIONS = ("S->S", "T->S")  # while listening, and after reading
 CHANCE = 0.5
 # Named before any run: facts that were only ever read, where the answer has to be heard or spoken.
 DECIDING = (("fact_read", "S->S"), ("fact_read", "T->S"))

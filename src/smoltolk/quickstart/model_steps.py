@@ -16,9 +16,11 @@ from smoltolk.data.rows.aligned import AlignedCorpus
 from smoltolk.data.rows.documents import Document
 from smoltolk.data.rows.mixture import TextSource
 from smoltolk.data.shards.parquet import UnitCorpus, read_shards
-from smoltolk.evaluation.cloze import evaluate_clozes, option_id, spoken_clozes
+from smoltolk.evaluation.cloze import evaluate_clozes
+from smoltolk.evaluation.lens import answer_lens, lens_cells
 from smoltolk.evaluation.nll import held_out_nll
 from smoltolk.evaluation.parts import load_model
+from smoltolk.evaluation.questions import SpokenCloze, option_id, spoken_clozes
 from smoltolk.evaluation.samples import make_samples
 from smoltolk.evaluation.selector import selector_profile
 from smoltolk.evaluation.transcription import recognition, synthesis
@@ -131,9 +133,7 @@ def evaluate_one(settings: Settings, system: str, report: Report) -> dict[str, A
     ids = model.config.id_space
     units = load_unit_tokenizer(settings.units)
     vocoder = load_vocoder(settings.vocoder, units.fingerprint)
-    items = spoken_clozes(
-        clozes(settings), read_shards(settings.shards("cloze"), fingerprint=units.fingerprint), tokenizer
-    )
+    items = questions(settings, tokenizer)
     result = evaluate_clozes(
         model, items, ids, seed=settings.seed, progress=ReportBar(report), log_path=folder / "clozes.jsonl"
     )
@@ -153,6 +153,7 @@ def evaluate_one(settings: Settings, system: str, report: Report) -> dict[str, A
     )
     figures: dict[str, Any] = {
         **result.cells,
+        "lens": lens_cells(answer_lens(model, only_read(items), log_path=folder / "lens.jsonl"), seed=settings.seed),
         "speech_nll": held_out_nll(model, spoken, ids, "speech").nll,
         "text_nll_after": held_out_nll(model, text_documents(settings, tokenizer), ids, "text").nll,
         **heard.as_dict("recognition"),
@@ -173,6 +174,17 @@ def evaluate_one(settings: Settings, system: str, report: Report) -> dict[str, A
             judge_texts=may_be_said,
         )
     return figures
+
+
+def questions(settings: Settings, tokenizer: PreTrainedTokenizerBase) -> list[SpokenCloze]:
+    """All questions with the units of their options, those about facts by the answer alone too."""
+    fingerprint = load_unit_tokenizer(settings.units).fingerprint
+    return spoken_clozes(clozes(settings), read_shards(settings.shards("cloze"), fingerprint=fingerprint), tokenizer)
+
+
+def only_read(items: Sequence[SpokenCloze]) -> list[SpokenCloze]:
+    """Those that ask by the answer alone for a fact that was never heard: what the lens looks at."""
+    return [item for item in items if item.kind == "fact_read_answer"]
 
 
 def spoken_sentences(test: UnitCorpus, tokenizer: PreTrainedTokenizerBase) -> list[tuple[np.ndarray, str]]:

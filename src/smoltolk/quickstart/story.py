@@ -10,6 +10,7 @@ from smoltolk.common.errors import InputError, require
 from smoltolk.common.files import write_json
 from smoltolk.common.progress import console
 from smoltolk.evaluation.cloze import differences, load_log
+from smoltolk.evaluation.lens import lens_differences, load_lens
 from smoltolk.evaluation.report import write_report
 from smoltolk.evaluation.results import BASELINES, COMPARED, difference_key, validate_results
 from smoltolk.evaluation.summary import print_summary
@@ -58,7 +59,7 @@ def quickstart(out: Path, scale: str = "small", seed: int = 0, text_model: str |
     )
     run.step("shards", "Shards: what was spoken, as units with words", lambda: speech_steps.make_shards(settings))
     steps = sizes.speech.num_steps
-    scored = 8 * (sizes.num_story_clozes + 2 * sizes.num_fact_clozes)
+    scored = 12 * (sizes.num_story_clozes + 4 * sizes.num_fact_clozes)  # options, in four directions; heard ones twice
     run.side_by_side(
         [Job(f"train-{s}", f"Train {s}", steps, model_steps.train_one, (settings, s)) for s in COMPARED]
         + [
@@ -107,7 +108,9 @@ def gather(settings: Settings, run: RunDirectory) -> dict[str, Any]:
     trained = {system: run.figures(f"train-{system}") for system in COMPARED}
     evaluated = {system: run.figures(f"evaluate-{system}") for system in COMPARED}
     backbone, speech = run.figures("backbone"), run.figures("speech")
-    clozes = {s: load_log(settings.out / "evaluation" / s / "clozes.jsonl", seed=settings.seed) for s in COMPARED}
+    logs = {system: settings.out / "evaluation" / system for system in COMPARED}
+    clozes = {system: load_log(logs[system] / "clozes.jsonl", seed=settings.seed) for system in COMPARED}
+    lens = {system: load_lens(logs[system] / "lens.jsonl") for system in COMPARED}
     models = {
         system: {
             **{key: value for key, value in evaluated[system].items() if key not in ("selector", "samples")},
@@ -126,7 +129,10 @@ def gather(settings: Settings, run: RunDirectory) -> dict[str, Any]:
         "vocoder": run.figures("vocoder"),
         "models": models,
         "differences": {
-            difference_key(baseline): differences(clozes["late"], clozes[baseline], seed=settings.seed)
+            difference_key(baseline): {
+                **differences(clozes["late"], clozes[baseline], seed=settings.seed),
+                "lens": lens_differences(lens["late"], lens[baseline], seed=settings.seed),
+            }
             for baseline in BASELINES
         },
         "curves": {system: trained[system]["history"] for system in COMPARED},
