@@ -22,7 +22,6 @@ from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.speech.segments import Segment
 from smoltolk.speech.units.codecs import CodecUnitTokenizer
 
-
 FRAME_RATE, FRAMES_PER_WORD = 25.0, 10
 METADATA = ShardMetadata(frame_rate=FRAME_RATE, fingerprint="abc", num_units=12)
 

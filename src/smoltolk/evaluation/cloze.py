@@ -257,8 +257,8 @@ def difference_of(one: list[Record], other: list[Record], rule: Rule, seed: int,
 
 
 def _difference(rows: list[Record], first: np.ndarray, second: np.ndarray, seed: int) -> dict[str, float]:
-    clusters = {"clusters": _column(rows, "fact"), "rivals": _column(rows, "rival")}
-    return paired_difference(first, second, **clusters, seed=seed).as_dict("difference")
+    facts, rivals = _column(rows, "fact"), _column(rows, "rival")
+    return paired_difference(first, second, facts, rivals=rivals, seed=seed).as_dict("difference")
 
 
 def load_log(path: Path | str, *, seed: int, rule: Rule | None = None) -> ClozeResult:

@@ -59,9 +59,7 @@ def answer_lens(
     chosen = [item for item in items if item.right_tokens[0] != item.wrong_tokens[0]]
     if not chosen:
         raise InputError("a lens needs answers that begin with different tokens", f"{len(items)} questions", "ask more")
-    places = [
-        (way, item, document) for way in directions for item in chosen for document in prompts(item, way, space)
-    ]
+    places = [(way, item, document) for way in directions for item in chosen for document in prompts(item, way, space)]
     width, head = space.num_codebooks - 1, TextHead()
     margins: list[np.ndarray] = [np.zeros(0)] * len(places)
     with evaluating(model), _final_norm(model.backbone.base_model) as normed:
@@ -75,7 +73,9 @@ def answer_lens(
             last = torch.tensor([len(document) - 1 for document in documents], device=device)
             layers = [states[rows, last] for states in found.hidden_states]
             answers = torch.tensor([[places[k][1].right_tokens[0], places[k][1].wrong_tokens[0]] for k in members])
-            each = [_margin(model.backbone, head, states, answers) for states in (*map(normed, layers[:-1]), layers[-1])]
+            each = [
+                _margin(model.backbone, head, states, answers) for states in (*map(normed, layers[:-1]), layers[-1])
+            ]
             for k, margin in zip(members, torch.stack(each, 1).double().cpu().numpy(), strict=True):
                 margins[k] = margin
     records = _records(places, margins)
@@ -98,10 +98,8 @@ def _records(places: Sequence[tuple[str, SpokenCloze, Document]], margins: Seque
     for (way, _), (item, found) in grouped.items():
         for layer, margin in enumerate(np.mean(found, axis=0)):
             names = {"id": item.id, "fact": item.fact, "rival": item.rival, "mirror": item.mirror}
-            points = float(choice_outcomes(-margin, 0.0))
-            records.append(
-                {**names, "direction": way, "layer": str(layer), "points": points, "margin": float(margin)}
-            )
+            points = float(choice_outcomes(-margin, np.zeros(())))
+            records.append({**names, "direction": way, "layer": str(layer), "points": points, "margin": float(margin)})
     return records
 
 
@@ -109,8 +107,8 @@ def _records(places: Sequence[tuple[str, SpokenCloze, Document]], margins: Seque
 def _final_norm(decoder: nn.Module) -> Iterator[Callable[[Tensor], Tensor]]:
     """What a decoder does to the states of its last layer before it hands them out, found by watching it.
 
-    Architectures call it ``norm``, ``ln_f`` or ``final_layer_norm``, keep it at different places, and some have none: it
-    is the module whose output the decoder's is. It is known once the decoder has run.
+    Architectures call it ``norm``, ``ln_f`` or ``final_layer_norm``, keep it at different places, and some have none:
+    it is the module whose output the decoder's is. It is known once the decoder has run.
     """
     last: list[nn.Module] = []
     made: list[tuple[nn.Module, Tensor]] = []
@@ -152,9 +150,7 @@ def lens_differences(first: Sequence[Record], second: Sequence[Record], *, seed:
         InputError: the two were not asked the same questions.
     """
     ways = dict.fromkeys(row["direction"] for row in first)
-    return {
-        way: difference_of(_of(first, way), _of(second, way), Rule(), seed, f"the lens {way}") for way in ways
-    }
+    return {way: difference_of(_of(first, way), _of(second, way), Rule(), seed, f"the lens {way}") for way in ways}
 
 
 def load_lens(path: Path | str) -> list[Record]:

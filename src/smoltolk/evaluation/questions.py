@@ -23,7 +23,6 @@ from smoltolk.data.world.stories import Cloze
 _FACTS = ("fact_heard", "fact_read")  # the last word of their options is the answer
 
 
-
 @dataclass(frozen=True, slots=True)
 class SpokenCloze:
     """A question with both of its options as text and as units.

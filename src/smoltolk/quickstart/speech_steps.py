@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any
 
+from transformers import PreTrainedTokenizerBase
+
 from smoltolk.common.progress import ReportBar
 from smoltolk.data.corpora.corpus import Counts, Utterance, read_corpus, read_info
 from smoltolk.data.corpora.speak import speak
@@ -40,6 +42,12 @@ def judge_texts(settings: Settings) -> list[str]:
     """What the judge's language model is made of: sentences of the world, but none of the test."""
     stories = (settings.world.story(i, heard_only=False) for i in range(2000))
     return [sentence for story in stories for sentence in story.sentences]
+
+
+def text_documents(settings: Settings, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
+    """Held-out stories about all facts as ids behind an end of sequence."""
+    stories = (settings.world.test_story(i, heard_only=False) for i in range(2 * settings.scale.num_test_stories))
+    return [[tokenizer.eos_token_id, *tokenizer(s.text, add_special_tokens=False)["input_ids"]] for s in stories]
 
 
 def make_world(settings: Settings) -> dict[str, Any]:

@@ -14,7 +14,9 @@ from smoltolk.evaluation.lens import lens_differences, load_lens
 from smoltolk.evaluation.report import write_report
 from smoltolk.evaluation.results import BASELINES, COMPARED, difference_key, validate_results
 from smoltolk.evaluation.summary import print_summary
-from smoltolk.quickstart import model_steps, speech_steps
+from smoltolk.quickstart import speech_steps
+from smoltolk.quickstart.evaluation_steps import evaluate_one
+from smoltolk.quickstart.model_steps import check_own_text_model, train_backbone, train_one
 from smoltolk.quickstart.run import Job, RunDirectory
 from smoltolk.quickstart.scales import Scale
 from smoltolk.quickstart.settings import Settings
@@ -39,7 +41,7 @@ def quickstart(out: Path, scale: str = "small", seed: int = 0, text_model: str |
     sizes = settings.scale
     require("espeakng_loader", "the offline synthesizer")
     require("pocketsphinx", "the offline judge")
-    model_steps.check_own_text_model(settings)
+    check_own_text_model(settings)
     _check_room(out, sizes)
     run = RunDirectory(out, {"scale": scale, "seed": seed, "text_model": text_model, "id_layout": ID_LAYOUT})
 
@@ -53,7 +55,7 @@ def quickstart(out: Path, scale: str = "small", seed: int = 0, text_model: str |
     run.side_by_side(
         [
             Job("units", "Units: a phone encoder", sizes.encoder_steps, speech_steps.fit_units, (settings,)),
-            Job("backbone", "Backbone: a text model reads", text_steps, model_steps.train_backbone, (settings,)),
+            Job("backbone", "Backbone: a text model reads", text_steps, train_backbone, (settings,)),
             Job("vocoder", "Vocoder", sizes.vocoder_steps, speech_steps.fit_the_vocoder, (settings,), after=("units",)),
         ]
     )
@@ -61,11 +63,9 @@ def quickstart(out: Path, scale: str = "small", seed: int = 0, text_model: str |
     steps = sizes.speech.num_steps
     scored = 12 * (sizes.num_story_clozes + 4 * sizes.num_fact_clozes)  # options, in four directions; heard ones twice
     run.side_by_side(
-        [Job(f"train-{s}", f"Train {s}", steps, model_steps.train_one, (settings, s)) for s in COMPARED]
+        [Job(f"train-{s}", f"Train {s}", steps, train_one, (settings, s)) for s in COMPARED]
         + [
-            Job(
-                f"evaluate-{s}", f"Evaluate {s}", scored, model_steps.evaluate_one, (settings, s), after=(f"train-{s}",)
-            )
+            Job(f"evaluate-{s}", f"Evaluate {s}", scored, evaluate_one, (settings, s), after=(f"train-{s}",))
             for s in COMPARED
         ]
     )
