@@ -47,8 +47,8 @@ class SmolTolkConfig(PreTrainedConfig):
         layer_mix: what the output adapter reads: the backbone's ``last`` layer, a ``fixed`` one, a ``static`` mix of
             all layers or a ``dynamic`` one, selected anew at each position (multi-level fission).
         fission_layer: k of 1..L, the fixed layer.
-        last_layer_lead: logits by which a mix begins ahead at the last layer, its selector too; 0 as in the paper. With 3
-            short runs say what was only read sooner (docs/log.md).
+        last_layer_lead: logits by which a mix begins ahead at the last layer, its selector too; 0 as in the paper; with
+            3 short runs say what was only read sooner (docs/log.md).
         layer_mix_pool: mix the layers of the ``backbone``, or ``all``, the input adapter's before them.
         layer_mix_norm: bring every layer to root mean square 1 before the mix.
         input_adapter_size, output_adapter_size: what the adapter's blocks have otherwise than the backbone's, by the
