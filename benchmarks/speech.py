@@ -107,7 +107,7 @@ def main() -> None:
     parser.add_argument("--long", type=float, nargs="*", default=[], help="seconds of single recordings to align")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    world = World(seed=0, num_facts=48)
+    world = World(seed=0, num_people=48)
     texts = [world.story(number, heard_only=False).text for number in range(arguments.texts)]
     speakers = voices(16, 0, "seen") + voices(8, 0, "unseen")
     espeak = EspeakSynthesizer()

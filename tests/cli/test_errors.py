@@ -34,7 +34,8 @@ def test_help_is_quick() -> None:
     ("command", "found"),
     [
         ("world {0}/file", "is a file"),
-        ("world {0}/new --facts 13", "num_facts = 13"),
+        ("world {0}/new --people 13", "num_people = 13"),
+        ("world {0}/new --people 12 --questions 3000", "3000 questions, num_people = 12"),
         ("world {0}/new --questions 3", "--questions 3"),
         ("speak {0}/nothing.txt {0}/new", "no file"),
         ("speak {0}/texts.csv {0}/new", "texts.csv"),

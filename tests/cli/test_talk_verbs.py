@@ -50,7 +50,7 @@ def test_the_codec_hears_and_speaks(place: Path, tmp_path: Path, smoltolk: Calla
         assert soundfile.info(out).samplerate == 24_000 and soundfile.info(out).frames > 20 * 1920
         out.unlink()
     lengths = []
-    for prompt in ([heard], ["--text", "In Oslo"]):
+    for prompt in ([heard], ["--text", "Meet Anna"]):
         command = ["continue", model, *prompt, "--units", codec, "--out", out, "--most", 5]
         assert smoltolk(*command).code == 0
         lengths.append(soundfile.info(out).frames)

@@ -27,15 +27,17 @@ Language = Annotated[str, typer.Option(help="Kept with every utterance that name
 def world(
     out: Annotated[Path, typer.Argument(help="The world's directory.")],
     seed: Annotated[int, typer.Option(help="Of the facts and the stories.")] = 0,
-    facts: Annotated[int, typer.Option(help="Half of them are only ever read; a multiple of 12.")] = 48,
+    people: Annotated[
+        int, typer.Option(help="With four facts each, two of them only ever read; a multiple of 12.")
+    ] = 240,
     stories: Annotated[int, typer.Option(help="Of each list: to read, and to speak.")] = 4000,
     questions: Annotated[int, typer.Option(help="About stories, and about each kind of facts; even.")] = 500,
 ) -> None:
-    """Write a small world of stories, facts and questions, as material.
+    """Write a small world of people, facts about them, stories and questions.
 
     text.txt and stories.jsonl (all facts, to read), spoken.jsonl (heard facts
     only, to speak), clozes.jsonl (questions), questions.jsonl (their options as
-    texts to speak), facts.json.
+    texts to speak), people.json, facts.json.
 
     Example: smoltolk world world --stories 400
     """
@@ -50,14 +52,21 @@ def world(
     if stories < 1 or questions < 0 or questions % 2:
         found = f"--stories {stories} --questions {questions}"
         raise InputError("a world has a story at least, and an even number of questions", found, "correct them")
-    made = World(seed, facts)
-    command = {"verb": "world", "seed": seed, "facts": facts, "stories": stories, "questions": questions}
+    made = World(seed, people)
+    command = {"verb": "world", "seed": seed, "people": people, "stories": stories, "questions": questions}
     figures = made_before(out, command)
     if figures is None:
         clozes = ask_all(made, questions, questions)
-        # Both options of a question are spoken by one voice.
-        options = ({"id": i, "text": t, "voice": k // 2} for k, (i, t) in enumerate(option_texts(clozes)))
-        figures = {"facts": len(made.facts), "questions": len(clozes), "words": len(made.vocabulary)}
+        # All options of two questions that mirror each other are spoken by one voice.
+        options = ({"id": i, "text": t, "voice": k // 4} for k, (i, t) in enumerate(option_texts(clozes)))
+        heard = len(made.facts_where(heard=True))
+        figures = {
+            "people": len(made.people),
+            "facts": f"{len(made.facts)}, {heard} of them heard",
+            "each heard fact": f"said {made.times_heard(stories):.1f} times in {stories} spoken stories",
+            "questions": len(clozes),
+            "words": len(made.vocabulary),
+        }
         with atomic_directory(out) as directory:
             write_world(directory, made, stories, clozes)
             write_jsonl(directory / "questions.jsonl", options)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from smoltolk.data.world.lexicon import KINDS, NAMES, TOWNS, WEATHER
+from smoltolk.data.world.lexicon import ATTRIBUTES, CLOSES, DAYS, FIRST_NAMES, LAST_NAMES, OPENINGS, WEATHER
 from smoltolk.data.world.stories import World
 
 
@@ -29,13 +29,13 @@ def distance(one: tuple[str, ...], two: tuple[str, ...]) -> int:
 
 
 def test_the_judge_knows_every_word(pronunciations: dict[str, list[tuple[str, ...]]]) -> None:
-    missing = {word for n in (12, 48, 432) for word in World(0, n).vocabulary if word not in pronunciations}
+    missing = {word for n in (12, 240, 960) for word in World(0, n).vocabulary if word not in pronunciations}
     assert not missing
 
 
 def test_no_two_words_sound_the_same(pronunciations: dict[str, list[tuple[str, ...]]]) -> None:
     heard: dict[tuple[str, ...], str] = {}
-    for word in World(0, 432).vocabulary:
+    for word in sorted(World(0, 960).vocabulary):
         for phones in pronunciations[word]:
             assert heard.setdefault(phones, word) == word
 
@@ -43,27 +43,47 @@ def test_no_two_words_sound_the_same(pronunciations: dict[str, list[tuple[str, .
 def test_words_that_compete_differ_in_two_phones_or_more(
     pronunciations: dict[str, list[tuple[str, ...]]],
 ) -> None:
-    slots = [
-        [name.lower() for name in NAMES],
-        [town.lower() for town in TOWNS],
-        list(WEATHER),
-        [*WEATHER.values()],
-    ]
-    slots += [list(group) for k in KINDS.values() for group in (k.subjects, k.answers, k.adjectives)]
+    slots = [(*FIRST_NAMES, *LAST_NAMES), tuple(WEATHER), tuple(WEATHER.values())]
+    slots += [attribute.answers for attribute in ATTRIBUTES.values()]
     for slot in slots:
-        for one, two in combinations(slot, 2):
+        assert len(set(slot)) == len(slot)
+        for one, two in combinations([word.lower() for word in slot], 2):
             closest = min(distance(a, b) for a in pronunciations[one] for b in pronunciations[two])
             assert closest >= 2, (one, two)
 
 
+def test_a_word_has_one_part_in_a_story() -> None:
+    """Else a name, an answer, a weather or a feeling could be taken for another."""
+    answers = [answer for attribute in ATTRIBUTES.values() for answer in attribute.answers]
+    words = [word.lower() for word in (*FIRST_NAMES, *LAST_NAMES, *WEATHER, *WEATHER.values(), *answers)]
+    assert len(set(words)) == len(words)
+    forms = [*OPENINGS, *DAYS, *CLOSES, *(form for a in ATTRIBUTES.values() for form in a.forms)]
+    told = {word for form in forms for word in re.findall(r"[a-z]+", re.sub(r"\{\w+\}", "", form.lower()))}
+    assert not told & set(words)
+
+
 def test_forms_have_the_places_that_stories_fill() -> None:
-    for kind in KINDS.values():
-        for form in kind.openings:
-            assert {"{name}", "{town}", "{subject}"} <= set(re.findall(r"\{\w+\}", form))
-        assert all("{answer}" not in form for form in (*kind.openings, *kind.needs))
-        assert all("{weather}" in form for form in kind.needs)
-        assert all(form.endswith(" {answer}.") and "{subject}" in form for form in kind.facts)
-        assert all("{feeling}" in f and "{name}" in f and "{subject}" in f for f in kind.closes)
-        assert set(kind.consequences) < set(KINDS) and kind.name not in kind.consequences
-        for forms in kind.consequences.values():
-            assert all("{cameo}" in form and "{answer}" in form for form in forms)
+    groups = {OPENINGS: {"{name}"}, DAYS: {"{weather}"}, CLOSES: {"{who}", "{feeling}"}}
+    groups |= {attribute.forms: {"{who}", "{answer}"} for attribute in ATTRIBUTES.values()}
+    for forms, places in groups.items():
+        assert len(forms) == len(set(forms)) == 3
+        for form in forms:
+            found = re.findall(r"\{\w+\}", form)
+            assert set(found) == places and len(found) == len(places)
+
+
+def test_the_last_word_is_what_is_asked_for() -> None:
+    for attribute in ATTRIBUTES.values():
+        assert all(form.endswith(" {answer}.") for form in attribute.forms)
+    assert all(form.endswith(" {feeling}.") for form in CLOSES)
+
+
+def test_attributes_share_nothing() -> None:
+    assert all(attribute.name == name for name, attribute in ATTRIBUTES.items())
+    forms = [form for attribute in ATTRIBUTES.values() for form in attribute.forms]
+    assert len(set(forms)) == len(forms)
+
+
+def test_a_fits_every_word_behind_it() -> None:
+    after_a = (ATTRIBUTES["pet"].answers, tuple(WEATHER))
+    assert not [word for words in after_a for word in words if word[0] in "aeiou"]

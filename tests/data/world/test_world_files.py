@@ -18,13 +18,23 @@ def test_questions_come_back_as_they_were(world: World, tmp_path: Path) -> None:
 
 
 def test_only_heard_facts_are_for_speaking(world: World, tmp_path: Path) -> None:
-    write_world(tmp_path, world, 20, [])
+    write_world(tmp_path, world, 24, [])
+    people = {person["id"]: person for person in read_json(tmp_path / "people.json")}
+    assert [(p["first"], p["last"]) for p in people.values()] == [(p.first, p.last) for p in world.people]
     facts = {fact["id"]: fact for fact in read_json(tmp_path / "facts.json")}
+    assert len(facts) == 4 * len(people) and {fact["person"] for fact in facts.values()} == set(people)
     stories = list(read_jsonl(tmp_path / "stories.jsonl"))
-    assert len((tmp_path / "text.txt").read_text().splitlines()) == len(stories) == 20
-    assert {facts[story["fact"]]["heard"] for story in stories} == {True, False}
+    assert len((tmp_path / "text.txt").read_text().splitlines()) == len(stories) == 24
+    assert {fact for story in stories for fact in story["facts"]} == set(facts)
     spoken = list(read_jsonl(tmp_path / "spoken.jsonl"))
-    assert [row["text"] for row in spoken] == [story.text for story in world.stories(20, heard_only=True)]
+    assert [row["text"] for row in spoken] == [story.text for story in world.stories(24, heard_only=True)]
+    said = {fact["id"] for fact in facts.values() for row in spoken if _says(row["text"], fact, people)}
+    assert said == {fact["id"] for fact in facts.values() if fact["heard"]}
+
+
+def _says(text: str, fact: dict, people: dict[str, dict]) -> bool:
+    person = people[fact["person"]]
+    return f" {person['first']} {person['last']}. " in text and f" {fact['answer']}. " in text
 
 
 def test_bad_files(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from smoltolk.speech.synthesis.espeak_synthesis import EspeakSynthesizer, Spoken
 from smoltolk.speech.units.phone_encoder import phone_frames
 
 pytest.importorskip("pocketsphinx")
-TEXTS = [World(seed=0, num_facts=48).story(i, heard_only=False).text for i in range(8)]
+TEXTS = [World(seed=0, num_people=48).story(i, heard_only=False).text for i in range(8)]
 
 NOISE = np.random.default_rng(0).normal(0, 0.1, 200 * 16_000).astype(np.float32)
 NOISE[: len(NOISE) // 2] *= 0.1

@@ -18,11 +18,13 @@ from functools import cached_property
 
 import numpy as np
 
+from smoltolk.common.errors import InputError
 from smoltolk.common.seeds import generator
 from smoltolk.data.world.facts import Fact, Person, populate, tie
 from smoltolk.data.world.lexicon import ATTRIBUTES, CLOSES, DAYS, OPENINGS, WEATHER
 
 _NUM_FORMS = 3  # of every sentence
+_TRIES = 200  # for a question that was not asked before
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,11 @@ class World:
         """``n`` questions on held-out heard stories: which close belongs to the first four sentences?
 
         Stories come in pairs that differ in both names and in the feeling; each one's close is right once and wrong
-        once, so whoever ignores the prompt is right on half (``n`` even).
+        once, so whoever ignores the prompt is right on half (``n`` even). Each person is asked about equally often, to
+        within one.
+
+        Raises:
+            InputError: more questions than there are.
         """
         return self._clozes("story", n, self._pairs_of_people())
 
@@ -151,6 +157,9 @@ class World:
 
         Facts come in pairs of one attribute; each one's answer is right once and wrong once in the same form, so a
         liking for a word gives half (``n`` even). Each fact is asked for equally often, to within one.
+
+        Raises:
+            InputError: more questions than there are.
         """
         kind = "fact_heard" if heard else "fact_read"
         return self._clozes(kind, n, self._pairs_of_facts(kind, heard))
@@ -173,19 +182,24 @@ class World:
         return Story(f"{split}-{order}-{i:07d}", sentences, tuple(fact.id for fact in facts))
 
     def _draw(self, person: Person, random: np.random.Generator, *, reserved: bool) -> _Draw:
+        mine = self._reserved[person.id]
         while True:
             weather = _pick(tuple(WEATHER), random)
             forms = tuple(int(number) for number in random.integers(_NUM_FORMS, size=5))
             # Test and training stories part here: what the first two sentences say is said in one of them only.
-            if (weather == self._reserved(person)[forms[0]][forms[1]]) == reserved:
+            if (weather == mine[forms[0]][forms[1]]) == reserved:
                 break
         return _Draw(weather, forms, tuple(bool(number) for number in random.integers(2, size=5)))
 
-    def _reserved(self, person: Person) -> list[list[str]]:
-        """For each form of the opening and each of the day, the weather that only held-out stories tell with them."""
-        order = generator(self.seed, "reserved", person.id).permutation(len(WEATHER))
-        weather = [tuple(WEATHER)[order[k % len(WEATHER)]] for k in range(_NUM_FORMS**2)]
-        return [weather[k : k + _NUM_FORMS] for k in range(0, len(weather), _NUM_FORMS)]
+    @cached_property
+    def _reserved(self) -> dict[str, list[list[str]]]:
+        """For each person, form of the opening and form of the day: the weather that only held-out stories tell."""
+        reserved = {}
+        for person in self.people:
+            order = generator(self.seed, "reserved", person.id).permutation(len(WEATHER))
+            weather = [tuple(WEATHER)[order[k % len(WEATHER)]] for k in range(_NUM_FORMS**2)]
+            reserved[person.id] = [weather[k : k + _NUM_FORMS] for k in range(0, len(weather), _NUM_FORMS)]
+        return reserved
 
     def _clozes(self, kind: str, n: int, pairs: Iterator[tuple[Person, Person, list[Fact], list[Fact]]]) -> list[Cloze]:
         clozes: list[Cloze] = []
@@ -194,11 +208,17 @@ class World:
             if len(clozes) >= n:
                 break
             random = generator(self.seed, "cloze", kind, number)
-            while True:
+            for _ in range(_TRIES):
                 asked = self._ask(kind, *pair, random)
                 told = {(" ".join(cloze.prompt), cloze.right, cloze.wrong) for cloze in asked}
                 if not told & seen:
                     break
+            else:
+                raise InputError(
+                    "a question is asked once, and few people are asked about in few ways",
+                    f"{n} questions, num_people = {self.num_people}",
+                    f"ask {len(clozes)} of this kind at most, or make more people",
+                )
             seen |= told
             clozes += asked
         return [
@@ -206,18 +226,16 @@ class World:
         ]
 
     def _pairs_of_people(self) -> Iterator[tuple[Person, Person, list[Fact], list[Fact]]]:
-        """Endless pairs of people who share no name, with the facts that may be heard of them."""
+        """Endless pairs of people who share no name, with what is heard of them; each person once in every round."""
+        heard: dict[str, list[Fact]] = {person.id: [] for person in self.people}
+        for fact in self.facts_where(heard=True):
+            heard[fact.person].append(fact)
         number = 0
         while True:
             random = generator(self.seed, "pairs", "story", number)
-            waiting = [self.people[k] for k in random.permutation(len(self.people))]
-            while len(waiting) > 1:
-                one = waiting.pop()
-                other = next((p for p in waiting if p.first != one.first and p.last != one.last), None)
-                if other is not None:
-                    waiting.remove(other)
-                    heard = ([f for f in self.facts_where(heard=True) if f.person == p.id] for p in (one, other))
-                    yield one, other, *heard
+            for one, other in _strangers([self.people[k] for k in random.permutation(len(self.people))]):
+                ones, others = ([heard[p.id][k] for k in random.permutation(2)] for p in (one, other))
+                yield one, other, ones, others
             number += 1
 
     def _pairs_of_facts(self, kind: str, heard: bool) -> Iterator[tuple[Person, Person, list[Fact], list[Fact]]]:
@@ -278,6 +296,19 @@ class World:
             )
             for forms, place, answer in zip(slots, places, answers, strict=True)
         )
+
+
+def _strangers(people: list[Person]) -> list[tuple[Person, Person]]:
+    """Pairs of people who share no name; none if someone is left alone."""
+    pairs = []
+    while people:
+        one = people.pop()
+        other = next((p for p in people if p.first != one.first and p.last != one.last), None)
+        if other is None:
+            return []
+        people.remove(other)
+        pairs.append((one, other))
+    return pairs
 
 
 def _pick(words: Sequence[str], random: np.random.Generator) -> str:

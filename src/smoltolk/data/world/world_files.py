@@ -2,7 +2,8 @@
 
 ::
 
-    DIR/facts.json       the facts
+    DIR/people.json      who lives in it
+    DIR/facts.json       what is so of them
     DIR/stories.jsonl    stories about all facts: what may be read
     DIR/text.txt         the same, a story a line
     DIR/spoken.jsonl     stories about heard facts only: what may be spoken (id, text)
@@ -40,6 +41,7 @@ def write_world(folder: Path, world: World, num_stories: int, clozes: list[Cloze
         num_stories: stories of each list.
         clozes: the questions.
     """
+    write_json(folder / "people.json", [asdict(person) for person in world.people])
     write_json(folder / "facts.json", [asdict(fact) for fact in world.facts])
     stories = list(world.stories(num_stories, heard_only=False))
     write_jsonl(folder / "stories.jsonl", (asdict(story) for story in stories))
