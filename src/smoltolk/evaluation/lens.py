@@ -24,7 +24,7 @@ from smoltolk.evaluation.batches import batches, evaluating, pad_right
 from smoltolk.evaluation.cloze import Record, cell_of, difference_of, prompts
 from smoltolk.evaluation.intervals import choice_outcomes
 from smoltolk.evaluation.questions import SpokenCloze
-from smoltolk.evaluation.results import LENS_DIRECTIONS
+from smoltolk.evaluation.results import LENS_WAYS
 from smoltolk.evaluation.rules import Rule
 from smoltolk.model.codec.delays import SILENT
 from smoltolk.model.text_models.text_head import TextHead
@@ -35,7 +35,7 @@ def answer_lens(
     model: Any,
     items: Sequence[SpokenCloze],
     *,
-    directions: Sequence[str] = LENS_DIRECTIONS,
+    directions: Sequence[str] = LENS_WAYS,
     batch_tokens: int = 4096,
     log_path: Path | str | None = None,
 ) -> list[Record]:

@@ -12,7 +12,7 @@ from smoltolk.common.progress import console
 from smoltolk.evaluation.cloze import differences, load_log
 from smoltolk.evaluation.lens import lens_differences, load_lens
 from smoltolk.evaluation.report import write_report
-from smoltolk.evaluation.results import BASELINES, COMPARED, difference_key, validate_results
+from smoltolk.evaluation.results import BASELINES, COMPARED, OUTCOMES, difference_key, validate_results
 from smoltolk.evaluation.summary import print_summary
 from smoltolk.quickstart import speech_steps
 from smoltolk.quickstart.evaluation_steps import evaluate_one
@@ -123,6 +123,8 @@ def gather(settings: Settings, run: RunDirectory) -> dict[str, Any]:
     return {
         "seed": settings.seed,
         "scale": settings.scale_name,
+        "outcomes": [outcome.name for outcome in OUTCOMES],
+        "world": run.figures("world"),
         "seconds": run.seconds(),
         "tokens": {"text_pretraining": backbone["tokens"], "training_each": trained["late"]["train_tokens"]},
         "units": run.figures("units"),
@@ -140,7 +142,6 @@ def gather(settings: Settings, run: RunDirectory) -> dict[str, Any]:
         "samples": evaluated["late"]["samples"],
         "settings": {
             "text_model": settings.text_model or "trained here",
-            "world": run.figures("world"),
             "speech": speech,
         },
     }
