@@ -6,17 +6,57 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, MimiConfig, MimiModel, PreTrainedTokenizerFast
 
-from smoltolk.data.world.stories import World
-from smoltolk.evaluation.results import BASELINES, COMPARED, DIRECTIONS, KINDS, difference_key
+from smoltolk.data.shards.parquet import ShardMetadata, ShardWriter, UnitCorpus, UnitUtterance, read_shards
+from smoltolk.data.world.stories import Cloze, World
+from smoltolk.evaluation.questions import SpokenCloze, option_texts, spoken_clozes
+from smoltolk.evaluation.results import (
+    COMPARED,
+    DIRECTIONS,
+    FURTHER,
+    KINDS,
+    LENS_WAYS,
+    OUTCOMES,
+    difference_key,
+    layer_names,
+)
 from smoltolk.model.ids import IdSpace
 from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.speech.segments import Segment
 from smoltolk.speech.units.codecs import CodecUnitTokenizer
+
+FRAME_RATE, FRAMES_PER_WORD = 25.0, 10
+METADATA = ShardMetadata(frame_rate=FRAME_RATE, fingerprint="abc", num_units=12)
+
+
+def _utterance(name: str, text: str, silence: int = 0) -> UnitUtterance:
+    """Units 0 and 1 a word in right options, 2 and 3 in wrong ones, and at the end unit 11 for so many frames."""
+    spoken = text.split()
+    base = 0 if name.endswith("-right") else 2
+    starts = np.arange(len(spoken)) * FRAMES_PER_WORD / FRAME_RATE
+    units, durations = [base, base + 1] * len(spoken), [FRAMES_PER_WORD // 2] * (2 * len(spoken))
+    if silence:
+        units, durations = [*units, 11], [*durations, silence]
+    return UnitUtterance(
+        id=name,
+        text=text,
+        words=tuple(
+            Segment(word, float(start), float(start + FRAMES_PER_WORD / FRAME_RATE))
+            for word, start in zip(spoken, starts, strict=True)
+        ),
+        units=np.array(units, np.uint16),
+        durations=np.array(durations, np.uint16),
+        speaker="a",
+        language="en",
+        source="test",
+        seconds=sum(durations) / FRAME_RATE,
+    )
 
 
 class BigramDouble(nn.Module):
@@ -94,6 +134,43 @@ def tokenizer(words: list[str]) -> PreTrainedTokenizerFast:
 
 
 @pytest.fixture(scope="session")
+def clozes(world: World) -> list[Cloze]:
+    """12 about stories, 12 about heard facts, 12 about facts that are only read."""
+    return world.story_clozes(12) + world.fact_clozes(12, heard=True) + world.fact_clozes(12, heard=False)
+
+
+@pytest.fixture(scope="session")
+def corpus(clozes: list[Cloze], tmp_path_factory: pytest.TempPathFactory) -> UnitCorpus:
+    """Their options, as the utterances that :func:`utterance` makes, with a silence behind them."""
+    path = tmp_path_factory.mktemp("cloze") / "part.parquet"
+    with ShardWriter(path, METADATA) as writer:
+        for name, text in option_texts(clozes):
+            writer.add(_utterance(name, text, silence=7))
+    return read_shards(path)
+
+
+@pytest.fixture(scope="session")
+def utterance() -> Callable[..., UnitUtterance]:
+    """``utterance(id, text, silence=0)``."""
+    return _utterance
+
+
+@pytest.fixture(scope="session")
+def items(clozes: list[Cloze], corpus: UnitCorpus, tokenizer: PreTrainedTokenizerFast) -> list[SpokenCloze]:
+    """Both joined."""
+    return spoken_clozes(clozes, corpus, tokenizer)
+
+
+@pytest.fixture(scope="session")
+def space(tokenizer: PreTrainedTokenizerFast) -> IdSpace:
+    """The ids of :func:`model`, or of a double of it."""
+    size = len(tokenizer)
+    return IdSpace(
+        speech_offset=size + 4, num_units=12, begin_prompt=size, end_prompt=size + 1, switch=size + 2, eos_text=0
+    )
+
+
+@pytest.fixture(scope="session")
 def model(tokenizer: PreTrainedTokenizerFast) -> SmolTolkForCausalLM:
     """A real model with random weights over the tokenizer's ids and 12 units."""
     torch.manual_seed(0)
@@ -157,27 +234,46 @@ def codec_model(make_codec_model: Callable[..., SmolTolkForCausalLM]) -> SmolTol
     return make_codec_model()
 
 
-def _cell(accuracy: float, width: float = 0.04) -> dict[str, float]:
-    """A cell with an interval of that width to both sides."""
-    return {
-        "accuracy": accuracy,
-        "low": max(0.0, accuracy - width),
-        "high": min(1.0, accuracy + width),
-        "n": 500,
-    }
+_WAYS = {**dict.fromkeys(KINDS, DIRECTIONS), "lens": LENS_WAYS}
+_LAST = {"late": 3, "early": 3, "early_plus": 5, "early_long": 3}  # layers
 
 
-def _difference(first: dict[str, float], second: dict[str, float]) -> dict[str, float]:
+def _scores(accuracy: float, width: float, n: int) -> dict[str, float]:
+    return {"accuracy": accuracy, "low": max(0.0, accuracy - width), "high": min(1.0, accuracy + width), "n": n}
+
+
+def _cell(single: float, pair: float) -> dict[str, Any]:
+    """A cell with intervals to both sides."""
+    return _scores(single, 0.04, 500) | {"pair": _scores(pair, 0.05, 250)}
+
+
+def _gap(first: dict[str, Any], second: dict[str, Any]) -> dict[str, float]:
     gap = first["accuracy"] - second["accuracy"]
-    return {"difference": gap, "low": gap - 0.03, "high": gap + 0.03, "n": 500}
+    return {"difference": gap, "low": gap - 0.03, "high": gap + 0.03, "n": first["n"]}
 
 
-def _made_results(**accuracies: dict[tuple[str, str], float]) -> dict[str, Any]:
-    """Results in which every cell is 0.7 but those given, e.g. ``late={("fact_read", "S->S"): 0.5}``."""
-    models = {}
-    for number, system in enumerate(COMPARED):
-        given = accuracies.get(system, {})
-        models[system] = {kind: {way: _cell(given.get((kind, way), 0.7)) for way in DIRECTIONS} for kind in KINDS}
+def _difference(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    return _gap(first, second) | {"pair": _gap(first["pair"], second["pair"])}
+
+
+def _made_results(pairs: dict[str, dict[tuple[str, str], float]] | None = None, **singles: Any) -> dict[str, Any]:
+    """Results in which every cell is 0.7 but those given, e.g. ``late={("story", "S->S"): 0.5}`` for single
+    questions and ``pairs={"late": {("lens", "S->S"): 0.5}}``. Early fusion trained longer is there if it is
+    named."""
+    pairs = pairs or {}
+    models: dict[str, Any] = {}
+    for number, system in enumerate([*COMPARED, *(s for s in FURTHER if s in singles or s in pairs)]):
+        single, pair = singles.get(system, {}), pairs.get(system, {})
+        cells = {
+            kind: {way: _cell(single.get((kind, way), 0.7), pair.get((kind, way), 0.7)) for way in ways}
+            for kind, ways in _WAYS.items()
+        }
+        cells["lens"] = {
+            way: {str(layer): _cell(0.55 + layer / 100, 0.56 + layer / 100) for layer in range(_LAST[system])}
+            | {str(_LAST[system]): cell}
+            for way, cell in cells["lens"].items()
+        }
+        models[system] = cells
         models[system] |= {
             "speech_nll": 1.5 + number / 10,
             "text_nll_before": 0.9,
@@ -189,9 +285,10 @@ def _made_results(**accuracies: dict[tuple[str, str], float]) -> dict[str, Any]:
             "parameters": 1_410_000,
             "train_tokens_per_second": 9876.5,
         }
-    return {
+    results: dict[str, Any] = {
         "seed": 0,
         "scale": "small",
+        "outcomes": [outcome.name for outcome in OUTCOMES],
         "seconds": {"world": 0.4, "speech": 58.0, "train-late": 151.0, "total": 210.0},
         "tokens": {"training_each": 1_500_000},
         "units": {
@@ -203,17 +300,25 @@ def _made_results(**accuracies: dict[tuple[str, str], float]) -> dict[str, Any]:
         },
         "vocoder": {"wer_natural": 0.05, "wer_copy": 0.06, "wer_units": 0.07},
         "models": models,
-        "differences": {
-            difference_key(baseline): {
-                kind: {way: _difference(models["late"][kind][way], models[baseline][kind][way]) for way in DIRECTIONS}
-                for kind in KINDS
-            }
-            for baseline in BASELINES
-        },
     }
+    results["differences"] = {
+        difference_key(other): {
+            kind: {way: _difference(*(_both(results, system, kind, way) for system in ("late", other))) for way in ways}
+            for kind, ways in _WAYS.items()
+        }
+        for other in models
+        if other != "late"
+    }
+    return results
+
+
+def _both(results: dict[str, Any], system: str, kind: str, way: str) -> dict[str, Any]:
+    """A cell; of the lens that of the last layer."""
+    cell = results["models"][system][kind][way]
+    return cell[layer_names(cell)[-1]] if kind == "lens" else cell
 
 
 @pytest.fixture(scope="session")
 def make_results() -> Callable[..., dict[str, Any]]:
-    """``make_results(late={("fact_read", "S->S"): 0.5}, ...)``: results with invented numbers."""
+    """``make_results(pairs={"late": {("fact_read_answer", "S->S"): 0.5}}, ...)``: results with invented numbers."""
     return _made_results

@@ -83,6 +83,7 @@ def test_caches_hold_all_layers() -> None:
             "published_spans=False",
         ),
         ({"layer_mix": "attention"}, "layer_mix must be one of last, fixed, static, dynamic"),
+        ({"layer_mix": "last", "last_layer_lead": 3.0}, "leave last_layer_lead out"),
         ({"layer_mix_pool": "none"}, "layer_mix_pool must be one of backbone, all"),
         ({"input_adapter_size": {"hidden_size": 8}}, "speech_residual=False"),
         ({"output_adapter_size": {"hidden_size": 8}}, "tie_speech_embeddings=False"),

@@ -100,3 +100,23 @@ def test_fixed_is_that_layer_and_has_no_parameters() -> None:
     mixed = module(states)
     assert mixed.state is states[1] and mixed.weights is None and mixed.entropy is None
     assert not list(module.parameters())
+
+
+@pytest.mark.parametrize("mode", ["static", "dynamic"])
+def test_the_last_layer_can_lead_at_the_start(mode: str) -> None:
+    """By so many logits in every softmax of the mix, whatever else is drawn; without it the start is the paper's."""
+    weights = {}
+    for lead in (0.0, 3.0):
+        torch.manual_seed(0)
+        module = LayerMix(mode, L, D, lead=lead)  # type: ignore[arg-type]
+        module.reset_parameters(0.02)
+        weights[lead] = {name: parameter.detach().clone() for name, parameter in module.named_parameters()}
+        share = module(layers()).weights[..., -1].detach()
+        odds = share / (1 - share) * (L - 1)
+        assert float(odds.log().mean()) == pytest.approx(lead, abs=0.1)
+    for name, led in weights[3.0].items():
+        difference = led - weights[0.0][name]
+        expected = torch.zeros_like(difference)
+        if name != "selector.weight":
+            expected[-1] = 3.0
+        torch.testing.assert_close(difference, expected)

@@ -47,7 +47,7 @@ def world(
     from smoltolk.common.made import made_before, record
     from smoltolk.data.world.stories import World
     from smoltolk.data.world.world_files import ask_all, write_world
-    from smoltolk.evaluation.cloze import option_texts
+    from smoltolk.evaluation.questions import option_texts
 
     if stories < 1 or questions < 0 or questions % 2:
         found = f"--stories {stories} --questions {questions}"

@@ -150,8 +150,9 @@ def evaluate(
     from smoltolk.common.progress import bar
     from smoltolk.data.shards.parquet import read_shards
     from smoltolk.data.world.world_files import read_clozes
-    from smoltolk.evaluation.cloze import evaluate_clozes, spoken_clozes
+    from smoltolk.evaluation.cloze import evaluate_clozes, num_options
     from smoltolk.evaluation.parts import Part, check_part, load_config, load_model
+    from smoltolk.evaluation.questions import spoken_clozes
     from smoltolk.evaluation.results import DIRECTIONS
 
     clozes, spoken = read_clozes(questions), read_shards(shards)
@@ -159,6 +160,6 @@ def evaluate(
     check_part(model, load_config(model), "shards", Part(units.fingerprint, units.num_units, units.num_codebooks))
     loaded, tokenizer = load_model(model)
     items = spoken_clozes(clozes, spoken, tokenizer)
-    with bar("questions", 2 * len(items) * len(DIRECTIONS), "options") as progress:
+    with bar("questions", num_options(items), "options") as progress:
         result = evaluate_clozes(loaded, items, loaded.config.id_space, seed=seed, progress=progress, log_path=log)
     Console().print(cloze_table(result.cells, DIRECTIONS))

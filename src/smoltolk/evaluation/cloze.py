@@ -1,13 +1,15 @@
 """Two-way choices about stories and facts, in four directions: heard or read, answered by speaking or by
 writing.
 
-Both options follow the same prompt, which is computed once. A spoken prompt is always taken from the recording of
-the right option, so that nothing in it tells which option is meant.
+Options are scored behind the same prompt, which is computed once. A spoken prompt is there twice, as it was recorded
+with either option, and an option's score is the mean of both. A question counts **single**, by its own two options, and
+as a **pair** with its mirror image, where the same two options compete and the other one is right: the two margins are
+added, so that what a model thinks of an answer in any case cancels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,172 +20,59 @@ from torch import nn
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_jsonl, write_jsonl
 from smoltolk.common.progress import Bar
-from smoltolk.data.rows.aligned import AlignedCorpus
 from smoltolk.data.rows.documents import Document
-from smoltolk.data.shards.parquet import UnitCorpus
-from smoltolk.data.world.stories import Cloze
-from smoltolk.evaluation.intervals import choice_outcomes, cluster_bootstrap, paired_difference
+from smoltolk.evaluation.intervals import Interval, choice_outcomes, cluster_bootstrap, paired_difference
+from smoltolk.evaluation.questions import SpokenCloze
 from smoltolk.evaluation.results import DIRECTIONS
 from smoltolk.evaluation.rules import Rule
 from smoltolk.evaluation.scoring import score
 from smoltolk.evaluation.sequences import Scored
 from smoltolk.model.ids import IdSpace
 
-
-@dataclass(frozen=True, slots=True)
-class SpokenCloze:
-    """A question with both of its options as text and as units.
-
-    Attributes:
-        id, kind, fact: of the :class:`smoltolk.data.world.stories.Cloze`.
-        rival: the fact that the wrong option belongs to, if the mirror image of the question is asked too;
-            otherwise ``fact`` again. Both are clusters of the bootstrap.
-        prompt_text, right_text, wrong_text: as written.
-        prompt_tokens, right_tokens, wrong_tokens: int [n] text ids; prompt and option joined are the tokens
-            of the whole text.
-        prompt_units, right_units, wrong_units: int [n] units from 0, of several codebooks [n, Q]. The pause before an
-            option is part of it.
-        prompt_seconds: where the prompt ends in the recording of the right option.
-    """
-
-    id: str
-    kind: str
-    fact: str
-    rival: str
-    prompt_text: str
-    right_text: str
-    wrong_text: str
-    prompt_tokens: np.ndarray
-    right_tokens: np.ndarray
-    wrong_tokens: np.ndarray
-    prompt_units: np.ndarray
-    right_units: np.ndarray
-    wrong_units: np.ndarray
-    prompt_seconds: float
+Record = dict[str, Any]
 
 
-def option_id(cloze_id: str, option: str) -> str:
-    """Utterance id of one option (``right`` or ``wrong``) of a question."""
-    return f"{cloze_id}-{option}"
-
-
-def option_texts(clozes: Iterable[Cloze]) -> list[tuple[str, str]]:
-    """``(utterance id, text)`` of every option with its prompt before it: what has to be spoken."""
-    return [
-        (option_id(cloze.id, option), " ".join((*cloze.prompt, ending)))
-        for cloze in clozes
-        for option, ending in (("right", cloze.right), ("wrong", cloze.wrong))
-    ]
-
-
-def spoken_clozes(clozes: Sequence[Cloze], utterances: UnitCorpus, tokenizer: Any) -> list[SpokenCloze]:
-    """Join questions with the utterances of their options, cut where the option begins.
+def prompts(item: SpokenCloze, direction: str, space: IdSpace) -> list[Document]:
+    """What stands before the options, ``<switch>`` included, once for each recording of a spoken prompt.
 
     Args:
-        clozes: the questions.
-        utterances: holds the utterances that :func:`option_texts` names, with their words.
-        tokenizer: fast transformers tokenizer of the text model.
-
-    Raises:
-        InputError: an utterance is missing, says something else, or has no unit on one side of the cut.
+        item: the question.
+        direction: modality of the prompt ``->`` modality of the option.
+        space: the id space.
     """
-    aligned = AlignedCorpus(utterances, tokenizer, utterances.metadata.frame_rate)
-    index = {utterances.id(i): i for i in range(len(utterances))}
-    return [
-        _join(cloze, rival, utterances, aligned, index)
-        for cloze, rival in zip(clozes, find_rivals(clozes), strict=True)
-    ]
+    if direction[0] == "S":
+        documents = [Document(space).speech(units) for units in item.spoken_prompts]
+    else:
+        documents = [Document(space).text(item.prompt_tokens)]
+    return documents if direction[0] == direction[-1] else [document.switch() for document in documents]
 
 
-def find_rivals(clozes: Sequence[Cloze]) -> list[str]:
-    """The rival fact of each question: that of its mirror image beside it; its own if there is none.
-
-    Two neighbours mirror each other if what the first one's wrong option has in place of its right one is
-    what the second one's right option has in place of its wrong one, and the other way round.
-    """
-    rivals = [cloze.fact for cloze in clozes]
-    position = 0
-    while position + 1 < len(clozes):
-        first, second = clozes[position], clozes[position + 1]
-        if first.kind == second.kind and _swapped(first) == _swapped(second)[::-1]:
-            rivals[position : position + 2] = second.fact, first.fact
-            position += 1
-        position += 1
-    return rivals
-
-
-def _swapped(cloze: Cloze) -> tuple[frozenset[str], frozenset[str]]:
-    """Words of the right option alone, and of the wrong option alone."""
-    right, wrong = frozenset(cloze.right.split()), frozenset(cloze.wrong.split())
-    return right - wrong, wrong - right
-
-
-def _join(
-    cloze: Cloze, rival: str, utterances: UnitCorpus, aligned: AlignedCorpus, index: dict[str, int]
-) -> SpokenCloze:
-    cut = sum(len(sentence.split()) for sentence in cloze.prompt)
-    cuts = {}
-    for option, (name, text) in zip(("right", "wrong"), option_texts([cloze]), strict=True):
-        found = aligned.text(index[name]) if name in index else "no such utterance"
-        if found.split() != text.split():
-            raise InputError(
-                f"utterance {name!r} must say {text!r}", repr(found), "speak and prepare the questions again"
-            )
-        i = index[name]
-        cuts[option] = {
-            "prompt_tokens": aligned.tokens(i, 0, cut),
-            "tokens": aligned.tokens(i, cut),
-            "prompt_units": aligned.units(i, 0, cut),
-            "units": aligned.units(i, cut),
-        }
-        empty = [part for part, items in cuts[option].items() if len(items) == 0]
-        if empty:
-            raise InputError(
-                f"utterance {name!r} must have something on both sides of word {cut}",
-                f"no {empty[0]}",
-                "check its word times",
-            )
-    right, wrong = cuts["right"], cuts["wrong"]
-    frames = utterances.durations(index[option_id(cloze.id, "right")])[: len(right["prompt_units"])]
-    return SpokenCloze(
-        id=cloze.id,
-        kind=cloze.kind,
-        fact=cloze.fact,
-        rival=rival,
-        prompt_text=" ".join(cloze.prompt),
-        right_text=cloze.right,
-        wrong_text=cloze.wrong,
-        prompt_tokens=right["prompt_tokens"],
-        right_tokens=right["tokens"],
-        wrong_tokens=wrong["tokens"],
-        prompt_units=right["prompt_units"],
-        right_units=right["units"],
-        wrong_units=wrong["units"],
-        prompt_seconds=float(frames.sum() / utterances.metadata.frame_rate),
-    )
-
-
-def option_sequences(item: SpokenCloze, direction: str, space: IdSpace, *, end: bool = False) -> tuple[Scored, Scored]:
-    """The right and the wrong option as id sequences, e.g. for ``S->T``: ``<eos speech> units <switch> |
-    text``.
+def option_sequences(
+    item: SpokenCloze, direction: str, space: IdSpace, *, end: bool = False
+) -> list[tuple[Scored, Scored]]:
+    """The right and the wrong option as id sequences, e.g. for ``S->T``: ``<eos speech> units <switch> | text``.
 
     Args:
         item: the question.
         direction: modality of the prompt ``->`` modality of the option.
         space: the id space.
         end: append the end-of-sequence id.
+
+    Returns:
+        Both options behind each of the :func:`prompts`.
     """
-    listens, speaks = direction[0] == "S", direction[-1] == "S"
-    options = []
-    for tokens, units in ((item.right_tokens, item.right_units), (item.wrong_tokens, item.wrong_units)):
-        document = Document(space)
-        document = document.speech(item.prompt_units) if listens else document.text(item.prompt_tokens)
-        if listens != speaks:
-            document = document.switch()
-        start = len(document)
-        document = document.speech(units) if speaks else document.text(tokens)
-        options.append(Scored.of(document.end() if end else document, start, space))
-    return options[0], options[1]
+    speaks = direction[-1] == "S"
+    options = (item.right_units, item.wrong_units) if speaks else (item.right_tokens, item.wrong_tokens)
+    pairs = []
+    for number in range(len(prompts(item, direction, space))):
+        behind = []
+        for content in options:
+            document = prompts(item, direction, space)[number]  # a document grows
+            start = len(document)
+            document = document.speech(content) if speaks else document.text(content)
+            behind.append(Scored.of(document.end() if end else document, start, space))
+        pairs.append((behind[0], behind[1]))
+    return pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,16 +80,17 @@ class ClozeResult:
     """Accuracies and what they were made of.
 
     Attributes:
-        cells: ``{kind: {direction: {"accuracy", "low", "high", "n"}}}`` as in results.json.
+        cells: ``{kind: {direction: {"accuracy", "low", "high", "n", "pair": {the same four}}}}`` as in results.json;
+            ``pair`` only where every question has its mirror image.
         items: one record for each question and direction, as in the log.
         rule: how options were scored.
     """
 
-    cells: dict[str, dict[str, dict[str, float]]]
-    items: list[dict[str, Any]]
+    cells: dict[str, dict[str, dict[str, Any]]]
+    items: list[Record]
     rule: Rule
 
-    def cell(self, kind: str, direction: str) -> list[dict[str, Any]]:
+    def cell(self, kind: str, direction: str) -> list[Record]:
         """The records of one cell."""
         return [row for row in self.items if (row["kind"], row["direction"]) == (kind, direction)]
 
@@ -226,17 +116,19 @@ def evaluate_clozes(
         space: the model's id space.
         seed: of the bootstrap.
         rule: default :class:`~smoltolk.evaluation.rules.Rule`: mean NLL of the continuation, without its
-            end.
+            end. Pairs always add nats.
         directions: which of the four.
         batch_tokens, autocast: as for :func:`~smoltolk.evaluation.scoring.score`.
-        progress: advanced by ``2 * len(items) * len(directions)`` sequences in all.
-        log_path: JSON lines, one for each question and direction: both NLLs (nats), their counts, the points.
+        progress: advanced by :func:`num_options` sequences in all.
+        log_path: JSON lines, one for each question and direction: the NLLs of both options behind each prompt (nats),
+            their counts, the points, the margin (nats by which the right one is likelier) that pairs add.
     """
     rule = rule or Rule()
-    pairs = [option_sequences(item, way, space, end=rule.score_end) for way in directions for item in items]
+    asked = [(way, item) for way in directions for item in items]
+    pairs = [option_sequences(item, way, space, end=rule.score_end) for way, item in asked]
     scores = score(
         model,
-        [option for pair in pairs for option in pair],
+        [option for behind in pairs for pair in behind for option in pair],
         space=space,
         rule=rule,
         batch_tokens=batch_tokens,
@@ -244,71 +136,129 @@ def evaluate_clozes(
         progress=progress,
     )
     values, nll, count = (array.reshape(-1, 2) for array in (scores.values(rule), scores.nll, scores.count))
-    points = choice_outcomes(values[:, 0], values[:, 1], rule.ties)
-    records = [
-        {
-            "id": item.id,
-            "kind": item.kind,
-            "fact": item.fact,
-            "rival": item.rival,
-            "direction": way,
-            "points": float(points[row]),
-            "nll_right": float(nll[row, 0]),
-            "nll_wrong": float(nll[row, 1]),
-            "count_right": int(count[row, 0]),
-            "count_wrong": int(count[row, 1]),
-        }
-        for row, (way, item) in enumerate((way, item) for way in directions for item in items)
-    ]
+    records, first = [], 0
+    for (way, item), behind in zip(asked, pairs, strict=True):
+        rows = slice(first, first := first + len(behind))
+        right, wrong = values[rows].mean(0)
+        records.append(
+            {
+                "id": item.id,
+                "kind": item.kind,
+                "fact": item.fact,
+                "rival": item.rival,
+                "mirror": item.mirror,
+                "direction": way,
+                "points": float(choice_outcomes(right, wrong, rule.ties)),
+                "margin": float((nll[rows, 1] - nll[rows, 0]).mean()),
+                "nll_right": nll[rows, 0].tolist(),
+                "nll_wrong": nll[rows, 1].tolist(),
+                "count_right": int(count[rows.start, 0]),
+                "count_wrong": int(count[rows.start, 1]),
+            }
+        )
     if log_path is not None:
         write_jsonl(log_path, records)
     return _result(records, rule, seed)
 
 
-def _result(records: list[dict[str, Any]], rule: Rule, seed: int) -> ClozeResult:
+def num_options(items: Sequence[SpokenCloze], directions: Sequence[str] = DIRECTIONS) -> int:
+    """How many sequences are scored."""
+    return sum(2 * (len(item.spoken_prompts) if way[0] == "S" else 1) for way in directions for item in items)
+
+
+def _result(records: list[Record], rule: Rule, seed: int) -> ClozeResult:
     result = ClozeResult({}, records, rule)
     for kind, way in dict.fromkeys((row["kind"], row["direction"]) for row in records):
-        rows = result.cell(kind, way)
-        interval = cluster_bootstrap(
-            _column(rows, "points"), _column(rows, "fact"), seed=seed, rivals=_column(rows, "rival")
-        )
-        result.cells.setdefault(kind, {})[way] = interval.as_dict("accuracy")
+        result.cells.setdefault(kind, {})[way] = cell_of(result.cell(kind, way), rule, seed)
     return result
 
 
-def _column(rows: list[dict[str, Any]], name: str) -> np.ndarray:
+def cell_of(rows: list[Record], rule: Rule, seed: int) -> dict[str, Any]:
+    """Accuracy of some records with its interval, single and (if each has its mirror image) as pairs.
+
+    Args:
+        rows: with ``id``, ``fact``, ``rival``, ``mirror``, ``points`` and ``margin``.
+        rule: what a tie is worth.
+        seed: of the bootstrap.
+    """
+    cell: dict[str, Any] = _bootstrap(rows, _column(rows, "points"), seed).as_dict("accuracy")
+    pairs = _paired(rows)
+    if pairs:
+        cell["pair"] = _bootstrap(pairs, _pair_points(pairs, rule), seed).as_dict("accuracy")
+    return cell
+
+
+def _paired(rows: list[Record]) -> list[Record]:
+    """One record for each two questions that mirror each other, with both of their margins; none if one is alone."""
+    by_id = {row["id"]: row for row in rows}
+    if any(row.get("mirror") not in by_id for row in rows):
+        return []
+    pairs = []
+    for row in rows:
+        other = by_id[row["mirror"]]
+        if row["id"] < other["id"]:
+            pairs.append({**row, "margin": row["margin"] + other["margin"]})
+    return pairs
+
+
+def _pair_points(pairs: list[Record], rule: Rule) -> np.ndarray:
+    margins = _column(pairs, "margin")
+    return choice_outcomes(np.where(np.abs(margins) < 1e-9, 0.0, -margins), np.zeros(len(margins)), rule.ties)
+
+
+def _bootstrap(rows: list[Record], values: np.ndarray, seed: int) -> Interval:
+    return cluster_bootstrap(values, _column(rows, "fact"), seed=seed, rivals=_column(rows, "rival"))
+
+
+def _column(rows: list[Record], name: str) -> np.ndarray:
     return np.array([row[name] for row in rows])
 
 
-def differences(first: ClozeResult, second: ClozeResult, *, seed: int) -> dict[str, dict[str, dict[str, float]]]:
+def differences(first: ClozeResult, second: ClozeResult, *, seed: int) -> dict[str, dict[str, dict[str, Any]]]:
     """``first - second`` in every cell, paired by question, with 95% intervals over facts.
 
     Returns:
-        ``{kind: {direction: {"difference", "low", "high", "n"}}}``.
+        ``{kind: {direction: {"difference", "low", "high", "n", "pair": {the same four}}}}``.
 
     Raises:
         InputError: the two were not measured on the same questions.
     """
-    table: dict[str, dict[str, dict[str, float]]] = {}
-    for kind, ways in first.cells.items():
-        table[kind] = {}
-        for way in ways:
-            one, other = first.cell(kind, way), second.cell(kind, way)
-            if [row["id"] for row in one] != [row["id"] for row in other]:
-                raise InputError(
-                    "a paired difference needs the same questions in the same order",
-                    f"{len(one)} and {len(other)} questions of {kind} {way}, or other ones",
-                    "evaluate both systems on the same list",
-                )
-            interval = paired_difference(
-                _column(one, "points"),
-                _column(other, "points"),
-                _column(one, "fact"),
-                seed=seed,
-                rivals=_column(one, "rival"),
-            )
-            table[kind][way] = interval.as_dict("difference")
-    return table
+    return {
+        kind: {
+            way: difference_of(first.cell(kind, way), second.cell(kind, way), first.rule, seed, f"{kind} {way}")
+            for way in ways
+        }
+        for kind, ways in first.cells.items()
+    }
+
+
+def difference_of(one: list[Record], other: list[Record], rule: Rule, seed: int, name: str) -> dict[str, Any]:
+    """What two systems differ by in one cell, single and as pairs.
+
+    Args:
+        one, other: records of the same questions in the same order.
+        rule, seed: as for :func:`cell_of`.
+        name: of the cell, for the message.
+
+    Raises:
+        InputError: other questions.
+    """
+    if [row["id"] for row in one] != [row["id"] for row in other]:
+        raise InputError(
+            "a paired difference needs the same questions in the same order",
+            f"{len(one)} and {len(other)} questions of {name}, or other ones",
+            "evaluate both systems on the same list",
+        )
+    found: dict[str, Any] = _difference(one, _column(one, "points"), _column(other, "points"), seed)
+    pairs, others = _paired(one), _paired(other)
+    if pairs:
+        found["pair"] = _difference(pairs, _pair_points(pairs, rule), _pair_points(others, rule), seed)
+    return found
+
+
+def _difference(rows: list[Record], first: np.ndarray, second: np.ndarray, seed: int) -> dict[str, float]:
+    facts, rivals = _column(rows, "fact"), _column(rows, "rival")
+    return paired_difference(first, second, facts, rivals=rivals, seed=seed).as_dict("difference")
 
 
 def load_log(path: Path | str, *, seed: int, rule: Rule | None = None) -> ClozeResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +12,27 @@ from markupsafe import Markup
 
 from smoltolk.common.errors import NotFoundError
 from smoltolk.common.files import atomic_file
-from smoltolk.evaluation.plots import KIND_TITLES, accuracy_figure, curve_figure, selector_figure
+from smoltolk.evaluation import outcome_plots, plots, titles, wording
+from smoltolk.evaluation.comparison import compare
 from smoltolk.evaluation.results import (
     BASELINES,
     COMPARED,
-    DECIDING,
     DIRECTIONS,
     KINDS,
+    LENS,
+    LENS_WAYS,
+    cell_of,
     difference_key,
+    is_declared,
+    layer_names,
+    shown_systems,
     validate_results,
 )
-from smoltolk.evaluation.verdict import compare, judge, points
+from smoltolk.evaluation.verdict import judge
 
 __all__ = ["validate_results", "write_report"]
 
 _MEDIA_TYPES = {".mp3": "audio/mpeg", ".ogg": "audio/ogg", ".flac": "audio/flac", ".wav": "audio/wav"}
-SYSTEM_TITLES = {"late": "Late fusion", "early": "Early fusion", "early_plus": "Early fusion+"}
-_OUTCOMES = {"above": "above", "below": "below", "undecided": "not told apart"}
 # What a row of the table of other measures shows: title, key of a model, kind of number, key of its interval.
 _MEASURES = (
     ("Parameters", "parameters", "count", None),
@@ -48,9 +52,9 @@ def write_report(results: Mapping[str, Any], out_dir: Path | str) -> Path:
     """Write ``out_dir/report.html``: words, tables, figures and sound in one file.
 
     Args:
-        results: as in ``results.json``. Beyond the required keys it shows ``differences``, ``curves``,
-            ``selector``, ``samples`` (their audio is read relative to ``out_dir``), ``settings`` and
-            ``notes``.
+        results: as in ``results.json``. Beyond the required keys it shows further systems, ``differences``,
+            ``world``, ``curves``, ``selector``, ``samples`` (their audio is read relative to ``out_dir``),
+            ``settings`` and ``notes``.
         out_dir: of the run.
 
     Returns:
@@ -78,43 +82,42 @@ def _environment(audio_root: Path) -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters.update(
-        percent=percent,
-        points=points,
-        arrow=arrow,
-        duration=duration,
-        number=number,
-        figure=_figure,
-        words=lambda text: arrow(text).replace("'", "’"),
+        percent=wording.percent,
+        points=wording.points,
+        arrow=wording.arrow,
+        duration=wording.duration,
+        number=wording.number,
+        measure=wording.measure,
+        words=lambda text: wording.arrow(text).replace("'", "’"),
     )
     environment.globals["sound"] = lambda name: _sound(audio_root, name)
     return environment
 
 
 def _context(results: Mapping[str, Any]) -> dict[str, Any]:
-    verdict = judge(results)
-    models = results["models"]
-    deciding = [[item for item in verdict.comparisons if (item.kind, item.direction) == cell] for cell in DECIDING]
+    shown = shown_systems(results)
     seconds = {name: value for name, value in results["seconds"].items() if name != "total"}
     return {
         "results": results,
-        "models": models,
-        "verdict": verdict,
-        "deciding": deciding,
-        "outcomes": _OUTCOMES,
-        "systems": SYSTEM_TITLES,
-        "kinds": KIND_TITLES,
+        "models": results["models"],
+        "verdict": judge(results),
+        "systems": {system: titles.SYSTEM_TITLES[system] for system in shown},
+        "legends": {system: titles.SYSTEM_LEGENDS[system] for system in shown},
+        "titles": titles,
+        "world": wording.world_words(results.get("world", {})),
+        "kinds": {kind: titles.KIND_TITLES[kind] for kind in KINDS},
         "directions": DIRECTIONS,
-        "is_deciding": lambda kind, way: (kind, way) in DECIDING,
-        "differences": {
-            (kind, way): [compare(results, kind, way, baseline) for baseline in BASELINES]
-            for kind in KINDS
-            for way in DIRECTIONS
-        },
+        "is_declared": is_declared,
+        "cell": lambda system, kind, way, pair: cell_of(results, system, kind, way, pair),
+        "leads": lambda kind, way, pair: [compare(results, kind, way, baseline, pair) for baseline in BASELINES],
         "paired": all(difference_key(baseline) in results.get("differences", {}) for baseline in BASELINES),
-        "measures": _measures(models),
-        "accuracy_svg": Markup(accuracy_figure(results)),
-        "curves_svg": Markup(curve_figure(results["curves"])) if results.get("curves") else "",
-        "selector_svg": Markup(selector_figure(results["selector"])) if results.get("selector") else "",
+        "lens_rows": _lens_rows(results),
+        "measures": _measures(results),
+        "outcomes_svg": _both(outcome_plots.outcomes_svg, results),
+        "lens_svg": _both(outcome_plots.lens_svg, results),
+        "accuracy_svg": _both(plots.accuracy_svg, results),
+        "curves_svg": Markup(plots.curves_svg(results)),
+        "selector_svg": Markup(plots.selector_svg(results)),
         "samples": _grouped(results.get("samples", ())),
         "seconds": seconds,
         "longest": max(seconds.values(), default=0) or 1,
@@ -124,16 +127,40 @@ def _context(results: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _measures(models: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Rows of the table of other measures, those that every system has."""
-    rows = []
+def _both(draw: Callable[..., str], results: Mapping[str, Any]) -> Markup:
+    """A figure for wide screens and one for phones, of which the page shows the one that fits."""
+    wide, narrow = draw(results), draw(results, narrow=True)
+    return Markup(f'<div class="on-wide">{wide}</div><div class="on-phone">{narrow}</div>')
+
+
+def _lens_rows(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every cell of the lens: a group for each direction and score, in it a row for each layer of the deepest
+    system, with None where another has no such layer; ``lasts`` has the layers that were named before the run."""
+    groups = []
+    for way in LENS_WAYS:
+        cells = [results["models"][system][LENS][way] for system in shown_systems(results)]
+        names = [layer_names(cell) for cell in cells]
+        for pair in (True, False):
+            layers = {
+                name: [(cell[name]["pair"] if pair else cell[name]) if name in cell else None for cell in cells]
+                for name in max(names, key=len)
+            }
+            lasts = [one[-1] for one in names] if pair and is_declared(LENS, way) else [None] * len(names)
+            groups.append({"title": titles.LENS_TITLES[way], "pair": pair, "layers": layers, "lasts": lasts})
+    return groups
+
+
+def _measures(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows of the table of other measures, those that all that are compared have."""
+    rows, models = [], [results["models"][system] for system in shown_systems(results)]
     for title, key, kind, interval in _MEASURES:
-        if all(key in models[system] for system in COMPARED):
+        if all(key in results["models"][system] for system in COMPARED):
             cells = []
-            for system in COMPARED:
-                model = models[system]
+            for model in models:
                 bounds = [model.get(f"{interval}_{side}") for side in ("low", "high")]
-                cells.append({"value": model[key], "bounds": None if interval is None or None in bounds else bounds})
+                cells.append(
+                    {"value": model.get(key), "bounds": None if interval is None or None in bounds else bounds}
+                )
             rows.append({"title": title, "kind": kind, "cells": cells})
     return rows
 
@@ -172,41 +199,3 @@ def _sound(root: Path, name: str) -> str:
         )
     content = base64.b64encode(path.read_bytes()).decode("ascii")
     return f"data:{_MEDIA_TYPES.get(path.suffix, 'audio/wav')};base64,{content}"
-
-
-def percent(fraction: float, digits: int = 1) -> str:
-    """``0.8125`` -> ``81.2``; without the sign, which stands in the column's head."""
-    return f"{100 * fraction:.{digits}f}"
-
-
-def arrow(direction: str) -> str:
-    """``S->T`` -> ``S → T``."""
-    return direction.replace("->", " → ")
-
-
-def duration(seconds: float) -> str:
-    """``131`` -> ``2 min 11 s``; parts of a second below ten."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def number(value: float) -> str:
-    """A count with thin spaces between thousands; other numbers with four digits that matter."""
-    if float(value).is_integer() or abs(value) >= 10_000:
-        return f"{value:,.0f}".replace(",", "\u202f")
-    return f"{value:.4g}"
-
-
-def _figure(value: float, kind: str) -> str:
-    formats = {
-        "count": lambda: number(round(value)),
-        "nats": lambda: f"{value:.3f}",
-        "percent": lambda: f"{percent(value)}%",
-        "seconds": lambda: f"{value:.3f} s",
-    }
-    return formats[kind]()

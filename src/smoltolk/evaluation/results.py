@@ -1,146 +1,144 @@
-"""What ``results.json`` holds, and a check that says which key is wrong.
+"""What ``results.json`` holds, which of it decides, and a check that says which key is wrong.
 
 Fractions run from 0 to 1, likelihoods are nats. Keys beyond these are allowed; the page shows those it knows
-(``differences``, ``curves``, ``selector``, ``samples``, ``settings``, ``notes``).
+(``differences``, ``world``, ``curves``, ``selector``, ``samples``, ``settings``, ``notes``).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from smoltolk.common.errors import InputError
+from smoltolk.evaluation import schema
 
 BASELINES = ("early", "early_plus")
 COMPARED = ("late", *BASELINES)  # of the systems that can be trained, those that the quick start holds side by side
-KINDS = ("story", "fact_heard", "fact_read")
+FURTHER = ("early_long",)  # early fusion trained three times as long; shown where it was run, decides nothing
+KINDS = ("story", "fact_heard", "fact_read", "fact_heard_answer", "fact_read_answer")
 DIRECTIONS = ("S->S", "T->T", "S->T", "T->S")
+LENS = "lens"  # stands for a kind where cells are named: the text head on each layer, right answer against wrong
+LENS_WAYS = ("S->S", "T->S")  # while it listens; after it has read, at <switch>
 CHANCE = 0.5
-# Named before any run: facts that were only ever read, where the answer has to be heard or spoken.
-DECIDING = (("fact_read", "S->S"), ("fact_read", "T->S"))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """An outcome that was named before any run. All ask for facts only read, and count by pairs.
+
+    Attributes:
+        name: in ``results["outcomes"]``.
+        kind, direction: its cell; for the lens that of the last layer.
+        title: what the model does.
+    """
+
+    name: str
+    kind: str
+    direction: str
+    title: str
+
+
+OUTCOMES = (
+    Outcome("answer S->T", "fact_read_answer", "S->T", "Hears, writes"),
+    Outcome("answer S->S", "fact_read_answer", "S->S", "Hears, speaks"),
+    Outcome("answer T->S", "fact_read_answer", "T->S", "Reads, speaks"),
+    Outcome("lens S->S", LENS, "S->S", "Inside, while listening"),
+)
+
+
+def is_declared(kind: str, direction: str) -> bool:
+    """Whether the pairs of a cell are one of the outcomes that were named before any run."""
+    return any((outcome.kind, outcome.direction) == (kind, direction) for outcome in OUTCOMES)
 
 
 def difference_key(baseline: str) -> str:
-    """Key of ``results["differences"]`` for late fusion against one baseline."""
+    """Key of ``results["differences"]`` for late fusion against another system."""
     return f"late - {baseline}"
 
 
-Check = Callable[[Any, str], None]
+def shown_systems(results: Mapping[str, Any]) -> tuple[str, ...]:
+    """The systems that were compared, and the further ones that these results hold."""
+    return COMPARED + tuple(system for system in FURTHER if system in results["models"])
 
 
-def _fail(path: str, rule: str, found: Any) -> InputError:
-    return InputError(f"results: {path} must be {rule}", f"{found!r}", "run the evaluation again, or correct the file")
+def layer_names(cells: Mapping[str, Any]) -> list[str]:
+    """Layers of one direction of a lens, from the first to the last."""
+    return sorted(cells, key=int)
 
 
-def _number(low: float = -math.inf, high: float = math.inf, whole: bool = False) -> Check:
-    rule = "a whole number" if whole else "a finite number"
-    if low > -math.inf or high < math.inf:
-        rule += f" from {low:g}" + (f" to {high:g}" if high < math.inf else " up")
-
-    def check(value: Any, path: str) -> None:
-        kinds = int if whole else (int, float)
-        # bool is an int to Python; the comparison is False for NaN.
-        if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
-            raise _fail(path, rule, value)
-        if not math.isfinite(value):
-            raise _fail(path, rule, value)
-
-    return check
+def cell_of(results: Mapping[str, Any], system: str, kind: str, direction: str, pair: bool = False) -> Mapping:
+    """``{"accuracy", "low", "high", "n"}`` of one system; of a lens that of the last layer."""
+    cell = results["models"][system][kind][direction]
+    if kind == LENS:
+        cell = cell[layer_names(cell)[-1]]
+    return cell["pair"] if pair else cell
 
 
-def _text(value: Any, path: str) -> None:
-    if not isinstance(value, str):
-        raise _fail(path, "a text", value)
+_CELL = schema.with_pair(schema.inside("accuracy", 0, 1))
+_DIFFERENCE = schema.with_pair(schema.inside("difference", -1, 1))
 
 
-def _numbers(value: Any, path: str) -> None:
-    for key, number in _mapping(value, path).items():
-        _number()(number, f"{path}.{key}")
+def _of_kinds(cell: schema.Check, lens: schema.Check) -> dict[str, schema.Check]:
+    """Checks of every kind and of the lens."""
+    cells = {kind: schema.keys(**dict.fromkeys(DIRECTIONS, cell)) for kind in KINDS}
+    return {**cells, LENS: schema.keys(**dict.fromkeys(LENS_WAYS, lens))}
 
 
-def _mapping(value: Any, path: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise _fail(path, "an object", value)
-    return value
+def _declared(value: Any, path: str) -> None:
+    names = [outcome.name for outcome in OUTCOMES]
+    if not isinstance(value, list | tuple) or list(value) != names:
+        raise schema.failure(path, f"the outcomes that were named before the run, {names}", value)
 
 
-def _keys(**checks: Check) -> Check:
-    """An object with at least these keys."""
-
-    def check(value: Any, path: str) -> None:
-        _mapping(value, path)
-        missing = [key for key in checks if key not in value]
-        if missing:
-            raise InputError(
-                f"results: {path or 'the file'} must have the keys {sorted(checks)}",
-                f"without {missing}",
-                "run the step of the quick start that writes them",
-            )
-        for key, inner in checks.items():
-            inner(value[key], f"{path}.{key}" if path else key)
-
-    return check
-
-
-def _cell(value: Any, path: str) -> None:
-    fraction = _number(0, 1)
-    _keys(accuracy=fraction, low=fraction, high=fraction, n=_number(1, whole=True))(value, path)
-    if not value["low"] <= value["accuracy"] <= value["high"]:
-        raise _fail(path, "an accuracy inside its interval", dict(value))
-
-
-def _difference(value: Any, path: str) -> None:
-    number = _number(-1, 1)
-    _keys(difference=number, low=number, high=number, n=_number(1, whole=True))(value, path)
-
-
-def _cells(inner: Check) -> Check:
-    return _keys(**{direction: inner for direction in DIRECTIONS})
-
-
-_rate, _positive = _number(0), _number(0)
-_MODEL = _keys(
-    **{kind: _cells(_cell) for kind in KINDS},
+_positive = schema.number(0)
+_MODEL = schema.keys(
+    **_of_kinds(_CELL, schema.layers(_CELL)),
     speech_nll=_positive,
     text_nll_before=_positive,
     text_nll_after=_positive,
-    recognition_wer=_rate,
-    synthesis_wer=_rate,
-    parameters=_number(1, whole=True),
+    recognition_wer=_positive,
+    synthesis_wer=_positive,
+    parameters=schema.number(1, whole=True),
     train_tokens_per_second=_positive,
 )
-_RESULTS = _keys(
-    seed=_number(whole=True),
-    scale=_text,
-    seconds=_numbers,
-    tokens=_numbers,
-    units=_keys(
-        pnmi=_number(0, 1),
-        purity=_number(0, 1),
+_RESULTS = schema.keys(
+    seed=schema.number(whole=True),
+    scale=schema.text,
+    outcomes=_declared,
+    seconds=schema.numbers,
+    tokens=schema.numbers,
+    units=schema.keys(
+        pnmi=schema.number(0, 1),
+        purity=schema.number(0, 1),
         cross_voice_seen=_positive,
         cross_voice_unseen=_positive,
         units_per_second=_positive,
     ),
-    vocoder=_keys(wer_natural=_rate, wer_copy=_rate, wer_units=_rate),
-    models=_keys(**{system: _MODEL for system in COMPARED}),
+    vocoder=schema.keys(wer_natural=_positive, wer_copy=_positive, wer_units=_positive),
+    models=schema.keys(**dict.fromkeys(COMPARED, _MODEL)),
 )
+_WORLD = dict.fromkeys(("people", "facts", "heard", "words", "times_heard"), _positive)
+_DIFFERENCES = schema.keys(**_of_kinds(_DIFFERENCE, _DIFFERENCE))
 
 
 def validate_results(results: Mapping[str, Any]) -> None:
     """Hold a results dictionary against the schema.
 
-    Keys beyond the schema are allowed; of those that the page draws, ``curves`` and ``differences`` are
-    checked too.
+    Keys beyond the schema are allowed; of those that the page draws, further systems, ``world``, ``curves`` and
+    ``differences`` are checked too.
 
     Raises:
         InputError: a missing key, a wrong type, a number that is not finite or out of range, or an accuracy
             outside its own interval; the message names the key, e.g. ``models.late.story.S->S.low``.
     """
     _RESULTS(results, "")
-    for system, points in _mapping(results.get("curves", {}), "curves").items():
+    for system in shown_systems(results)[len(COMPARED) :]:
+        _MODEL(results["models"][system], f"models.{system}")
+    world = schema.mapping(results.get("world", {}), "world")
+    for key in _WORLD.keys() & world.keys():
+        _WORLD[key](world[key], f"world.{key}")
+    for system, points in schema.mapping(results.get("curves", {}), "curves").items():
         for index, point in enumerate(points):
-            _keys(step=_number(0))(point, f"curves.{system}[{index}]")
-    differences = results.get("differences", {})
-    for key in _mapping(differences, "differences"):
-        _keys(**{kind: _cells(_difference) for kind in KINDS})(differences[key], f"differences.{key}")
+            schema.keys(step=_positive)(point, f"curves.{system}[{index}]")
+    for key, cells in schema.mapping(results.get("differences", {}), "differences").items():
+        _DIFFERENCES(cells, f"differences.{key}")

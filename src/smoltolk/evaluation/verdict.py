@@ -1,43 +1,45 @@
 """What a run showed, put into words by rule.
 
 The question is the paper's: does late fusion with multi-level fission carry text knowledge into speech better
-than vocabulary expansion? The outcomes that decide are fixed before any run (``results.DECIDING``); an
+than vocabulary expansion? The outcomes that decide are fixed before any run (``results.OUTCOMES``); an
 interval that holds zero decides nothing. The words never say more than the numbers do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from smoltolk.evaluation.results import BASELINES, CHANCE, DECIDING, difference_key
+from smoltolk.evaluation.comparison import FINDINGS, Comparison, compare
+from smoltolk.evaluation.results import BASELINES, COMPARED, OUTCOMES, Outcome, cell_of, shown_systems
+from smoltolk.evaluation.titles import OUTCOME_PLACES, SYSTEM_NAMES
+from smoltolk.evaluation.wording import listed, percent, points
 
-Outcome = Literal["above", "below", "undecided"]
-NAMES = {"late": "late fusion", "early": "early fusion", "early_plus": "early fusion+"}
+Claim = Literal["seen", "mixed", "not seen", "untestable"]
+_NUMBERS = ("None", "One", "Two", "Three", "All four")
+# Two outcomes that are one in words where both came out alike.
+_SPOKEN = ("answer S->S", "answer T->S")
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """Late fusion against chance or a baseline in one cell.
+class Ruling:
+    """What one declared outcome came to.
 
     Attributes:
-        kind, direction: the cell.
-        against: ``chance``, ``early`` or ``early_plus``.
-        difference, low, high: late minus the other, in accuracy, with its 95% interval.
+        outcome: which.
+        comparisons: late fusion against chance and each baseline.
+        sentence: the numbers, in words.
     """
 
-    kind: str
-    direction: str
-    against: str
-    difference: float
-    low: float
-    high: float
+    outcome: Outcome
+    comparisons: tuple[Comparison, ...]
+    sentence: str
 
     @property
-    def outcome(self) -> Outcome:
-        """``above`` or ``below`` if the interval leaves zero out, else ``undecided``."""
-        return "above" if self.low > 0 else "below" if self.high < 0 else "undecided"
+    def leads(self) -> bool:
+        """Whether late fusion is above chance and every baseline."""
+        return all(item.finding == "above" for item in self.comparisons)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,41 +49,16 @@ class Verdict:
     Attributes:
         claim: whether the paper's claim was seen here: ``seen``, ``mixed``, ``not seen`` or ``untestable``.
         headline: one sentence.
-        statement: what the headline does and does not mean.
-        sentences: one for each deciding outcome.
-        comparisons: the deciding comparisons.
+        statement: what the headline means.
+        limits: what it does not mean, whichever it is.
+        rulings: one for each of ``results.OUTCOMES``, in their order.
     """
 
-    claim: Literal["seen", "mixed", "not seen", "untestable"]
+    claim: Claim
     headline: str
     statement: str
-    sentences: tuple[str, ...]
-    comparisons: tuple[Comparison, ...]
-
-
-def compare(results: Mapping[str, Any], kind: str, direction: str, against: str) -> Comparison:
-    """Late fusion against ``against`` in one cell.
-
-    The paired interval of ``results["differences"]`` is used where it is there; without it the difference of
-    two
-    intervals, which is wider: it leaves zero out only if the two do not overlap.
-    """
-    late = results["models"]["late"][kind][direction]
-    if against == "chance":
-        return Comparison(kind, direction, against, *(late[key] - CHANCE for key in ("accuracy", "low", "high")))
-    paired = results.get("differences", {}).get(difference_key(against))
-    if paired is not None:
-        cell = paired[kind][direction]
-        return Comparison(kind, direction, against, cell["difference"], cell["low"], cell["high"])
-    other = results["models"][against][kind][direction]
-    return Comparison(
-        kind,
-        direction,
-        against,
-        late["accuracy"] - other["accuracy"],
-        late["low"] - other["high"],
-        late["high"] - other["low"],
-    )
+    limits: str
+    rulings: tuple[Ruling, ...]
 
 
 def judge(results: Mapping[str, Any]) -> Verdict:
@@ -90,78 +67,116 @@ def judge(results: Mapping[str, Any]) -> Verdict:
     Args:
         results: as :func:`smoltolk.evaluation.results.validate_results` accepts them.
     """
-    rows = [
-        [compare(results, kind, direction, against) for against in ("chance", *BASELINES)]
-        for kind, direction in DECIDING
+    rulings = tuple(_ruling(results, outcome) for outcome in OUTCOMES)
+    claim, headline, statement = _claim(results, rulings)
+    worse = [
+        f"{SYSTEM_NAMES[item.against]} {OUTCOME_PLACES[ruling.outcome.name]}"
+        for ruling in rulings
+        for item in ruling.comparisons[1:]
+        if item.finding == "below"
     ]
-    above_chance = [row[0].direction for row in rows if row[0].outcome == "above"]
-    leads = [row[0].direction for row in rows if all(item.outcome == "above" for item in row)]
-    worse = [item for row in rows for item in row[1:] if item.outcome == "below"]
-    follows_speech = compare(results, "story", "S->S", "chance").outcome == "above"
-
-    if len(leads) == len(rows):
-        claim: Any = "seen"
-        headline = "Late fusion carried more of what it had only read into speech than both baselines did"
-        statement = (
-            "Every comparison that was named before the run leaves zero out. That agrees with the paper's "
-            "claim; it is one seed of a small generated world, not a reproduction of the paper's experiments."
-        )
-    elif leads:
-        claim = "mixed"
-        headline = f"Mixed: late fusion led chance and both baselines on {leads[0]} only"
-        statement = (
-            "One of the two outcomes that were named before the run favours late fusion, the other does not. "
-            "The paper's claim is not reproduced here."
-        )
-    elif not follows_speech:
-        claim = "untestable"
-        headline = "The speech models learnt too little here to say anything about transfer"
-        statement = (
-            "Late fusion does not tell the right ending of a spoken story from a wrong one (stories S->S are "
-            "not above chance): the outcomes below cannot decide. The paper's claim is not reproduced here."
-        )
-    elif above_chance:
-        claim = "not seen"
-        headline = (
-            f"Facts that were only read were known in speech ({_and(above_chance)}), "
-            "but late fusion did not lead both baselines"
-        )
-        statement = "The paper's claim is not reproduced here."
-    else:
-        claim = "not seen"
-        headline = "No sign that facts that were only read became known in speech"
-        statement = (
-            "Late fusion is above chance on neither of the two outcomes that were named before the run. "
-            "The paper's claim is not reproduced here."
-        )
     if worse:
-        cases = _and([f"{NAMES[item.against]} on {item.direction}" for item in worse])
-        statement += f" Late fusion was worse than {cases}."
-    sentences = tuple(_sentence(results, row) for row in rows)
-    return Verdict(claim, headline, statement, sentences, tuple(item for row in rows for item in row))
+        statement += f" Late fusion was worse than {listed(worse)}."
+    return Verdict(claim, headline, statement + _longer(results, rulings), _limits(results), rulings)
 
 
-def _sentence(results: Mapping[str, Any], row: list[Comparison]) -> str:
-    kind, direction = row[0].kind, row[0].direction
-    cell = results["models"]["late"][kind][direction]
-    words = {"above": "above", "below": "below", "undecided": "not told apart from"}
-    parts = [f"{words[row[0].outcome]} chance"]
-    for item in row[1:]:
-        parts.append(
-            f"{words[item.outcome]} {NAMES[item.against]} ({points(item.difference)} points, "
-            f"{points(item.low)} to {points(item.high)})"
+def _claim(results: Mapping[str, Any], rulings: Sequence[Ruling]) -> tuple[Claim, str, str]:
+    leading, others = ([r for r in rulings if r.leads is leads] for leads in (True, False))
+    known = [ruling for ruling in rulings if ruling.comparisons[0].finding == "above"]
+    if not others:
+        return (
+            "seen",
+            "Late fusion carried more of what it had only read into listening and speech than both baselines did",
+            "Every comparison that was named before the run leaves zero out: facts that stood in text alone are "
+            "known where the model listens and where it speaks, and better than with early fusion, be it as it is "
+            "or with as many layers. That agrees with the paper's claim.",
+        )
+    if leading:
+        return (
+            "mixed",
+            f"Mixed: on facts only read, late fusion was above chance and both baselines {_places(leading, 'and')}, "
+            f"but not {_places(others, 'or')}",
+            f"{_NUMBERS[len(leading)]} of the four outcomes that were named before the run "
+            f"{'favours' if len(leading) == 1 else 'favour'} late fusion: what it read is known there, and better than "
+            f"with either kind of early fusion. For the {'other' if len(others) == 1 else 'others'} ("
+            f"{_places(others, 'and')}) this is not shown. That is a part of the paper's claim, at most.",
+        )
+    if compare(results, "story", "S->S", "chance").finding != "above":
+        return (
+            "untestable",
+            "The speech models learnt too little here to say anything about transfer",
+            "Late fusion does not tell the right ending of a spoken story from a wrong one (stories S->S are "
+            "not above chance): the outcomes below cannot decide. The paper's claim is not reproduced here.",
+        )
+    if known:
+        return (
+            "not seen",
+            f"Late fusion knew facts that it had only read {_places(known, 'and')}, "
+            "but it did not lead both baselines there",
+            "The paper's claim is not reproduced here.",
         )
     return (
-        f"{direction}: {100 * cell['accuracy']:.1f}% "
-        f"({100 * cell['low']:.1f} to {100 * cell['high']:.1f}), {_and(parts)}."
+        "not seen",
+        "No sign that late fusion knows facts that were only read where it listens or speaks",
+        "Late fusion is above chance on none of the four outcomes that were named before the run. "
+        "The paper's claim is not reproduced here.",
     )
 
 
-def points(fraction: float, digits: int = 1) -> str:
-    """A signed number of percentage points, with a real minus sign: ``+3.1``, ``−0.4``, ``0.0``."""
-    rounded = round(100 * fraction, digits)
-    return f"{rounded:+.{digits}f}".replace("-", "−") if rounded else f"{0:.{digits}f}"
+def _places(rulings: Sequence[Ruling], last: str) -> str:
+    """Where, in words: ``in what it writes after listening and inside while it listens``."""
+    names = [ruling.outcome.name for ruling in rulings]
+    words = [OUTCOME_PLACES[name] for name in names]
+    if set(_SPOKEN) <= set(names):
+        words = [OUTCOME_PLACES[name] for name in names if name not in _SPOKEN]
+        words.insert(names.index(_SPOKEN[0]), "in what it says")
+    return listed(words, last)
 
 
-def _and(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
+def _longer(results: Mapping[str, Any], rulings: Sequence[Ruling]) -> str:
+    """What further systems take away from a lead; they decide nothing."""
+    words = ""
+    for system in shown_systems(results)[len(COMPARED) :]:
+        for finding, verb in (("below", "is above"), ("undecided", "is not told apart from")):
+            caught = [r for r in rulings if _against(results, r.outcome, system).finding == finding]
+            if finding == "undecided":
+                caught = [ruling for ruling in caught if ruling.leads]
+            if caught:
+                name = SYSTEM_NAMES[system]
+                words += f" {name[0].upper()}{name[1:]} {verb} late fusion {_places(caught, 'and')}."
+    return words
+
+
+def _against(results: Mapping[str, Any], outcome: Outcome, against: str) -> Comparison:
+    return compare(results, outcome.kind, outcome.direction, against, pair=True)
+
+
+def _ruling(results: Mapping[str, Any], outcome: Outcome) -> Ruling:
+    comparisons = tuple(_against(results, outcome, against) for against in ("chance", *BASELINES))
+    cells = {
+        system: cell_of(results, system, outcome.kind, outcome.direction, pair=True)
+        for system in shown_systems(results)
+    }
+    parts = [f"{FINDINGS[comparisons[0].finding]} chance"]
+    for item in comparisons[1:]:
+        gap = f"{points(item.difference)} points, {points(item.low)} to {points(item.high)}"
+        parts.append(f"{FINDINGS[item.finding]} {SYSTEM_NAMES[item.against]} ({gap})")
+    sentence = f"Late fusion is right in {_share(cells['late'])} of {cells['late']['n']} pairs: {listed(parts)}."
+    for system in (system for system in cells if system not in COMPARED):
+        name = SYSTEM_NAMES[system]
+        sentence += f" {name[0].upper()}{name[1:]}: {_share(cells[system])}."
+    return Ruling(outcome, comparisons, sentence)
+
+
+def _share(cell: Mapping[str, Any]) -> str:
+    return f"{percent(cell['accuracy'])}% ({percent(cell['low'])} to {percent(cell['high'])})"
+
+
+def _limits(results: Mapping[str, Any]) -> str:
+    own = results.get("settings", {}).get("text_model", "trained here") != "trained here"
+    return (
+        "This is one seed of one small generated world and of its models: synthetic voices, units supervised by phone "
+        f"labels, {'a' if own else 'a small'} text model trained on this same world's text. Another seed can move "
+        "every figure. It is not a reproduction of the paper's experiments, and says nothing about natural speech or "
+        "large models."
+    )

@@ -47,6 +47,8 @@ class SmolTolkConfig(PreTrainedConfig):
         layer_mix: what the output adapter reads: the backbone's ``last`` layer, a ``fixed`` one, a ``static`` mix of
             all layers or a ``dynamic`` one, selected anew at each position (multi-level fission).
         fission_layer: k of 1..L, the fixed layer.
+        last_layer_lead: logits by which a mix begins ahead at the last layer, its selector too; 0 as in the paper; with
+            3 short runs say what was only read sooner (docs/log.md).
         layer_mix_pool: mix the layers of the ``backbone``, or ``all``, the input adapter's before them.
         layer_mix_norm: bring every layer to root mean square 1 before the mix.
         input_adapter_size, output_adapter_size: what the adapter's blocks have otherwise than the backbone's, by the
@@ -97,6 +99,7 @@ class SmolTolkConfig(PreTrainedConfig):
     layer_mix: LayerMixMode = "dynamic"
     layer_mix_pool: LayerMixPool = "backbone"
     layer_mix_norm: bool = False
+    last_layer_lead: float = 0.0
     fission_layer: int | None = None
     copies_top_layers: bool = False
     input_adapter_size: dict[str, Any] | None = None
@@ -207,6 +210,12 @@ class SmolTolkConfig(PreTrainedConfig):
                 "a fixed layer is one of the backbone's, as it is",
                 f"layer_mix_pool = {self.layer_mix_pool!r}, layer_mix_norm = {self.layer_mix_norm}",
                 "leave both out",
+            )
+        if self.last_layer_lead and self.layer_mix in ("last", "fixed"):
+            raise InputError(
+                "the last layer can lead where several are mixed",
+                f"last_layer_lead = {self.last_layer_lead}, layer_mix = {self.layer_mix!r}",
+                "leave last_layer_lead out",
             )
         behind = 0 if layer is None else L - layer
         if self.copies_top_layers and (not 0 < behind == self.num_output_layers or self.output_adapter_size):

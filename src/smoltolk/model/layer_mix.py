@@ -39,14 +39,17 @@ class LayerMix(nn.Module):
         hidden_size: D.
         norm: bring every layer to root mean square 1 first (no parameters; LF2AR's option).
         layer: k of 1..L, the fixed one.
+        lead: logits that the last layer is ahead of the others at the start.
     """
 
     def __init__(
-        self, mode: LayerMixMode, num_layers: int, hidden_size: int, norm: bool = False, layer: int | None = None
-    ):
+        self, mode: LayerMixMode, num_layers: int, hidden_size: int, norm: bool = False, layer: int | None = None,
+        lead: float = 0.0,
+    ):  # fmt: skip
         super().__init__()
         self.mode: LayerMixMode = mode
         self.norm = norm
+        self.lead = lead
         self.alone = {"last": num_layers, "fixed": layer}.get(mode)
         if self.alone is None:
             self.static_logits = nn.Parameter(torch.empty(num_layers))
@@ -54,12 +57,14 @@ class LayerMix(nn.Module):
             self.selector = nn.Linear(hidden_size, num_layers)
 
     def reset_parameters(self, std: float) -> None:
-        """w ~ 0.01 N(0, 1); the selector like a linear layer of the backbone."""
+        """w ~ 0.01 N(0, 1); the selector like a linear layer of the backbone; the last layer's lead on top of both."""
         if self.alone is None:
             init.normal_(self.static_logits, std=0.01)
+            _add_to_last(self.static_logits, self.lead)
         if self.mode == "dynamic":
             init.normal_(self.selector.weight, std=std)
             init.zeros_(self.selector.bias)
+            _add_to_last(self.selector.bias, self.lead)
 
     def forward(self, layers: Sequence[Tensor]) -> Mixed:
         """Mix M tensors [B, T, D]; the last of them is the backbone's, after its final norm."""
@@ -76,6 +81,12 @@ class LayerMix(nn.Module):
         entropy_BT = -(weights_BTM * log_weights_BTM).sum(-1)
         state = _weighted_sum(weights_BTM.to(state.dtype).unbind(-1), layers)
         return Mixed(state, weights_BTM, entropy_BT)
+
+
+@torch.no_grad()
+def _add_to_last(logits: Tensor, lead: float) -> None:
+    if lead and not getattr(logits, "_is_hf_initialized", False):  # else it came from a checkpoint
+        logits[-1] += lead
 
 
 def _weighted_sum(weights: Tensor | Sequence[Tensor], layers: Sequence[Tensor]) -> Tensor:

@@ -92,8 +92,9 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
         self.units = unit_table(config)
         self.late_fusion = LateFusion(config)
         self.layer_mix = LayerMix(
-            config.layer_mix, config.num_mixed_layers, config.hidden_size, config.layer_mix_norm, config.fission_layer
-        )
+            config.layer_mix, config.num_mixed_layers, config.hidden_size, config.layer_mix_norm, config.fission_layer,
+            config.last_layer_lead,
+        )  # fmt: skip
         self.late_fission = LateFission(config)
         self.heads = Heads(config)
         trained = self.trainable_parameters()

@@ -1,33 +1,22 @@
-"""Steps with a language model: the backbone, the three systems, and what each of them learned."""
+"""Steps that train a language model: the backbone, and the systems around it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from smoltolk.common.devices import best_device
-from smoltolk.common.progress import ReportBar
-from smoltolk.data.corpora.corpus import read_corpus
 from smoltolk.data.rows.aligned import AlignedCorpus
-from smoltolk.data.rows.documents import Document
 from smoltolk.data.rows.mixture import TextSource
-from smoltolk.data.shards.parquet import UnitCorpus, read_shards
-from smoltolk.evaluation.cloze import evaluate_clozes, option_id, spoken_clozes
+from smoltolk.data.shards.parquet import read_shards
 from smoltolk.evaluation.nll import held_out_nll
-from smoltolk.evaluation.parts import load_model
-from smoltolk.evaluation.samples import make_samples
-from smoltolk.evaluation.selector import selector_profile
-from smoltolk.evaluation.transcription import recognition, synthesis
 from smoltolk.model.text_models.assembly import load_text_model
 from smoltolk.quickstart.settings import Settings
-from smoltolk.quickstart.speech_steps import clozes, judge_texts, test_sentences
-from smoltolk.speech.audio import load
-from smoltolk.speech.units.kinds import load_unit_tokenizer
-from smoltolk.speech.vocoders.kinds import load_vocoder
+from smoltolk.quickstart.speech_steps import text_documents
 from smoltolk.training.backbone import load_tokenizer, new_backbone, pretrain, train_tokenizer
 from smoltolk.training.checks import check_fit
 from smoltolk.training.recipe import Recipe, Stage
@@ -88,110 +77,58 @@ def train_backbone(settings: Settings, report: Report) -> dict[str, Any]:
     }
 
 
-def text_documents(settings: Settings, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
-    """Held-out stories about all facts as ids behind an end of sequence."""
-    stories = (settings.world.test_story(i, heard_only=False) for i in range(2 * settings.scale.num_test_stories))
-    return [[tokenizer.eos_token_id, *tokenizer(s.text, add_special_tokens=False)["input_ids"]] for s in stories]
-
-
 def train_one(settings: Settings, system: str, report: Report) -> dict[str, Any]:
     """Train one system on the backbone: the same rows in the same order for all of them."""
+    return train_system(
+        settings, system, recipes(settings)[1], settings.work / system, settings.model(system), report, settings.seed
+    )
+
+
+def train_system(
+    settings: Settings,
+    system: str,
+    recipe: Recipe,
+    work: Path,
+    out: Path,
+    report: Report,
+    seed: int,
+    more: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Train a system by a recipe.
+
+    Args:
+        settings: of the run whose backbone, speech and text it is.
+        system: as :mod:`smoltolk.training.systems` names it.
+        recipe: of the training.
+        work, out: for checkpoints, and for the model.
+        report: called with the steps done.
+        seed: of new parameters and rows.
+        more: settings of the model beyond the system's.
+    """
     scale, tokenizer = settings.scale, load_tokenizer(settings.backbone)
     text_model = load_text_model(str(settings.backbone))
     units = read_shards(settings.shards("train"))
+    made = settings_of(
+        system,
+        text_model.config,
+        num_input_layers=scale.num_input_layers,
+        num_output_layers=scale.num_output_layers,
+    )
     run = Run(
         text_model=text_model,
         tokenizer=tokenizer,
         system=system,
-        settings=settings_of(
-            system,
-            text_model.config,
-            num_input_layers=scale.num_input_layers,
-            num_output_layers=scale.num_output_layers,
-        ),
-        recipe=recipes(settings)[1],
+        settings=made | dict(more or {}),
+        recipe=recipe,
         units=units.metadata,
         speech=AlignedCorpus(units, tokenizer, units.metadata.frame_rate),
         text=TextSource(settings.text, tokenizer),
-        seed=settings.seed,
+        seed=seed,
     )
-    trained = run.train(settings.work / system, settings.model(system), report)
+    trained = run.train(work, out, report)
     return {
         "parameters": trained.num_parameters,
         "train_seconds": trained.seconds,
         "train_tokens": trained.num_ids,
         "history": trained.history,
-    }
-
-
-def evaluate_one(settings: Settings, system: str, report: Report) -> dict[str, Any]:
-    """Everything that is measured of one system; its per-item logs lie in ``OUT/evaluation/SYSTEM``."""
-    scale, folder = settings.scale, settings.out / "evaluation" / system
-    model, tokenizer = load_model(settings.model(system))
-    ids = model.config.id_space
-    units = load_unit_tokenizer(settings.units)
-    vocoder = load_vocoder(settings.vocoder, units.fingerprint)
-    items = spoken_clozes(
-        clozes(settings), read_shards(settings.shards("cloze"), fingerprint=units.fingerprint), tokenizer
-    )
-    result = evaluate_clozes(
-        model, items, ids, seed=settings.seed, progress=ReportBar(report), log_path=folder / "clozes.jsonl"
-    )
-    test, may_be_said = read_shards(settings.shards("test"), fingerprint=units.fingerprint), judge_texts(settings)
-    spoken = [Document(ids).speech(test.units(i)).input_ids for i in range(len(test))]
-    heard = recognition(model, spoken_sentences(test, tokenizer), tokenizer, ids, log_path=folder / "recognition.jsonl")
-    said = synthesis(
-        model,
-        test_sentences(settings),
-        tokenizer,
-        ids,
-        vocoder,
-        judge_texts=may_be_said,
-        seed=settings.seed,
-        workers=0,
-        log_path=folder / "synthesis.jsonl",
-    )
-    figures: dict[str, Any] = {
-        **result.cells,
-        "speech_nll": held_out_nll(model, spoken, ids, "speech").nll,
-        "text_nll_after": held_out_nll(model, text_documents(settings, tokenizer), ids, "text").nll,
-        **heard.as_dict("recognition"),
-        **said.as_dict("synthesis"),
-    }
-    if system == "late":
-        figures["selector"] = selector_profile(model, spoken)
-        chosen = [item for item in items if item.kind == "story"][: scale.num_samples]
-        figures["samples"] = make_samples(
-            model,
-            chosen,
-            tokenizer,
-            ids,
-            vocoder,
-            out_dir=settings.out / "samples",
-            seed=settings.seed,
-            recordings=_recordings(settings, [item.id for item in chosen]),
-            judge_texts=may_be_said,
-        )
-    return figures
-
-
-def spoken_sentences(test: UnitCorpus, tokenizer: PreTrainedTokenizerBase) -> list[tuple[np.ndarray, str]]:
-    """Units and text of one sentence of each spoken story; which one takes turns."""
-    corpus = AlignedCorpus(test, tokenizer, test.metadata.frame_rate)
-    pairs = []
-    for i in range(len(corpus)):
-        first = corpus.word_offsets[i]
-        ends = np.flatnonzero(corpus.closes_sentence[first : first + corpus.num_words(i)]) + 1
-        which = i % len(ends)
-        start, stop = int(ends[which - 1]) if which else 0, int(ends[which])
-        pairs.append((corpus.units(i, start, stop), corpus.text(i, start, stop)))
-    return pairs
-
-
-def _recordings(settings: Settings, cloze_ids: Sequence[str]) -> dict[str, np.ndarray]:
-    wanted = {option_id(name, "right"): name for name in cloze_ids}
-    return {
-        wanted[utterance.id]: load(utterance.audio)
-        for utterance in read_corpus(settings.corpus("cloze"))
-        if utterance.id in wanted and utterance.audio is not None
     }

@@ -15,7 +15,7 @@ class Scale:
     """Sizes of every step.
 
     Attributes:
-        num_facts: of the world; half of them are only read.
+        num_people: of the world; each has four facts, half of which are only read.
         num_stories: spoken for training.
         num_voices: that speak them.
         num_encoder_stories: of these, with their phones, train the unit encoder.
@@ -30,7 +30,7 @@ class Scale:
         num_samples: continuations in the report.
     """
 
-    num_facts: int
+    num_people: int
     num_stories: int
     num_voices: int
     num_encoder_stories: int
@@ -50,7 +50,7 @@ class Scale:
 
 SCALES = {
     "tiny": Scale(
-        num_facts=12,
+        num_people=12,
         num_stories=150,
         num_voices=12,
         num_encoder_stories=60,
@@ -66,7 +66,7 @@ SCALES = {
         num_samples=2,
     ),
     "small": Scale(
-        num_facts=48,
+        num_people=240,
         num_stories=3200,
         num_voices=16,
         num_encoder_stories=480,
@@ -74,14 +74,14 @@ SCALES = {
         vocoder_steps=250,
         num_vocoder_stories=150,
         backbone=BackboneSize(hidden_size=128, num_layers=4, num_heads=4, vocab_size=1024),
-        text=text_recipe(450),
+        text=text_recipe(600),
         speech=small_recipe(250, 1750, 3e-3),
-        num_story_clozes=500,
-        num_fact_clozes=504,
+        num_story_clozes=300,
+        num_fact_clozes=480,
         num_test_stories=100,
     ),
     "medium": Scale(
-        num_facts=216,
+        num_people=576,
         num_stories=30_000,
         num_voices=16,
         num_encoder_stories=1600,
@@ -93,7 +93,7 @@ SCALES = {
         num_output_layers=2,
         speech=replace(small_recipe(1000, 9000, 1.5e-3), rows_per_step=16, save_steps=500),
         num_story_clozes=1000,
-        num_fact_clozes=2160,
+        num_fact_clozes=2304,
         num_test_stories=300,
         num_samples=8,
     ),

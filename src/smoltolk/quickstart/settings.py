@@ -35,7 +35,7 @@ class Settings:
     @cached_property
     def world(self) -> World:
         """The stories and facts."""
-        return World(self.seed, self.scale.num_facts)
+        return World(self.seed, self.scale.num_people)
 
     @cached_property
     def seen_voices(self) -> list[Voice]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any
 
+from transformers import PreTrainedTokenizerBase
+
 from smoltolk.common.progress import ReportBar
 from smoltolk.data.corpora.corpus import Counts, Utterance, read_corpus, read_info
 from smoltolk.data.corpora.speak import speak
@@ -12,7 +14,7 @@ from smoltolk.data.fitting.speech_models import judge_vocoder, waveform_of
 from smoltolk.data.shards.prepare import prepare
 from smoltolk.data.world.stories import Cloze
 from smoltolk.data.world.world_files import ask_all, write_world
-from smoltolk.evaluation.cloze import option_texts
+from smoltolk.evaluation.questions import option_texts, option_voices
 from smoltolk.quickstart.settings import Settings
 from smoltolk.speech.synthesis.espeak_synthesis import Voice, voices
 from smoltolk.speech.units.kinds import load_unit_tokenizer
@@ -42,12 +44,24 @@ def judge_texts(settings: Settings) -> list[str]:
     return [sentence for story in stories for sentence in story.sentences]
 
 
+def text_documents(settings: Settings, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
+    """Held-out stories about all facts as ids behind an end of sequence."""
+    stories = (settings.world.test_story(i, heard_only=False) for i in range(2 * settings.scale.num_test_stories))
+    return [[tokenizer.eos_token_id, *tokenizer(s.text, add_special_tokens=False)["input_ids"]] for s in stories]
+
+
 def make_world(settings: Settings) -> dict[str, Any]:
     """Write down the world: its facts, its questions and some of its stories."""
     folder, world = settings.out / "world", settings.world
     folder.mkdir(parents=True, exist_ok=True)
     write_world(folder, world, 1000, clozes(settings))
-    return {"facts": len(world.facts), "heard": len(world.facts_where(heard=True)), "words": len(world.vocabulary)}
+    return {
+        "people": len(world.people),
+        "facts": len(world.facts),
+        "heard": len(world.facts_where(heard=True)),
+        "times_heard": round(world.times_heard(settings.scale.num_stories), 2),
+        "words": len(world.vocabulary),
+    }
 
 
 def make_speech(settings: Settings) -> dict[str, Any]:
@@ -60,8 +74,11 @@ def make_speech(settings: Settings) -> dict[str, Any]:
     one_voice = ((f"vocoder-{i:06d}", settings.spoken_story(i).text, clear) for i in beyond)
     judged = ((f"judged-{i:05d}", sentence, clear) for i, sentence in enumerate(test_sentences(settings)))
     tests = ((f"test-{i:05d}", settings.test_story(i).text, voice(i)) for i in range(scale.num_test_stories))
-    # Both options of a question are spoken by one voice.
-    options = ((name, text, voice(k // 2)) for k, (name, text) in enumerate(option_texts(clozes(settings))))
+    # Both options of a question, and of its mirror image, are spoken by one voice.
+    asked = clozes(settings)
+    options = (
+        (name, text, voice(k)) for (name, text), k in zip(option_texts(asked), option_voices(asked), strict=True)
+    )
     sentences = (
         (f"{n:02d}-{k}", sentence, each)
         for n, sentence in enumerate(_parallel_sentences(settings))

@@ -10,10 +10,13 @@ from smoltolk.common.errors import InputError, require
 from smoltolk.common.files import write_json
 from smoltolk.common.progress import console
 from smoltolk.evaluation.cloze import differences, load_log
+from smoltolk.evaluation.lens import lens_differences, load_lens
 from smoltolk.evaluation.report import write_report
-from smoltolk.evaluation.results import BASELINES, COMPARED, difference_key, validate_results
+from smoltolk.evaluation.results import BASELINES, COMPARED, OUTCOMES, difference_key, validate_results
 from smoltolk.evaluation.summary import print_summary
-from smoltolk.quickstart import model_steps, speech_steps
+from smoltolk.quickstart import speech_steps
+from smoltolk.quickstart.evaluation_steps import evaluate_one
+from smoltolk.quickstart.model_steps import check_own_text_model, train_backbone, train_one
 from smoltolk.quickstart.run import Job, RunDirectory
 from smoltolk.quickstart.scales import Scale
 from smoltolk.quickstart.settings import Settings
@@ -38,7 +41,7 @@ def quickstart(out: Path, scale: str = "small", seed: int = 0, text_model: str |
     sizes = settings.scale
     require("espeakng_loader", "the offline synthesizer")
     require("pocketsphinx", "the offline judge")
-    model_steps.check_own_text_model(settings)
+    check_own_text_model(settings)
     _check_room(out, sizes)
     run = RunDirectory(out, {"scale": scale, "seed": seed, "text_model": text_model, "id_layout": ID_LAYOUT})
 
@@ -52,19 +55,17 @@ def quickstart(out: Path, scale: str = "small", seed: int = 0, text_model: str |
     run.side_by_side(
         [
             Job("units", "Units: a phone encoder", sizes.encoder_steps, speech_steps.fit_units, (settings,)),
-            Job("backbone", "Backbone: a text model reads", text_steps, model_steps.train_backbone, (settings,)),
+            Job("backbone", "Backbone: a text model reads", text_steps, train_backbone, (settings,)),
             Job("vocoder", "Vocoder", sizes.vocoder_steps, speech_steps.fit_the_vocoder, (settings,), after=("units",)),
         ]
     )
     run.step("shards", "Shards: what was spoken, as units with words", lambda: speech_steps.make_shards(settings))
     steps = sizes.speech.num_steps
-    scored = 8 * (sizes.num_story_clozes + 2 * sizes.num_fact_clozes)
+    scored = 12 * (sizes.num_story_clozes + 4 * sizes.num_fact_clozes)  # options, in four directions; heard ones twice
     run.side_by_side(
-        [Job(f"train-{s}", f"Train {s}", steps, model_steps.train_one, (settings, s)) for s in COMPARED]
+        [Job(f"train-{s}", f"Train {s}", steps, train_one, (settings, s)) for s in COMPARED]
         + [
-            Job(
-                f"evaluate-{s}", f"Evaluate {s}", scored, model_steps.evaluate_one, (settings, s), after=(f"train-{s}",)
-            )
+            Job(f"evaluate-{s}", f"Evaluate {s}", scored, evaluate_one, (settings, s), after=(f"train-{s}",))
             for s in COMPARED
         ]
     )
@@ -107,7 +108,9 @@ def gather(settings: Settings, run: RunDirectory) -> dict[str, Any]:
     trained = {system: run.figures(f"train-{system}") for system in COMPARED}
     evaluated = {system: run.figures(f"evaluate-{system}") for system in COMPARED}
     backbone, speech = run.figures("backbone"), run.figures("speech")
-    clozes = {s: load_log(settings.out / "evaluation" / s / "clozes.jsonl", seed=settings.seed) for s in COMPARED}
+    logs = {system: settings.out / "evaluation" / system for system in COMPARED}
+    clozes = {system: load_log(logs[system] / "clozes.jsonl", seed=settings.seed) for system in COMPARED}
+    lens = {system: load_lens(logs[system] / "lens.jsonl") for system in COMPARED}
     models = {
         system: {
             **{key: value for key, value in evaluated[system].items() if key not in ("selector", "samples")},
@@ -120,13 +123,18 @@ def gather(settings: Settings, run: RunDirectory) -> dict[str, Any]:
     return {
         "seed": settings.seed,
         "scale": settings.scale_name,
+        "outcomes": [outcome.name for outcome in OUTCOMES],
+        "world": run.figures("world"),
         "seconds": run.seconds(),
         "tokens": {"text_pretraining": backbone["tokens"], "training_each": trained["late"]["train_tokens"]},
         "units": run.figures("units"),
         "vocoder": run.figures("vocoder"),
         "models": models,
         "differences": {
-            difference_key(baseline): differences(clozes["late"], clozes[baseline], seed=settings.seed)
+            difference_key(baseline): {
+                **differences(clozes["late"], clozes[baseline], seed=settings.seed),
+                "lens": lens_differences(lens["late"], lens[baseline], seed=settings.seed),
+            }
             for baseline in BASELINES
         },
         "curves": {system: trained[system]["history"] for system in COMPARED},
@@ -134,7 +142,6 @@ def gather(settings: Settings, run: RunDirectory) -> dict[str, Any]:
         "samples": evaluated["late"]["samples"],
         "settings": {
             "text_model": settings.text_model or "trained here",
-            "world": run.figures("world"),
             "speech": speech,
         },
     }

@@ -84,6 +84,7 @@ SETTINGS: dict[str, Callable[[Sizes], Settings]] = {
     "no_late_fusion": lambda sizes: _late(sizes) | {"num_input_layers": 0},
     "no_late_fission": lambda sizes: _late(sizes) | {"num_output_layers": 0},
     "static_mix": lambda sizes: _late(sizes) | {"layer_mix": "static"},
+    "leaning": lambda sizes: _late(sizes) | {"last_layer_lead": 3.0, "entropy_weight": 0.0},
     "last_layer": lambda sizes: _late(sizes) | {"layer_mix": "last"},
     "no_residual": lambda sizes: _late(sizes) | {"speech_residual": False},
 }
