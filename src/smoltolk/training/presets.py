@@ -75,8 +75,9 @@ def small_recipe(first: int, second: int, rate: float) -> Recipe:
         decay_steps=second // 3,
         mixture=SMALL_MIXTURE,
     )
-    # Stories have about 30 words: runs must be short for the modality to change several times.
-    spans = SpanLengths(text=(2, 6), speech=(2, 6))
+    # Stories have some 22 words: runs must be short for the modality to change many times, often just before a word that
+    # is worth guessing.
+    spans = SpanLengths(text=(1, 4), speech=(1, 4))
     return Recipe(
         stages=(stage1, stage2),
         row_length=192,
@@ -114,7 +115,7 @@ _SMALL = Preset(
     text_model="smoltolk backbone",
     num_input_layers=2,
     num_output_layers=1,
-    recipe=small_recipe(250, 1750, 3e-3),
+    recipe=small_recipe(375, 2625, 3e-3),
 )
 PRESETS = {
     preset.name: preset
