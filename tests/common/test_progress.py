@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from smoltolk.common.progress import ProgressFile, ReportBar, bar, bars
+from rich.console import Console
+
+from smoltolk.common import progress
+from smoltolk.common.progress import ProgressFile, ReportBar, bar, bars, bars_in_turn
 
 
 def test_a_line_at_the_end_tells_what_was_done(capsys):
@@ -19,6 +22,29 @@ def test_several_works_have_a_line_each(capsys):
         shown["b"].advance(1)
     told = capsys.readouterr().err
     assert "First: 2/2" in told and "Second: 1/5" in told
+
+
+def test_works_that_begin_in_turn_have_a_line_each(capsys):
+    with bars_in_turn() as begin:
+        first = begin("First", 2)
+        first.advance(2)
+        assert "First: 2/2" in capsys.readouterr().err
+        begin("Second", 5).advance(1)
+    assert "Second: 1/5" in capsys.readouterr().err
+
+
+def test_on_a_terminal_a_full_bar_leaves_a_line(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "console", Console(stderr=True, force_terminal=True, width=100))
+    with bars_in_turn("items") as begin:
+        first, second = begin("First", 2), begin("Second", 5)
+        first.note("fine")
+        for _ in range(4):  # more than there is
+            first.advance()
+        first.note("gone")
+        second.advance(1)
+    told = capsys.readouterr().err
+    assert told.count("First: done in 0 s") == 1 and "gone" not in told
+    assert "Second" in told.rpartition("First: done")[2]
 
 
 def test_a_report_travels_through_a_file(tmp_path):

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,12 @@ def write_number(path: Path, report) -> dict:
 
 def die(report) -> dict:
     os.kill(os.getpid(), signal.SIGKILL)
+    return {}
+
+
+def linger(path: Path, report) -> dict:
+    path.write_text("begun")
+    time.sleep(600)
     return {}
 
 
@@ -62,6 +69,47 @@ def test_jobs_run_in_order_of_their_needs_and_a_second_run_keeps_them(tmp_path):
     run.side_by_side(jobs)
     assert (tmp_path / "a").read_text() == before
     assert list((run.path / "steps").glob(".*")) == []
+
+
+def test_of_jobs_that_may_begin_the_first_of_the_list_does(tmp_path, monkeypatch):
+    monkeypatch.setattr("smoltolk.quickstart.run.num_cpus", lambda: 1)
+    run, ended = RunDirectory(tmp_path / "run", SETTINGS), []
+    jobs = [
+        Job("first", "First", 2, write_number, (tmp_path / "first",)),
+        Job("second", "Second", 2, write_number, (tmp_path / "second",), after=("first",)),
+        Job("third", "Third", 2, write_number, (tmp_path / "third",)),
+    ]
+    run.side_by_side(jobs, finished=lambda job: ended.append((job.name, run.done(job.name))))
+    assert ended == [("first", True), ("second", True), ("third", True)]
+
+
+def test_many_jobs_are_told_of_together(tmp_path, capsys):
+    run = RunDirectory(tmp_path / "run", SETTINGS)
+    jobs = [Job(name, name.upper(), 2, write_number, (tmp_path / name,)) for name in ("a", "b")]
+    run.side_by_side(jobs[:1])
+    assert "▸ A" in capsys.readouterr().err
+    run.side_by_side(jobs, title="Two trainings")
+    shown = capsys.readouterr().err
+    assert "Two trainings: 1 of 2: kept" in shown and "▸ Two trainings" in shown and "▸ B" not in shown
+
+
+def test_workers_end_with_a_killed_parent(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from pathlib import Path\n"
+        "from test_run import SETTINGS, Job, RunDirectory, linger\n"
+        "if __name__ == '__main__':\n"
+        "    out, told = map(Path, sys.argv[1:])\n"
+        "    RunDirectory(out, SETTINGS).side_by_side([Job('a', 'A', 1, linger, (told,))])\n"
+    )
+    parent = subprocess.Popen([sys.executable, script, tmp_path / "run", tmp_path / "told"], stdout=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "told").is_file():
+        assert parent.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    parent.kill()
+    parent.communicate(timeout=60)  # returns when nobody holds the other end of the pipe
 
 
 def test_a_killed_worker_is_told_and_finished_steps_are_kept(tmp_path):

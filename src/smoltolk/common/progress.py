@@ -48,6 +48,29 @@ class _LiveBar:
         self._progress.update(self._id, note=text)  # type: ignore[arg-type]
 
 
+class _LeavingBar(_LiveBar):
+    """Makes room for the next one when it is full."""
+
+    def __init__(self, progress: Progress, description: str, total: float):
+        super().__init__(progress, progress.add_task(description, total=total, note=""))
+        self._description, self._total, self._done = description, total, 0.0
+        self._start = time.monotonic()
+
+    def advance(self, count: float = 1) -> None:
+        if self._done >= self._total:
+            return
+        super().advance(count)
+        self._done += count
+        if self._done >= self._total:
+            self._progress.remove_task(self._id)  # type: ignore[arg-type]
+            seconds = time.monotonic() - self._start
+            self._progress.console.print(f"  {self._description}: done in {seconds:.0f} s", highlight=False)
+
+    def note(self, text: str) -> None:
+        if self._done < self._total:
+            super().note(text)
+
+
 class _LineBar:
     def __init__(self, description: str, total: float, unit: str):
         self._description, self._total, self._unit = description, total, unit
@@ -93,17 +116,7 @@ def bars(works: Mapping[str, tuple[str, float]], unit: str = "") -> Iterator[dic
         unit: what is counted.
     """
     if console.is_terminal:
-        columns = (
-            TextColumn("  {task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn(unit),
-            TimeElapsedColumn(),
-            TextColumn("<"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-        )
-        with Progress(*columns, console=console) as live:
+        with _live(unit) as live:
             yield {
                 key: _LiveBar(live, live.add_task(description, total=total, note=""))
                 for key, (description, total) in works.items()
@@ -115,6 +128,46 @@ def bars(works: Mapping[str, tuple[str, float]], unit: str = "") -> Iterator[dic
         finally:
             for line in lines.values():
                 line.finish()
+
+
+@contextmanager
+def bars_in_turn(unit: str = "") -> Iterator[Callable[[str, float], Bar]]:
+    """Show works that begin while the block runs: of many, only those that are under way have a bar.
+
+    Yields ``begin(description, total)``, which makes a bar. On a terminal a full one leaves a line behind.
+
+    Args:
+        unit: what is counted.
+    """
+    if console.is_terminal:
+        with _live(unit) as live:
+            yield lambda description, total: _LeavingBar(live, description, total)
+    else:
+        lines: list[_LineBar] = []
+
+        def begin(description: str, total: float) -> Bar:
+            lines.append(_LineBar(description, total, unit))
+            return lines[-1]
+
+        try:
+            yield begin
+        finally:
+            for line in lines:
+                line.finish()
+
+
+def _live(unit: str) -> Progress:
+    columns = (
+        TextColumn("  {task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+        TextColumn("<"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    return Progress(*columns, console=console)
 
 
 @contextmanager

@@ -77,13 +77,17 @@ def parallel_map(
 
 def _start(initializer: Callable[..., None] | None, initargs: tuple[Any, ...]) -> None:
     """Runs first in every worker."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     if initializer is not None:
         initializer(*initargs)
 
 
-def _end_with_parent() -> None:
-    """A parent that is killed cannot stop its workers; without this they would wait for work for ever."""
+def end_with_parent() -> None:
+    """Let a worker end when its parent does: one that is killed cannot stop its workers, and they would go on."""
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

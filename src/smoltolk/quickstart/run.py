@@ -14,8 +14,8 @@ from typing import Any
 
 from smoltolk.common.errors import InputError, WorkerError
 from smoltolk.common.files import read_json, remove_leftovers, write_json
-from smoltolk.common.progress import ProgressFile, Reached, bars, console
-from smoltolk.common.workers import num_cpus
+from smoltolk.common.progress import ProgressFile, Reached, bars_in_turn, console
+from smoltolk.common.workers import end_with_parent, num_cpus
 
 
 @dataclass(frozen=True)
@@ -94,47 +94,61 @@ class RunDirectory:
             self._finish(name, time.monotonic() - start, figures)
         return self.figures(name)
 
-    def side_by_side(self, jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
+    def side_by_side(
+        self, jobs: Sequence[Job], *, title: str | None = None, finished: Callable[[Job], None] | None = None
+    ) -> dict[str, dict[str, Any]]:
         """Run steps in processes of their own, as many at a time as there are processors.
 
-        Each works on one thread, so that its figures do not depend on what runs beside it.
+        Each works on one thread, so that its figures do not depend on what runs beside it. Of those that may begin, the
+        first of the list does.
+
+        Args:
+            jobs: the steps.
+            title: of many jobs that are told of together; None: each one's own.
+            finished: called with each job that was run, when its figures are kept.
 
         Raises:
             WorkerError: a process died. Finished steps are kept.
         """
-        for job in jobs:
-            if self.done(job.name):
-                console.print(f"[dim]· {job.title}: kept[/dim]", highlight=False)
         waiting = [job for job in jobs if not self.done(job.name)]
+        if title is None:
+            kept = [job.title for job in jobs if job not in waiting]
+            title = ", and side by side: ".join(job.title for job in waiting)
+        else:
+            kept = [f"{title}: {len(jobs) - len(waiting)} of {len(jobs)}"] if len(waiting) < len(jobs) else []
+        for each in kept:
+            console.print(f"[dim]· {each}: kept[/dim]", highlight=False)
         if waiting:
-            console.print(
-                f"[bold]▸ {', and side by side: '.join(job.title for job in waiting)}[/bold]", highlight=False
-            )
-            self._run_pool(waiting)
+            console.print(f"[bold]▸ {title}[/bold]", highlight=False)
+            self._run_pool(waiting, finished)
         return {job.name: self.figures(job.name) for job in jobs}
 
-    def _run_pool(self, jobs: Sequence[Job]) -> None:
+    def _run_pool(self, jobs: Sequence[Job], finished: Callable[[Job], None] | None) -> None:
         files = {job.name: ProgressFile(self.path / "steps" / f".{job.name}.progress") for job in jobs}
         for file in files.values():
             file.path.unlink(missing_ok=True)
         workers = min(len(jobs), num_cpus())
-        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread)
+        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
         with ExitStack() as stack:
             stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-            shown_bars = stack.enter_context(bars({job.name: (job.title, job.total) for job in jobs}))
-            reached = {name: Reached(shown) for name, shown in shown_bars.items()}
+            begin = stack.enter_context(bars_in_turn())
+            reached: dict[str, Reached] = {}
             waiting, running = list(jobs), dict[Future[dict[str, Any]], Job]()
             while waiting or running:
-                for job in [job for job in waiting if all(map(self.done, job.after))]:
+                ready = [job for job in waiting if all(map(self.done, job.after))]
+                for job in ready[: workers - len(running)]:
                     waiting.remove(job)
                     running[pool.submit(_work, job, files[job.name].path)] = job
-                finished, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
-                for name, file in files.items():
-                    reached[name](*file.read())
-                for future in finished:
+                    reached[job.name] = Reached(begin(job.title, job.total))
+                ended, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+                for job in running.values():
+                    reached[job.name](*files[job.name].read())
+                for future in ended:
                     job = running.pop(future)
                     self._collect(job, future)
                     reached[job.name](job.total)
+                    if finished is not None:
+                        finished(job)
         for file in files.values():
             file.path.unlink(missing_ok=True)
 
@@ -153,9 +167,10 @@ class RunDirectory:
         write_json(self.path / "steps" / f"{name}.json", {"seconds": round(seconds, 1), "figures": figures})
 
 
-def _one_thread() -> None:
+def _start_worker() -> None:
     import torch
 
+    end_with_parent()
     torch.set_num_threads(1)
 
 
