@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from smoltolk.cli import (
+    ablation_verbs,
     convert_verbs,
     corpus_verbs,
     inspect_verbs,
@@ -59,6 +60,7 @@ def quickstart(
 
 # Without a name, their verbs become verbs of the root.
 for verbs in (
+    ablation_verbs,
     corpus_verbs,
     speech_verbs,
     unit_verbs,
