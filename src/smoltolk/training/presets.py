@@ -75,8 +75,8 @@ def small_recipe(first: int, second: int, rate: float) -> Recipe:
         decay_steps=second // 3,
         mixture=SMALL_MIXTURE,
     )
-    # Stories have some 22 words: runs must be short for the modality to change many times, often just before a word that
-    # is worth guessing.
+    # Stories have some 22 words: runs must be short for the modality to change many times, and so often just before a
+    # word that is worth guessing.
     spans = SpanLengths(text=(1, 4), speech=(1, 4))
     return Recipe(
         stages=(stage1, stage2),
