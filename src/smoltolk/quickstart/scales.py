@@ -75,7 +75,7 @@ SCALES = {
         num_vocoder_stories=150,
         backbone=BackboneSize(hidden_size=128, num_layers=4, num_heads=4, vocab_size=1024),
         text=text_recipe(600),
-        speech=small_recipe(375, 2625, 3e-3),
+        speech=small_recipe(300, 2200, 3e-3),
         num_story_clozes=300,
         num_fact_clozes=480,
         num_test_stories=100,

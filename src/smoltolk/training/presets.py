@@ -115,7 +115,7 @@ _SMALL = Preset(
     text_model="smoltolk backbone",
     num_input_layers=2,
     num_output_layers=1,
-    recipe=small_recipe(375, 2625, 3e-3),
+    recipe=small_recipe(300, 2200, 3e-3),
 )
 PRESETS = {
     preset.name: preset
