@@ -14,7 +14,7 @@ pytest.importorskip("espeakng_loader")
 pytest.importorskip("pocketsphinx")
 
 STEPS = {
-    "world": "world {0}/world --people 12 --stories 8 --questions 2",
+    "world": "world {0}/world --people 12 --stories 8 --questions 4",
     "speech": "speak {0}/world/spoken.jsonl {0}/speech --voices 2 --workers 0",
     "options": "speak {0}/world/questions.jsonl {0}/options --voices 2 --workers 0",
     "units": "units fit {0}/speech {0}/units --steps 3",
@@ -105,9 +105,9 @@ def test_own_recordings_become_a_corpus(place: Path, smoltolk: Callable) -> None
 def test_questions_are_asked(place: Path, smoltolk: Callable) -> None:
     asked = smoltolk("evaluate", place / "model", place / "world", place / "asked", "--log", place / "log.jsonl")
     assert asked.code == 0, asked.err
-    for word in ("S->S", "T->T", "story (2)", "fact_read (2)", "["):
+    for word in ("S->S", "T->T", "story", "fact_read_answer", "4 single", "2 pairs", "["):
         assert word in asked.out
-    assert len((place / "log.jsonl").read_text().splitlines()) == 6 * 4
+    assert len((place / "log.jsonl").read_text().splitlines()) == (3 * 4 + 2 * 4) * 4
 
 
 def test_a_model_speaks_hears_and_goes_on(place: Path, smoltolk: Callable) -> None:

@@ -81,7 +81,7 @@ class ClozeResult:
 
     Attributes:
         cells: ``{kind: {direction: {"accuracy", "low", "high", "n", "pair": {the same four}}}}`` as in results.json;
-            ``pair`` only where every question has its mirror image.
+            ``pair`` only where there are several and every question has its mirror image.
         items: one record for each question and direction, as in the log.
         rule: how options were scored.
     """
@@ -189,9 +189,12 @@ def cell_of(rows: list[Record], rule: Rule, seed: int) -> dict[str, Any]:
 
 
 def _paired(rows: list[Record]) -> list[Record]:
-    """One record for each two questions that mirror each other, with both of their margins; none if one is alone."""
+    """One record for each two questions that mirror each other, with both of their margins; none if one is alone.
+
+    Nor of a single pair, which has no interval.
+    """
     by_id = {row["id"]: row for row in rows}
-    if any(row.get("mirror") not in by_id for row in rows):
+    if len(rows) < 4 or any(row.get("mirror") not in by_id for row in rows):
         return []
     pairs = []
     for row in rows:
