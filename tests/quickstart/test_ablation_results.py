@@ -62,7 +62,7 @@ def finish(asked: Ablation, trial: Trial, right: dict[str, int], **more: Any) ->
 @pytest.fixture
 def asked(tmp_path: Path) -> Ablation:
     """Late fusion twice, early fusion once, and nothing of early+."""
-    asked = Ablation(tmp_path, "small", (0, 1), ("late", "early", "early_plus"))
+    asked = Ablation(tmp_path, "small", (0, 1), ("late", "early", "early_plus"), num_steps=2000)
     finish(asked, Trial("late", 0), {"S->S": 9, "S->T": 8, "T->S": 7, "lens": 6})
     finish(asked, Trial("late", 1), {"S->S": 7, "S->T": 8, "T->S": 7, "lens": 6})
     finish(asked, Trial("early", 1), {"S->S": 5, "S->T": 8, "T->S": 9, "lens": 4}, speech_nll=0.55)
@@ -129,7 +129,8 @@ def test_the_table_tells_what_was_not_run(asked):
     assert plus == "| early+ |" + " not run |" * 8
     (difference,) = [line for line in lines[5:] if line.startswith("| early | 0.0 (0.0 to 0.0) | −20.0 (")]
     assert "| +20.0 (" in difference
-    assert "| late | 2,000 | 0.003 | 1,430,000 | 301 / 301 (301) | none |" in lines
+    rate = asked.recipe.stages[-1].learning_rate
+    assert f"| late | 2,000 | {rate:g} | 1,430,000 | 301 / 301 (301) | none |" in lines
     assert len({line.count("|") for line in lines[:5]}) == 1
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import write_json
+from smoltolk.quickstart.scales import SCALES
 from smoltolk.quickstart.settings import Settings
 from smoltolk.quickstart.trials import Ablation, Trial, best_rate, heard_facts, jobs_of, time_factor
 
@@ -89,7 +90,7 @@ def test_as_much_compute_waits_for_what_it_is_measured_by(tmp_path):
 
 def test_steps_are_those_of_the_recipe(tmp_path):
     assert ablation(tmp_path, num_steps=800).recipe.num_steps == 800
-    assert ablation(tmp_path).recipe.num_steps == 2000
+    assert ablation(tmp_path).recipe == SCALES["small"].speech
 
 
 @pytest.mark.parametrize(

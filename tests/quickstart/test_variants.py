@@ -8,11 +8,11 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from smoltolk.common.errors import InputError
 from smoltolk.model.modeling import SmolTolkForCausalLM
-from smoltolk.quickstart.scales import SCALES
 from smoltolk.quickstart.variants import FIRST, IN_TURN, VARIANTS, single_stage, variant_named, with_rate, with_steps
+from smoltolk.training.presets import small_recipe
 from smoltolk.training.systems import num_parameters, settings_of
 
-RECIPE = SCALES["small"].speech
+RECIPE = small_recipe(250, 1750, 3e-3)
 
 
 def build(name: str) -> SmolTolkForCausalLM:
