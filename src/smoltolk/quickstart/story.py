@@ -15,12 +15,12 @@ from smoltolk.evaluation.report import write_report
 from smoltolk.evaluation.results import BASELINES, COMPARED, OUTCOMES, difference_key, validate_results
 from smoltolk.evaluation.summary import print_summary
 from smoltolk.quickstart import speech_steps
+from smoltolk.quickstart.data_steps import make_data, run_record
 from smoltolk.quickstart.evaluation_steps import evaluate_one
-from smoltolk.quickstart.model_steps import check_own_text_model, train_backbone, train_one
+from smoltolk.quickstart.model_steps import check_own_text_model, train_one
 from smoltolk.quickstart.run import Job, RunDirectory
 from smoltolk.quickstart.scales import Scale
 from smoltolk.quickstart.settings import Settings
-from smoltolk.training.workplace import ID_LAYOUT
 
 
 def quickstart(out: Path, scale: str = "small", seed: int = 0, text_model: str | None = None) -> dict[str, Any]:
@@ -43,23 +43,11 @@ def quickstart(out: Path, scale: str = "small", seed: int = 0, text_model: str |
     require("pocketsphinx", "the offline judge")
     check_own_text_model(settings)
     _check_room(out, sizes)
-    run = RunDirectory(out, {"scale": scale, "seed": seed, "text_model": text_model, "id_layout": ID_LAYOUT})
-
-    run.step(
-        "world",
-        "World: facts that may be heard, and facts that may only be read",
-        lambda: speech_steps.make_world(settings),
+    run = RunDirectory(out, run_record(settings))
+    vocoder = Job(
+        "vocoder", "Vocoder", sizes.vocoder_steps, speech_steps.fit_the_vocoder, (settings,), after=("units",)
     )
-    run.step("speech", "Speech: stories and questions in many voices", lambda: speech_steps.make_speech(settings))
-    text_steps = sizes.text.num_steps
-    run.side_by_side(
-        [
-            Job("units", "Units: a phone encoder", sizes.encoder_steps, speech_steps.fit_units, (settings,)),
-            Job("backbone", "Backbone: a text model reads", text_steps, train_backbone, (settings,)),
-            Job("vocoder", "Vocoder", sizes.vocoder_steps, speech_steps.fit_the_vocoder, (settings,), after=("units",)),
-        ]
-    )
-    run.step("shards", "Shards: what was spoken, as units with words", lambda: speech_steps.make_shards(settings))
+    make_data(settings, run, vocoder)
     steps = sizes.speech.num_steps
     scored = 12 * (sizes.num_story_clozes + 4 * sizes.num_fact_clozes)  # options, in four directions; heard ones twice
     run.side_by_side(
