@@ -174,7 +174,7 @@ def question(space: IdSpace, **parts: np.ndarray) -> SpokenCloze:
 def test_questions_in_four_directions(make: Callable) -> None:
     model = make()
     space = model.config.id_space
-    item = question(space)
+    item = question(space, rival_prompt_units=frames(4, 3))
     found = evaluate_clozes(model, [item, replace(item, id="1", fact="y", rival="x")], space, seed=0)
     assert set(found.cells["story"]) == set(DIRECTIONS)
     for way in DIRECTIONS:
@@ -182,10 +182,11 @@ def test_questions_in_four_directions(make: Callable) -> None:
         speaks = way.endswith("S")
         assert (row["count_right"], row["count_wrong"]) == ((3 * Q, 5 * Q) if speaks else (1, 2))
     row, _ = found.cell("story", "S->S")
-    options = zip(("right", "wrong"), option_sequences(item, "S->S", space), (frames(3, 1), frames(5, 2)), strict=True)
-    for name, option, said in options:
-        together = np.concatenate([item.prompt_units, said])
-        assert row[f"nll_{name}"] == pytest.approx(by_hand(model, option, 1, 4, together), rel=1e-5)
+    behind = zip(item.spoken_prompts, option_sequences(item, "S->S", space), strict=True)
+    for number, (prompt, options) in enumerate(behind):
+        for name, option, said in zip(("right", "wrong"), options, (frames(3, 1), frames(5, 2)), strict=True):
+            together = np.concatenate([prompt, said])
+            assert row[f"nll_{name}"][number] == pytest.approx(by_hand(model, option, 1, 4, together), rel=1e-5)
 
 
 def test_mistakes(make: Callable, uniform: object, ids: IdSpace) -> None:
