@@ -39,6 +39,7 @@ bench: .venv/.dev
 
 .venv/.offline .venv/.dev .venv/.more: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing into .venv: some minutes, and up to 1.7 GB the first time"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(patsubst .venv/.%,%,$@)]'
 	touch $@
 

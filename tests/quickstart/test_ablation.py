@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from smoltolk.cli.app import app
-from smoltolk.common.errors import InputError
+from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.evaluation.results import validate_results
 from smoltolk.quickstart.ablation import ablate
 
@@ -126,6 +126,12 @@ def test_a_quick_start_is_no_ablation(finished):
 def test_data_of_another_run_is_refused(finished, tmp_path, scale, seeds):
     with pytest.raises(InputError, match="--data is a quick start of scale"):
         ablate(tmp_path / "run", scale, seeds, ("late",), data=(finished,))
+    assert not (tmp_path / "run").exists()
+
+
+def test_data_that_is_not_there_is_told_before_anything_is_made(tmp_path):
+    with pytest.raises(NotFoundError, match="--data is the directory of a quick start"):
+        ablate(tmp_path / "run", "tiny", (0,), ("late",), data=(tmp_path / "nothing",))
     assert not (tmp_path / "run").exists()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from smoltolk.common.errors import InputError, require
+from smoltolk.common.errors import InputError, NotFoundError, require
 from smoltolk.common.files import read_json, write_json, write_text
 from smoltolk.common.progress import console
 from smoltolk.quickstart.ablation_figure import ablation_svg
@@ -94,10 +94,17 @@ def _given(ablation: Ablation, folders: Iterable[Path]) -> dict[int, Path]:
     """Quick starts by seed.
 
     Raises:
+        NotFoundError: no quick start there.
         InputError: one of another scale, of another seed, of a text model of one's own, or whose data is not whole.
     """
     found: dict[int, Path] = {}
     for folder in folders:
+        if not (folder / "run.json").is_file():
+            raise NotFoundError(
+                "--data is the directory of a quick start",
+                f"no run.json in {folder}",
+                f"make one (`smoltolk quickstart --out {folder}`), or leave it out: then the data is made here",
+            )
         record = read_json(folder / "run.json")
         seed = record.get("seed")
         wanted = run_record(Settings(folder, ablation.scale_name, seed))

@@ -113,7 +113,7 @@ class RunDirectory:
         waiting = [job for job in jobs if not self.done(job.name)]
         if title is None:
             kept = [job.title for job in jobs if job not in waiting]
-            title = ", and side by side: ".join(job.title for job in waiting)
+            title = " · ".join(job.title for job in waiting)
         else:
             kept = [f"{title}: {len(jobs) - len(waiting)} of {len(jobs)}"] if len(waiting) < len(jobs) else []
         for each in kept:
