@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from smoltolk.model.ids import IGNORE
-from smoltolk.training.backbone import BackboneSize, TextRows, collate_text, new_backbone, train_tokenizer
+from smoltolk.training.backbone import TextRows, collate_text, new_backbone, train_tokenizer
+from smoltolk.training.recipe import BackboneSize
 
 STORIES = ["Mia owns a cat.", "The cat eats bread in Oslo, today.", "So it is.", "Why?"]
 

@@ -13,9 +13,9 @@ from smoltolk.data.shards.parquet import ShardMetadata, ShardWriter, UnitUtteran
 from smoltolk.model.ids import IGNORE
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.speech.segments import Segment
-from smoltolk.training.backbone import BackboneSize
 from smoltolk.training.changes import Changes
 from smoltolk.training.job import TrainingJob
+from smoltolk.training.recipe import BackboneSize
 from smoltolk.training.text_job import TextJob
 
 Q, RATE = 3, 12.5

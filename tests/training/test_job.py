@@ -15,10 +15,10 @@ from smoltolk.common.files import read_json, write_json
 from smoltolk.data.rows.interleave import SpanLengths
 from smoltolk.data.shards.parquet import read_shards
 from smoltolk.model.modeling import SmolTolkForCausalLM
-from smoltolk.training.backbone import BackboneSize
 from smoltolk.training.changes import Changes
 from smoltolk.training.job import TrainingJob
 from smoltolk.training.presets import preset_named, text_recipe
+from smoltolk.training.recipe import BackboneSize
 from smoltolk.training.text_job import TextJob
 from smoltolk.training.workplace import rows_that_fit
 

@@ -29,6 +29,9 @@ def ablate(
     Example: smoltolk ablate ablation --variants late,early --data quickstart --seeds 0
     """
     from smoltolk.common.errors import InputError
+    from smoltolk.quickstart.scales import scale_named
+
+    scale_named(scale)  # a wrong name is told before anything large is loaded
     from smoltolk.quickstart.ablation import ablate as run
     from smoltolk.quickstart.variants import IN_TURN
 

@@ -45,7 +45,7 @@ def quickstart(
         Path, typer.Option(help="Run directory; the same command continues there after an interruption.")
     ] = Path("quickstart"),
     scale: Annotated[
-        str, typer.Option(help="tiny (two minutes), small (fifteen) or medium (hours; a GPU helps).")
+        str, typer.Option(help="tiny (two minutes), small (sixteen) or medium (hours; a GPU helps).")
     ] = "small",
     seed: Annotated[int, typer.Option(help="Of every random choice.")] = 0,
     text_model: Annotated[
@@ -53,6 +53,9 @@ def quickstart(
     ] = None,
 ) -> None:
     """Build a talking model from nothing and measure what it learned."""
+    from smoltolk.quickstart.scales import scale_named
+
+    scale_named(scale)  # a wrong name is told before anything large is loaded
     from smoltolk.quickstart.story import quickstart as run
 
     run(out, scale=scale, seed=seed, text_model=text_model)

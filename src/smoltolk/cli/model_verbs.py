@@ -49,7 +49,7 @@ def backbone(
     Example: smoltolk backbone world/text.txt backbone
     """
     from smoltolk.cli.printing import run_job, show
-    from smoltolk.training.backbone import BackboneSize
+    from smoltolk.training.recipe import BackboneSize
     from smoltolk.training.text_job import TextJob
 
     job = TextJob(

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from smoltolk.common.errors import InputError
-from smoltolk.training.backbone import BackboneSize
 from smoltolk.training.presets import small_recipe, text_recipe
-from smoltolk.training.recipe import Recipe
+from smoltolk.training.recipe import BackboneSize, Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

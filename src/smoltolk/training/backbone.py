@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -24,22 +23,12 @@ from transformers import PreTrainedTokenizerBase as TokenizerBase
 from smoltolk.common.errors import InputError, NotFoundError, first_line
 from smoltolk.common.hub import check_place
 from smoltolk.model.ids import IGNORE
-from smoltolk.training.recipe import Recipe
+from smoltolk.training.recipe import BackboneSize, Recipe
 from smoltolk.training.stages import run_stage, save_model
 from smoltolk.training.trainer import Report
 
 EOS = "<|endoftext|>"
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
-
-
-@dataclass(frozen=True, slots=True)
-class BackboneSize:
-    """A Llama in four numbers."""
-
-    hidden_size: int = 128
-    num_layers: int = 4
-    num_heads: int = 4
-    vocab_size: int = 1024
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:

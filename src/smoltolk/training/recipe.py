@@ -1,4 +1,4 @@
-"""A training run as data: stages, and what each of them trains on what."""
+"""A training run as data: its stages, what each trains on what, and how large a text model of its own is."""
 
 from __future__ import annotations
 
@@ -9,6 +9,16 @@ from smoltolk.common.errors import InputError
 from smoltolk.data.rows.interleave import SpanLengths
 
 Trainable = Literal["speech", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class BackboneSize:
+    """A Llama in four numbers."""
+
+    hidden_size: int = 128
+    num_layers: int = 4
+    num_heads: int = 4
+    vocab_size: int = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,9 @@ from typing import Any
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.texts.reading import endless, fitting_pieces, read_documents
-from smoltolk.training.backbone import BackboneSize, new_backbone, pretrain, train_tokenizer
+from smoltolk.training.backbone import new_backbone, pretrain, train_tokenizer
 from smoltolk.training.presets import text_recipe
+from smoltolk.training.recipe import BackboneSize
 from smoltolk.training.systems import num_parameters
 from smoltolk.training.trainer import Report
 from smoltolk.training.workplace import Workplace, check_device_rows, plain, rows_that_fit
