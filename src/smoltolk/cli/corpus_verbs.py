@@ -47,7 +47,7 @@ def world(
     from smoltolk.common.made import made_before, record
     from smoltolk.data.world.stories import World
     from smoltolk.data.world.world_files import ask_all, write_world
-    from smoltolk.evaluation.questions import option_texts
+    from smoltolk.evaluation.questions import option_texts, option_voices
 
     if stories < 1 or questions < 0 or questions % 2:
         found = f"--stories {stories} --questions {questions}"
@@ -58,7 +58,8 @@ def world(
     if figures is None:
         clozes = ask_all(made, questions, questions)
         # All options of two questions that mirror each other are spoken by one voice.
-        options = ({"id": i, "text": t, "voice": k // 4} for k, (i, t) in enumerate(option_texts(clozes)))
+        spoken = zip(option_texts(clozes), option_voices(clozes), strict=True)
+        options = ({"id": name, "text": text, "voice": voice} for (name, text), voice in spoken)
         heard = len(made.facts_where(heard=True))
         figures = {
             "people": len(made.people),

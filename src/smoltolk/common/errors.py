@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from types import ModuleType
+from typing import TypeVar
+
+_Thing = TypeVar("_Thing")
 
 # One line per extra: the module whose absence is noticed -> the extra that brings it.
 _EXTRAS = {
@@ -53,6 +57,23 @@ class MissingExtraError(SmolTolkError, ImportError):
 
 class WorkerError(SmolTolkError, RuntimeError):
     """A worker process died without an answer."""
+
+
+def named(kind: str, name: str, choices: Mapping[str, _Thing], fix: str = "choose one of them") -> _Thing:
+    """What goes by a name.
+
+    Args:
+        kind: of thing, with its article, e.g. ``a scale``.
+        name: as a user gave it.
+        choices: things by name.
+        fix: what to do about a name that is none of them.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if name not in choices:
+        raise InputError(f"{kind} is one of {', '.join(choices)}", repr(name), fix)
+    return choices[name]
 
 
 def require(module: str, purpose: str) -> ModuleType:

@@ -63,16 +63,15 @@ def option_sequences(
     """
     speaks = direction[-1] == "S"
     options = (item.right_units, item.wrong_units) if speaks else (item.right_tokens, item.wrong_tokens)
-    pairs = []
-    for number in range(len(prompts(item, direction, space))):
-        behind = []
-        for content in options:
-            document = prompts(item, direction, space)[number]  # a document grows
-            start = len(document)
-            document = document.speech(content) if speaks else document.text(content)
-            behind.append(Scored.of(document.end() if end else document, start, space))
-        pairs.append((behind[0], behind[1]))
-    return pairs
+
+    def behind(document: Document, content: np.ndarray) -> Scored:
+        start = len(document)
+        document = document.speech(content) if speaks else document.text(content)
+        return Scored.of(document.end() if end else document, start, space)
+
+    # A document grows: each option needs prompts of its own.
+    right, wrong = ([behind(prompt, option) for prompt in prompts(item, direction, space)] for option in options)
+    return list(zip(right, wrong, strict=True))
 
 
 @dataclass(frozen=True, slots=True)

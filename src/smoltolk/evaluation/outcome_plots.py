@@ -12,7 +12,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from smoltolk.common.errors import InputError
-from smoltolk.common.files import atomic_file
+from smoltolk.common.files import write_text
 from smoltolk.evaluation.plot_style import (
     COLOURS,
     LINES,
@@ -83,10 +83,8 @@ def outcomes_figure(results: Mapping[str, Any] | Runs, path: Path | str) -> Path
         )
         axes.set_xlabel(f"pairs of questions right, % ({lines}; dashed: chance)")
         text = file_svg(figure, _LABEL)
-    path = Path(path)
-    with atomic_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    return path
+    write_text(path, text)
+    return Path(path)
 
 
 def _outcomes(axes: Axes, runs: Runs, narrow: bool) -> list[str]:

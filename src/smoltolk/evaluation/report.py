@@ -11,7 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from smoltolk.common.errors import NotFoundError
-from smoltolk.common.files import atomic_file
+from smoltolk.common.files import write_text
 from smoltolk.evaluation import outcome_plots, plots, titles, wording
 from smoltolk.evaluation.comparison import compare
 from smoltolk.evaluation.results import (
@@ -68,8 +68,7 @@ def write_report(results: Mapping[str, Any], out_dir: Path | str) -> Path:
     out_dir = Path(out_dir)
     page = _environment(out_dir).get_template("report.html.j2").render(_context(results))
     path = out_dir / "report.html"
-    with atomic_file(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text(path, page)
     return path
 
 

@@ -10,12 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from smoltolk.evaluation.plot_style import COLOURS, chance_line, drawing, file_svg, rows_only
-from smoltolk.evaluation.results import CHANCE, OUTCOMES, Outcome
+from smoltolk.evaluation.results import BASELINES, CHANCE, OUTCOMES, Outcome
 from smoltolk.evaluation.titles import OUTCOME_MEASURES
 from smoltolk.quickstart.ablation_results import NOT_RUN, REFERENCE, accuracy
 from smoltolk.quickstart.variants import variant_named
 
-_BASELINES = ("early", "early_plus")  # systems whose variants have a colour of their own
 _LEGEND = (
     "facts that were only read, % of pairs right · point: a seed, bar: their mean · dashed: chance, line: mean of late"
 )
@@ -72,4 +71,4 @@ def _panel(axes: Axes, outcome: Outcome, variants: Mapping[str, Any]) -> None:
 def _colour(name: str) -> str:
     if name == REFERENCE:
         return "late"
-    return "early" if variant_named(name).system in _BASELINES else "ink"
+    return "early" if variant_named(name).system in BASELINES else "ink"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from smoltolk.common.errors import InputError
+from smoltolk.common.errors import named
 from smoltolk.training.presets import small_recipe, text_recipe
 from smoltolk.training.recipe import BackboneSize, Recipe
 
@@ -105,6 +105,4 @@ def scale_named(name: str) -> Scale:
     Raises:
         InputError: there is none.
     """
-    if name not in SCALES:
-        raise InputError(f"a scale is one of {', '.join(SCALES)}", repr(name), "choose one of them with --scale")
-    return SCALES[name]
+    return named("a scale", name, SCALES, "choose one of them with --scale")

@@ -11,7 +11,7 @@ from typing import Any
 
 from transformers import PreTrainedConfig
 
-from smoltolk.common.errors import InputError
+from smoltolk.common.errors import InputError, named
 from smoltolk.training.recipe import Recipe, Stage
 from smoltolk.training.systems import Settings
 
@@ -137,6 +137,4 @@ def variant_named(name: str) -> Variant:
     Raises:
         InputError: there is none.
     """
-    if name not in _BY_NAME:
-        raise InputError(f"a variant is one of {', '.join(_BY_NAME)}", repr(name), "choose among them")
-    return _BY_NAME[name]
+    return named("a variant", name, _BY_NAME, "choose among them")

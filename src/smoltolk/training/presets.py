@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from smoltolk.common.errors import InputError
+from smoltolk.common.errors import named
 from smoltolk.data.rows.interleave import SpanLengths
 from smoltolk.training.recipe import Recipe, Stage
 
@@ -136,9 +136,7 @@ def preset_named(name: str) -> Preset:
     Raises:
         InputError: there is none.
     """
-    if name not in PRESETS:
-        raise InputError(f"a preset is one of {', '.join(PRESETS)}", repr(name), "choose one of them")
-    return PRESETS[name]
+    return named("a preset", name, PRESETS)
 
 
 def preset_for(num_parameters: int) -> Preset:

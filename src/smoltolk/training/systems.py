@@ -13,7 +13,7 @@ from typing import Any
 
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from smoltolk.common.errors import InputError
+from smoltolk.common.errors import named
 
 Settings = dict[str, Any]
 
@@ -113,8 +113,7 @@ def system_named(name: str) -> str:
     Raises:
         InputError: there is none.
     """
-    if name not in SETTINGS:
-        raise InputError(f"a system is one of {', '.join(SETTINGS)}", repr(name), "choose one of them")
+    named("a system", name, SETTINGS)
     return name
 
 

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from smoltolk.common.errors import InputError
-from smoltolk.common.files import atomic_file, read_jsonl, write_json, write_jsonl
+from smoltolk.common.files import read_jsonl, write_json, write_jsonl, write_text
 from smoltolk.data.world.stories import Cloze, World
 
 
@@ -45,8 +45,7 @@ def write_world(folder: Path, world: World, num_stories: int, clozes: list[Cloze
     write_json(folder / "facts.json", [asdict(fact) for fact in world.facts])
     stories = list(world.stories(num_stories, heard_only=False))
     write_jsonl(folder / "stories.jsonl", (asdict(story) for story in stories))
-    with atomic_file(folder / "text.txt") as temporary:
-        temporary.write_text("".join(story.text + "\n" for story in stories), encoding="utf-8")
+    write_text(folder / "text.txt", "".join(story.text + "\n" for story in stories))
     spoken = world.stories(num_stories, heard_only=True)
     write_jsonl(folder / "spoken.jsonl", ({"id": story.id, "text": story.text} for story in spoken))
     write_jsonl(folder / "clozes.jsonl", (asdict(cloze) for cloze in clozes))
