@@ -16,10 +16,10 @@ from collections.abc import Callable
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from smoltolk.evaluation.results import COMPARED
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.model.text_models.attention import quick_attention
 from smoltolk.model.text_models.layers import with_new_layers
+from smoltolk.report.results import COMPARED
 from smoltolk.training.systems import settings_of
 
 NUM_UNITS, SPAN = 500, 24

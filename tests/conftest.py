@@ -11,16 +11,19 @@ import pytest
 import torch
 from huggingface_hub import ModelCard
 from huggingface_hub.errors import EntryNotFoundError
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, MimiConfig, MimiModel, PreTrainedTokenizerFast
 
 from smoltolk.data.corpora.corpus import read_corpus
 from smoltolk.data.corpora.speak import speak
 from smoltolk.data.shards.parquet import UnitCorpus, read_shards
 from smoltolk.data.shards.prepare import prepare
 from smoltolk.data.world.stories import World
+from smoltolk.model.ids import IdSpace
+from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.speech.audio import load
 from smoltolk.speech.synthesis.espeak_synthesis import Voice, espeak_available, voices
+from smoltolk.speech.units.codecs import CodecUnitTokenizer
 from smoltolk.speech.units.phone_encoder import LabelledSpeech, fit_phone_units
 
 NUM_STORIES, PER_PART = 8, 3
@@ -83,6 +86,106 @@ def shards_dir(spoken_corpus: Path, phone_units_dir: Path, tmp_path_factory: pyt
 @pytest.fixture(scope="session")
 def unit_corpus(shards_dir: Path) -> UnitCorpus:
     return read_shards(shards_dir)
+
+
+@pytest.fixture
+def ids() -> IdSpace:
+    """20 text ids (16 the end, 17-19 control), 8 units."""
+    return IdSpace(speech_offset=20, num_units=8, begin_prompt=17, end_prompt=18, switch=19, eos_text=16)
+
+
+@pytest.fixture(scope="session")
+def words() -> list[str]:
+    """What the tokenizer has seen."""
+    stories = World(seed=0, num_people=12).stories(60, heard_only=False)
+    return [story.text for story in stories]
+
+
+@pytest.fixture(scope="session")
+def tokenizer(words: list[str]) -> PreTrainedTokenizerFast:
+    """A byte-level BPE of 400 ids."""
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=["<eos>"], initial_alphabet=alphabet, show_progress=False
+    )
+    core.train_from_iterator(words, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<eos>")
+
+
+@pytest.fixture(scope="session")
+def space(tokenizer: PreTrainedTokenizerFast) -> IdSpace:
+    """The ids of :func:`model`, or of a double of it."""
+    size = len(tokenizer)
+    return IdSpace(
+        speech_offset=size + 4, num_units=12, begin_prompt=size, end_prompt=size + 1, switch=size + 2, eos_text=0
+    )
+
+
+@pytest.fixture(scope="session")
+def model(tokenizer: PreTrainedTokenizerFast) -> SmolTolkForCausalLM:
+    """A real model with random weights over the tokenizer's ids and 12 units."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    made = SmolTolkForCausalLM.from_text_model(
+        LlamaForCausalLM(config), num_units=12, eos_text_id=0, num_input_layers=1, num_output_layers=1
+    )
+    return made.eval()
+
+
+@pytest.fixture(scope="session")
+def codec() -> CodecUnitTokenizer:
+    """As Mimi: 12.5 frames a second of 8 units of 2,048 each; its weights are small, and random."""
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_filters": 4, "num_residual_layers": 1, "upsampling_ratios": [8, 6, 5, 4]}
+    more = {"codebook_dim": 8, "vector_quantization_hidden_dimension": 8, "num_quantizers": 8}
+    layers = {"num_hidden_layers": 1, "intermediate_size": 16, "num_attention_heads": 2, "num_key_value_heads": 2}
+    model = MimiModel(MimiConfig(**sizes, **more, **layers, head_dim=8, upsample_groups=16))
+    for name, buffer in model.named_buffers():
+        if name.endswith("embed_sum"):
+            buffer.normal_()
+    return CodecUnitTokenizer(model)
+
+
+@pytest.fixture(scope="session")
+def make_codec_model(byte_tokenizer: PreTrainedTokenizerFast, codec: CodecUnitTokenizer) -> Callable[..., Any]:
+    """``make_codec_model(num_codebooks=4)``: a random model of the codec's frames, over the ids of bytes."""
+
+    def make(**settings: Any) -> SmolTolkForCausalLM:
+        torch.manual_seed(0)
+        config = LlamaConfig(
+            vocab_size=len(byte_tokenizer), hidden_size=32, intermediate_size=32, num_hidden_layers=2,
+            num_attention_heads=2, bos_token_id=0, eos_token_id=0,
+        )  # fmt: skip
+        units = {
+            "num_units": codec.num_units,
+            "num_codebooks": codec.num_codebooks,
+            "unit_fingerprint": codec.fingerprint,
+        }
+        more = {"num_input_layers": 1, "num_output_layers": 1}
+        made = SmolTolkForCausalLM.from_text_model(LlamaForCausalLM(config), **(units | more | settings))
+        with torch.no_grad():  # far from alike, so that greedy choices are no matter of the last bit
+            for parameter in made.parameters():
+                parameter.add_(0.1 * torch.randn_like(parameter))
+        return made.eval()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def codec_model(make_codec_model: Callable[..., SmolTolkForCausalLM]) -> SmolTolkForCausalLM:
+    """Read only."""
+    return make_codec_model()
 
 
 def save_ctc(folder: Path, layers: int = 1) -> None:

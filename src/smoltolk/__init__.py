@@ -46,12 +46,12 @@ if TYPE_CHECKING:
     from smoltolk.data.corpora.utterances import Utterance
     from smoltolk.data.shards.parquet import read_shards
     from smoltolk.data.shards.unit_corpus import UnitCorpus
-    from smoltolk.evaluation.generation import Sampling
     from smoltolk.evaluation.nll import held_out_nll
     from smoltolk.evaluation.rules import Rule
     from smoltolk.evaluation.scoring import Scores, score
     from smoltolk.evaluation.sequences import Scored
-    from smoltolk.evaluation.talker import Talker
+    from smoltolk.inference.generation import Sampling
+    from smoltolk.inference.talker import Talker
     from smoltolk.model.configuration import SmolTolkConfig
     from smoltolk.model.generation.compiled import compiled_decoding
     from smoltolk.model.generation.modes import generation_settings
@@ -72,14 +72,14 @@ else:
         "PieceIterator": "model.generation.streaming",
         "PieceStreamer": "model.generation.streaming",
         "Rule": "evaluation.rules",
-        "Sampling": "evaluation.generation",
+        "Sampling": "inference.generation",
         "Scored": "evaluation.sequences",
         "Scores": "evaluation.scoring",
         "SmolTolkConfig": "model.configuration",
         "SmolTolkError": "common.errors",
         "SmolTolkForCausalLM": "model.modeling",
         "SmolTolkProcessor": "processing",
-        "Talker": "evaluation.talker",
+        "Talker": "inference.talker",
         "UnitCorpus": "data.shards.unit_corpus",
         "UnitTokenizer": "speech.units.tokenizer",
         "Units": "speech.units.tokenizer",

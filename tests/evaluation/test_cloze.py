@@ -17,9 +17,9 @@ from smoltolk.evaluation.cloze import (
     option_sequences,
     prompts,
 )
-from smoltolk.evaluation.results import DIRECTIONS
 from smoltolk.evaluation.rules import Rule
 from smoltolk.evaluation.scoring import score
+from smoltolk.report.results import DIRECTIONS
 
 KINDS = ("story", "fact_heard", "fact_read", "fact_heard_answer", "fact_read_answer")
 

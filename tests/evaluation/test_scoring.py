@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from smoltolk.common.errors import InputError
-from smoltolk.evaluation.batches import batches
 from smoltolk.evaluation.rules import Rule
 from smoltolk.evaluation.scoring import score
 from smoltolk.evaluation.sequences import Scored
+from smoltolk.inference.batches import batches
 
 
 def test_uniform_model_gives_log_of_the_modality_size(uniform, ids):

@@ -14,12 +14,12 @@ from smoltolk.common.errors import InputError
 from smoltolk.data.rows.documents import Document
 from smoltolk.evaluation.cloze import SpokenCloze, evaluate_clozes, option_sequences
 from smoltolk.evaluation.nll import held_out_nll
-from smoltolk.evaluation.results import DIRECTIONS
 from smoltolk.evaluation.rules import Rule
 from smoltolk.evaluation.scoring import score
 from smoltolk.evaluation.sequences import Scored
 from smoltolk.model.ids import IdSpace
 from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.report.results import DIRECTIONS
 
 Q, K = 3, 9
 DELAYS = [[0, 1, 2], [0, 0, 0], [0, 3, 1]]

@@ -17,12 +17,12 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.documents import Document
 from smoltolk.evaluation.prompt_cache import can_go_on
-from smoltolk.evaluation.results import DIRECTIONS
 from smoltolk.evaluation.rules import Rule
 from smoltolk.evaluation.scoring import score
 from smoltolk.evaluation.sequences import Scored
 from smoltolk.evaluation.shared_prompts import CALLS, in_portions
 from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.report.results import DIRECTIONS
 from smoltolk.training.systems import EARLY_FUSION
 
 K, V = 12, 50

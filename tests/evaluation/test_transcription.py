@@ -10,9 +10,9 @@ from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_jsonl
 from smoltolk.data.rows.documents import recognition_prompt, synthesis_prompt
 from smoltolk.evaluation.cloze import SpokenCloze
-from smoltolk.evaluation.samples import make_samples
-from smoltolk.evaluation.speakers import speak_units
 from smoltolk.evaluation.transcription import recognition, synthesis
+from smoltolk.inference.samples import make_samples
+from smoltolk.inference.speakers import speak_units
 from smoltolk.speech.audio import SAMPLE_RATE, load
 from smoltolk.speech.synthesis.espeak_synthesis import EspeakSynthesizer, espeak_available, voices
 

@@ -12,10 +12,10 @@ from transformers import PreTrainedTokenizerFast
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.documents import Document
 from smoltolk.evaluation.cloze import SpokenCloze
-from smoltolk.evaluation.generation import generate, to_text, to_units
-from smoltolk.evaluation.samples import make_samples
-from smoltolk.evaluation.speakers import CodecSpeaker, most_units
 from smoltolk.evaluation.transcription import recognition, synthesis
+from smoltolk.inference.generation import generate, to_text, to_units
+from smoltolk.inference.samples import make_samples
+from smoltolk.inference.speakers import CodecSpeaker, most_units
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.speech.audio import SAMPLE_RATE, load, resample
 from smoltolk.speech.units.codecs import CodecUnitTokenizer

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from smoltolk.cli.app import app
 from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.evaluation.results import validate_results
 from smoltolk.quickstart.ablation import ablate
+from smoltolk.report.results import validate_results
 
 STEPS = 8
 

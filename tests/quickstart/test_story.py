@@ -24,12 +24,12 @@ from smoltolk.cli.app import app
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.data.corpora.corpus import read_corpus
 from smoltolk.evaluation.nll import held_out_nll
-from smoltolk.evaluation.results import COMPARED, DIRECTIONS, KINDS, validate_results
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.model.text_models.assembly import load_text_model
 from smoltolk.quickstart import evaluation_steps, model_steps, speech_steps
 from smoltolk.quickstart.settings import Settings
 from smoltolk.quickstart.story import quickstart
+from smoltolk.report.results import COMPARED, DIRECTIONS, KINDS, validate_results
 from smoltolk.training.backbone import load_tokenizer
 
 
@@ -82,7 +82,7 @@ def test_models_are_measured_on_the_best_device(finished, monkeypatch):
         asked.append(str(model.device))
         raise Measured
 
-    for place in ("smoltolk.quickstart.model_steps", "smoltolk.evaluation.parts"):
+    for place in ("smoltolk.quickstart.model_steps", "smoltolk.inference.parts"):
         monkeypatch.setattr(f"{place}.best_device", lambda: "meta")
     monkeypatch.setattr(model_steps, "held_out_nll", measure)
     monkeypatch.setattr(evaluation_steps, "evaluate_clozes", measure)

@@ -10,7 +10,7 @@ import torch
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.loader import RowCollator
-from smoltolk.evaluation.results import COMPARED
+from smoltolk.report.results import COMPARED
 from smoltolk.training.stages import run_stage
 from smoltolk.training.systems import SETTINGS, num_parameters, settings_of
 

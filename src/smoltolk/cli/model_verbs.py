@@ -151,9 +151,9 @@ def evaluate(
     from smoltolk.data.shards.parquet import read_shards
     from smoltolk.data.world.world_files import read_clozes
     from smoltolk.evaluation.cloze import evaluate_clozes, num_options
-    from smoltolk.evaluation.parts import Part, check_part, load_config, load_model
     from smoltolk.evaluation.questions import spoken_clozes
-    from smoltolk.evaluation.results import DIRECTIONS
+    from smoltolk.inference.parts import Part, check_part, load_config, load_model
+    from smoltolk.report.results import DIRECTIONS
 
     clozes, spoken = read_clozes(questions), read_shards(shards)
     units = spoken.metadata

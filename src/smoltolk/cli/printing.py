@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from smoltolk.data.corpora.corpus import Counts
-    from smoltolk.evaluation.generation import Sampling
+    from smoltolk.inference.generation import Sampling
 
 
 def show(title: str, rows: Mapping[str, Any]) -> None:
@@ -137,7 +137,7 @@ def sampling_of(temperature: float) -> Sampling | None:
     Raises:
         InputError: below 0.
     """
-    from smoltolk.evaluation.generation import Sampling
+    from smoltolk.inference.generation import Sampling
 
     return Sampling(temperature=temperature) if temperature else None
 

@@ -40,7 +40,7 @@ def say(
 
     check_given(model, text=text, out=out, units=units, vocoder=vocoder)
     check_speaks(units, vocoder, out)
-    from smoltolk.evaluation.talker import Talker
+    from smoltolk.inference.talker import Talker
 
     talker = Talker.load(model, units, vocoder)
     write_sound(out, talker.say(text, sampling=sampling_of(temperature), seed=seed), talker.speaking_rate)
@@ -61,7 +61,7 @@ def hear(
     from smoltolk.speech.audio import load
 
     check_given(model, audio=audio, units=units)
-    from smoltolk.evaluation.talker import Talker
+    from smoltolk.inference.talker import Talker
 
     talker = Talker.load(model, units)
     for path in audio:
@@ -103,7 +103,7 @@ def continue_(
     check_given(model, audio=[] if audio is None else [audio], text=text, out=out, units=units, vocoder=vocoder)
     if to == "speech":
         check_speaks(units, vocoder, out)
-    from smoltolk.evaluation.talker import Talker
+    from smoltolk.inference.talker import Talker
 
     talker = Talker.load(model, units, vocoder)
     prompt = load(audio, talker.hearing_rate) if audio is not None else text or ""

@@ -23,11 +23,11 @@ from smoltolk.common.progress import Bar
 from smoltolk.data.rows.documents import Document
 from smoltolk.evaluation.intervals import Interval, choice_outcomes, cluster_bootstrap, paired_difference
 from smoltolk.evaluation.questions import SpokenCloze
-from smoltolk.evaluation.results import DIRECTIONS
 from smoltolk.evaluation.rules import Rule
 from smoltolk.evaluation.scoring import score
 from smoltolk.evaluation.sequences import Scored
 from smoltolk.model.ids import IdSpace
+from smoltolk.report.results import DIRECTIONS
 
 Record = dict[str, Any]
 

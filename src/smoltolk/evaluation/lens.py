@@ -20,14 +20,14 @@ from torch import Tensor, nn
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_jsonl, write_jsonl
 from smoltolk.data.rows.documents import Document
-from smoltolk.evaluation.batches import batches, evaluating, pad_right
 from smoltolk.evaluation.cloze import Record, cell_of, difference_of, prompts
 from smoltolk.evaluation.intervals import choice_outcomes
 from smoltolk.evaluation.questions import SpokenCloze
-from smoltolk.evaluation.results import LENS_WAYS
 from smoltolk.evaluation.rules import Rule
+from smoltolk.inference.batches import batches, evaluating, pad_right
 from smoltolk.model.codec.delays import SILENT
 from smoltolk.model.text_models.text_head import TextHead
+from smoltolk.report.results import LENS_WAYS
 
 
 @torch.no_grad()

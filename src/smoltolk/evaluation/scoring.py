@@ -17,12 +17,12 @@ from transformers import PreTrainedConfig
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.progress import Bar
-from smoltolk.evaluation.batches import batches, evaluating, pad_right
 from smoltolk.evaluation.likelihood import id_nll
 from smoltolk.evaluation.prompt_cache import can_go_on, read_prompts, rows_of
 from smoltolk.evaluation.rules import Rule
 from smoltolk.evaluation.sequences import Scored
 from smoltolk.evaluation.shared_prompts import Portion, in_portions
+from smoltolk.inference.batches import batches, evaluating, pad_right
 from smoltolk.model.codec.codebooks import check_layout
 from smoltolk.model.codec.delays import SILENT
 from smoltolk.model.ids import IdSpace

@@ -10,7 +10,7 @@ import torch
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.documents import Document
-from smoltolk.evaluation.batches import evaluating
+from smoltolk.inference.batches import evaluating
 from smoltolk.model.configuration import SmolTolkConfig
 
 

@@ -13,8 +13,8 @@ from smoltolk.common.errors import InputError
 from smoltolk.common.files import write_jsonl
 from smoltolk.common.progress import Bar
 from smoltolk.data.rows.documents import recognition_prompt, synthesis_prompt
-from smoltolk.evaluation.generation import Generation, Sampling, generate, to_text, to_units
-from smoltolk.evaluation.speakers import Speaker, check_speaker, most_units, speak_units
+from smoltolk.inference.generation import Generation, Sampling, generate, to_text, to_units
+from smoltolk.inference.speakers import Speaker, check_speaker, most_units, speak_units
 from smoltolk.model.ids import IdSpace
 from smoltolk.speech.recognition.recognisers import ErrorRate, Recogniser, error_rate, transcribe_all
 
@@ -69,7 +69,7 @@ def recognition(
         tokenizer: of the text ids.
         space: the model's id space.
         max_new_tokens: default: twice the longest text, and eight.
-        batch_size, progress: as for :func:`smoltolk.evaluation.generation.generate`.
+        batch_size, progress: as for :func:`smoltolk.inference.generation.generate`.
         log_path: JSON lines: reference, hypothesis, whether it ended.
     """
     references = [text for _, text in utterances]
@@ -118,8 +118,8 @@ def synthesis(
         judge: who listens; default: pocketsphinx, which knows ``judge_texts`` only. See ``recogniser_named``.
         sampling: None for the most likely unit at every step.
         seed: of sampling and vocoder.
-        max_new_tokens: default: what :func:`~smoltolk.evaluation.speakers.most_units` says of the longest text.
-        batch_size, progress: as for :func:`smoltolk.evaluation.generation.generate`.
+        max_new_tokens: default: what :func:`~smoltolk.inference.speakers.most_units` says of the longest text.
+        batch_size, progress: as for :func:`smoltolk.inference.generation.generate`.
         workers: processes of the judge.
         log_path: JSON lines: reference, what the judge heard, number of units, whether it ended.
 

@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from smoltolk.evaluation.plot_style import COLOURS, chance_line, drawing, file_svg, rows_only
-from smoltolk.evaluation.results import BASELINES, CHANCE, OUTCOMES, Outcome
-from smoltolk.evaluation.titles import OUTCOME_MEASURES
 from smoltolk.quickstart.ablation_results import NOT_RUN, REFERENCE, accuracy
 from smoltolk.quickstart.variants import variant_named
+from smoltolk.report.plot_style import COLOURS, chance_line, drawing, file_svg, rows_only
+from smoltolk.report.results import BASELINES, CHANCE, OUTCOMES, Outcome
+from smoltolk.report.titles import OUTCOME_MEASURES
 
 _LEGEND = (
     "facts that were only read, % of pairs right · point: a seed, bar: their mean · dashed: chance, line: mean of late"

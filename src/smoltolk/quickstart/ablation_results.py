@@ -13,10 +13,10 @@ import numpy as np
 from smoltolk.common.files import read_json, read_jsonl
 from smoltolk.evaluation.cloze import difference_of
 from smoltolk.evaluation.lens import lens_differences, load_lens
-from smoltolk.evaluation.results import LENS, OUTCOMES, Outcome, cell_of
 from smoltolk.evaluation.rules import Rule
 from smoltolk.quickstart.trials import Ablation, Trial, heard_facts
 from smoltolk.quickstart.variants import VARIANTS, variant_named
+from smoltolk.report.results import LENS, OUTCOMES, Outcome, cell_of
 
 REFERENCE = "late"
 NOT_RUN = "not run"  # in table and figure

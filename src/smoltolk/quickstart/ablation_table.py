@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from smoltolk.evaluation.results import OUTCOMES
-from smoltolk.evaluation.wording import percent, points
 from smoltolk.quickstart.ablation_results import NOT_RUN, accuracy
 from smoltolk.quickstart.trials import heard_facts
+from smoltolk.report.results import OUTCOMES
+from smoltolk.report.wording import percent, points
 
 Value = Callable[[Mapping[str, Any]], float]
 _HEADS = [f"{outcome.title} ({outcome.direction})" for outcome in OUTCOMES]

@@ -17,11 +17,11 @@ from smoltolk.data.shards.parquet import UnitCorpus, read_shards
 from smoltolk.evaluation.cloze import evaluate_clozes
 from smoltolk.evaluation.lens import answer_lens, lens_cells
 from smoltolk.evaluation.nll import held_out_nll
-from smoltolk.evaluation.parts import load_model
 from smoltolk.evaluation.questions import SpokenCloze, option_id, spoken_clozes
-from smoltolk.evaluation.samples import make_samples
 from smoltolk.evaluation.selector import selector_profile
 from smoltolk.evaluation.transcription import recognition, synthesis
+from smoltolk.inference.parts import load_model
+from smoltolk.inference.samples import make_samples
 from smoltolk.model.ids import IdSpace
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.quickstart.settings import Settings

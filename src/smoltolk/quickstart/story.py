@@ -11,9 +11,6 @@ from smoltolk.common.files import write_json
 from smoltolk.common.progress import console
 from smoltolk.evaluation.cloze import differences, load_log
 from smoltolk.evaluation.lens import lens_differences, load_lens
-from smoltolk.evaluation.report import write_report
-from smoltolk.evaluation.results import BASELINES, COMPARED, OUTCOMES, difference_key, validate_results
-from smoltolk.evaluation.summary import print_summary
 from smoltolk.quickstart import speech_steps
 from smoltolk.quickstart.data_steps import make_data, run_record
 from smoltolk.quickstart.evaluation_steps import evaluate_one
@@ -21,6 +18,9 @@ from smoltolk.quickstart.model_steps import check_own_text_model, train_one
 from smoltolk.quickstart.run import Job, RunDirectory
 from smoltolk.quickstart.scales import Scale
 from smoltolk.quickstart.settings import Settings
+from smoltolk.report.page import write_report
+from smoltolk.report.results import BASELINES, COMPARED, OUTCOMES, difference_key, validate_results
+from smoltolk.report.summary import print_summary
 
 
 def quickstart(out: Path, scale: str = "small", seed: int = 0, text_model: str | None = None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_json
-from smoltolk.evaluation.parts import load_model
+from smoltolk.inference.parts import load_model
 from smoltolk.quickstart.evaluation_steps import ask, questions
 from smoltolk.quickstart.model_steps import train_system
 from smoltolk.quickstart.run import Job

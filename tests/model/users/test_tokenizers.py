@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import AutoProcessor, PreTrainedModel, PreTrainedTokenizerFast
 
 from smoltolk.common.errors import InputError
-from smoltolk.evaluation.talker import Talker
+from smoltolk.inference.talker import Talker
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.processing import SmolTolkProcessor
 from smoltolk.training.changes import Changes

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from smoltolk.common.errors import InputError
-from smoltolk.evaluation.results import (
+from smoltolk.report.results import (
     COMPARED,
     LENS_WAYS,
     OUTCOMES,

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from smoltolk.evaluation.wording import duration, listed, number, points, world_words
+from smoltolk.report.wording import duration, listed, number, points, world_words
 
 
 def test_points():

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from smoltolk.evaluation.results import CHANCE, cell_of, difference_key
+from smoltolk.report.results import CHANCE, cell_of, difference_key
 
 Finding = Literal["above", "below", "undecided"]
 FINDINGS: dict[Finding, str] = {"above": "above", "below": "below", "undecided": "not told apart from"}

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from smoltolk.evaluation.comparison import Comparison, compare
-from smoltolk.evaluation.results import (
+from smoltolk.report.comparison import Comparison, compare
+from smoltolk.report.results import (
     BASELINES,
     COMPARED,
     DIRECTIONS,
@@ -21,9 +21,9 @@ from smoltolk.evaluation.results import (
     shown_systems,
     validate_results,
 )
-from smoltolk.evaluation.titles import KIND_TITLES, SYSTEM_SHORT
-from smoltolk.evaluation.verdict import Verdict, judge
-from smoltolk.evaluation.wording import points, world_words
+from smoltolk.report.titles import KIND_TITLES, SYSTEM_SHORT
+from smoltolk.report.verdict import Verdict, judge
+from smoltolk.report.wording import points, world_words
 
 # A terminal has 80 columns and no end of lines; of answers alone it shows what decides.
 _GROUPS = (

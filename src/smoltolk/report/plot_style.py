@@ -10,7 +10,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from smoltolk.evaluation.results import CHANCE
+from smoltolk.report.results import CHANCE
 
 # matplotlib needs real colours: each stands for a CSS variable of the page and is exchanged after drawing.
 COLOURS = {

@@ -14,8 +14,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.documents import recognition_prompt
 from smoltolk.data.rows.prompts import mixed_prompt
-from smoltolk.evaluation.generation import Sampling, generate, to_text, to_units
-from smoltolk.evaluation.talker import Talker
+from smoltolk.inference.generation import Sampling, generate, to_text, to_units
+from smoltolk.inference.talker import Talker
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.speech.units.codecs import CodecUnitTokenizer
 from smoltolk.speech.units.tokenizer import Units, UnitTokenizer

@@ -5,8 +5,8 @@ from itertools import product
 
 import pytest
 
-from smoltolk.evaluation.results import BASELINES, OUTCOMES, difference_key, validate_results
-from smoltolk.evaluation.verdict import judge
+from smoltolk.report.results import BASELINES, OUTCOMES, difference_key, validate_results
+from smoltolk.report.verdict import judge
 
 WRITES, SPEAKS, READS, INSIDE = ((outcome.kind, outcome.direction) for outcome in OUTCOMES)
 ALL = (WRITES, SPEAKS, READS, INSIDE)

@@ -15,7 +15,7 @@ from smoltolk.common.progress import Bar
 from smoltolk.common.seeds import derive
 from smoltolk.data.rows.documents import Document
 from smoltolk.data.rows.prompts import check_documents, pad_codes, pad_left
-from smoltolk.evaluation.batches import evaluating
+from smoltolk.inference.batches import evaluating
 from smoltolk.model.codec.codebooks import frames_of
 from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.generation.modes import generation_settings

@@ -12,7 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.documents import Document, recognition_prompt, synthesis_prompt
-from smoltolk.evaluation.generation import Sampling, generate, to_units
+from smoltolk.inference.generation import Sampling, generate, to_units
 from smoltolk.model.modeling import SmolTolkForCausalLM
 
 Q = 3

@@ -5,9 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
-from smoltolk.evaluation.results import DIRECTIONS, KINDS, OUTCOMES, cell_of, shown_systems
-from smoltolk.evaluation.summary import print_summary
-from smoltolk.evaluation.titles import KIND_TITLES
+from smoltolk.report.results import DIRECTIONS, KINDS, OUTCOMES, cell_of, shown_systems
+from smoltolk.report.summary import print_summary
+from smoltolk.report.titles import KIND_TITLES
 
 
 def printed(results) -> str:

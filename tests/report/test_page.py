@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.evaluation.report import write_report
-from smoltolk.evaluation.results import COMPARED, DIRECTIONS, FURTHER, KINDS, LENS_WAYS, OUTCOMES
-from smoltolk.evaluation.wording import percent
+from smoltolk.report.page import write_report
+from smoltolk.report.results import COMPARED, DIRECTIONS, FURTHER, KINDS, LENS_WAYS, OUTCOMES
+from smoltolk.report.wording import percent
 from smoltolk.speech.audio import save
 
 SYSTEMS = (*COMPARED, *FURTHER)

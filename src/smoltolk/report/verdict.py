@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from smoltolk.evaluation.comparison import FINDINGS, Comparison, compare
-from smoltolk.evaluation.results import BASELINES, COMPARED, OUTCOMES, Outcome, cell_of, shown_systems
-from smoltolk.evaluation.titles import OUTCOME_PLACES, SYSTEM_NAMES
-from smoltolk.evaluation.wording import listed, percent, points
+from smoltolk.report.comparison import FINDINGS, Comparison, compare
+from smoltolk.report.results import BASELINES, COMPARED, OUTCOMES, Outcome, cell_of, shown_systems
+from smoltolk.report.titles import OUTCOME_PLACES, SYSTEM_NAMES
+from smoltolk.report.wording import listed, percent, points
 
 Claim = Literal["seen", "mixed", "not seen", "untestable"]
 _NUMBERS = ("None", "One", "Two", "Three", "All four")
@@ -65,7 +65,7 @@ def judge(results: Mapping[str, Any]) -> Verdict:
     """Put a run into words.
 
     Args:
-        results: as :func:`smoltolk.evaluation.results.validate_results` accepts them.
+        results: as :func:`smoltolk.report.results.validate_results` accepts them.
     """
     rulings = tuple(_ruling(results, outcome) for outcome in OUTCOMES)
     claim, headline, statement = _claim(results, rulings)

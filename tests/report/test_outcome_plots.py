@@ -6,10 +6,10 @@ from xml.etree import ElementTree
 import pytest
 
 from smoltolk.common.errors import InputError
-from smoltolk.evaluation.outcome_plots import lens_svg, outcomes_figure, outcomes_svg
-from smoltolk.evaluation.plot_style import COLOURS
-from smoltolk.evaluation.results import LENS_WAYS, OUTCOMES
-from smoltolk.evaluation.titles import LENS_TITLES, SYSTEM_LEGENDS
+from smoltolk.report.outcome_plots import lens_svg, outcomes_figure, outcomes_svg
+from smoltolk.report.plot_style import COLOURS
+from smoltolk.report.results import LENS_WAYS, OUTCOMES
+from smoltolk.report.titles import LENS_TITLES, SYSTEM_LEGENDS
 
 CELL = (OUTCOMES[0].kind, OUTCOMES[0].direction)
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from smoltolk.evaluation.comparison import compare
+from smoltolk.report.comparison import compare
 
 CELL, LENS = ("fact_read_answer", "S->S"), ("lens", "S->S")
 

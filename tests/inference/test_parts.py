@@ -11,8 +11,8 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.evaluation.parts import Part, check_part, load_config, load_model, load_parts, read_part
-from smoltolk.evaluation.speakers import CodecSpeaker
+from smoltolk.inference.parts import Part, check_part, load_config, load_model, load_parts, read_part
+from smoltolk.inference.speakers import CodecSpeaker
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.speech.units.codecs import CodecUnitTokenizer
 from smoltolk.speech.units.kinds import load_unit_tokenizer

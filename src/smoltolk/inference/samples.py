@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from smoltolk.data.rows.documents import Document
 from smoltolk.data.rows.prompts import mixed_prompt
-from smoltolk.evaluation.generation import Sampling, generate, to_text, to_units
-from smoltolk.evaluation.questions import SpokenCloze
-from smoltolk.evaluation.speakers import Speaker, check_speaker, speak_units
+from smoltolk.inference.generation import Sampling, generate, to_text, to_units
+from smoltolk.inference.speakers import Speaker, check_speaker, speak_units
 from smoltolk.model.ids import IdSpace
 from smoltolk.speech.audio import SAMPLE_RATE, num_samples, save
 from smoltolk.speech.recognition.recognisers import transcribe_all
@@ -21,9 +20,41 @@ from smoltolk.speech.recognition.recognisers import transcribe_all
 _SUFFIX = ".mp3"
 
 
+class Continued(Protocol):
+    """A prompt as text and as units, and what truly comes behind it."""
+
+    @property
+    def id(self) -> str:
+        """Part of the names of files."""
+
+    @property
+    def kind(self) -> str:
+        """For the record."""
+
+    @property
+    def prompt_text(self) -> str:
+        """As written."""
+
+    @property
+    def right_text(self) -> str:
+        """What truly follows."""
+
+    @property
+    def prompt_tokens(self) -> np.ndarray:
+        """int [n]."""
+
+    @property
+    def prompt_units(self) -> np.ndarray:
+        """int [n], of several codebooks [n, Q]."""
+
+    @property
+    def prompt_seconds(self) -> float:
+        """Where the prompt ends in its recording."""
+
+
 def make_samples(
     model: Any,
-    items: Sequence[SpokenCloze],
+    items: Sequence[Continued],
     tokenizer: Any,
     space: IdSpace,
     vocoder: Speaker,
@@ -106,13 +137,13 @@ def make_samples(
     return records
 
 
-def _prompt(item: SpokenCloze, space: IdSpace, listens: bool, speaks: bool) -> Document:
+def _prompt(item: Continued, space: IdSpace, listens: bool, speaks: bool) -> Document:
     content = item.prompt_units if listens else item.prompt_tokens
     return mixed_prompt(space, [(listens, content)], continue_in_speech=speaks)
 
 
 def _prompt_audio(
-    item: SpokenCloze, recordings: Mapping[str, np.ndarray] | None, vocoder: Speaker, out_dir: Path
+    item: Continued, recordings: Mapping[str, np.ndarray] | None, vocoder: Speaker, out_dir: Path
 ) -> Path:
     path = out_dir / f"prompt-{item.id}{_SUFFIX}"
     if not path.exists():

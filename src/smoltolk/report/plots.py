@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from smoltolk.evaluation.plot_style import (
+from smoltolk.report.plot_style import (
     COLOURS,
     LINES,
     MARKERS,
@@ -20,8 +20,8 @@ from smoltolk.evaluation.plot_style import (
     rows_only,
     width,
 )
-from smoltolk.evaluation.results import CHANCE, DIRECTIONS, KINDS, shown_systems
-from smoltolk.evaluation.titles import KIND_TITLES
+from smoltolk.report.results import CHANCE, DIRECTIONS, KINDS, shown_systems
+from smoltolk.report.titles import KIND_TITLES
 
 # Answers stand below the sentences that they are the last word of.
 _GRID = (("story", "fact_heard", "fact_read"), (None, "fact_heard_answer", "fact_read_answer"))

@@ -12,9 +12,9 @@ from markupsafe import Markup
 
 from smoltolk.common.errors import NotFoundError
 from smoltolk.common.files import write_text
-from smoltolk.evaluation import outcome_plots, plots, titles, wording
-from smoltolk.evaluation.comparison import compare
-from smoltolk.evaluation.results import (
+from smoltolk.report import outcome_plots, plots, titles, wording
+from smoltolk.report.comparison import compare
+from smoltolk.report.results import (
     BASELINES,
     COMPARED,
     DIRECTIONS,
@@ -28,7 +28,7 @@ from smoltolk.evaluation.results import (
     shown_systems,
     validate_results,
 )
-from smoltolk.evaluation.verdict import judge
+from smoltolk.report.verdict import judge
 
 __all__ = ["validate_results", "write_report"]
 
@@ -74,7 +74,7 @@ def write_report(results: Mapping[str, Any], out_dir: Path | str) -> Path:
 
 def _environment(audio_root: Path) -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("smoltolk.evaluation"),
+        loader=jinja2.PackageLoader("smoltolk.report"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -7,7 +7,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.documents import recognition_prompt, synthesis_prompt
-from smoltolk.evaluation.generation import Generation, Sampling, generate, to_text, to_units
+from smoltolk.inference.generation import Generation, Sampling, generate, to_text, to_units
 from smoltolk.model.modeling import SmolTolkForCausalLM
 
 

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import write_text
-from smoltolk.evaluation.plot_style import (
+from smoltolk.report.plot_style import (
     COLOURS,
     LINES,
     MARKERS,
@@ -24,7 +24,7 @@ from smoltolk.evaluation.plot_style import (
     rows_only,
     width,
 )
-from smoltolk.evaluation.results import (
+from smoltolk.report.results import (
     CHANCE,
     LENS,
     LENS_WAYS,
@@ -35,7 +35,7 @@ from smoltolk.evaluation.results import (
     shown_systems,
     validate_results,
 )
-from smoltolk.evaluation.titles import LENS_TITLES, OUTCOME_MEASURES, SYSTEM_LEGENDS
+from smoltolk.report.titles import LENS_TITLES, OUTCOME_MEASURES, SYSTEM_LEGENDS
 
 _LABEL = "Percent of pairs right in the four outcomes named before the run, by system"
 Runs = Sequence[Mapping[str, Any]]

@@ -18,7 +18,7 @@ from smoltolk.common.devices import best_device
 from smoltolk.common.errors import InputError, SmolTolkError, first_line
 from smoltolk.common.files import read_json
 from smoltolk.common.hub import check_place
-from smoltolk.evaluation.speakers import Speaker, check_says_frames, speaker_of
+from smoltolk.inference.speakers import Speaker, check_says_frames, speaker_of
 from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.speech.units.codecs import CodecUnitTokenizer

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from smoltolk.evaluation import schema
+from smoltolk.report import schema
 
 BASELINES = ("early", "early_plus")
 COMPARED = ("late", *BASELINES)  # of the systems that can be trained, those that the quick start holds side by side

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from smoltolk.common.errors import InputError
-from smoltolk.evaluation import schema
+from smoltolk.report import schema
 
 CELL = {"share": 0.5, "low": 0.4, "high": 0.6, "n": 3}
 
