@@ -128,9 +128,57 @@ def test_which_tier_holds_the_words(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "labels", "taken"),
+    [
+        ("phones", "the dog", False),
+        ("anna - phones", "the dog", False),
+        ("MAU", "D @", False),
+        ("anna", "DH AH0 D AO1 G IY1 T S", False),
+        ("anna", "ð ə d ɒ ɡ iː t s", False),
+        ("words", "a b c d e f", True),
+        ("ORT-MAU", "the dog eats bread in a house", True),
+        ("anna", "I am so as to do it today", True),
+        ("anna", "1 2 3 4 5 6", True),
+        ("anna", "我 们 吃 面 包 了", True),
+        ("anna", "b", True),
+    ],
+)
+def test_the_only_tier_holds_words_or_is_refused(name: str, labels: str, taken: bool, tmp_path: Path) -> None:
+    path = tmp_path / "a.TextGrid"
+    said = [Segment(label, float(k), k + 1.0) for k, label in enumerate(labels.split())]
+    path.write_text(short([(name, said)], float(len(said))), encoding="utf-8")
+    (tier,) = read_textgrid(path)
+    assert word_tier([tier], path, name) == tier  # whoever names it knows what it holds
+    if taken:
+        assert word_tier([tier], path) == tier
+    else:
+        with pytest.raises(InputError, match="--tier"):
+            word_tier([tier], path)
+
+
+@pytest.mark.parametrize("size", range(9))
+def test_a_size_that_is_not_what_follows(size: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.TextGrid"
+    words = [Segment(f"w{k}", k / 8, (k + 1) / 8) for k in range(8)]
+    text = short([("words", words)], 1.0).replace('"words"\n0\n1.0\n8', f'"words"\n0\n1.0\n{size}')
+    assert (text == short([("words", words)], 1.0)) == (size == 8)
+    for behind in ("", '\n"IntervalTier"\n"phones"\n0\n1.0\n1\n0\n1.0\n"AH"'):
+        path.write_text((text.replace("<exists>\n1", "<exists>\n2") if behind else text) + behind)
+        if size == 8:
+            assert read_textgrid(path)[0].words() == tuple(words)
+        else:
+            with pytest.raises(InputError, match="a TextGrid must be whole"):
+                read_textgrid(path)
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"", "cut short"),
+        (LONG.replace("size = 4", "size = 3").encode(), "left over|where"),
+        (LONG.replace("size = 3", "size = 2").encode(), "left over"),
+        (LONG.replace("size = 4", "size = 1e999").encode(), "a size of inf"),
+        (LONG.replace("size = 4", "size = -4").encode(), "a size of -4"),
         (b'File type = "ooTextFile"\nObject class = "Pitch 1"\n0\n1\n', "does not begin"),
         (LONG[:700].encode(), "cut short"),
         (LONG[: LONG.index('"5"') + 2].encode(), "never closed"),

@@ -1,16 +1,11 @@
 """What is said, from the files beside a recording."""
 
-import itertools
 import json
-import math
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.data.corpora.word_files import read_json_words, said_beside, times_of_tokens
+from smoltolk.data.corpora.word_files import said_beside
 from smoltolk.speech.segments import Segment
 
 GRID = '"ooTextFile" "TextGrid" 0 2 <exists> 1 "IntervalTier" "words" 0 2 3 0 1 "the" 1 1.5 "dog" 1.5 2 "\'s"'
@@ -69,7 +64,36 @@ def test_json_without_words_is_a_text(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     for held in ({"text": " The  dog."}, {"segments": [{"text": " The"}, {"text": " dog."}]}):
         path.write_text(json.dumps(held))
-        assert read_json_words(path).text == "The dog." and read_json_words(path).words == ()
+        assert said_beside(tmp_path / "a.wav").text == "The dog." and said_beside(tmp_path / "a.wav").words == ()
+
+
+DOG, EATS = (
+    {"start": 0, "end": 2, "text": " The dog.", "words": THE_DOG},
+    {"start": 2, "end": 3, "text": " It eats."},
+)
+
+
+def test_a_list_of_segments_is_read_as_their_words(tmp_path: Path) -> None:
+    """What whisper-timestamped writes: a sentence is not one long word."""
+    (tmp_path / "a.json").write_text(json.dumps([DOG]))
+    assert said_beside(tmp_path / "a.wav").words == words(("The", 0, 1), ("dog.", 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("held", "text"),
+    [
+        ({"segments": [DOG, EATS]}, "The dog. It eats."),
+        ([EATS, DOG], "It eats. The dog."),
+        ({"segments": [DOG, {**EATS, "words": []}], "text": "The dog. It eats!"}, "The dog. It eats!"),
+        ([*THE_DOG, {"word": "21"}], "The dog. 21"),
+        ({"words": [{"word": "21", "start": None, "end": 1}, *THE_DOG]}, "21 The dog."),
+        ([{"text": "The dog eats bread in the garden.", "start": 0, "end": 2}], "The dog eats bread in the garden."),
+    ],
+)
+def test_a_word_without_its_time_costs_times_not_text(held: object, text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(held))
+    said = said_beside(tmp_path / "a.wav")
+    assert said.text == text and said.words == said.confidences == () and "a.json" in said.untimed
 
 
 @pytest.mark.parametrize(
@@ -77,10 +101,15 @@ def test_json_without_words_is_a_text(tmp_path: Path) -> None:
     [
         ("{", "must be JSON"),
         ("3", "int"),
+        ("[" * 100_000, "must be JSON"),
+        ("[" + "1" * 5_000 + "]", "must be JSON"),
+        ('[{"word": "a", "start": 0, "end": 1' + "0" * 400 + "}]", "needs its time"),
+        ('{"segments": [{"words": 3}]}', "words that are"),
+        ('[{"word": "\\ud83d", "start": 0, "end": 1}]', "whole characters"),
         ('{"speaker": "anna"}', "keys"),
         ("[3]", "found: a.json: 3"),
         ('{"segments": [3]}', "no objects"),
-        ('[{"word": "21"}]', "needs its time"),
+        ('[{"word": "21", "start": true, "end": 1}]', "needs its time"),
         ('[{"word": "21", "start": "0", "end": 1}]', "needs its time"),
         ('[{"start": 0, "end": 1}]', "needs its time"),
         ("[]", "a.json is empty"),
@@ -96,39 +125,3 @@ def test_other_json_is_refused(content: str, message: str, tmp_path: Path) -> No
 def test_nothing_beside(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"no file a\.txt"):
         said_beside(tmp_path / "a.wav")
-
-
-def test_numbers_spelled_out_correspond_one_to_one() -> None:
-    found, scores = times_of_tokens(
-        ["In", "1984."], words(("in", 0, 1), ("nineteen-eighty-four", 1, 3)), (0.1, 0.2), "a"
-    )
-    assert found == words(("In", 0, 1), ("1984.", 1, 3)) and scores == (0.1, 0.2)
-
-
-def test_tokens_share_a_word() -> None:
-    found, scores = times_of_tokens(["ice", "cream", "!"], words(("ICECREAM", 0.0, 8.0)), (0.5,), "a")
-    assert found == words(("ice", 0, 3), ("cream", 3, 8), ("!", 8, 8))
-    assert scores[:2] == (0.5, 0.5) and math.isnan(scores[2])
-
-
-token = st.text(st.characters(categories=["Ll", "Nd"]), min_size=1, max_size=5)
-
-
-@given(st.lists(token, min_size=1, max_size=8), st.data())
-def test_times_stay_in_order_and_inside(tokens: list[str], data: st.DataObject) -> None:
-    """However an aligner parts the letters, tokens tile the time of the words."""
-    letters = "".join(tokens)
-    cuts = sorted(data.draw(st.sets(st.integers(1, max(1, len(letters) - 1)), max_size=5)) | {0, len(letters)})
-    times = sorted(data.draw(st.lists(st.floats(0, 100), min_size=len(cuts), max_size=len(cuts))))
-    parts = [letters[a:b] for a, b in itertools.pairwise(cuts)]
-    spoken = [Segment(p, a, b) for p, a, b in zip(parts, times, times[1:], strict=False)]
-    if "".join(part.casefold() for part in parts) != "".join(token.casefold() for token in tokens):
-        return
-    try:
-        found, _ = times_of_tokens(tokens, spoken, (), "a")
-    except InputError:  # letters that change when they are parted (ligatures)
-        return
-    assert [s.text for s in found] == tokens
-    assert found[0].start == times[0] and found[-1].end == pytest.approx(times[-1])
-    for a, b in itertools.pairwise(found):
-        assert a.start <= a.end <= b.start + 1e-9

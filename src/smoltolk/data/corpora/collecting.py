@@ -24,9 +24,9 @@ from smoltolk.data.corpora.corpus import CorpusInfo, Counts, claim, digest_of, f
 from smoltolk.data.corpora.cutting import Stretch, cut_at_pauses, shifted
 from smoltolk.data.corpora.making import Item, Making
 from smoltolk.data.corpora.speak import gather_rejected
-from smoltolk.data.corpora.timing import OFFLINE, check_alignment
+from smoltolk.data.corpora.timing import OFFLINE, check_alignment, check_pace
 from smoltolk.data.corpora.utterances import Utterance, problem_with_times
-from smoltolk.data.corpora.word_files import Said
+from smoltolk.data.corpora.said import Said
 from smoltolk.speech.audio import SAMPLE_RATE, num_samples, save
 from smoltolk.speech.segments import Segment
 
@@ -127,7 +127,7 @@ def _make_part(job: _Job) -> int:
     utterances: list[Utterance] = []
     rejected: list[dict[str, str]] = []
     with atomic_directory(job.directory) as directory:
-        for batch in _batches(job.items):
+        for batch in _batches(job.items, job.making.aligner is not None):
             for one in _aligned(batch, job.making):
                 for name, made in _utterances(one, job.making, directory):
                     if isinstance(made, Utterance):
@@ -138,15 +138,15 @@ def _make_part(job: _Job) -> int:
     return len(job.items)
 
 
-def _batches(items: Sequence[Item]) -> Iterator[list[_Heard]]:
+def _batches(items: Sequence[Item], aligned: bool) -> Iterator[list[_Heard]]:
     """Recordings in memory together, as many as are aligned at a time."""
     batch: list[_Heard] = []
     seconds = 0.0
     for item in items:
         try:
-            one = _Heard(item, item.said(), item.sound())
+            one = _read(item, aligned)
             seconds += len(one.waveform) / SAMPLE_RATE
-        except (InputError, OSError, MemoryError) as error:  # only reading can fail here
+        except (InputError, OSError, MemoryError, UnicodeError) as error:  # only reading can fail here
             one = _Heard(item, problem=str(error) or type(error).__name__)
         batch.append(one)
         if seconds > _BATCH_SECONDS:
@@ -154,6 +154,15 @@ def _batches(items: Sequence[Item]) -> Iterator[list[_Heard]]:
             batch, seconds = [], 0.0
     if batch:
         yield batch
+
+
+def _read(item: Item, aligned: bool) -> _Heard:
+    said = item.said()
+    if said.untimed and not aligned:
+        raise InputError("every word needs its time, or an aligner to find it", said.untimed, "name an aligner")
+    waveform = item.sound()
+    check_pace(said.text, len(waveform) / SAMPLE_RATE)
+    return _Heard(item, said, waveform)
 
 
 def _aligned(batch: list[_Heard], making: Making) -> list[_Heard]:

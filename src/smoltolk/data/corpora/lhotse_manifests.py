@@ -30,7 +30,7 @@ from smoltolk.data.corpora.recordings import file_name
 from smoltolk.data.corpora.stretches import load_stretch
 from smoltolk.data.corpora.textgrid import PAUSES
 from smoltolk.data.corpora.utterances import SLACK_SECONDS
-from smoltolk.data.corpora.word_files import Said, said_of
+from smoltolk.data.corpora.said import Said, said_of
 from smoltolk.speech.segments import Segment
 
 # Where the text stands: in "text", or where Libriheavy keeps it, with capitals and commas.

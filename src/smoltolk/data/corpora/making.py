@@ -10,7 +10,7 @@ import numpy as np
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.corpora.timing import Limits, aligner_of, limits_for
-from smoltolk.data.corpora.word_files import Said
+from smoltolk.data.corpora.said import Said
 from smoltolk.speech.alignment.aligners import Aligner
 
 RECORDINGS_PER_PART = 20

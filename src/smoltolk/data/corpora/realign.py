@@ -17,7 +17,7 @@ from smoltolk.data.corpora.corpus import Counts, check_complete, read_corpus, re
 from smoltolk.data.corpora.making import Making
 from smoltolk.data.corpora.timing import OFFLINE
 from smoltolk.data.corpora.utterances import Utterance
-from smoltolk.data.corpora.word_files import Said, said_of
+from smoltolk.data.corpora.said import Said, said_of
 from smoltolk.speech.audio import load
 
 REPORT = "alignment.json"

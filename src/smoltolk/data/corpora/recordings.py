@@ -21,9 +21,10 @@ from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.data.corpora.collecting import make_corpus
 from smoltolk.data.corpora.corpus import Counts
 from smoltolk.data.corpora.making import RECORDINGS_PER_PART, Item, Making
+from smoltolk.data.corpora.said import Said
 from smoltolk.data.corpora.timing import OFFLINE
 from smoltolk.data.corpora.word_files import SUFFIXES as TEXT_SUFFIXES
-from smoltolk.data.corpora.word_files import Said, files_beside, said_beside
+from smoltolk.data.corpora.word_files import files_beside, said_beside
 from smoltolk.speech.audio import load
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,10 @@ PAUSES = frozenset(
     ("", "sil", "sp", "spn", "#", "<sil>", "<sp>", "<spn>", "<eps>", "<p>", "<p:>", "<pause>", "[silence]")
 )
 _WORD_TIER = re.compile(r"(?:^|[\s_/:.-])words?$", re.IGNORECASE)
+_PHONE_TIER = re.compile(r"(?:^|[\s_/:.-])(?:phon\w*|ipa|sampa|segments?|kan-mau)$|^mau$", re.IGNORECASE)
+# Of a tier of phones nearly all labels are a letter or two, with marks of stress and length (AH0, tʰ, eɪ, SH).
+_PHONE_LETTERS, _PHONE_SHARE, _PHONE_LABELS = 2, 0.9, 5
+_PHONE_MARKS = re.compile(r"[0-9:_\u02b0-\u02ff'\"%~@&{}?=\u00b7.]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,10 @@ def read_textgrid(path: Path | str) -> list[IntervalTier]:
         start, end = _number(next(values)), _number(next(values))
         if next(values) is not True or end < start:  # the flag <exists>
             raise _broken(path, "it has no tiers")
-        tiers = [_tier(values) for _ in range(int(_number(next(values))))]
+        tiers = [_tier(values) for _ in range(_count(next(values)))]
+        left = next(values, None)
+        if left is not None:
+            raise _broken(path, f"a size is too small: {str(left)[:40]!r} is left over")
         return [tier for tier in tiers if tier is not None]
     except StopIteration as error:
         raise _broken(path, "it is cut short") from error
@@ -74,7 +82,7 @@ def read_textgrid(path: Path | str) -> list[IntervalTier]:
 
 def word_tier(tiers: list[IntervalTier], path: Path | str, name: str | None = None) -> IntervalTier:
     """The tier that holds the words: the one named, the one called "words" or "word" (also behind the name of a
-    speaker, "anna - words"), or the only one.
+    speaker, "anna - words"), or the only one, if it is not one of phones.
 
     Args:
         tiers: of one file.
@@ -87,22 +95,41 @@ def word_tier(tiers: list[IntervalTier], path: Path | str, name: str | None = No
     if name is not None:
         found = [tier for tier in tiers if tier.name.strip().casefold() == name.strip().casefold()]
     else:
-        found = [tier for tier in tiers if _WORD_TIER.search(tier.name.strip())] or tiers
+        found = [tier for tier in tiers if _WORD_TIER.search(tier.name.strip())]
+        if not found and len(tiers) == 1 and not _holds_phones(tiers[0]):
+            found = tiers
     if len(found) == 1:
         return found[0]
-    names = ", ".join(repr(tier.name) for tier in tiers) or "none"
+    names = ", ".join(repr(tier.name) + (", of phones" if _holds_phones(tier) else "") for tier in tiers) or "none"
     wanted = 'called "words"' if name is None else f"called {name!r}"
     raise InputError(
         f"a TextGrid holds its words in one interval tier, {wanted}",
         f"{Path(path).name} has {names}",
-        "name the tier with --tier, or rename it",
+        "name the tier with --tier, rename it, or take the TextGrid away so that the text is aligned",
     )
+
+
+def _holds_phones(tier: IntervalTier) -> bool:
+    name = tier.name.strip()
+    if _WORD_TIER.search(name):
+        return False
+    labels = [word.text for word in tier.words()]
+    few = sum(_is_phone(label) for label in labels)
+    alike = len(labels) >= _PHONE_LABELS and few >= _PHONE_SHARE * len(labels)
+    return alike or _PHONE_TIER.search(name) is not None
+
+
+def _is_phone(label: str) -> bool:
+    """Whether it is as short as the name of a phone; in scripts of syllables and signs words are as short as that."""
+    letters = [c for c in _PHONE_MARKS.sub("", label) if not unicodedata.category(c).startswith("M")]
+    names = (unicodedata.name(c, "") for c in letters)
+    return 1 <= len(letters) <= _PHONE_LETTERS and all(name.startswith(("LATIN", "GREEK")) for name in names)
 
 
 def _tier(values: Iterator[str | float | bool]) -> IntervalTier | None:
     kind, name = next(values), next(values)
     _, _ = _number(next(values)), _number(next(values))
-    count = int(_number(next(values)))
+    count = _count(next(values))
     if kind == "TextTier":
         for _ in range(2 * count):  # a time and a mark each
             next(values)
@@ -122,6 +149,13 @@ def _number(value: str | float | bool) -> float:
     if isinstance(value, float):
         return value
     raise ValueError(f"{value!r} where a number should be")
+
+
+def _count(value: str | float | bool) -> int:
+    number = _number(value)
+    if number >= 0 and number.is_integer():  # not so infinite ones
+        return int(number)
+    raise ValueError(f"a size of {number:g}")
 
 
 def _values(text: str, path: Path) -> Iterator[str | float | bool]:

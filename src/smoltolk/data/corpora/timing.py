@@ -19,6 +19,9 @@ OFFLINE = "pocketsphinx"
 # Of the loud parts of a recording 0.97 and more lie inside the words that pocketsphinx finds in a complete text.
 # Words of a CTC model are shorter than their sound; its confidence alone must tell.
 _LOWEST_COVERAGES = {OFFLINE: 0.85}
+# The fastest speakers say ten words a second; scripts without spaces are counted in letters. A word or two may be cut.
+_MOST_WORDS, _SPARE_WORDS = 10, 2  # a second, and more
+_MOST_LETTERS, _SPARE_LETTERS = 50, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,25 @@ def limits_for(name: str, usual: float, confidence: float | None = None) -> Limi
     if confidence is not None and not 0 <= confidence <= 1:
         raise InputError("a confidence lies between 0 and 1", f"{confidence:g}", "give e.g. 0.6")
     return Limits(usual if confidence is None else confidence, _LOWEST_COVERAGES.get(name, 0.0))
+
+
+def check_pace(text: str, seconds: float) -> None:
+    """Hold the length of a text against that of its recording; no aligner is needed for that.
+
+    Args:
+        text: what is said.
+        seconds: of sound.
+
+    Raises:
+        InputError: nobody speaks as fast as that.
+    """
+    words, letters = len(text.split()), sum(map(str.isalnum, text))
+    if words > _MOST_WORDS * seconds + _SPARE_WORDS or letters > _MOST_LETTERS * seconds + _SPARE_LETTERS:
+        raise InputError(
+            f"a recording must say its text: {_MOST_WORDS} words or {_MOST_LETTERS} letters a second at most",
+            f"{words} words, {letters} letters in {seconds:.1f} s",
+            "listen whether the two belong together",
+        )
 
 
 def check_alignment(
