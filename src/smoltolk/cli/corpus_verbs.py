@@ -100,13 +100,13 @@ def corpus_folder(
     Example: smoltolk corpus folder recordings corpus
     """
     from smoltolk.cli.printing import show_counts
-    from smoltolk.data.corpora.recordings import collect
+    from smoltolk.data.corpora.recordings import collect, left_alone
 
     counts = collect(
         folder, out, aligner=_named(aligner), phones=phones, lowest_confidence=lowest_confidence, longest=longest,
         link=link, tier=tier, language=language, workers=workers,
     )  # fmt: skip
-    show_counts(counts, out)
+    show_counts(counts, out, left_alone(folder))
 
 
 @corpus_app.command("manifests")

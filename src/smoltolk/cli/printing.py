@@ -35,11 +35,13 @@ def kept(out: Path) -> None:
     print(f"{out} is already there, made by the same command")
 
 
-def show_counts(counts: Counts, out: Path) -> None:
-    """How much of a corpus was used."""
+def show_counts(counts: Counts, out: Path, left_alone: str = "") -> None:
+    """How much of a corpus was used, and which files were not looked at."""
     rows = {"utterances": f"{counts.num_utterances}, {counts.seconds / 3600:.2f} hours"}
     if counts.num_rejected:
         rows["rejected"] = f"{counts.num_rejected}, reasons in {out / 'rejected.jsonl'}"
+    if left_alone:
+        rows["left alone"] = left_alone
     show(str(out), rows)
 
 

@@ -35,7 +35,7 @@ def test_another_text_of_as_many_words_is_told(text: str) -> None:
         times_of_tokens(text.split(), evenly("the dog eats bread in the garden"), (), "a")
 
 
-@given(st.permutations("the dog eats bread in my house".split()))
+@given(st.permutations(["the", "dog", "eats", "bread", "in", "my", "house"]))
 def test_no_other_order_of_the_words_passes(order: list[str]) -> None:
     timed = evenly("the dog eats bread in my house")
     try:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.data.corpora.word_files import said_beside
 from smoltolk.speech.segments import Segment

@@ -23,10 +23,10 @@ from smoltolk.common.workers import parallel_map
 from smoltolk.data.corpora.corpus import CorpusInfo, Counts, claim, digest_of, finished, part_path, write_part
 from smoltolk.data.corpora.cutting import Stretch, cut_at_pauses, shifted
 from smoltolk.data.corpora.making import Item, Making
+from smoltolk.data.corpora.said import Said
 from smoltolk.data.corpora.speak import gather_rejected
 from smoltolk.data.corpora.timing import OFFLINE, check_alignment, check_pace
 from smoltolk.data.corpora.utterances import Utterance, problem_with_times
-from smoltolk.data.corpora.said import Said
 from smoltolk.speech.audio import SAMPLE_RATE, num_samples, save
 from smoltolk.speech.segments import Segment
 
@@ -254,6 +254,7 @@ def _utterance(item: Item, name: str, text: str, waveform: np.ndarray, piece: _P
         words=piece.words,
         phones=piece.phones,
         confidences=piece.confidences,
+        origin=item.origin,
         **{"language": making.language, "source": making.source, **item.names},
     )
 

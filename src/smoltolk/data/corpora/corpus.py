@@ -19,6 +19,7 @@ from pathlib import Path
 
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import read_json, read_jsonl, write_json, write_jsonl
+from smoltolk.data.corpora.names import printable
 from smoltolk.data.corpora.utterances import Utterance, from_row, problems_with, to_row
 
 CORPUS_VERSION = 1
@@ -64,7 +65,7 @@ def digest_of(rows: Iterable[Sequence[str | int | float]]) -> str:
     """Hex string that depends on every value of every row and their order."""
     state = hashlib.blake2b(digest_size=16)
     for row in rows:
-        state.update(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+        state.update(json.dumps(row, ensure_ascii=False).encode(errors="surrogatepass") + b"\n")
     return state.hexdigest()
 
 
@@ -116,7 +117,7 @@ def read_info(corpus: Path | str) -> CorpusInfo:
 def write_part(directory: Path, utterances: Sequence[Utterance], rejected: Sequence[dict[str, str]]) -> Counts:
     """Write the files of a part (but for its recordings) into a directory that is not yet in its place."""
     write_jsonl(directory / _UTTERANCES, (to_row(utterance, directory) for utterance in utterances))
-    write_jsonl(directory / _REJECTED, rejected)
+    write_jsonl(directory / _REJECTED, ({key: printable(text) for key, text in row.items()} for row in rejected))
     counts = Counts(len(utterances), len(rejected), sum(utterance.seconds for utterance in utterances))
     write_json(directory / _PART, asdict(counts))
     return counts

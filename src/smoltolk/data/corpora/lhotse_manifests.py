@@ -26,11 +26,12 @@ import numpy as np
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.corpora.lhotse_files import find_manifests, numbered_rows
-from smoltolk.data.corpora.recordings import file_name
+from smoltolk.data.corpora.making import file_state
+from smoltolk.data.corpora.names import Names, printable
+from smoltolk.data.corpora.said import Said, said_of
 from smoltolk.data.corpora.stretches import load_stretch
 from smoltolk.data.corpora.textgrid import PAUSES
 from smoltolk.data.corpora.utterances import SLACK_SECONDS
-from smoltolk.data.corpora.said import Said, said_of
 from smoltolk.speech.segments import Segment
 
 # Where the text stands: in "text", or where Libriheavy keeps it, with capitals and commas.
@@ -67,6 +68,11 @@ class Supervised:
         return f"{self.audio} {self.start:g} to {self.start + self.seconds:g} s"
 
     @property
+    def origin(self) -> str:
+        """The same."""
+        return printable(self.place)
+
+    @property
     def original(self) -> Path | None:
         """None: a file may hold more than the segment."""
         return None
@@ -74,7 +80,9 @@ class Supervised:
     def identity(self) -> tuple[str | int | float, ...]:
         """All that is known of it."""
         words = "\n".join(f"{w.text} {w.start} {w.end}" for w in self.words)
-        return self.id, str(self.audio), self.start, self.seconds, self.text or "", words, str(self.channels)
+        more = str((self.channels, self.confidences, sorted(self.names.items()), str(self.problem)))
+        state = file_state(self.audio)
+        return self.id, str(self.audio), self.start, self.seconds, self.text or "", words, more, *state
 
     def said(self) -> Said:
         """Its text, and its words where they are known."""
@@ -109,20 +117,14 @@ class Manifests:
 
     def __iter__(self) -> Iterator[Supervised]:
         ids: set[str] = set()
-        names: set[str] = set()
+        names = Names()
         for segments, recordings in self.files:
             for item in self._cuts(segments) if recordings is None else self._supervisions(segments, recordings):
                 problem = item.problem
                 if item.id in ids and problem is None:
                     problem = InputError("every supervision needs an id of its own", f"{item.id!r} twice", "rename one")
                 ids.add(item.id)
-                plain = name = file_name(item.id)
-                number = 1
-                while name in names:  # "a b" and "a_b"
-                    number += 1
-                    name = f"{plain}-{number}"
-                names.add(name)
-                yield replace(item, id=name, problem=problem)
+                yield replace(item, id=names.free(item.id), problem=problem)
 
     def _supervisions(self, segments: Path, recordings: Path) -> Iterator[Supervised]:
         known: dict[str, dict[str, Any]] = {}
@@ -189,9 +191,9 @@ class Manifests:
         begin, seconds = float(row["start"]), float(row["duration"])
         words, confidences = _words(row, seconds, (offset + begin, begin, 0.0))
         texts = (_inside(row, key) for key in self._text_keys)
-        names = {"speaker": str(row.get("speaker") or row.get("recording_id") or recording["id"])}
+        names = {"speaker": printable(str(row.get("speaker") or row.get("recording_id") or recording["id"]))}
         if row.get("language"):
-            names["language"] = str(row["language"])
+            names["language"] = printable(str(row["language"]))
         return Supervised(
             id=str(row["id"]),
             audio=audio,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -9,8 +10,8 @@ from typing import Literal, Protocol
 import numpy as np
 
 from smoltolk.common.errors import InputError
-from smoltolk.data.corpora.timing import Limits, aligner_of, limits_for
 from smoltolk.data.corpora.said import Said
+from smoltolk.data.corpora.timing import Limits, aligner_of, limits_for
 from smoltolk.speech.alignment.aligners import Aligner
 
 RECORDINGS_PER_PART = 20
@@ -35,8 +36,13 @@ class Item(Protocol):
     def original(self) -> Path | None:
         """A file with this recording and nothing else, if there is one."""
 
+    @property
+    def origin(self) -> str:
+        """Where it lies among what the corpus is made of, as it was called there; kept beside its id."""
+
     def identity(self) -> tuple[str | int | float, ...]:
-        """What changes when the recording or its text does."""
+        """What changes when the recording, its text or anything else does that an utterance is made of; begins with
+        its id."""
 
     def said(self) -> Said:
         """What is said in it.
@@ -51,6 +57,15 @@ class Item(Protocol):
         Raises:
             InputError, NotFoundError: it cannot be used.
         """
+
+
+def file_state(path: Path) -> tuple[int, ...]:
+    """What changes when a file does: its size, the time of its last change (ns), and whether it can be read."""
+    try:
+        state = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return state.st_size, state.st_mtime_ns, int(os.access(path, os.R_OK))
 
 
 @dataclass(frozen=True)

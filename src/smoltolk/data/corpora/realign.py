@@ -14,10 +14,10 @@ from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import read_jsonl, write_json
 from smoltolk.data.corpora.collecting import make_corpus
 from smoltolk.data.corpora.corpus import Counts, check_complete, read_corpus, read_info
-from smoltolk.data.corpora.making import Making
+from smoltolk.data.corpora.making import Making, file_state
+from smoltolk.data.corpora.said import Said, said_of
 from smoltolk.data.corpora.timing import OFFLINE
 from smoltolk.data.corpora.utterances import Utterance
-from smoltolk.data.corpora.said import Said, said_of
 from smoltolk.speech.audio import load
 
 REPORT = "alignment.json"
@@ -42,11 +42,17 @@ class _Known:
         return str(self.utterance.audio)
 
     @property
+    def origin(self) -> str:
+        return self.utterance.origin
+
+    @property
     def original(self) -> Path | None:
         return self.utterance.audio
 
     def identity(self) -> tuple[str | int | float, ...]:
-        return self.id, self.utterance.text, self.utterance.seconds
+        one = self.utterance
+        state = file_state(one.audio) if one.audio is not None else ()
+        return self.id, one.text, one.seconds, one.speaker, one.language, one.source, one.origin, *state
 
     def said(self) -> Said:
         return said_of(" ".join(self.utterance.text.split()), (), (), f"utterance {self.id}")

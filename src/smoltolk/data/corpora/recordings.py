@@ -5,13 +5,13 @@
     FOLDER/**/NAME.flac|wav|ogg|mp3         a recording
     FOLDER/**/NAME.txt|TextGrid|json        what is said in it (see smoltolk.data.corpora.word_files)
 
-Suffixes may be in capitals. A text without a recording is told among what was rejected.
+Suffixes may be in capitals. A text without a recording is told among what was rejected. Links to files and to folders
+are followed.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Container, Iterable
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,9 @@ import numpy as np
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.data.corpora.collecting import make_corpus
 from smoltolk.data.corpora.corpus import Counts
-from smoltolk.data.corpora.making import RECORDINGS_PER_PART, Item, Making
+from smoltolk.data.corpora.folders import Listing, is_file, list_folder
+from smoltolk.data.corpora.making import RECORDINGS_PER_PART, Item, Making, file_state
+from smoltolk.data.corpora.names import Names, printable
 from smoltolk.data.corpora.said import Said
 from smoltolk.data.corpora.timing import OFFLINE
 from smoltolk.data.corpora.word_files import SUFFIXES as TEXT_SUFFIXES
@@ -28,15 +30,25 @@ from smoltolk.data.corpora.word_files import files_beside, said_beside
 from smoltolk.speech.audio import load
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+_TEXTS = frozenset(suffix.lower() for suffix in TEXT_SUFFIXES)
+_KINDS_TOLD = 5
 
 
 @dataclass(frozen=True)
 class _Found:
-    """A file of a folder, and what it will be called."""
+    """A file of a folder, and what it will be called.
+
+    Attributes:
+        path: of the file.
+        id: made of its path under the folder.
+        speaker: name of the first folder under the folder, or of the folder itself.
+        origin: its path under the folder.
+    """
 
     path: Path
     id: str
     speaker: str
+    origin: str = ""
 
     @property
     def names(self) -> dict[str, str]:
@@ -54,9 +66,6 @@ class Recording(_Found):
     """A recording, with what is said beside it.
 
     Attributes:
-        path: of the sound.
-        id: made of its path under the folder.
-        speaker: name of the first folder under the folder, or of the folder itself.
         tier: of its TextGrid, the one with the words; None: find it.
     """
 
@@ -68,10 +77,9 @@ class Recording(_Found):
         return self.path
 
     def identity(self) -> tuple[str | int | float, ...]:
-        """Name, size of the sound, and all that is written beside it."""
-        size = self.path.stat().st_size if self.path.is_file() else 0
-        written = [_content(path) for path in files_beside(self.path)]
-        return self.id, size, self.tier or "", *written
+        """Its names, the state of its sound, and all that is written beside it."""
+        written = [part for path in files_beside(self.path) for part in (path.suffix.lower(), _content(path))]
+        return self.id, self.origin, self.speaker, self.tier or "", *file_state(self.path), *written
 
     def said(self) -> Said:
         """What the files beside it say."""
@@ -79,43 +87,49 @@ class Recording(_Found):
 
     def sound(self) -> np.ndarray:
         """float32 [samples], 16 kHz, the mean of its channels."""
+        if self.path.is_dir():
+            raise InputError("a recording is a file", f"{self.path.name} is a folder", "give it another name")
         return load(self.path)
 
 
 @dataclass(frozen=True)
-class TextAlone(_Found):
-    """A text without a recording, of which a corpus can only say that it was left out.
-
-    Attributes:
-        path: of the text.
-        id, speaker: as those of a :class:`Recording`.
-        beside: names of the other files that are called like it.
-    """
-
-    beside: tuple[str, ...]
-
+class _Unusable(_Found):
     @property
     def original(self) -> Path | None:
         """None."""
         return None
 
-    def identity(self) -> tuple[str | int | float, ...]:
-        """Name, and what lies beside it."""
-        return self.id, *self.beside
-
     def said(self) -> Said:
         """Not asked for: there is no sound that says it.
 
         Raises:
-            NotFoundError: always, with what lies there instead.
+            InputError, NotFoundError: always, with what lies there instead.
         """
-        raise self._missing()
+        raise self._problem()
 
     def sound(self) -> np.ndarray:
         """See :meth:`said`."""
-        raise self._missing()
+        raise self._problem()
 
-    def _missing(self) -> NotFoundError:
+    def _problem(self) -> InputError | NotFoundError:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class TextAlone(_Unusable):
+    """A text without a recording, of which a corpus can only say that it was left out.
+
+    Attributes:
+        beside: names of the other files that are called like it.
+    """
+
+    beside: tuple[str, ...] = ()
+
+    def identity(self) -> tuple[str | int | float, ...]:
+        """Name, and what lies beside it."""
+        return self.id, self.origin, *self.beside
+
+    def _problem(self) -> NotFoundError:
         found = f": found {', '.join(self.beside)}" if self.beside else ""
         return NotFoundError(
             f"a text must have its recording beside it ({', '.join(SUFFIXES)})",
@@ -124,11 +138,29 @@ class TextAlone(_Found):
         )
 
 
+@dataclass(frozen=True)
+class FolderUnread(_Unusable):
+    """A folder that could not be listed.
+
+    Attributes:
+        reason: what the system says.
+    """
+
+    reason: str = ""
+
+    def identity(self) -> tuple[str | int | float, ...]:
+        """Name and reason."""
+        return self.id, self.origin, self.reason
+
+    def _problem(self) -> InputError:
+        return InputError("a folder must be readable", f"{self.path}: {self.reason}", "change who may read it")
+
+
 def _content(path: Path) -> str:
     try:
         return path.read_bytes().hex()
-    except OSError:  # told when it is read
-        return ""
+    except OSError as error:  # told when it is read
+        return error.strerror or ""
 
 
 def find_recordings(folder: Path | str, tier: str | None = None) -> list[Recording]:
@@ -137,73 +169,80 @@ def find_recordings(folder: Path | str, tier: str | None = None) -> list[Recordi
     Raises:
         NotFoundError: no folder, or no recordings in it.
     """
+    return [item for item in find_items(folder, tier) if isinstance(item, Recording)]
+
+
+def find_items(
+    folder: Path | str, tier: str | None = None, out_dir: Path | None = None
+) -> list[Recording | TextAlone | FolderUnread]:
+    """The recordings of a folder as :func:`find_recordings`, then its texts that belong to none of them, one of each
+    name, and the folders that could not be read.
+
+    Args:
+        folder: to look into.
+        tier: of TextGrids, the one with the words; None: find it.
+        out_dir: of the corpus; it may not lie there.
+
+    Raises:
+        NotFoundError: no folder, or no recordings in it.
+        InputError: ``out_dir`` lies in it.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise NotFoundError("recordings lie in a folder", f"no folder {folder}", "check the path")
-    paths = [path for path in _files_in(folder) if path.suffix.lower() in SUFFIXES]
+    listing = list_folder(folder)
+    if out_dir is not None and listing.holds(out_dir / "corpus.json"):
+        raise InputError(
+            "a corpus lies outside the folder it is made of", f"{out_dir} in {folder}", "give another place"
+        )
+    # A folder called a.wav is no recording, but who called it so may think that it is.
+    paths = sorted(path for path in (*listing.files, *listing.folders) if path.suffix.lower() in SUFFIXES)
     if not paths:
+        others = _told(_left_alone(listing))
         raise NotFoundError(
             f"a folder of recordings holds files that end in {', '.join(SUFFIXES)}",
-            f"none in {folder}",
+            f"none in {folder}" + (f", but {others}" if others else ""),
             "name the right folder, or convert the files",
         )
-    recordings: dict[str, Recording] = {}
-    for path in paths:
-        name = _free_name(path, recordings)
-        recordings[name] = Recording(folder / path, name, _speaker(path, folder), tier)
-    return list(recordings.values())
+    names = Names()
 
+    def named(path: Path) -> tuple[Path, str, str, str]:
+        plain = names.free("-".join(path.with_suffix("").parts))
+        speaker = path.parts[0] if len(path.parts) > 1 else folder.resolve().name
+        return folder / path, plain, printable(speaker), printable(path.as_posix())
 
-def find_texts_alone(folder: Path | str, recordings: Iterable[Recording]) -> list[TextAlone]:
-    """The texts in a folder that belong to none of its recordings, one of each name, in order of path.
-
-    Args:
-        folder: as for :func:`find_recordings`.
-        recordings: all that it found there.
-    """
-    folder = Path(folder)
-    taken, heard = set(), set()
-    for recording in recordings:
-        taken.add(recording.id)
-        heard.add(recording.path.with_suffix(""))
-    files: dict[Path, list[Path]] = {}
-    for path in _files_in(folder):
-        if (folder / path).with_suffix("") not in heard:
-            files.setdefault(path.with_suffix(""), []).append(path)
-    alone = []
-    kinds = {suffix.lower() for suffix in TEXT_SUFFIXES}
-    for group in files.values():
-        texts = [path for path in group if path.suffix.lower() in kinds and (folder / path).is_file()]
+    items: list[Recording | TextAlone | FolderUnread] = [Recording(*named(path), tier) for path in paths]
+    heard = {path.with_suffix("") for path in paths}
+    groups: dict[Path, list[Path]] = {}
+    for path in listing.files:
+        if path.with_suffix("") not in heard:
+            groups.setdefault(path.with_suffix(""), []).append(path)
+    for group in groups.values():
+        texts = [path for path in group if path.suffix.lower() in _TEXTS and is_file(folder / path)]
         if texts:
-            name = _free_name(texts[0], taken)
-            taken.add(name)
-            beside = tuple(path.name for path in group if path not in texts)
-            alone.append(TextAlone(folder / texts[0], name, _speaker(texts[0], folder), beside))
-    return alone
+            items.append(TextAlone(*named(texts[0]), tuple(path.name for path in group if path not in texts)))
+    items += [FolderUnread(*named(path), reason) for path, reason in listing.unreadable]
+    return items
 
 
-def _files_in(folder: Path) -> list[Path]:
-    """Paths under the folder that have a suffix, in order; hidden ones are left out."""
-    inside = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.suffix)
-    return [path for path in inside if not any(part.startswith(".") for part in path.parts)]
+def left_alone(folder: Path | str) -> str:
+    """How many files of a folder are neither recordings nor texts, by suffix, in words; empty if there are none."""
+    return _told(_left_alone(list_folder(Path(folder))))
 
 
-def _free_name(path: Path, taken: Container[str]) -> str:
-    plain = file_name("-".join(path.with_suffix("").parts))
-    number, name = 1, plain
-    while name in taken:  # "a b.wav" and "a_b.wav"
-        number += 1
-        name = f"{plain}-{number}"
-    return name
+def _left_alone(listing: Listing) -> Counter[str]:
+    kinds = (path.suffix.lower() for path in listing.files)
+    return Counter(kind for kind in kinds if kind not in SUFFIXES and kind not in _TEXTS)
 
 
-def _speaker(path: Path, folder: Path) -> str:
-    return path.parts[0] if len(path.parts) > 1 else folder.resolve().name
-
-
-def file_name(name: str) -> str:
-    """A name made of letters, digits, ``_ . -`` that does not begin with a dot."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "_", name).lstrip(".") or "_"
+def _told(kinds: Counter[str]) -> str:
+    most = kinds.most_common(_KINDS_TOLD)
+    told = [
+        f"{count} {'file' if count == 1 else 'files'} {f'with suffix {k}' if k else 'without suffix'}"
+        for k, count in most
+    ]
+    more = kinds.total() - sum(count for _, count in most)
+    return printable(", ".join([*told, *([f"{more} others"] if more else [])]))
 
 
 def collect(
@@ -254,12 +293,8 @@ def collect(
         OSError: the disk is full; nothing half-written is left.
     """
     folder, out_dir = Path(folder), Path(out_dir)
-    if out_dir.resolve().is_relative_to(folder.resolve()):
-        raise InputError(
-            "a corpus lies outside the folder it is made of", f"{out_dir} in {folder}", "give another place"
-        )
     making = Making(
-        source=source or folder.resolve().name,
+        source=source or printable(folder.resolve().name),
         language=language,
         aligner=aligner,
         phones=phones,
@@ -268,6 +303,5 @@ def collect(
         sound="symlink" if link else "flac",
         per_part=recordings_per_part,
     )
-    recordings = find_recordings(folder, tier)
-    items: list[Item] = [*recordings, *find_texts_alone(folder, recordings)]
+    items: list[Item] = [*find_items(folder, tier, out_dir)]
     return make_corpus(items, out_dir, making, workers=workers)

@@ -22,13 +22,14 @@ class Utterance:
     """One recording and what is said in it.
 
     Attributes:
-        id: unique in its corpus; letters, digits, ``_ . - +``.
+        id: unique in its corpus; letters and digits of any script, ``_ . - +``.
         audio: the recording, if there is one.
         seconds: its length.
         words, phones: in order, times in seconds from its start; empty if unknown.
         speaker, language, source: names, e.g. of a voice, ``"en"``, of a data set.
         confidences: for each word, 0 to 1, how sure it is that it is said there (NaN where a word has no sound); empty
             if unknown.
+        origin: what it was made of, as it was called there: a path under a folder, say. Empty: nothing else.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Utterance:
     language: str
     source: str
     confidences: tuple[float, ...] = ()
+    origin: str = ""
 
 
 def problem_with(utterance: Utterance) -> str | None:
@@ -93,6 +95,8 @@ def to_row(utterance: Utterance, directory: Path) -> dict[str, Any]:
     """A JSON object; its recording is named relative to ``directory``."""
     row = {name: getattr(utterance, name) for name in ("id", "text", "speaker", "language", "source")}
     row["audio"] = None if utterance.audio is None else str(utterance.audio.relative_to(directory))
+    if utterance.origin:
+        row["origin"] = utterance.origin
     row["seconds"] = utterance.seconds
     for name in ("words", "phones"):
         row[name] = [[s.text, round(s.start, _DECIMALS), round(s.end, _DECIMALS)] for s in getattr(utterance, name)]
@@ -115,4 +119,5 @@ def from_row(row: dict[str, Any], directory: Path) -> Utterance:
         language=str(row["language"]),
         source=str(row["source"]),
         confidences=tuple(confidences),
+        origin=str(row.get("origin", "")),
     )

@@ -12,10 +12,10 @@ may be in capitals.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from smoltolk.common.errors import InputError, NotFoundError
+from smoltolk.data.corpora.folders import is_file
 from smoltolk.data.corpora.json_words import read_json_words
 from smoltolk.data.corpora.said import Said, said_of
 from smoltolk.data.corpora.textgrid import read_textgrid, word_tier
@@ -29,7 +29,7 @@ def files_beside(audio: Path) -> list[Path]:
     for suffix in SUFFIXES:
         # Tried one by one: to list the folder for every recording takes the square of their number.
         paths = [audio.with_suffix(name) for name in (suffix, suffix.lower(), suffix.upper(), suffix.title())]
-        found += [path for path in paths if os.path.isfile(path)][:1]  # where one may not look, it finds nothing
+        found += [path for path in paths if is_file(path)][:1]
     return found
 
 
