@@ -41,7 +41,7 @@ def test_help_is_quick() -> None:
         ("speak {0}/texts.csv {0}/new", "texts.csv"),
         ("speak {0}/texts.txt {0}/new --voices 0", "--voices 0"),
         ("speak {0}/texts.txt {0}/new --voices 999", "999"),
-        ("speak {0}/texts.txt {0}/file", "File exists"),
+        ("speak {0}/texts.txt {0}/file", "is a file"),
         ("speak {0}/voices.jsonl {0}/new", "'loud'"),
         ("speak {0}/texts.txt {0}/new --language de", "language 'de'"),
         ("speak {0}/texts.txt {0}/new --synthesizer {0}/nothing", "no directory"),

@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 
-from smoltolk.common.errors import SmolTolkError
+from smoltolk.common.errors import InputError, SmolTolkError
 
 # What users run into when they name a wrong place.
 _PLACES = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
@@ -22,6 +22,7 @@ def main() -> None:
     from smoltolk.cli.app import app
 
     try:
+        _check_arguments(sys.argv[1:])
         app()
     except SmolTolkError as error:
         _fail(str(error), error)
@@ -39,6 +40,16 @@ def main() -> None:
     except KeyboardInterrupt:
         print("\nstopped; the same command continues", file=sys.stderr)
         sys.exit(130)
+
+
+def _check_arguments(arguments: list[str]) -> None:
+    """An empty path would be the current directory, whatever lies there: usually a variable of the shell is not set."""
+    for number, argument in enumerate(arguments, 1):
+        if not argument or (argument.startswith("--") and argument.endswith("=")):
+            found = f"argument {number}" + (
+                f", {argument}" if argument else f" behind {arguments[number - 2]!r}" * (number > 1)
+            )
+            raise InputError("no argument is empty", found, "leave it out, or see whether a variable is not set")
 
 
 def _disk_full(error: Exception) -> None:

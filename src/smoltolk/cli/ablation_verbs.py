@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from smoltolk.cli.options import check_seed
+
 app = typer.Typer()
 
 
@@ -40,5 +42,7 @@ def ablate(
         tried = [float(rate) for rate in rates.split(",")] if rates else []
     except ValueError as error:
         raise InputError("seeds and rates are numbers with commas between", str(error), "write e.g. 0,1,2") from error
+    for number in numbers:
+        check_seed(number)
     names = IN_TURN if variants is None else [name.strip() for name in variants.split(",")]
     run(out, scale=scale, seeds=numbers, variants=names, rates=tried, steps=steps, data=data or ())

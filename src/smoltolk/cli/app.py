@@ -19,6 +19,7 @@ from smoltolk.cli import (
     unit_verbs,
     vocoder_verbs,
 )
+from smoltolk.cli.options import Seed
 
 app = typer.Typer(
     name="smoltolk",
@@ -47,7 +48,7 @@ def quickstart(
     scale: Annotated[
         str, typer.Option(help="tiny (two minutes), small (sixteen) or medium (hours; a GPU helps).")
     ] = "small",
-    seed: Annotated[int, typer.Option(help="Of every random choice.")] = 0,
+    seed: Seed = 0,
     text_model: Annotated[
         str | None, typer.Option(help="Hub id or directory of a text model; by default a small one is trained.")
     ] = None,

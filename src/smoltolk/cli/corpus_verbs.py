@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from smoltolk.cli.options import Workers
+from smoltolk.cli.options import Workers, check_seed
 
 app = typer.Typer()
 corpus_app = typer.Typer(no_args_is_help=True, help="Corpora: recordings with what is said in them, and when.")
@@ -26,7 +26,7 @@ Language = Annotated[str, typer.Option(help="Kept with every utterance that name
 @app.command()
 def world(
     out: Annotated[Path, typer.Argument(help="The world's directory.")],
-    seed: Annotated[int, typer.Option(help="Of the facts and the stories.")] = 0,
+    seed: Annotated[int, typer.Option(callback=check_seed, help="Of facts and stories.")] = 0,
     people: Annotated[
         int, typer.Option(help="With four facts each, two of them only ever read; a multiple of 12.")
     ] = 240,
@@ -157,15 +157,14 @@ def corpus_recipe(
     Example: smoltolk corpus recipe librispeech LibriSpeech corpus --option normalize_text=lower
     """
     from smoltolk.cli.printing import show, show_counts
-    from smoltolk.data.corpora.lhotse_corpora import collect_manifests, run_recipe
+    from smoltolk.data.corpora.lhotse_corpora import collect_recipe
 
-    warnings = run_recipe(recipe, folder, out / "manifests", _options(option or []))
-    if warnings:
-        show(f"recipe {recipe}", {"warnings": f"{warnings}, in {out / 'manifests' / 'recipe.log'}"})
-    counts = collect_manifests(
-        out / "manifests", out, aligner=_named(aligner), longest=longest, source=recipe, language=language,
+    counts, warnings = collect_recipe(
+        recipe, folder, out, _options(option or []), aligner=_named(aligner), longest=longest, language=language,
         workers=workers,
     )  # fmt: skip
+    if warnings:
+        show(f"recipe {recipe}", {"warnings": f"{warnings}, in {out / 'manifests' / 'recipe.log'}"})
     show_counts(counts, out)
 
 

@@ -18,6 +18,7 @@ from smoltolk.cli.options import (
     Stage1Mixture,
     Text,
     changes_of,
+    check_seed,
 )
 
 app = typer.Typer()
@@ -37,7 +38,7 @@ def inspect(
     spans: Spans = None,
     predict_switch: PredictSwitch = False,
     index: Index = None,
-    seed: Annotated[int, typer.Option(help="Of the training.")] = 0,
+    seed: Annotated[int, typer.Option(callback=check_seed, help="Of the training.")] = 0,
     full: Annotated[bool, typer.Option("--full", help="All ids of every run.")] = False,
     html: Annotated[Path | None, typer.Option(help="Draw the row on a time line into this file.")] = None,
     corpus: Annotated[Path | None, typer.Option(help="For --html: the recordings.")] = None,

@@ -14,15 +14,16 @@ from smoltolk.cli.options import (
     PredictSwitch,
     PresetName,
     RowLength,
+    Seed,
     Spans,
     Stage1Mixture,
     Text,
     changes_of,
+    check_seed,
 )
 
 app = typer.Typer()
 
-Seed = Annotated[int, typer.Option(help="Of every random choice.")]
 DeviceRows = Annotated[int | None, typer.Option(help="Rows of one forward pass on each device; default: 16,384 ids.")]
 
 
@@ -131,7 +132,7 @@ def evaluate(
     questions: Annotated[Path, typer.Argument(help="A world's directory, or its clozes.jsonl.")],
     shards: Annotated[Path, typer.Argument(help="Shards of the questions' options, spoken.")],
     log: Annotated[Path | None, typer.Option(help="A .jsonl file for every single choice.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(callback=check_seed, help="Of the bootstrap.")] = 0,
 ) -> None:
     """Ask a model the questions of a world, heard or read; chance is 50%.
 

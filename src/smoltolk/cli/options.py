@@ -7,12 +7,30 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from smoltolk.common.errors import InputError
+
 if TYPE_CHECKING:
     from smoltolk.training.changes import Changes
+
+# What numpy, torch and transformers all take.
+LARGEST_SEED = 2**32 - 1
+
+
+def check_seed(seed: int) -> int:
+    """The seed, if every library takes it.
+
+    Raises:
+        InputError: below 0, or above 2**32 - 1.
+    """
+    if not 0 <= seed <= LARGEST_SEED:
+        raise InputError(f"a seed lies between 0 and {LARGEST_SEED}", str(seed), "give another one, e.g. 0")
+    return seed
+
 
 Workers = Annotated[
     int | None, typer.Option(min=0, metavar="N", help="Processes; default: one per processor; 0: no others.")
 ]
+Seed = Annotated[int, typer.Option(callback=check_seed, help="Of every random choice.")]
 # What decides the rows of a training: `train` takes it, and so does `inspect`, to show the same rows.
 Text = Annotated[Path | None, typer.Option(help="Running text, a document a line; default: the shards' own.")]
 PresetName = Annotated[str | None, typer.Option(help="small, 150m, 400m or 2b; default: by the model's size.")]

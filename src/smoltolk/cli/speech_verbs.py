@@ -7,13 +7,11 @@ from typing import Annotated
 
 import typer
 
-from smoltolk.cli.options import Workers
+from smoltolk.cli.options import Seed, Workers
 
 app = typer.Typer()
 
 _VOICES = 12
-
-Seed = Annotated[int, typer.Option(help="Of every random choice.")]
 
 
 @app.command()

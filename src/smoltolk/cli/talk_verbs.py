@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from smoltolk.cli.options import Seed
+
 app = typer.Typer()
 
 Model = Annotated[Path, typer.Argument(help="Directory of a model, of `train`.")]
@@ -15,7 +17,6 @@ VocoderDirectory = Annotated[
     Path | None, typer.Option(help="Directory of a vocoder for the units; frames of a codec are spoken by the codec.")
 ]
 Sound = Annotated[Path, typer.Option(help="Sound file to write: wav, flac, ogg or mp3.")]
-Seed = Annotated[int, typer.Option(help="Of every random choice.")]
 
 
 @app.command()

@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
+from smoltolk.cli.options import Seed
+
 app = typer.Typer()
 units_app = typer.Typer(no_args_is_help=True, help="Units: what a model reads and writes instead of sound.")
 app.add_typer(units_app, name="units")
 
-Seed = Annotated[int, typer.Option(help="Of every random choice.")]
 Dtype = Annotated[str, typer.Option(help="float32, or bfloat16: faster, slightly other units.")]
 Device = Annotated[str, typer.Option(help="Where a pretrained encoder computes: cpu, cuda, ...")]
 

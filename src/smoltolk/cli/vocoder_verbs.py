@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
+from smoltolk.cli.options import Seed
+
 app = typer.Typer()
 vocoder_app = typer.Typer(no_args_is_help=True, help="Vocoders: units to sound.")
 app.add_typer(vocoder_app, name="vocoder")
-
-Seed = Annotated[int, typer.Option(help="Of every random choice.")]
 
 
 @vocoder_app.command("fit")

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from smoltolk.common.errors import InputError, NotFoundError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_HELD: set[tuple[int, int]] = set()  # device and inode of the directories that this process writes into alone
 
 
 @contextmanager
@@ -40,11 +49,103 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.replace(path)
+        _put(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _put(temporary: Path, path: Path) -> None:
+    """Of several processes that put a directory there at the same time the last one wins, and none sees a half."""
+    old = path.with_name(f".tmp-{os.getpid()}-old-{path.name}")
+    while True:
+        try:
+            temporary.replace(path)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        else:
+            return
+        with suppress(FileNotFoundError):  # another process took it away
+            path.replace(old)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def check_place(out: Path, ours: re.Pattern[str] | None = None, kind: str = "an output directory") -> None:
+    """Hold an output directory that no command has claimed yet against what may lie there.
+
+    Args:
+        out: may not exist.
+        ours: names that may lie there; None: none.
+        kind: of directory, for the message.
+
+    Raises:
+        InputError: it holds something else, or is a file.
+    """
+    found = ""
+    if out.is_dir():
+        there = sorted(path.name for path in out.iterdir() if ours is None or not ours.fullmatch(path.name))
+        more = f" and {len(there) - 3} more" if len(there) > 3 else ""
+        found = f"{out} holds something else: {', '.join(there[:3])}{more}" if there else ""
+    elif out.exists():
+        found = f"{out} is a file"
+    if found:
+        raise InputError(f"{kind} is new or empty, or holds what the same command made", found, "choose another place")
+
+
+@contextmanager
+def sole_writer(directory: Path) -> Iterator[None]:
+    """Hold a directory alone while the block runs; it is made if there is none, and taken away if it stays empty then.
+
+    The lock is the system's (flock) on the directory itself: it leaves no file, and ends with the process, however that
+    ends. Where there are no such locks (Windows, some network file systems) the block runs without.
+
+    Raises:
+        InputError: another process holds it, or it is a file.
+    """
+    check_place(directory, re.compile(".*", re.DOTALL))
+    new = not directory.exists()
+    handle = _lock(directory)
+    state = directory.stat()
+    key = (state.st_dev, state.st_ino)
+    inner = key in _HELD
+    _HELD.add(key)
+    try:
+        yield
+    finally:
+        if not inner:
+            _HELD.discard(key)
+        if new and not any(directory.iterdir()):
+            directory.rmdir()
+        if handle is not None:
+            os.close(handle)
+
+
+def _lock(directory: Path) -> int | None:
+    """A lock on a directory, None where there is none to be had, or a block around this one has it."""
+    while True:
+        directory.mkdir(parents=True, exist_ok=True)
+        if fcntl is None:
+            return None
+        handle = os.open(directory, os.O_RDONLY)
+        state = os.fstat(handle)
+        if (state.st_dev, state.st_ino) in _HELD:
+            os.close(handle)
+            return None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(handle)
+            raise InputError(
+                "one process at a time writes into a directory",
+                f"another one is writing into {directory}",
+                "wait until it is done, or choose another place",
+            ) from error
+        except OSError:
+            os.close(handle)
+            return None
+        if directory.exists() and directory.stat().st_ino == state.st_ino:
+            return handle
+        os.close(handle)  # whoever held it before took it away: once more
 
 
 def cache_dir() -> Path:

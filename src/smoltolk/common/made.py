@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from smoltolk.common.errors import InputError
-from smoltolk.common.files import read_json, write_json
+from smoltolk.common.files import check_place, read_json, write_json
 
 RECORD = "made.json"
 
@@ -28,14 +28,9 @@ def made_before(
     Raises:
         InputError: ``out`` is a file, or holds something else.
     """
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return None
     if not (out / RECORD).is_file():
-        raise InputError(
-            "an output directory is new or empty, or holds what the same command made",
-            f"{out} holds something else" if out.is_dir() else f"{out} is a file",
-            "choose another place",
-        )
+        check_place(out)
+        return None
     held = read_json(out / RECORD)
     different = differences(held["command"], command, options)
     if different:

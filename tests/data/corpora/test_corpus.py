@@ -10,7 +10,6 @@ from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.data.corpora.corpus import (
     CorpusInfo,
     check_complete,
-    claim,
     digest_of,
     part_path,
     read_corpus,
@@ -18,6 +17,7 @@ from smoltolk.data.corpora.corpus import (
     validate_corpus,
     write_part,
 )
+from smoltolk.data.corpora.mending import claim
 from smoltolk.data.corpora.utterances import Utterance, problem_with
 from smoltolk.speech.audio import save
 from smoltolk.speech.segments import Segment

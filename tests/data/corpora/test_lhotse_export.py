@@ -43,7 +43,8 @@ def test_lhotse_reads_them(spoken_corpus: Path, tmp_path: Path) -> None:
 
 def test_what_cannot_be_written_leaves_nothing(spoken_corpus: Path, tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
-    with pytest.raises(InputError, match="exists"):
+    (tmp_path / "there" / "thesis.tex").write_text("x")
+    with pytest.raises(InputError, match="holds something else"):
         export_manifests(spoken_corpus, tmp_path / "there")
     corpus = Path(shutil.copytree(spoken_corpus, tmp_path / "corpus"))
     next(part_path(corpus, 1).glob("*.flac")).unlink()

@@ -2,7 +2,7 @@
 
 Where the recordings come from (a folder, manifests, another corpus) is the items' affair; here their words get times,
 long ones are cut, the sound is written, and what cannot be used is rejected with its reason. A second run continues
-where the first stopped.
+where the first stopped, or makes what has changed since then.
 """
 
 from __future__ import annotations
@@ -13,20 +13,22 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from smoltolk.common.errors import InputError
-from smoltolk.common.files import atomic_directory, remove_leftovers
+from smoltolk.common.files import atomic_directory, remove_leftovers, sole_writer, write_json
 from smoltolk.common.progress import bar
 from smoltolk.common.workers import parallel_map
-from smoltolk.data.corpora.corpus import CorpusInfo, Counts, claim, digest_of, finished, part_path, write_part
+from smoltolk.data.corpora.corpus import ITEMS, CorpusInfo, Counts, digest_of, finished, part_path, write_rows
 from smoltolk.data.corpora.cutting import Stretch, cut_at_pauses, shifted
 from smoltolk.data.corpora.making import Item, Making
+from smoltolk.data.corpora.mending import Rows, claim, forget, known_items, take_over
 from smoltolk.data.corpora.said import Said
 from smoltolk.data.corpora.speak import gather_rejected
 from smoltolk.data.corpora.timing import OFFLINE, check_alignment, check_pace
-from smoltolk.data.corpora.utterances import Utterance, problem_with_times
+from smoltolk.data.corpora.utterances import Utterance, problem_with_times, to_row
 from smoltolk.speech.audio import SAMPLE_RATE, num_samples, save
 from smoltolk.speech.segments import Segment
 
@@ -38,6 +40,7 @@ class _Job:
     directory: Path
     items: tuple[Item, ...]
     making: Making
+    known: dict[str, Path] = field(default_factory=dict)  # id -> the old part that has it
 
 
 @dataclass(frozen=True)
@@ -61,15 +64,19 @@ class _Heard:
     problem: str = ""
 
 
-def make_corpus(items: Iterable[Item], out_dir: Path, making: Making, *, workers: int | None = None) -> Counts:
+def make_corpus(
+    items: Iterable[Item], out_dir: Path, making: Making, *, place: Path | str = "", workers: int | None = None
+) -> Counts:
     """Make a corpus; what cannot be used goes to ``rejected.jsonl`` with its reason.
 
-    The result does not depend on the number of workers.
+    The result does not depend on the number of workers. Where ``out_dir`` holds what was made of the same place in the
+    same way, only items that changed since then are made anew.
 
     Args:
         items: read twice, in the same order each time; a part of them is in memory at once.
-        out_dir: a new directory, or one that an earlier, equal call has begun to fill.
+        out_dir: a new directory, or one that an earlier, equal call has begun to fill, or filled.
         making: how.
+        place: that the items come from.
         workers: processes; 0: this one. None: one per processor, but for aligners that are models: these use all
             processors, or a GPU, in this process.
 
@@ -77,7 +84,8 @@ def make_corpus(items: Iterable[Item], out_dir: Path, making: Making, *, workers
         Counts over the whole corpus, earlier runs included.
 
     Raises:
-        InputError: no items, ``out_dir`` holds another corpus, or no recording could be used.
+        InputError: no items, ``out_dir`` holds another corpus or is written by another process, or no recording could
+            be used.
         MissingExtraError: the aligner is not installed.
         WorkerError: a worker was killed; the same call continues.
         OSError: the disk is full; nothing half-written is left.
@@ -92,50 +100,67 @@ def make_corpus(items: Iterable[Item], out_dir: Path, making: Making, *, workers
 
     # What is wrong with the aligner shows here, before the work begins.
     digest = digest_of(itertools.chain([making.identity()], identities()))
+    settings = digest_of([making.identity(), [str(Path(place).resolve())]])
     if workers is None and making.aligner not in (None, OFFLINE):
         workers = 0
     num_parts = -(-count // making.per_part)
-    claim(out_dir, CorpusInfo(making.source, digest, num_parts, count))
-    remove_leftovers(out_dir / "parts")
-    done_before = sum(
-        min(making.per_part, count - k * making.per_part) for k in range(num_parts) if finished(out_dir, k)
-    )
-    with bar(f"corpus {out_dir.name}", count - done_before, "recordings") as progress:
-        for done in parallel_map(_make_part, _jobs(items, out_dir, making), workers=workers):
-            progress.advance(done)
-    counts = gather_rejected(out_dir, num_parts)
+    with sole_writer(out_dir):
+        claim(out_dir, CorpusInfo(making.source, digest, num_parts, count, settings=settings))
+        remove_leftovers(out_dir / "parts")
+        before = sum(
+            min(making.per_part, count - k * making.per_part) for k in range(num_parts) if finished(out_dir, k)
+        )
+        known = known_items(out_dir)
+        with bar(f"{'mend' if known else 'corpus'} {out_dir.name}", count - before, "recordings") as progress:
+            for done in parallel_map(_make_part, _jobs(items, out_dir, making, known), workers=workers):
+                progress.advance(done)
+        counts = gather_rejected(out_dir, num_parts)
+        forget(out_dir)
     if not counts.num_utterances:
         raise InputError(
             "some recordings of a corpus must be usable",
             f"all {counts.num_rejected} were rejected",
-            f"see {out_dir / 'rejected.jsonl'}, then delete {out_dir} and run it again",
+            f"see {out_dir / 'rejected.jsonl'}, mend them and run it again",
         )
     return counts
 
 
-def _jobs(items: Iterable[Item], out_dir: Path, making: Making) -> Iterator[_Job]:
+def _jobs(items: Iterable[Item], out_dir: Path, making: Making, known: dict[str, Path]) -> Iterator[_Job]:
     remaining = iter(items)
     for part in itertools.count():
         batch = tuple(itertools.islice(remaining, making.per_part))
         if not batch:
             return
         if not finished(out_dir, part):
-            yield _Job(part_path(out_dir, part), batch, making)
+            digests = {item.id: digest_of([item.identity()]) for item in batch} if known else {}
+            old = {name: known[digest] for name, digest in digests.items() if digest in known}
+            yield _Job(part_path(out_dir, part), batch, making, old)
 
 
 def _make_part(job: _Job) -> int:
-    utterances: list[Utterance] = []
-    rejected: list[dict[str, str]] = []
     with atomic_directory(job.directory) as directory:
-        for batch in _batches(job.items, job.making.aligner is not None):
-            for one in _aligned(batch, job.making):
-                for name, made in _utterances(one, job.making, directory):
-                    if isinstance(made, Utterance):
-                        utterances.append(made)
-                    else:
-                        rejected.append({"id": name, "audio": one.item.place, "reason": made})
-        write_part(directory, utterances, rejected)
+        # Before they are read: what changes later is found by the next run.
+        digests = {item.id: digest_of([item.identity()]) for item in job.items}
+        taken = {item.id: take_over(job.known[item.id], item, directory) for item in job.items if item.id in job.known}
+        fresh = _made([item for item in job.items if not taken.get(item.id)], job.making, directory)
+        rows = [taken.get(item.id) or next(fresh) for item in job.items]
+        write_json(directory / ITEMS, digests)
+        write_rows(directory, [row for kept, _ in rows for row in kept], [row for _, lost in rows for row in lost])
     return len(job.items)
+
+
+def _made(items: Sequence[Item], making: Making, directory: Path) -> Iterator[Rows]:
+    """What each item becomes: its utterances, and what was rejected of it."""
+    for batch in _batches(items, making.aligner is not None):
+        for one in _aligned(batch, making):
+            utterances: list[dict[str, Any]] = []
+            rejected: list[dict[str, str]] = []
+            for name, found in _utterances(one, making, directory):
+                if isinstance(found, Utterance):
+                    utterances.append(to_row(found, directory))
+                else:
+                    rejected.append({"id": name, "audio": one.item.place, "reason": found})
+            yield utterances, rejected
 
 
 def _batches(items: Sequence[Item], aligned: bool) -> Iterator[list[_Heard]]:

@@ -6,6 +6,7 @@
     DIR/parts/00000/utterances.jsonl      one utterance a line, in order
     DIR/parts/00000/part.json             counts and seconds of the part
     DIR/parts/00000/rejected.jsonl        what could not be used, with its reason
+    DIR/parts/00000/items.json            what it was made of, see smoltolk.data.corpora.mending
     DIR/parts/00000/ID.flac               the recordings
 """
 
@@ -16,6 +17,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import read_json, read_jsonl, write_json, write_jsonl
@@ -24,7 +26,8 @@ from smoltolk.data.corpora.utterances import Utterance, from_row, problems_with,
 
 CORPUS_VERSION = 1
 _UTTERANCE = "a line must be an utterance: id, text, seconds, words [[text, start, end], ...]"
-_UTTERANCES, _PART, _REJECTED = "utterances.jsonl", "part.json", "rejected.jsonl"
+INFO, UTTERANCES, REJECTED, ITEMS = "corpus.json", "utterances.jsonl", "rejected.jsonl", "items.json"
+_PART = "part.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class CorpusInfo:
         digest: hex string of what was asked for; two corpora with one digest have the same content.
         num_parts: directories under ``parts``.
         num_utterances: asked for, rejected ones included.
+        settings: hex string of how and of which place it was made; two corpora with one such string differ in their
+            items alone. Empty: it cannot be mended.
     """
 
     source: str
@@ -43,6 +48,7 @@ class CorpusInfo:
     num_parts: int
     num_utterances: int
     version: int = CORPUS_VERSION
+    settings: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +80,6 @@ def part_path(corpus: Path | str, part: int) -> Path:
     return Path(corpus) / "parts" / f"{part:05d}"
 
 
-def claim(directory: Path, info: CorpusInfo) -> None:
-    """Say what a directory is going to hold, or check that it is the same as last time.
-
-    Raises:
-        InputError: the directory holds another corpus.
-    """
-    path = directory / "corpus.json"
-    if not path.is_file():
-        write_json(path, asdict(info))
-        return
-    held = read_info(directory)
-    if held != info:
-        raise InputError(
-            "a directory holds one corpus: the same texts, voices and sizes each time it is written",
-            f"{directory} holds another corpus ({held.source}, {held.num_utterances} utterances)",
-            "give another directory, or delete this one",
-        )
-
-
 def read_info(corpus: Path | str) -> CorpusInfo:
     """Read ``corpus.json``.
 
@@ -100,7 +87,7 @@ def read_info(corpus: Path | str) -> CorpusInfo:
         NotFoundError: there is none.
         InputError: it is of another version.
     """
-    path = Path(corpus) / "corpus.json"
+    path = Path(corpus) / INFO
     if not path.is_file():
         fix = "make one with `smoltolk corpus folder` or `smoltolk speak`, or name the one they wrote"
         raise NotFoundError("a corpus is a directory with corpus.json", f"{corpus} has none", fix)
@@ -116,9 +103,14 @@ def read_info(corpus: Path | str) -> CorpusInfo:
 
 def write_part(directory: Path, utterances: Sequence[Utterance], rejected: Sequence[dict[str, str]]) -> Counts:
     """Write the files of a part (but for its recordings) into a directory that is not yet in its place."""
-    write_jsonl(directory / _UTTERANCES, (to_row(utterance, directory) for utterance in utterances))
-    write_jsonl(directory / _REJECTED, ({key: printable(text) for key, text in row.items()} for row in rejected))
-    counts = Counts(len(utterances), len(rejected), sum(utterance.seconds for utterance in utterances))
+    return write_rows(directory, [to_row(utterance, directory) for utterance in utterances], rejected)
+
+
+def write_rows(directory: Path, rows: Sequence[dict[str, Any]], rejected: Sequence[dict[str, str]]) -> Counts:
+    """The same of utterances that are rows already."""
+    write_jsonl(directory / UTTERANCES, rows)
+    write_jsonl(directory / REJECTED, ({key: printable(text) for key, text in row.items()} for row in rejected))
+    counts = Counts(len(rows), len(rejected), sum(row["seconds"] for row in rows))
     write_json(directory / _PART, asdict(counts))
     return counts
 
@@ -131,13 +123,13 @@ def read_part(corpus: Path | str, part: int) -> Iterator[Utterance]:
         InputError: a line that is not an utterance.
     """
     directory = part_path(corpus, part)
-    for number, row in enumerate(read_jsonl(directory / _UTTERANCES), 1):
+    for number, row in enumerate(read_jsonl(directory / UTTERANCES), 1):
         try:
             yield from_row(row, directory)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 _UTTERANCE,
-                f"{directory / _UTTERANCES}, line {number}: {error!r}",
+                f"{directory / UTTERANCES}, line {number}: {error!r}",
                 "delete the part and write it again",
             ) from error
 
@@ -153,7 +145,7 @@ def read_counts(corpus: Path | str, part: int) -> Counts:
 
 def read_rejected(corpus: Path | str, part: int) -> list[dict[str, str]]:
     """What could not be used of one part: ``{"id", "reason"}``."""
-    return list(read_jsonl(part_path(corpus, part) / _REJECTED))
+    return list(read_jsonl(part_path(corpus, part) / REJECTED))
 
 
 def finished(corpus: Path | str, part: int) -> bool:
@@ -219,7 +211,7 @@ def check_corpus(corpus: Path | str) -> Iterator[Problem | Utterance]:
     num_parts = check_complete(corpus).num_parts
     for part in range(num_parts):
         directory = part_path(corpus, part)
-        for number, row in enumerate(read_jsonl(directory / _UTTERANCES), 1):
+        for number, row in enumerate(read_jsonl(directory / UTTERANCES), 1):
             num_lines += 1
             try:
                 utterance = from_row(row, directory)

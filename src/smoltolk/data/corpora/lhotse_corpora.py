@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from smoltolk.common.errors import InputError, NotFoundError, require
-from smoltolk.common.files import atomic_directory, read_json, write_json
+from smoltolk.common.files import atomic_directory, read_json, sole_writer, write_json
 from smoltolk.data.corpora.collecting import make_corpus
 from smoltolk.data.corpora.corpus import Counts
 from smoltolk.data.corpora.lhotse_manifests import TEXT_KEYS, Manifests
@@ -70,7 +70,36 @@ def collect_manifests(
         longest=longest,
         lowest_confidence=lowest_confidence,
     )
-    return make_corpus(items, Path(out_dir), making, workers=workers)
+    return make_corpus(items, Path(out_dir), making, place=path, workers=workers)
+
+
+def collect_recipe(
+    name: str,
+    folder: Path | str,
+    out_dir: Path | str,
+    options: Mapping[str, Any] | None = None,
+    *,
+    aligner: str | None = None,
+    longest: float | None = None,
+    language: str = "en",
+    workers: int | None = None,
+) -> tuple[Counts, int]:
+    """:func:`run_recipe` into ``out_dir/manifests``, and :func:`collect_manifests` of what it wrote.
+
+    Returns:
+        counts over the whole corpus, and how many warnings the recipe gave.
+
+    Raises:
+        as these two.
+    """
+    out_dir = Path(out_dir)
+    manifests = out_dir / "manifests"
+    with sole_writer(out_dir):
+        warnings = run_recipe(name, folder, manifests, options)
+        counts = collect_manifests(
+            manifests, out_dir, aligner=aligner, longest=longest, source=name, language=language, workers=workers
+        )
+    return counts, warnings
 
 
 def recipe_names() -> list[str]:

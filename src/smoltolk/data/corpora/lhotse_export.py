@@ -12,7 +12,7 @@ from typing import IO, Any
 import soundfile
 
 from smoltolk.common.errors import InputError
-from smoltolk.common.files import atomic_directory
+from smoltolk.common.files import atomic_directory, check_place
 from smoltolk.data.corpora.corpus import Counts, read_corpus
 from smoltolk.data.corpora.utterances import Utterance
 
@@ -31,11 +31,10 @@ def export_manifests(corpus: Path | str, out_dir: Path | str) -> Counts:
 
     Raises:
         NotFoundError: no corpus, or parts are missing.
-        InputError: ``out_dir`` exists, or a recording cannot be read.
+        InputError: ``out_dir`` holds something, or a recording cannot be read.
     """
     out_dir = Path(out_dir)
-    if out_dir.exists():
-        raise InputError("manifests are written into a new directory", f"{out_dir} exists", "give another place")
+    check_place(out_dir)
     counts = Counts()
     with atomic_directory(out_dir) as directory, contextlib.ExitStack() as stack:
         recordings, supervisions = (

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.common.files import read_jsonl, write_json
+from smoltolk.common.files import read_jsonl, sole_writer, write_json
 from smoltolk.data.corpora.collecting import make_corpus
 from smoltolk.data.corpora.corpus import Counts, check_complete, read_corpus, read_info
 from smoltolk.data.corpora.making import Making, file_state
@@ -120,9 +120,11 @@ def align_corpus(
         longest=longest,
         sound="hardlink",
     )
-    counts = make_corpus(_Utterances(corpus), out_dir, making, workers=workers)
-    report = {"aligner": aligner, "lowest_confidence": making.get_limits().confidence, **report_on(out_dir, counts)}
-    write_json(out_dir / REPORT, report)
+    limit = making.get_limits().confidence
+    with sole_writer(out_dir):
+        counts = make_corpus(_Utterances(corpus), out_dir, making, place=corpus, workers=workers)
+        report = {"aligner": aligner, "lowest_confidence": limit, **report_on(out_dir, counts)}
+        write_json(out_dir / REPORT, report)
     return report
 
 

@@ -268,7 +268,8 @@ def collect(
 
     Args:
         folder: the recordings and their texts; stays as it is.
-        out_dir: a new directory, or one that an earlier, equal call has begun to fill.
+        out_dir: a new directory, or one that an earlier, equal call has begun to fill: it goes on, and makes anew what
+            has changed in the folder.
         aligner: finds the times of words that have none beside them. None: these stay without; they can be heard and
             spoken, but words cannot be interleaved.
         phones: find the phones too, where the aligner can; phone units are fitted on them.
@@ -304,4 +305,4 @@ def collect(
         per_part=recordings_per_part,
     )
     items: list[Item] = [*find_items(folder, tier, out_dir)]
-    return make_corpus(items, out_dir, making, workers=workers)
+    return make_corpus(items, out_dir, making, place=folder, workers=workers)

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from smoltolk.common.errors import InputError
-from smoltolk.common.files import atomic_directory, remove_leftovers, write_jsonl
+from smoltolk.common.files import atomic_directory, remove_leftovers, sole_writer, write_jsonl
 from smoltolk.common.progress import bar
 from smoltolk.common.workers import parallel_map
 from smoltolk.data.corpora.corpus import (
     CorpusInfo,
     Counts,
-    claim,
     digest_of,
     finished,
     part_path,
@@ -25,6 +24,7 @@ from smoltolk.data.corpora.corpus import (
     read_rejected,
     write_part,
 )
+from smoltolk.data.corpora.mending import claim
 from smoltolk.data.corpora.utterances import Utterance
 from smoltolk.speech.audio import save
 from smoltolk.speech.synthesis.espeak_synthesis import EspeakSynthesizer
@@ -69,7 +69,8 @@ def speak(
         Counts over the whole corpus, earlier runs included.
 
     Raises:
-        InputError: ids that cannot be file names or occur twice, or ``out_dir`` holds another corpus.
+        InputError: ids that cannot be file names or occur twice, or ``out_dir`` holds another corpus or is written by
+            another process.
         MissingExtraError: the synthesizer is not installed.
         WorkerError: a worker was killed; the same call continues.
         OSError: the disk is full; nothing half-written is left.
@@ -82,16 +83,17 @@ def speak(
     head: tuple[str | int, ...] = (source, language, utterances_per_part)
     if synthesizer.name != EspeakSynthesizer.name:  # corpora that were begun before there were others go on
         head += (synthesizer.name,)
-    claim(out_dir, CorpusInfo(source, digest_of(itertools.chain([head], wanted)), len(parts), len(texts)))
-    remove_leftovers(out_dir / "parts")
-    todo = [k for k in range(len(parts)) if not finished(out_dir, k)]
-    jobs = [_Job(part_path(out_dir, k), tuple(parts[k]), source, language) for k in todo]
-    with bar(f"speak {out_dir.name}", sum(len(job.texts) for job in jobs), "utterances") as progress:
-        workers = synthesizer.workers if workers is None else workers
-        done = parallel_map(_speak_part, jobs, workers=workers, initializer=_install, initargs=(synthesizer,))
-        for counts in done:
-            progress.advance(counts.num_utterances + counts.num_rejected)
-    return gather_rejected(out_dir, len(parts))
+    with sole_writer(out_dir):
+        claim(out_dir, CorpusInfo(source, digest_of(itertools.chain([head], wanted)), len(parts), len(texts)))
+        remove_leftovers(out_dir / "parts")
+        todo = [k for k in range(len(parts)) if not finished(out_dir, k)]
+        jobs = [_Job(part_path(out_dir, k), tuple(parts[k]), source, language) for k in todo]
+        with bar(f"speak {out_dir.name}", sum(len(job.texts) for job in jobs), "utterances") as progress:
+            workers = synthesizer.workers if workers is None else workers
+            done = parallel_map(_speak_part, jobs, workers=workers, initializer=_install, initargs=(synthesizer,))
+            for counts in done:
+                progress.advance(counts.num_utterances + counts.num_rejected)
+        return gather_rejected(out_dir, len(parts))
 
 
 def gather_rejected(corpus: Path, num_parts: int) -> Counts:

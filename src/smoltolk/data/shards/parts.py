@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.common.files import read_json, read_jsonl, write_json, write_jsonl
+from smoltolk.common.files import check_place, read_json, read_jsonl, write_json, write_jsonl
 from smoltolk.common.made import differences
 from smoltolk.data.corpora.corpus import Counts, read_info
 from smoltolk.data.shards.parquet import ShardMetadata, read_shard_metadata
@@ -60,14 +60,7 @@ def claim_shards(out_dir: Path, wanted: dict[str, Any], num_parts: int) -> None:
     wanted = {**wanted, "parts": num_parts}
     held = read_claim(out_dir)
     if held is None:
-        there = sorted(path.name for path in out_dir.iterdir()) if out_dir.is_dir() else []
-        foreign = [name for name in there if not _OURS.fullmatch(name)]
-        if foreign:
-            raise InputError(
-                "a directory of shards is new or empty, or holds what the same command made",
-                f"{out_dir} holds {', '.join(foreign[:3])}",
-                "choose another place",
-            )
+        check_place(out_dir, _OURS, "a directory of shards")
         write_json(out_dir / _CLAIM, wanted)
     elif held != wanted:
         raise InputError(
