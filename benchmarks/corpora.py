@@ -1,6 +1,6 @@
 """How fast recordings become a corpus, and how little memory running text needs.
 
-    python benchmarks/corpora.py [--stories 24] [--lines 200000] [--rounds 3]
+    python benchmarks/corpora.py [--stories 24] [--lines 200000] [--rounds 3] [--names 0] [--items 0]
 
 Each round makes the same corpus of spoken stories in three ways, in one process: with words given beside each
 recording, with words found by pocketsphinx, and with phones too. Medians, in seconds of speech a second, and their
@@ -11,7 +11,9 @@ process, and time.
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import random
 import statistics
 import subprocess
 import sys
@@ -19,8 +21,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from smoltolk.data.corpora.corpus import read_corpus
-from smoltolk.data.corpora.recordings import collect
+import numpy as np
+import soundfile
+
+from smoltolk.data.corpora.corpus import digest_of, read_corpus
+from smoltolk.data.corpora.recordings import collect, find_items
 from smoltolk.data.corpora.speak import speak
 from smoltolk.data.world.stories import World
 from smoltolk.speech.synthesis.espeak_synthesis import voices
@@ -68,13 +73,94 @@ def folders(stories: int, place: Path) -> tuple[Path, Path, float]:
     return timed, told, seconds
 
 
+_SCRIPTS = (
+    "abcdefghij",
+    "абвгдежзий",
+    "αβγδεζηθικ",
+    "录音语言模型声学单元",
+    "あいうえおかきくけこ",
+    "अआइईउऊऋएऐओ",
+    "éèêëàâîïôû",
+)
+
+
+def sound(seconds: float) -> bytes:
+    """A wav file."""
+    file = io.BytesIO()
+    soundfile.write(file, np.full(int(16_000 * seconds), 0.1, np.float32), 16_000, format="WAV")
+    return file.getvalue()
+
+
+def before_the_bar(count: int, place: Path) -> None:
+    """How long it takes until the first recording is looked into."""
+    draw = random.Random(0)
+    content = sound(0.01)
+    for number in range(count):
+        letters = draw.choice(_SCRIPTS)
+        name = "?*:"[number % 3] * (number // 100 % 40 + 1) if number % 2 else "".join(draw.choices(letters, k=20))
+        folder = place / f"{letters[:3]} {number // 100}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name} {number}.wav").write_bytes(content)
+        (folder / f"{name} {number}.txt").write_text("one two")
+    start, busy = time.perf_counter(), time.process_time()
+    items = find_items(place)
+    found = time.perf_counter() - start
+    digest_of(item.identity() for item in items)
+    taken, busy = time.perf_counter() - start, time.process_time() - busy
+    print(f"{len(items)} files: found and named in {found:.1f} s, the bar after {taken:.1f} s ({busy:.1f} s of CPU)")
+    same = place.parent / "alike"
+    same.mkdir()
+    for number in range(count // 10):
+        (same / ("?" * (number % 200 + 1) + "!" * (number // 200) + ".wav")).write_bytes(content)
+    start = time.perf_counter()
+    items = find_items(same)
+    print(
+        f"{len(items)} files whose names have nothing to keep: found and named in {time.perf_counter() - start:.1f} s"
+    )
+
+
+def tenth_bad(count: int, place: Path) -> None:
+    """A folder of which every tenth item cannot be used."""
+    place.mkdir()
+    content = sound(0.1)
+    bad = (
+        (content, None),  # no text
+        (b"no sound", b"one"),
+        (content[:30], b"one"),
+        (content, b"caf\xe9"),
+        (content, b" "),
+        (None, b"one"),  # no recording
+        (content, b"one two three four five six"),  # too fast
+    )
+    for number in range(count):
+        audio, text = bad[number // 10 % len(bad)] if number % 10 == 9 else (content, b"one")
+        if audio is not None:
+            (place / f"r{number:06d}.wav").write_bytes(audio)
+        if text is not None:
+            (place / f"r{number:06d}.txt").write_bytes(text)
+    for changed in (False, True):
+        if changed:
+            (place / "r000000.txt").write_text("two")
+        start = time.perf_counter()
+        counts = collect(place, place.parent / "items", aligner=None)
+        what = "once more, one text changed" if changed else f"{count} items, every tenth bad"
+        took = time.perf_counter() - start
+        print(f"{what}: {counts.num_utterances} kept, {counts.num_rejected} rejected in {took:.1f} s")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("stories", 24), ("lines", 200_000), ("rounds", 3)):
+    for name, default in (("stories", 24), ("lines", 200_000), ("rounds", 3), ("names", 0), ("items", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
+        if arguments.names:
+            before_the_bar(arguments.names, place / "names")
+        if arguments.items:
+            tenth_bad(arguments.items, place / "tenth")
+        if not arguments.stories:
+            return
         timed, told, seconds = folders(arguments.stories, place)
         rates: dict[str, list[float]] = {way: [] for way in WAYS}
         for number in range(arguments.rounds):

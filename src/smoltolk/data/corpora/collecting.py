@@ -171,8 +171,11 @@ def _batches(items: Sequence[Item], aligned: bool) -> Iterator[list[_Heard]]:
         try:
             one = _read(item, aligned)
             seconds += len(one.waveform) / SAMPLE_RATE
-        except (InputError, OSError, MemoryError, UnicodeError) as error:  # only reading can fail here
+        except (InputError, OSError, MemoryError) as error:  # only reading can fail here
             one = _Heard(item, problem=str(error) or type(error).__name__)
+        except UnicodeEncodeError:  # of its path, by a library that opens files
+            problem = InputError("the name of a file must be UTF-8", item.place, "rename it")
+            one = _Heard(item, problem=str(problem))
         batch.append(one)
         if seconds > _BATCH_SECONDS:
             yield batch

@@ -67,9 +67,11 @@ class Recording(_Found):
 
     Attributes:
         tier: of its TextGrid, the one with the words; None: find it.
+        texts: the files beside it that say something; None: look for them.
     """
 
     tier: str | None = None
+    texts: tuple[Path, ...] | None = None
 
     @property
     def original(self) -> Path | None:
@@ -78,7 +80,8 @@ class Recording(_Found):
 
     def identity(self) -> tuple[str | int | float, ...]:
         """Its names, the state of its sound, and all that is written beside it."""
-        written = [part for path in files_beside(self.path) for part in (path.suffix.lower(), _content(path))]
+        texts = files_beside(self.path) if self.texts is None else self.texts
+        written = [part for path in texts for part in (path.name, _content(path))]
         return self.id, self.origin, self.speaker, self.tier or "", *file_state(self.path), *written
 
     def said(self) -> Said:
@@ -211,12 +214,18 @@ def find_items(
         speaker = path.parts[0] if len(path.parts) > 1 else folder.resolve().name
         return folder / path, plain, printable(speaker), printable(path.as_posix())
 
-    items: list[Recording | TextAlone | FolderUnread] = [Recording(*named(path), tier) for path in paths]
-    heard = {path.with_suffix("") for path in paths}
     groups: dict[Path, list[Path]] = {}
     for path in listing.files:
-        if path.with_suffix("") not in heard:
-            groups.setdefault(path.with_suffix(""), []).append(path)
+        groups.setdefault(path.with_suffix(""), []).append(path)
+
+    def beside(path: Path) -> tuple[Path, ...]:
+        near = groups.get(path.with_suffix(""), ())
+        return tuple(folder / one for one in near if one.suffix.lower() in _TEXTS)
+
+    items: list[Recording | TextAlone | FolderUnread]
+    items = [Recording(*named(path), tier, beside(path)) for path in paths]
+    for path in paths:
+        groups.pop(path.with_suffix(""), None)
     for group in groups.values():
         texts = [path for path in group if path.suffix.lower() in _TEXTS and is_file(folder / path)]
         if texts:
