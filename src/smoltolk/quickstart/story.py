@@ -49,11 +49,10 @@ def quickstart(out: Path, scale: str = "small", seed: int = 0, text_model: str |
     )
     make_data(settings, run, vocoder)
     steps = sizes.speech.num_steps
-    scored = 12 * (sizes.num_story_clozes + 4 * sizes.num_fact_clozes)  # options, in four directions; heard ones twice
     run.side_by_side(
         [Job(f"train-{s}", f"Train {s}", steps, train_one, (settings, s)) for s in COMPARED]
         + [
-            Job(f"evaluate-{s}", f"Evaluate {s}", scored, evaluate_one, (settings, s), after=(f"train-{s}",))
+            Job(f"evaluate-{s}", f"Evaluate {s}", sizes.num_options, evaluate_one, (settings, s), after=(f"train-{s}",))
             for s in COMPARED
         ]
     )

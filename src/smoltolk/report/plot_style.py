@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import matplotlib
@@ -70,6 +71,11 @@ def drawing() -> Any:
 def width(narrow: bool) -> float:
     """Inches of a figure across a page or a phone."""
     return _NARROW if narrow else 10
+
+
+def percent_floor(accuracies: Iterable[float]) -> float:
+    """Where an axis of percents begins: the ten below the least of them and below chance."""
+    return 10 * (100 * min([CHANCE, *accuracies]) // 10)
 
 
 def chance_line(axes: Axes, along: str = "x", span: tuple[float, float] | None = None) -> None:
