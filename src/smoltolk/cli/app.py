@@ -9,6 +9,7 @@ import typer
 
 from smoltolk.cli import (
     ablation_verbs,
+    analysis_verbs,
     convert_verbs,
     corpus_verbs,
     inspect_verbs,
@@ -71,6 +72,7 @@ for verbs in (
     shard_verbs,
     inspect_verbs,
     model_verbs,
+    analysis_verbs,
     convert_verbs,
     talk_verbs,
 ):

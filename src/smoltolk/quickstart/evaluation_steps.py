@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from smoltolk.analysis.answer_lens import answer_lens, lens_cells
+from smoltolk.analysis.selector import selector_profile
 from smoltolk.common.progress import ReportBar
 from smoltolk.data.corpora.corpus import read_corpus
 from smoltolk.data.rows.aligned import AlignedCorpus
 from smoltolk.data.rows.documents import Document
 from smoltolk.data.shards.parquet import UnitCorpus, read_shards
 from smoltolk.evaluation.cloze import evaluate_clozes
-from smoltolk.evaluation.lens import answer_lens, lens_cells
 from smoltolk.evaluation.nll import held_out_nll
 from smoltolk.evaluation.questions import SpokenCloze, option_id, spoken_clozes
-from smoltolk.evaluation.selector import selector_profile
 from smoltolk.evaluation.transcription import recognition, synthesis
 from smoltolk.inference.parts import load_model
 from smoltolk.inference.samples import make_samples

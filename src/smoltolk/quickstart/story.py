@@ -6,11 +6,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from smoltolk.analysis.answer_lens import lens_differences, load_lens
 from smoltolk.common.errors import InputError, require
 from smoltolk.common.files import write_json
 from smoltolk.common.progress import console
 from smoltolk.evaluation.cloze import differences, load_log
-from smoltolk.evaluation.lens import lens_differences, load_lens
 from smoltolk.quickstart import speech_steps
 from smoltolk.quickstart.data_steps import make_data, run_record
 from smoltolk.quickstart.evaluation_steps import evaluate_one

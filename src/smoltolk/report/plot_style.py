@@ -25,7 +25,7 @@ COLOURS = {
     "early_long": "#01020a",
 }
 # What they are in a file of its own, on white: those of the page's light side.
-_REAL = {
+REAL = {
     "ink": "#1d2128",
     "muted": "#5c6470",
     "line": "#d9d8d2",
@@ -66,6 +66,13 @@ _FONTS = "system-ui, -apple-system, Roboto, Helvetica, Arial, sans-serif"
 def drawing() -> Any:
     """The context in which figures are made and drawn."""
     return matplotlib.rc_context(_STYLE)
+
+
+def printing() -> Any:
+    """The same in real colours, :data:`REAL`, and smaller letters: for figures that are saved as they are, on paper."""
+    real = {COLOURS[name]: colour for name, colour in REAL.items()}
+    style = {name: real.get(value, value) if isinstance(value, str) else value for name, value in _STYLE.items()}
+    return matplotlib.rc_context(style | {"font.size": 9, "axes.titlesize": 9.5})
 
 
 def width(narrow: bool) -> float:
@@ -114,7 +121,7 @@ def page_svg(figure: Figure, name: str, label: str) -> str:
 
 def file_svg(figure: Figure, label: str) -> str:
     """The figure as a file of its own, in real colours on white."""
-    text = _exchanged(_drawn(figure, "figure", transparent=False), _FONTS, _REAL)
+    text = _exchanged(_drawn(figure, "figure", transparent=False), _FONTS, REAL)
     size = 'width="{:g}" height="{:g}"'.format(*(72 * figure.get_size_inches()))
     return _headed(text, f'role="img" aria-label="{label}" {size}')
 

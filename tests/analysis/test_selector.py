@@ -12,7 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.documents import Document
-from smoltolk.evaluation.selector import selector_profile
+from smoltolk.analysis.selector import selector_profile
 from smoltolk.model.modeling import SmolTolkForCausalLM
 
 LAYERS = ["1", "2", "3"]

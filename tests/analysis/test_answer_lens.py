@@ -11,7 +11,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, OPTConfig, OPTForCausalLM
 
 from smoltolk.common.errors import InputError
 from smoltolk.evaluation.cloze import prompts
-from smoltolk.evaluation.lens import answer_lens, lens_cells, lens_differences, load_lens
+from smoltolk.analysis.answer_lens import answer_lens, lens_cells, lens_differences, load_lens
 from smoltolk.model.modeling import SmolTolkForCausalLM
 
 
