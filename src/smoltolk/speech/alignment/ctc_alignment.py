@@ -52,7 +52,8 @@ class CtcAligner:
 
         Args:
             waveform: float [samples], full scale at 1, at most :data:`LONGEST_SECONDS`.
-            text: what is said; where a token may be said in several ways, the likeliest is found. Letters that the model lacks are skipped over, and named in ``Alignment.unknown``.
+            text: what is said; of several readings of a token the likeliest is found. Letters that the model lacks
+                are skipped over, and named in ``Alignment.unknown``.
             sample_rate: of the waveform.
 
         Returns:
