@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from smoltolk.common.errors import InputError
+from smoltolk.common.texts import encodable
 
 
 def plain_encoding(tokenizer: Any, texts: Sequence[str], **options: Any) -> Any:
@@ -13,7 +14,7 @@ def plain_encoding(tokenizer: Any, texts: Sequence[str], **options: Any) -> Any:
 
     Args:
         tokenizer: of transformers.
-        texts: as written.
+        texts: as written; halves of characters are U+FFFD.
         options: of the tokenizer, e.g. ``return_offsets_mapping``.
 
     Returns:
@@ -22,7 +23,9 @@ def plain_encoding(tokenizer: Any, texts: Sequence[str], **options: Any) -> Any:
     Raises:
         InputError: a text that this tokenizer can only write with a special token.
     """
-    encoded = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True, **options)
+    encoded = tokenizer(
+        [encodable(text) for text in texts], add_special_tokens=False, split_special_tokens=True, **options
+    )
     control = {tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id, *tokenizer.all_special_ids}
     unknown = tokenizer.unk_token_id
     ends = {tokenizer.eos_token_id, tokenizer.bos_token_id}
