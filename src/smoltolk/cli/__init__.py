@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 
@@ -17,6 +18,9 @@ def main() -> None:
     # Several processes share the machine: each library's own thread pool would only get in the way of the others'.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    for stream in (sys.stdout, sys.stderr):  # the name of a file may not be UTF-8: it is shown anyhow
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     from safetensors import SafetensorError
 
     from smoltolk.cli.app import app

@@ -11,6 +11,7 @@ from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import read_json, read_jsonl
 from smoltolk.common.processes import is_main
 from smoltolk.common.progress import Reached, bar
+from smoltolk.common.texts import check_encodable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -206,7 +207,7 @@ def check_given(
 
     Raises:
         NotFoundError: a recording or a directory that is not there.
-        InputError: no word in the text, or a sound file of a kind that cannot be written.
+        InputError: no word in the text, one that is not UTF-8, or a sound file of a kind that cannot be written.
     """
     from smoltolk.common.hub import check_place
     from smoltolk.speech.audio import check_sound_path
@@ -218,6 +219,8 @@ def check_given(
     for name, place in directories.items():
         if place is not None and not place.is_dir() and place.parts[:1] != ("hf:",):
             raise NotFoundError(f"--{name} names a directory", f"no directory {place}", "check the path")
+    if text is not None:
+        check_encodable(text, "the text")
     if text is not None and not text.strip():
         raise InputError("a text needs a word", repr(text), "write something")
     if out is not None:

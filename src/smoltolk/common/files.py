@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from smoltolk.common.errors import InputError, NotFoundError
+from smoltolk.common.texts import encodable_json, may_hold_halves
 
 
 @contextmanager
@@ -129,7 +130,7 @@ def write_jsonl(path: Path | str, rows: Iterable[Any]) -> int:
 
 
 def read_jsonl(path: Path | str) -> Iterator[Any]:
-    """Yield the objects of a JSON-lines file.
+    """Yield the objects of a JSON-lines file; halves of characters are U+FFFD.
 
     Raises:
         NotFoundError: no such file.
@@ -141,7 +142,8 @@ def read_jsonl(path: Path | str) -> Iterator[Any]:
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             try:
-                yield json.loads(line)
+                row = json.loads(line)
+                yield encodable_json(row) if may_hold_halves(line) else row
             except json.JSONDecodeError as error:
                 raise InputError(
                     f"every line of {path} must be JSON",

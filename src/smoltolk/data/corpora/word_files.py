@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from smoltolk.common.errors import InputError, NotFoundError
+from smoltolk.common.texts import check_encodable, may_hold_halves
 from smoltolk.data.corpora.textgrid import read_textgrid, word_tier
 from smoltolk.speech.segments import Segment
 
@@ -129,9 +130,12 @@ def read_json_words(path: Path, text: str | None = None) -> Said:
         InputError: not JSON, none of these forms, a word without its time, or no words.
     """
     try:
-        held = json.loads(path.read_text(encoding="utf-8-sig"))
+        written = path.read_text(encoding="utf-8-sig")
+        held = json.loads(written)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path.name} must be JSON in UTF-8", str(error), "write it again") from error
+    if may_hold_halves(written):
+        check_encodable(json.dumps(held, ensure_ascii=False), path.name)
     rows: Any = held
     if isinstance(held, dict):
         segments = held.get("segments")
