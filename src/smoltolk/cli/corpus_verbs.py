@@ -79,7 +79,7 @@ def world(
 
 @corpus_app.command("folder")
 def corpus_folder(
-    folder: Annotated[Path, typer.Argument(help="wav, flac, ogg or mp3, each with .txt, .TextGrid or .json.")],
+    folder: Annotated[Path, typer.Argument(help="wav, flac, mp3, m4a, ..., each with .txt, .TextGrid or .json.")],
     out: Out,
     aligner: Aligner = "pocketsphinx",
     link: Annotated[bool, typer.Option(help="Link to the recordings instead of copying them as flac.")] = False,

@@ -50,7 +50,7 @@ def say(
 @app.command()
 def hear(
     model: Model,
-    audio: Annotated[list[Path], typer.Argument(help="Recordings: wav, flac, ogg, mp3.")],
+    audio: Annotated[list[Path], typer.Argument(help="Recordings: wav, flac, mp3, m4a, ...")],
     units: UnitsDirectory,
 ) -> None:
     """Let a model write down what is said; recognition must have been among its tasks.

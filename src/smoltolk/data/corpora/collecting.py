@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from smoltolk.common.errors import InputError
+from smoltolk.common.errors import InputError, SmolTolkError
 from smoltolk.common.files import atomic_directory, remove_leftovers
 from smoltolk.common.progress import bar
 from smoltolk.common.workers import parallel_map
@@ -146,7 +146,7 @@ def _batches(items: Sequence[Item]) -> Iterator[list[_Heard]]:
         try:
             one = _Heard(item, item.said(), item.sound())
             seconds += len(one.waveform) / SAMPLE_RATE
-        except (InputError, OSError, MemoryError) as error:  # only reading can fail here
+        except (SmolTolkError, OSError, MemoryError) as error:  # only reading can fail here
             one = _Heard(item, problem=str(error) or type(error).__name__)
         batch.append(one)
         if seconds > _BATCH_SECONDS:

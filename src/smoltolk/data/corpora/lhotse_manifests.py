@@ -27,10 +27,10 @@ import numpy as np
 from smoltolk.common.errors import InputError
 from smoltolk.data.corpora.lhotse_files import find_manifests, numbered_rows
 from smoltolk.data.corpora.recordings import file_name
-from smoltolk.data.corpora.stretches import load_stretch
 from smoltolk.data.corpora.textgrid import PAUSES
 from smoltolk.data.corpora.utterances import SLACK_SECONDS
 from smoltolk.data.corpora.word_files import Said, said_of
+from smoltolk.speech.audio import load_stretch
 from smoltolk.speech.segments import Segment
 
 # Where the text stands: in "text", or where Libriheavy keeps it, with capitals and commas.

@@ -2,8 +2,8 @@
 
 ::
 
-    FOLDER/**/NAME.flac|wav|ogg|mp3         a recording
-    FOLDER/**/NAME.txt|TextGrid|json        what is said in it (see smoltolk.data.corpora.word_files)
+    FOLDER/**/NAME.flac|wav|mp3|m4a|...    a recording
+    FOLDER/**/NAME.txt|TextGrid|json       what is said in it (see smoltolk.data.corpora.word_files)
 
 Suffixes may be in capitals. A text without a recording is told among what was rejected.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from smoltolk.common.errors import InputError, NotFoundError
+from smoltolk.common.errors import InputError, NotFoundError, require
 from smoltolk.data.corpora.collecting import make_corpus
 from smoltolk.data.corpora.corpus import Counts
 from smoltolk.data.corpora.making import RECORDINGS_PER_PART, Item, Making
@@ -25,8 +25,7 @@ from smoltolk.data.corpora.timing import OFFLINE
 from smoltolk.data.corpora.word_files import SUFFIXES as TEXT_SUFFIXES
 from smoltolk.data.corpora.word_files import Said, files_beside, said_beside
 from smoltolk.speech.audio import load
-
-SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+from smoltolk.speech.decoding.kinds import MEDIA_SUFFIXES, SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -57,9 +56,11 @@ class Recording(_Found):
         id: made of its path under the folder.
         speaker: name of the first folder under the folder, or of the folder itself.
         tier: of its TextGrid, the one with the words; None: find it.
+        double: name of another recording that the same text belongs to, and that is used in its place.
     """
 
     tier: str | None = None
+    double: str | None = None
 
     @property
     def original(self) -> Path | None:
@@ -73,7 +74,17 @@ class Recording(_Found):
         return self.id, size, self.tier or "", *written
 
     def said(self) -> Said:
-        """What the files beside it say."""
+        """What the files beside it say.
+
+        Raises:
+            NotFoundError, InputError: nothing that can be read, or they belong to another recording.
+        """
+        if self.double is not None:
+            raise InputError(
+                "a text belongs to one recording",
+                f"{self.double} is called like {self.path.name}, and is used",
+                "take one away, or rename it and give it a text of its own",
+            )
         return said_beside(self.path, self.tier)
 
     def sound(self) -> np.ndarray:
@@ -133,6 +144,9 @@ def _content(path: Path) -> str:
 def find_recordings(folder: Path | str, tier: str | None = None) -> list[Recording]:
     """All recordings in a folder and the folders in it, in order of path; hidden ones are left out.
 
+    Of several that are called alike (a film and its sound, say) the first in the order of the suffixes is used; the
+    others come last.
+
     Raises:
         NotFoundError: no folder, or no recordings in it.
     """
@@ -147,9 +161,14 @@ def find_recordings(folder: Path | str, tier: str | None = None) -> list[Recordi
             "name the right folder, or convert the files",
         )
     recordings: dict[str, Recording] = {}
-    for path in paths:
+    used: dict[Path, Path] = {}
+    for path in sorted(paths, key=lambda path: SUFFIXES.index(path.suffix.lower())):
+        used.setdefault(path.with_suffix(""), path)
+    for path in sorted(paths, key=lambda path: path != used[path.with_suffix("")]):
         name = _free_name(path, recordings)
-        recordings[name] = Recording(folder / path, name, _speaker(path, folder), tier)
+        other = used[path.with_suffix("")]
+        double = None if other == path else other.name
+        recordings[name] = Recording(folder / path, name, _speaker(path, folder), tier, double)
     return list(recordings.values())
 
 
@@ -248,7 +267,7 @@ def collect(
     Raises:
         NotFoundError: no folder, or no recordings in it.
         InputError: ``out_dir`` lies in the folder or holds another corpus, or no recording could be used.
-        MissingExtraError: the aligner is not installed.
+        MissingExtraError: the aligner, or what reads a recording, is not installed.
         WorkerError: a worker was killed; the same call continues.
         OSError: the disk is full; nothing half-written is left.
     """
@@ -268,5 +287,8 @@ def collect(
         per_part=recordings_per_part,
     )
     recordings = find_recordings(folder, tier)
+    media = next((one for one in recordings if one.path.suffix.lower() in MEDIA_SUFFIXES), None)
+    if media is not None:  # what is missing shows before the work begins
+        require("av", f"reading {media.path.name}")
     items: list[Item] = [*recordings, *find_texts_alone(folder, recordings)]
     return make_corpus(items, out_dir, making, workers=workers)
