@@ -54,8 +54,8 @@ def vocoder_fit(
     """
     import shutil
 
-    from smoltolk.cli.printing import kept, show
-    from smoltolk.common.files import atomic_directory
+    from smoltolk.cli.printing import kept, show, tell_rejected
+    from smoltolk.common.files import atomic_directory, write_jsonl
     from smoltolk.common.made import made_before, record
     from smoltolk.common.progress import bar
     from smoltolk.data.corpora.corpus import check_complete
@@ -92,10 +92,13 @@ def vocoder_fit(
         figures |= {"minutes": fitted.seconds / 60}
         figures |= {f"wer_{name}": error.wer for name, error in fitted.errors.items()}
         figures |= {"judged": max((error.num_utterances for error in fitted.errors.values()), default=0)}
+        figures |= {"rejected": len(fitted.rejected)}
         with atomic_directory(out) as directory:
             fitted.vocoder.save(directory)
             shutil.copytree(work / "samples", directory / "samples")
+            write_jsonl(directory / "rejected.jsonl", (one.row() for one in fitted.rejected))
             record(directory, command, figures)
+        tell_rejected(fitted.rejected, out / "rejected.jsonl")
     else:
         kept(out)
     shutil.rmtree(work, ignore_errors=True)
@@ -107,6 +110,10 @@ def vocoder_fit(
         "wer_units": "units, predicted durations",
     }  # fmt: skip
     rows |= {f"word errors, {title}": f"{figures[name]:.1%}" for name, title in titles.items() if name in figures}
+    if not no_judge and not figures["judged"]:
+        rows |= {"word errors": "not measured: no utterance held out has a word that a judge could hear"}
+    if figures.get("rejected"):
+        rows |= {"rejected": f"{figures['rejected']}, reasons in {out / 'rejected.jsonl'}"}
     show(f"vocoder in {out}", rows)
 
 
@@ -167,17 +174,27 @@ def vocoder_say(
 
     Example: smoltolk vocoder say units.jsonl vocoder spoken
     """
-    from smoltolk.cli.printing import read_units
+    from smoltolk.cli.printing import SaidUnits, read_units, tell_rejected
     from smoltolk.common.progress import bar
+    from smoltolk.common.rejection import Rejected, do_each
     from smoltolk.speech.audio import save
     from smoltolk.speech.vocoders.kinds import load_vocoder
 
     speaks = load_vocoder(vocoder)
     voice = int(speaker) if speaker is not None and speaker.isdigit() and speaker not in speaks.speakers else speaker
-    rows = read_units(units, speaks.unit_fingerprint)
+    speaks.speaker_index(voice)  # a wrong one is told once
+    rejected: list[Rejected] = []
+    rows = read_units(units, speaks.unit_fingerprint, rejected)
+
+    def say(row: SaidUnits) -> None:
+        name, sequence, durations = row
+        waveform = speaks.synthesize(sequence, durations if keep_durations else None, seed, speaker=voice)
+        save(out / f"{name}.wav", waveform, speaks.sample_rate)
+        progress.advance()
+
     with bar("speak", len(rows), "recordings") as progress:
-        for name, sequence, durations in rows:
-            waveform = speaks.synthesize(sequence, durations if keep_durations else None, seed, speaker=voice)
-            save(out / f"{name}.wav", waveform, speaks.sample_rate)
-            progress.advance()
-    print(f"{len(rows)} recordings in {out}")
+        said = list(do_each(rows, say, lambda row: row[0], rejected))
+    tell_rejected(rejected)
+    print(f"{len(said)} recordings in {out}")
+    if not said:
+        raise typer.Exit(1)
