@@ -19,6 +19,8 @@ from smoltolk.cli import (
     unit_verbs,
     vocoder_verbs,
 )
+from smoltolk.cli.options import Continuing
+from smoltolk.common.stopping import BEGINS_ANEW, say_when_stopped
 
 app = typer.Typer(
     name="smoltolk",
@@ -32,6 +34,7 @@ app = typer.Typer(
 def _version(
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
 ) -> None:
+    say_when_stopped(BEGINS_ANEW)
     if version:
         from smoltolk import __version__
 
@@ -39,7 +42,7 @@ def _version(
         raise typer.Exit
 
 
-@app.command()
+@app.command(cls=Continuing)
 def quickstart(
     out: Annotated[
         Path, typer.Option(help="Run directory; the same command continues there after an interruption.")

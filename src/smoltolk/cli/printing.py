@@ -156,16 +156,17 @@ def _units_of(row: Any, place: str, number: str, fingerprint: str) -> SaidUnits:
         fix = "give every line a name of its own: short, without slashes"
         raise InputError("the id of a line becomes a file name", f"{place}: {name!r}", fix)
     try:
-        arrays = [np.array(row["units"]), np.array(row["durations"]) if "durations" in row else None]
+        units = np.array(row["units"])
+        durations = np.array(row["durations"]) if "durations" in row else None
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             'a line of units is like {"id": "a", "units": [3, 1, 4]}', f"{place}: {error!r}", "correct the line"
         ) from error
-    for array in arrays:
+    for array in (units, durations):
         if array is not None and (array.dtype.kind not in "iu" or array.ndim != 1):
             found = f"{place}: an array of {array.dtype} {list(array.shape)}"
             raise InputError("units and durations are lists of whole numbers", found, "correct the line")
-    return name, arrays[0], arrays[1]
+    return name, units, durations
 
 
 def sampling_of(temperature: float) -> Sampling | None:

@@ -61,6 +61,7 @@ def units_fit(
     """
     from smoltolk.cli.printing import kept, show, tell_rejected
     from smoltolk.common.files import atomic_directory, write_jsonl
+    from smoltolk.common.lock import hold
     from smoltolk.common.made import made_before, record
     from smoltolk.data.corpora.corpus import check_complete
     from smoltolk.data.fitting.unit_models import MFCC, PHONES, UnitFit, fit_units
@@ -79,21 +80,22 @@ def units_fit(
     if fit.clusters:
         command |= {"encoder": encoder, "layer": layer, "clusters": fit.clusters, "kmeans_steps": kmeans_steps}
         command |= {"frames": frames, "dtype": dtype}
-    figures = made_before(out, command)
-    if figures is None:
-        fitted = fit_units(corpus, fit)
-        figures = {"num_units": fitted.tokenizer.num_units, "fingerprint": fitted.tokenizer.fingerprint}
-        figures |= {"utterances": fitted.num_utterances, "frames": fitted.num_frames, **fitted.quality.as_dict()}
-        figures |= {"clusterer": clusterer()} if fit.clusters else {}
-        figures = {name: value for name, value in figures.items() if value == value}  # NaN: not measured
-        figures |= {"rejected": len(fitted.rejected)}
-        with atomic_directory(out) as directory:
-            fitted.tokenizer.save(directory)
-            write_jsonl(directory / "rejected.jsonl", (one.row() for one in fitted.rejected))
-            record(directory, command, figures)
-        tell_rejected(fitted.rejected, out / "rejected.jsonl")
-    else:
-        kept(out)
+    with hold(out):
+        figures = made_before(out, command)
+        if figures is None:
+            fitted = fit_units(corpus, fit)
+            figures = {"num_units": fitted.tokenizer.num_units, "fingerprint": fitted.tokenizer.fingerprint}
+            figures |= {"utterances": fitted.num_utterances, "frames": fitted.num_frames, **fitted.quality.as_dict()}
+            figures |= {"clusterer": clusterer()} if fit.clusters else {}
+            figures = {name: value for name, value in figures.items() if value == value}  # NaN: not measured
+            figures |= {"rejected": len(fitted.rejected)}
+            with atomic_directory(out) as directory:
+                fitted.tokenizer.save(directory)
+                write_jsonl(directory / "rejected.jsonl", (one.row() for one in fitted.rejected))
+                record(directory, command, figures)
+            tell_rejected(fitted.rejected, out / "rejected.jsonl")
+        else:
+            kept(out)
     rows = {"units": f"{figures['num_units']}, fingerprint {figures['fingerprint'][:16]}"}
     labels = " and their phones (supervised)" if fit.needs_phones else ", no labels"
     clustered = f", {figures['frames']} frames clustered" if figures.get("frames") else ""
@@ -127,6 +129,7 @@ def units_fetch(
     from smoltolk.cli.printing import kept, show
     from smoltolk.common.errors import InputError
     from smoltolk.common.files import atomic_directory
+    from smoltolk.common.lock import hold
     from smoltolk.common.made import digest_of_file, made_before, record
     from smoltolk.speech.units.codecs import CodecUnitTokenizer
     from smoltolk.speech.units.published import pretrained_units
@@ -139,21 +142,22 @@ def units_fetch(
     command: dict[str, Any] = {"verb": "units fetch", "name": name, "layer": layer, "dtype": dtype, "codec": codec}
     command |= {"codebook": digest_of_file(codebook) if codebook and codebook.is_file() else None}
     command |= {"codebooks": codebooks}
-    figures = made_before(out, command)
-    if figures is None:
-        tokenizer: UnitTokenizer
-        if codec:
-            tokenizer = CodecUnitTokenizer.from_pretrained(name, codebooks)
+    with hold(out):
+        figures = made_before(out, command)
+        if figures is None:
+            tokenizer: UnitTokenizer
+            if codec:
+                tokenizer = CodecUnitTokenizer.from_pretrained(name, codebooks)
+            else:
+                tokenizer = pretrained_units(name, layer=layer, codebook=codebook, dtype=dtype)
+            figures = {"num_units": tokenizer.num_units, "num_codebooks": tokenizer.num_codebooks}
+            figures |= {"frame_rate": tokenizer.frame_rate, "sample_rate": tokenizer.sample_rate}
+            figures |= {"fingerprint": tokenizer.fingerprint}
+            with atomic_directory(out) as directory:
+                tokenizer.save(directory)
+                record(directory, command, figures)
         else:
-            tokenizer = pretrained_units(name, layer=layer, codebook=codebook, dtype=dtype)
-        figures = {"num_units": tokenizer.num_units, "num_codebooks": tokenizer.num_codebooks}
-        figures |= {"frame_rate": tokenizer.frame_rate, "sample_rate": tokenizer.sample_rate}
-        figures |= {"fingerprint": tokenizer.fingerprint}
-        with atomic_directory(out) as directory:
-            tokenizer.save(directory)
-            record(directory, command, figures)
-    else:
-        kept(out)
+            kept(out)
     rows = {
         "units": f"{figures['num_units']}, fingerprint {figures['fingerprint'][:16]}",
         "codebooks": f"{figures['num_codebooks']}",

@@ -157,8 +157,8 @@ def _readable(
 
 
 def _fit(
-    training: Sequence[Utterance], fit: UnitFit, rejected: list[Rejected]
-) -> tuple[UnitTokenizer, Sequence[Utterance], int]:
+    training: list[Utterance], fit: UnitFit, rejected: list[Rejected]
+) -> tuple[UnitTokenizer, list[Utterance], int]:
     """The tokenizer, who taught it, and how many of their frames were clustered."""
     encoder: FrameEncoder
     if fit.needs_phones:
