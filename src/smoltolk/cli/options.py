@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
+
+from smoltolk.common.stopping import CONTINUES, say_when_stopped
 
 if TYPE_CHECKING:
     from smoltolk.training.changes import Changes
+
+
+class Continuing(TyperCommand):
+    """A verb that goes on where it was stopped."""
+
+    def invoke(self, ctx: Any) -> Any:
+        say_when_stopped(CONTINUES)
+        return super().invoke(ctx)
+
 
 Workers = Annotated[
     int | None, typer.Option(min=0, metavar="N", help="Processes; default: one per processor; 0: no others.")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from smoltolk.cli.options import Workers
+from smoltolk.cli.options import Continuing, Workers
 
 app = typer.Typer()
 
@@ -16,7 +16,7 @@ _VOICES = 12
 Seed = Annotated[int, typer.Option(help="Of every random choice.")]
 
 
-@app.command()
+@app.command(cls=Continuing)
 def speak(
     texts: Annotated[Path, typer.Argument(help=".txt (a text a line) or .jsonl (id, text, voice).")],
     out: Annotated[Path, typer.Argument(help="The corpus directory; an interrupted one goes on.")],

@@ -13,6 +13,8 @@ from typing import Any
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.texts import encodable_json, may_hold_halves
 
+_LONGEST_NAME = 200  # bytes; file systems take 255, of which suffixes and temporary names want some
+
 
 @contextmanager
 def atomic_file(path: Path | str) -> Iterator[Path]:
@@ -114,8 +116,8 @@ def read_json(path: Path | str) -> Any:
     if not path.is_file():
         raise NotFoundError(f"{path.name} must exist", f"no file {path}", "run the step that writes it first")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+        return json.loads(path.read_bytes().decode())
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} must be JSON", str(error), "delete the file and run its step again") from error
 
 
@@ -136,17 +138,45 @@ def read_jsonl(path: Path | str) -> Iterator[Any]:
         NotFoundError: no such file.
         InputError: a line that is not JSON, with its number.
     """
+    for number, line in read_lines(path):
+        yield parse_line(line, path, number)
+
+
+def read_lines(path: Path | str) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of a file with their numbers, from 1.
+
+    Raises:
+        NotFoundError: no such file.
+    """
     path = Path(path)
     if not path.is_file():
         raise NotFoundError(f"{path.name} must exist", f"no file {path}", "run the step that writes it first")
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                row = json.loads(line)
-                yield encodable_json(row) if may_hold_halves(line) else row
-            except json.JSONDecodeError as error:
-                raise InputError(
-                    f"every line of {path} must be JSON",
-                    f"line {number}: {error}",
-                    "correct the line, or make the file again",
-                ) from error
+    with path.open("rb") as file:
+        yield from enumerate(file, 1)
+
+
+def parse_line(line: bytes, path: Path | str, number: int) -> Any:
+    """What a line of a JSON-lines file says.
+
+    Raises:
+        InputError: it is not JSON in UTF-8.
+    """
+    try:
+        text = line.decode()
+        row = json.loads(text)
+        return encodable_json(row) if may_hold_halves(text) else row
+    except (ValueError, RecursionError) as error:  # of JSON, of UTF-8, of a number too long; of a thousand brackets
+        raise InputError(
+            f"every line of {path} must be JSON",
+            f"line {number}: {error}",
+            "correct the line, or make the file again",
+        ) from error
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a name, with a suffix behind it, can be that of a file in every directory."""
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:  # half of a pair of surrogates
+        return False
+    return 0 < size <= _LONGEST_NAME and "\0" not in name and Path(name).name == name

@@ -13,6 +13,7 @@ from typing import Any
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import atomic_directory, remove_leftovers, write_jsonl
 from smoltolk.common.progress import bar
+from smoltolk.common.stopping import check
 from smoltolk.common.workers import parallel_map
 from smoltolk.data.corpora.corpus import (
     CorpusInfo,
@@ -109,6 +110,7 @@ def _speak_part(job: _Job) -> Counts:
     utterances, rejected = [], []
     with atomic_directory(job.directory) as directory:
         for name, text, voice in job.texts:
+            check()
             try:
                 spoken = synthesizer.speak(text, voice)
             except InputError as error:
