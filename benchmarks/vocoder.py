@@ -27,7 +27,7 @@ from smoltolk.common.progress import bar
 from smoltolk.data.corpora.corpus import read_corpus
 from smoltolk.data.corpora.speak import speak
 from smoltolk.data.corpora.utterances import Utterance
-from smoltolk.data.fitting.speech_models import judge_vocoder, sounds_and_units
+from smoltolk.data.fitting.speech_models import encode_utterances, judge_vocoder
 from smoltolk.data.fitting.unit_models import UnitFit, fit_units
 from smoltolk.data.world.stories import World
 from smoltolk.speech.recognition.recognisers import recogniser_named
@@ -105,8 +105,9 @@ def main() -> None:
     titles = ("natural", "copy", "true durations", "predicted", "x real time")
     print(f"{'units':8s}{'kind':12s}{'seed':>4s}{'CPU s':>7s}" + "".join(f"{title:>16s}" for title in titles))
     for name, tokenizer in tokenizers.items():
-        waveforms, units = sounds_and_units(learn, tokenizer)
-        _, held_out = sounds_and_units(judged, tokenizer)
+        learned = encode_utterances(learn, tokenizer)
+        waveforms, units = [one.sound for one in learned], [one.units for one in learned]
+        held_out = [one.units for one in encode_utterances(judged, tokenizer)]
         for kind in arguments.kinds.split(","):
             fit, steps, options = fits[kind]
             steps = arguments.steps or steps

@@ -15,6 +15,7 @@ from transformers.utils import cached_file
 from smoltolk.common.errors import InputError, first_line
 from smoltolk.data.rows.documents import Document, recognition_prompt, synthesis_prompt
 from smoltolk.data.rows.prompts import mixed_prompt, pad_codes, pad_left
+from smoltolk.data.texts.plain_tokens import plain_ids
 from smoltolk.model.codec.codebooks import frames_of
 from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.generation.runs import split_runs
@@ -148,7 +149,7 @@ class SmolTolkProcessor(ProcessorMixin):
             raise InputError(f"this prompt is made of {wanted}", modality, f"give {wanted}")
         if isinstance(content, str):
             self.space.check_tokenizer(self.tokenizer)  # again: words may have been added since
-            return False, np.asarray(self.tokenizer(content, add_special_tokens=False)["input_ids"], np.int64)
+            return False, np.asarray(plain_ids(self.tokenizer, content), np.int64)
         values = content.detach().cpu().numpy() if isinstance(content, torch.Tensor) else np.asarray(content)
         if values.ndim == 1 and np.issubdtype(values.dtype, np.floating) and values.size:
             return True, self._encode(values, sample_rate)

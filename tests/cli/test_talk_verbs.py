@@ -58,6 +58,16 @@ def test_the_codec_hears_and_speaks(place: Path, tmp_path: Path, smoltolk: Calla
     assert smoltolk("continue", model, heard, "--to", "text", "--units", codec).code == 0
 
 
+def test_bad_recordings_are_named_and_the_others_heard(place: Path, tmp_path: Path, smoltolk: Callable) -> None:
+    (tmp_path / "empty.wav").write_bytes(b"")
+    good, bad = place / "heard.wav", [tmp_path / "empty.wav", tmp_path / "none.wav"]
+    written = smoltolk("hear", place / "model", bad[0], good, bad[1], "--units", place / "codec")
+    assert written.code == 0 and written.out.startswith(f"{good}: "), written.err
+    assert all(f"rejected {path}: " in written.err for path in bad) and "2 rejected" in written.err
+    alone = smoltolk("hear", place / "model", *bad, "--units", place / "codec")
+    assert alone.code == 1 and "2 rejected" in alone.err and not alone.out
+
+
 def test_what_cannot_speak_is_told_first(place: Path, tmp_path: Path, smoltolk: Callable) -> None:
     model, single, out = place / "model", place / "single", tmp_path / "out.wav"
     for command, found in (

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def test_published_files_become_units_and_json_lines(
     assert [sum(row["durations"]) for row in rows] == frames and max(rows[0]["units"]) < 9
 
 
-def test_a_bad_recording_is_named_and_nothing_is_written(
+def test_bad_recordings_are_named_and_the_others_encoded(
     spoken_corpus: Path, models: Path, tmp_path: Path, smoltolk: Callable
 ) -> None:
     layer = ("--layer", 2, "--codebook", models / "km.bin")
@@ -99,11 +100,65 @@ def test_a_bad_recording_is_named_and_nothing_is_written(
     soundfile.write(tmp_path / "short.wav", np.zeros(100), 16_000)
     soundfile.write(tmp_path / "holes.wav", np.full(9000, np.nan), 16_000, subtype="FLOAT")
     (tmp_path / "nothing.flac").write_bytes(b"")
-    for name in ("short.wav", "holes.wav", "nothing.flac"):
-        options = ("--units", tmp_path / "units", "--out", tmp_path / "out.jsonl")
-        made = smoltolk("units", "encode", good, tmp_path / name, *options)
-        assert made.code == 1 and name in made.err and made.err.count("fix:") == 1
-        assert not (tmp_path / "out.jsonl").exists()
+    bad, out = (
+        [tmp_path / name for name in ("short.wav", "holes.wav", "nothing.flac", "none.wav")],
+        tmp_path / "o.jsonl",
+    )
+    options = ("--units", tmp_path / "units", "--out", out)
+    alone = smoltolk("units", "encode", *bad, *options)
+    assert alone.code == 1 and "4 rejected" in alone.err and not out.exists()
+    assert smoltolk("units", "encode", good, *options).code == 0
+    wanted = out.read_text()
+    made = smoltolk("units", "encode", *bad[:2], good, *bad[2:], *options)
+    assert made.code == 0 and out.read_text() == wanted and "1 recordings" in made.out
+    lines = [line for line in made.err.splitlines() if line.startswith("  rejected")]
+    assert len(lines) == 4 and all(any(path.name in line for line in lines) for path in bad)
+
+
+def test_one_short_recording_does_not_end_a_fit(spoken_corpus: Path, tmp_path: Path, smoltolk: Callable) -> None:
+    """25 ms, and one whose sound is gone: both are left out, named and counted; the others decide the units."""
+    folder, whole = tmp_path / "recordings", tmp_path / "whole"
+    for place in (folder, whole):
+        place.mkdir()
+        for utterance in list(read_corpus(spoken_corpus))[:6]:
+            (place / utterance.audio.name).symlink_to(utterance.audio)
+            (place / f"{utterance.id}.txt").write_text(utterance.text)
+    for name in ("a-short", "z-short"):
+        soundfile.write(folder / f"{name}.wav", np.random.default_rng(0).normal(size=399), 16_000)
+        (folder / f"{name}.txt").write_text("yes")
+    fitted = {}
+    for place in (folder, whole):
+        corpus, units = tmp_path / f"corpus-{place.name}", tmp_path / f"units-{place.name}"
+        collect(place, corpus, aligner=None, workers=0)
+        command = ("units", "fit", corpus, units, "--encoder", "mfcc", "--clusters", 5)
+        made = smoltolk(*command)
+        assert made.code == 0, made.err
+        fitted[place] = (units / "model.safetensors").read_bytes()
+    assert fitted[folder] == fitted[whole]
+    rejected = [json.loads(line) for line in (tmp_path / "units-recordings" / "rejected.jsonl").open()]
+    assert [one["id"] for one in rejected] == ["a-short", "z-short"]
+    assert all("one frame at least" in one["reason"] for one in rejected)
+    again = smoltolk("units", "fit", tmp_path / "corpus-recordings", tmp_path / "units-recordings", *command[4:])
+    assert "rejected" in again.out and again.code == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_recordings_that_are_gone_do_not_end_a_fit(
+    seed: int, spoken_corpus: Path, tmp_path: Path, smoltolk: Callable
+) -> None:
+    """Whoever is held out: here all but three recordings cannot be read."""
+    corpus = tmp_path / "corpus"
+    shutil.copytree(spoken_corpus, corpus)
+    recordings = sorted(corpus.glob("parts/*/*.flac"))
+    for path in recordings[3:]:
+        path.write_bytes(path.read_bytes()[:100])
+    made = smoltolk("units", "fit", corpus, tmp_path / "units", "--encoder", "mfcc", "--clusters", 5, "--seed", seed)
+    assert made.code == 0, made.err
+    assert f"{len(recordings) - 3} rejected" in made.err
+    for path in recordings[:3]:
+        path.unlink()
+    none = smoltolk("units", "fit", corpus, tmp_path / "none", "--encoder", "mfcc", "--clusters", 5)
+    assert none.code == 1 and none.err.count("fix:") >= 1 and not (tmp_path / "none").exists()
 
 
 def test_a_codec_becomes_units_that_are_lists(

@@ -1,6 +1,7 @@
 """Vocoders from the command line: every kind is fitted, kept, and speaks; a published one comes in."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,6 +45,56 @@ def test_a_kind_is_fitted_kept_and_speaks(
     assert said.code == 0 and soundfile.info(tmp_path / "said" / "one.wav").frames == 7 * 640
     nobody = smoltolk("vocoder", "say", units_file, out, tmp_path / "said", "--speaker", "nobody")
     assert nobody.code == 1 and "'nobody'" in nobody.err
+
+
+def test_one_bad_recording_and_texts_of_marks_do_not_end_a_fit(
+    spoken_corpus: Path, phone_units_dir: Path, tmp_path: Path, smoltolk: Callable
+) -> None:
+    corpus = tmp_path / "corpus"
+    shutil.copytree(spoken_corpus, corpus)
+    broken = sorted(corpus.glob("parts/*/*.flac"))[1]
+    broken.write_bytes(broken.read_bytes()[:200])
+    for path in corpus.glob("parts/*/utterances.jsonl"):
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        rows[0]["seconds"] = 0.025 if path.parent.name == "00000" else rows[0]["seconds"]
+        path.write_text("".join(json.dumps({**row, "text": "... !", "speaker": "one"}) + "\n" for row in rows))
+    out = tmp_path / "vocoder"
+    made = smoltolk("vocoder", "fit", corpus, phone_units_dir, out, "--steps", 1)
+    assert made.code == 0, made.err
+    reasons = {row["id"]: row["reason"] for row in map(json.loads, (out / "rejected.jsonl").open())}
+    assert "must be" in reasons[broken.stem] or "... !" in reasons[broken.stem]
+    assert sum("one frame at least" in reason for reason in reasons.values()) == 1
+    assert sum("words to listen for" in reason for reason in reasons.values()) == 1
+    assert "word errors" in made.out and "not measured: no utterance held out has a word" in made.out
+    assert f"{len(reasons)} rejected" in made.err and "rejected" in made.out
+
+
+def test_bad_lines_are_named_and_the_others_said(
+    spoken_corpus: Path, phone_units_dir: Path, units_file: Path, tmp_path: Path, smoltolk: Callable
+) -> None:
+    vocoder = tmp_path / "vocoder"
+    command = ("vocoder", "fit", spoken_corpus, phone_units_dir, vocoder, "--steps", 1, "--no-judge")
+    assert smoltolk(*command).code == 0
+    good, lines = units_file.read_text(), tmp_path / "lines.jsonl"
+    bad = [
+        b"no json", b'{"id": "u", "units": [1, 2]', b"\xff\xfe", b"[1]", b'{"id": "a"}',
+        b'{"id": "b", "units": [[1], [2, 3]]}',
+        b'{"id": "c", "units": [99999]}', b'{"id": "d", "units": [-1]}', b'{"id": "../e", "units": [1]}',
+        b'{"id": "", "units": [1]}', b'{"id": "f", "units": ["x"]}', b'{"id": "g", "units": [1.5]}',
+        b'{"id": "h", "units": [1], "fingerprint": 7}', b'{"id": "i", "units": []}', b'{"id": "\\ud800", "units": [1]}',
+        b'{"id": "%s", "units": [1]}' % (b"n" * 300), b'{"id": "k", "units": [1000000000000000000000000]}',
+        b'{"id": "l\\u0000", "units": [1]}', b"[" * 100_000,
+        b'{"id": "one", "units": [3]}',
+    ]  # fmt: skip
+    lines.write_bytes(good.encode() + b"\n" + b"\n".join(bad) + b"\n" + good.replace('"one"', '"two"').encode())
+    said = smoltolk("vocoder", "say", lines, vocoder, tmp_path / "said")
+    rejected = [line for line in said.err.splitlines() if line.startswith("  rejected")]
+    assert said.code == 0 and "2 recordings" in said.out, said.err
+    assert len(rejected) == len(bad) and f"{len(bad)} rejected" in said.err, said.err
+    assert sorted(path.name for path in (tmp_path / "said").iterdir()) == ["one.wav", "two.wav"]
+    lines.write_bytes(b"\n".join(bad[:-1]))
+    nothing = smoltolk("vocoder", "say", lines, vocoder, tmp_path / "nothing")
+    assert nothing.code == 1 and not (tmp_path / "nothing").exists()
 
 
 def test_a_model_may_judge(

@@ -14,7 +14,6 @@ from smoltolk.common.files import (
     atomic_file,
     read_json,
     read_jsonl,
-    sole_writer,
     write_json,
     write_jsonl,
 )
@@ -68,15 +67,10 @@ def test_broken_json_says_where(tmp_path):
 
 
 _WRITER = """
-import sys, time
+import sys
 from pathlib import Path
-from smoltolk.common.errors import InputError
-from smoltolk.common.files import atomic_directory, sole_writer
+from smoltolk.common.files import atomic_directory
 place, name = Path(sys.argv[1]), sys.argv[2]
-if name == "hold":
-    with sole_writer(place):
-        print("held", flush=True)
-        time.sleep(60)
 for turn in range(60):
     with atomic_directory(place) as directory:
         for number in range(5):
@@ -94,21 +88,3 @@ def test_processes_that_put_a_directory_there_at_once(tmp_path: Path) -> None:
     for process in running:
         assert process.communicate(timeout=120)[1] == "" and process.returncode == 0
     assert len({path.read_text() for path in (tmp_path / "d").iterdir()}) == 1 and len(list(tmp_path.iterdir())) == 1
-
-
-def test_one_writer_at_a_time_and_a_kill_frees_the_place(tmp_path: Path) -> None:
-    place = tmp_path / "a" / "place"
-    command = [sys.executable, "-c", _WRITER, str(place), "hold"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
-        with pytest.raises(InputError, match="another one is writing into"), sole_writer(place):
-            pass
-        holder.kill()
-    with sole_writer(place), sole_writer(place):  # once in a process, however often inside
-        (place / "x").write_text("x")
-    assert place.is_dir()
-    with sole_writer(tmp_path / "new"):
-        pass
-    assert not (tmp_path / "new").exists()
-    with pytest.raises(InputError, match="is a file"), sole_writer(place / "x"):
-        pass

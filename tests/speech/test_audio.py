@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.speech.audio import load, num_frames, num_samples, read_blocks, resample, save
+from smoltolk.speech.audio import load, load_stretch, num_frames, num_samples, read_blocks, resample, save
 from smoltolk.speech.synthesis.espeak_synthesis import EspeakSynthesizer, Voice, espeak_available
 
 
@@ -87,8 +87,17 @@ def test_silence_and_clipped_speech_stay_as_they_are(tmp_path: Path, speech: np.
     clipped = np.clip(speech * 20, -1, 1)
     save(tmp_path / "clipped.wav", clipped)
     assert np.abs(load(tmp_path / "clipped.wav") - clipped).max() < 1e-4
-    soundfile.write(tmp_path / "loud.wav", 20 * speech, 16_000, subtype="FLOAT")
-    assert np.allclose(load(tmp_path / "loud.wav"), 20 * speech)
+    loud = speech * (1.3 / np.abs(speech).max())
+    soundfile.write(tmp_path / "loud.wav", loud, 16_000, subtype="FLOAT")
+    assert np.allclose(load(tmp_path / "loud.wav"), loud)
+
+
+@pytest.mark.parametrize("scale", [32_768, 2**31, 30])
+def test_integers_written_as_floats_are_refused(tmp_path: Path, speech: np.ndarray, scale: float) -> None:
+    soundfile.write(tmp_path / "a.wav", np.pad(speech, (0, 300_000)) * scale, 16_000, subtype="FLOAT")
+    for read in (load, lambda path: load_stretch(path, 0.5, 1.0)):
+        with pytest.raises(InputError, match="full scale at 1"):
+            read(tmp_path / "a.wav")
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".mp3"])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 
 from smoltolk.common.errors import InputError, SmolTolkError
+from smoltolk.common.stopping import Stopped, leave, listening
 
 # What users run into when they name a wrong place.
 _PLACES = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
@@ -17,6 +19,20 @@ def main() -> None:
     # Several processes share the machine: each library's own thread pool would only get in the way of the others'.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    # What is stopped leaves semaphores to the tracker of multiprocessing, which clears them away and need not say so.
+    ignored = "ignore:resource_tracker:UserWarning"
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), ignored)))
+    for stream in (sys.stdout, sys.stderr):  # names of files need not be text
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    with listening():
+        try:
+            _run()
+        except Stopped as stopped:
+            leave(stopped.code)
+
+
+def _run() -> None:
     from safetensors import SafetensorError
 
     from smoltolk.cli.app import app
@@ -37,9 +53,6 @@ def main() -> None:
         if f"os error {errno.ENOSPC}" not in str(error):
             raise
         _disk_full(error)
-    except KeyboardInterrupt:
-        print("\nstopped; the same command continues", file=sys.stderr)
-        sys.exit(130)
 
 
 def _check_arguments(arguments: list[str]) -> None:

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from smoltolk.cli.options import check_seed
+from smoltolk.cli.options import Continuing, check_seed
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(cls=Continuing)
 def ablate(
     out: Annotated[Path, typer.Argument(help="Run directory; the same command continues there.")],
     scale: Annotated[str, typer.Option(help="tiny, small or medium, as of the quick start.")] = "small",

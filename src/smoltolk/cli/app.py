@@ -9,6 +9,7 @@ import typer
 
 from smoltolk.cli import (
     ablation_verbs,
+    analysis_verbs,
     convert_verbs,
     corpus_verbs,
     inspect_verbs,
@@ -19,7 +20,8 @@ from smoltolk.cli import (
     unit_verbs,
     vocoder_verbs,
 )
-from smoltolk.cli.options import Seed
+from smoltolk.cli.options import Continuing, Seed
+from smoltolk.common.stopping import BEGINS_ANEW, say_when_stopped
 
 app = typer.Typer(
     name="smoltolk",
@@ -33,6 +35,7 @@ app = typer.Typer(
 def _version(
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
 ) -> None:
+    say_when_stopped(BEGINS_ANEW)
     if version:
         from smoltolk import __version__
 
@@ -40,7 +43,7 @@ def _version(
         raise typer.Exit
 
 
-@app.command()
+@app.command(cls=Continuing)
 def quickstart(
     out: Annotated[
         Path, typer.Option(help="Run directory; the same command continues there after an interruption.")
@@ -72,6 +75,7 @@ for verbs in (
     shard_verbs,
     inspect_verbs,
     model_verbs,
+    analysis_verbs,
     convert_verbs,
     talk_verbs,
 ):

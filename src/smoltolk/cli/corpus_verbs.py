@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from smoltolk.cli.options import Workers, check_seed
+from smoltolk.cli.options import Continuing, Workers, check_seed
 
 app = typer.Typer()
 corpus_app = typer.Typer(no_args_is_help=True, help="Corpora: recordings with what is said in them, and when.")
@@ -44,6 +44,7 @@ def world(
     from smoltolk.cli.printing import kept, show
     from smoltolk.common.errors import InputError
     from smoltolk.common.files import atomic_directory, write_jsonl
+    from smoltolk.common.lock import hold
     from smoltolk.common.made import made_before, record
     from smoltolk.data.world.stories import World
     from smoltolk.data.world.world_files import ask_all, write_world
@@ -54,32 +55,33 @@ def world(
         raise InputError("a world has a story at least, and an even number of questions", found, "correct them")
     made = World(seed, people)
     command = {"verb": "world", "seed": seed, "people": people, "stories": stories, "questions": questions}
-    figures = made_before(out, command)
-    if figures is None:
-        clozes = ask_all(made, questions, questions)
-        # All options of two questions that mirror each other are spoken by one voice.
-        spoken = zip(option_texts(clozes), option_voices(clozes), strict=True)
-        options = ({"id": name, "text": text, "voice": voice} for (name, text), voice in spoken)
-        heard = len(made.facts_where(heard=True))
-        figures = {
-            "people": len(made.people),
-            "facts": f"{len(made.facts)}, {heard} of them heard",
-            "each heard fact": f"said {made.times_heard(stories):.1f} times in {stories} spoken stories",
-            "questions": len(clozes),
-            "words": len(made.vocabulary),
-        }
-        with atomic_directory(out) as directory:
-            write_world(directory, made, stories, clozes)
-            write_jsonl(directory / "questions.jsonl", options)
-            record(directory, command, figures)
-    else:
-        kept(out)
+    with hold(out):
+        figures = made_before(out, command)
+        if figures is None:
+            clozes = ask_all(made, questions, questions)
+            # All options of two questions that mirror each other are spoken by one voice.
+            spoken = zip(option_texts(clozes), option_voices(clozes), strict=True)
+            options = ({"id": name, "text": text, "voice": voice} for (name, text), voice in spoken)
+            heard = len(made.facts_where(heard=True))
+            figures = {
+                "people": len(made.people),
+                "facts": f"{len(made.facts)}, {heard} of them heard",
+                "each heard fact": f"said {made.times_heard(stories):.1f} times in {stories} spoken stories",
+                "questions": len(clozes),
+                "words": len(made.vocabulary),
+            }
+            with atomic_directory(out) as directory:
+                write_world(directory, made, stories, clozes)
+                write_jsonl(directory / "questions.jsonl", options)
+                record(directory, command, figures)
+        else:
+            kept(out)
     show(f"world in {out}", {**figures, "stories": f"{stories} to read, {stories} to speak"})
 
 
-@corpus_app.command("folder")
+@corpus_app.command("folder", cls=Continuing)
 def corpus_folder(
-    folder: Annotated[Path, typer.Argument(help="wav, flac, ogg or mp3, each with .txt, .TextGrid or .json.")],
+    folder: Annotated[Path, typer.Argument(help="wav, flac, mp3, m4a, ..., each with .txt, .TextGrid or .json.")],
     out: Out,
     aligner: Aligner = "pocketsphinx",
     link: Annotated[bool, typer.Option(help="Link to the recordings instead of copying them as flac.")] = False,
@@ -109,7 +111,7 @@ def corpus_folder(
     show_counts(counts, out, left_alone(folder))
 
 
-@corpus_app.command("manifests")
+@corpus_app.command("manifests", cls=Continuing)
 def corpus_manifests(
     manifests: Annotated[Path, typer.Argument(help="lhotse's cuts or supervisions (.jsonl.gz), or a directory.")],
     out: Out,
@@ -138,7 +140,7 @@ def corpus_manifests(
     show_counts(counts, out)
 
 
-@corpus_app.command("recipe")
+@corpus_app.command("recipe", cls=Continuing)
 def corpus_recipe(
     recipe: Annotated[str, typer.Argument(help="One of lhotse's, e.g. librispeech, tedlium.")],
     folder: Annotated[Path, typer.Argument(help="The data set on this machine, as the recipe wants it.")],
@@ -232,7 +234,7 @@ def corpus_export(
     show(str(out), {"utterances": f"{counts.num_utterances}, {counts.seconds / 3600:.2f} hours", **left_out})
 
 
-@app.command()
+@app.command(cls=Continuing)
 def align(
     corpus: Annotated[Path, typer.Argument(help="Corpus with texts; stays as it is.")],
     out: Annotated[Path, typer.Argument(help="The aligned corpus; an interrupted one goes on.")],

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from smoltolk.cli.options import (
+    Continuing,
     Index,
     Mixture,
     PredictSwitch,
@@ -27,7 +28,7 @@ app = typer.Typer()
 DeviceRows = Annotated[int | None, typer.Option(help="Rows of one forward pass on each device; default: 16,384 ids.")]
 
 
-@app.command()
+@app.command(cls=Continuing)
 def backbone(
     text: Annotated[Path, typer.Argument(help=".txt with a document a line, or .jsonl with their text.")],
     out: Annotated[Path, typer.Argument(help="The model directory.")],
@@ -50,18 +51,20 @@ def backbone(
     Example: smoltolk backbone world/text.txt backbone
     """
     from smoltolk.cli.printing import run_job, show
+    from smoltolk.common.lock import hold
     from smoltolk.training.recipe import BackboneSize
     from smoltolk.training.text_job import TextJob
 
-    job = TextJob(
-        text, out, size=BackboneSize(hidden_size, layers, heads, vocab_size), steps=steps, row_length=row_length,
-        rows_per_step=rows_per_step, learning_rate=learning_rate, device_rows=device_rows, seed=seed,
-    )  # fmt: skip
-    figures = run_job(job, "backbone")
+    with hold(out):
+        job = TextJob(
+            text, out, size=BackboneSize(hidden_size, layers, heads, vocab_size), steps=steps, row_length=row_length,
+            rows_per_step=rows_per_step, learning_rate=learning_rate, device_rows=device_rows, seed=seed,
+        )  # fmt: skip
+        figures = run_job(job, "backbone")
     show(f"text model in {out}", {"parameters": f"{figures['parameters']:,}", "loss": f"{figures['loss']:.3f}"})
 
 
-@app.command()
+@app.command(cls=Continuing)
 def train(
     text_model: Annotated[str, typer.Argument(help="Hub id or directory of a text model with its tokenizer.")],
     shards: Annotated[Path, typer.Argument(help="Directory of shards, of `prepare`.")],
@@ -95,6 +98,7 @@ def train(
     Example: smoltolk train backbone shards model --text world/text.txt
     """
     from smoltolk.cli.printing import run_job, show
+    from smoltolk.common.lock import hold
     from smoltolk.common.processes import is_main
     from smoltolk.speech.units.kinds import load_unit_tokenizer
     from smoltolk.training.job import TrainingJob
@@ -104,23 +108,24 @@ def train(
         rates={"stage1": stage1_rate, "stage2": stage2_rate}, mixture=mixture, stage1_mixture=stage1_mixture,
         spans=spans, predict_switch=predict_switch,
     )  # fmt: skip
-    job = TrainingJob(
-        text_model, shards, out, text=text, system=system, preset=preset, changes=changes, device_rows=device_rows,
-        seed=seed, index=index, unit_fingerprint=None if units is None else load_unit_tokenizer(units).fingerprint,
-    )  # fmt: skip
-    stages = " + ".join(f"{stage.num_steps:,} steps" for stage in job.recipe.stages)
-    show(
-        f"train {system} (preset {job.preset.name})",
-        {
-            "speech": f"{job.shards.num_utterances:,} utterances, {job.shards.seconds / 3600:.2f} hours",
-            "stages": f"{stages} of {job.recipe.rows_per_step} rows of {job.recipe.row_length:,} ids",
-        },
-    )
-    for note in job.advice if is_main() else ():
-        print(f"  note: {note}", file=sys.stderr)
-    if job.figures is None:
-        job.open()
-    figures = run_job(job, "train")
+    with hold(out):
+        job = TrainingJob(
+            text_model, shards, out, text=text, system=system, preset=preset, changes=changes, device_rows=device_rows,
+            seed=seed, index=index, unit_fingerprint=None if units is None else load_unit_tokenizer(units).fingerprint,
+        )  # fmt: skip
+        stages = " + ".join(f"{stage.num_steps:,} steps" for stage in job.recipe.stages)
+        show(
+            f"train {system} (preset {job.preset.name})",
+            {
+                "speech": f"{job.shards.num_utterances:,} utterances, {job.shards.seconds / 3600:.2f} hours",
+                "stages": f"{stages} of {job.recipe.rows_per_step} rows of {job.recipe.row_length:,} ids",
+            },
+        )
+        for note in job.advice if is_main() else ():
+            print(f"  note: {note}", file=sys.stderr)
+        if job.figures is None:
+            job.open()
+        figures = run_job(job, "train")
     rows = {"parameters": f"{figures['parameters']:,}", "ids a second": f"{figures['ids_per_second']:,.0f}"}
     names = [name for name in ("text_loss", "speech_loss") if name in figures]
     show(f"model in {out}", rows | {name.replace("_", " "): f"{figures[name]:.3f}" for name in names})

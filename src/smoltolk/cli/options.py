@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from smoltolk.common.errors import InputError
+from smoltolk.common.stopping import CONTINUES, say_when_stopped
 
 if TYPE_CHECKING:
     from smoltolk.training.changes import Changes
+
+
+class Continuing(TyperCommand):
+    """A verb that goes on where it was stopped."""
+
+    def invoke(self, ctx: Any) -> Any:
+        say_when_stopped(CONTINUES)
+        return super().invoke(ctx)
+
 
 # What numpy, torch and transformers all take.
 LARGEST_SEED = 2**32 - 1

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.common.files import read_json, read_jsonl
+from smoltolk.common.files import is_file_name, parse_line, read_json, read_lines
 from smoltolk.common.processes import is_main
 from smoltolk.common.progress import Reached, bar
+from smoltolk.common.rejection import Rejected, do_each
+from smoltolk.common.texts import check_encodable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,6 +45,20 @@ def show_counts(counts: Counts, out: Path, left_alone: str = "") -> None:
     if left_alone:
         rows["left alone"] = left_alone
     show(str(out), rows)
+
+
+def tell_rejected(rejected: Sequence[Rejected], listed: Path | None = None) -> None:
+    """A line for each item that could not be used, and their count.
+
+    Args:
+        rejected: those items.
+        listed: the file that holds them all: then only the first five are printed.
+    """
+    for one in rejected if listed is None else rejected[:5]:
+        print(f"  {one.line()}", file=sys.stderr)
+    if rejected:
+        where = "" if listed is None else f", all of them in {listed}"
+        print(f"  {len(rejected)} rejected{where}", file=sys.stderr)
 
 
 class Job(Protocol):
@@ -94,43 +110,66 @@ def _accuracy(cell: Mapping[str, float]) -> str:
     return f"{accuracy:.0f} \\[{low:.0f}, {high:.0f}]"  # a bracket would be markup
 
 
-def read_units(path: Path, fingerprint: str) -> list[tuple[str, np.ndarray, np.ndarray | None]]:
-    """``(id, units, durations)`` of every line of a file of units.
+SaidUnits = tuple[str, "np.ndarray", "np.ndarray | None"]
+
+
+def read_units(path: Path, fingerprint: str, rejected: list[Rejected]) -> list[SaidUnits]:
+    """``(id, units, durations)`` of every good line of a file of units.
+
+    Args:
+        path: of the file.
+        fingerprint: of the units that a vocoder speaks.
+        rejected: gets the lines that hold none of these units.
 
     Raises:
         NotFoundError: no such file.
-        InputError: a line that holds no units, or units of another tokenizer.
+        InputError: it has no lines.
     """
-    import numpy as np
-
-    rows: list[tuple[str, np.ndarray, np.ndarray | None]] = []
     seen: set[str] = set()
-    for number, row in enumerate(read_jsonl(path), 1):
-        if not isinstance(row, dict):
-            raise InputError("a line of units is a JSON object", f"{path}, line {number}", "correct the line")
-        if row.get("fingerprint", fingerprint) != fingerprint:
-            raise InputError(
-                "a vocoder speaks the units of one tokenizer only",
-                f"{path}, line {number}: units {row['fingerprint'][:16]}, the vocoder has {fingerprint[:16]}",
-                "fit a vocoder for these units, or encode with the units it was made for",
-            )
-        name = str(row.get("id", number))
-        if name in seen or Path(name).name != name:
-            fix = "give every line a name of its own, without slashes"
-            raise InputError("the id of a line becomes a file name", f"{path}, line {number}: {name!r}", fix)
-        seen.add(name)
-        try:
-            durations = np.array(row["durations"]) if "durations" in row else None
-            rows.append((name, np.array(row["units"]), durations))
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(
-                'a line of units is like {"id": "a", "units": [3, 1, 4]}',
-                f"{path}, line {number}: {error!r}",
-                "correct the line",
-            ) from error
-    if not rows:
+
+    def units_of(line: tuple[int, bytes]) -> SaidUnits:
+        number, text = line
+        row = parse_line(text, path, number)
+        found = _units_of(row, f"{path}, line {number}", str(number), fingerprint)
+        if found[0] in seen:
+            fix = "give every line a name of its own"
+            raise InputError("the id of a line becomes a file name", f"{path}, line {number}: {found[0]!r} again", fix)
+        seen.add(found[0])
+        return found
+
+    rows = [found for _, found in do_each(read_lines(path), units_of, lambda line: f"line {line[0]}", rejected)]
+    if not rows and not rejected:
         raise InputError("a file of units holds a line at least", f"{path} is empty", "encode some recordings")
     return rows
+
+
+def _units_of(row: Any, place: str, number: str, fingerprint: str) -> SaidUnits:
+    import numpy as np
+
+    if not isinstance(row, dict):
+        raise InputError("a line of units is a JSON object", place, "correct the line")
+    if row.get("fingerprint", fingerprint) != fingerprint:
+        raise InputError(
+            "a vocoder speaks the units of one tokenizer only",
+            f"{place}: units {str(row['fingerprint'])[:16]}, the vocoder has {fingerprint[:16]}",
+            "fit a vocoder for these units, or encode with the units it was made for",
+        )
+    name = str(row.get("id", number))
+    if not is_file_name(name):
+        fix = "give every line a name of its own: short, without slashes"
+        raise InputError("the id of a line becomes a file name", f"{place}: {name!r}", fix)
+    try:
+        units = np.array(row["units"])
+        durations = np.array(row["durations"]) if "durations" in row else None
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            'a line of units is like {"id": "a", "units": [3, 1, 4]}', f"{place}: {error!r}", "correct the line"
+        ) from error
+    for array in (units, durations):
+        if array is not None and (array.dtype.kind not in "iu" or array.ndim != 1):
+            found = f"{place}: an array of {array.dtype} {list(array.shape)}"
+            raise InputError("units and durations are lists of whole numbers", found, "correct the line")
+    return name, units, durations
 
 
 def sampling_of(temperature: float) -> Sampling | None:
@@ -207,19 +246,20 @@ def check_given(
     """Tell mistakes in what a verb was given at once: loading a model takes seconds.
 
     Raises:
-        NotFoundError: a recording or a directory that is not there.
-        InputError: no word in the text, or a sound file of a kind that cannot be written.
+        NotFoundError: no recording is there, or a directory is not.
+        InputError: no word in the text, one that is not UTF-8, or a sound file of a kind that cannot be written.
     """
     from smoltolk.common.hub import check_place
     from smoltolk.speech.audio import check_sound_path
 
     check_place(model, "a SmolTolk model")
-    for path in audio:
-        if not path.is_file():
-            raise NotFoundError("a recording is a file", f"no file {path}", "check the path")
+    if audio and not any(path.is_file() for path in audio):  # of several, those that are there are done
+        raise NotFoundError("a recording is a file", f"no file {audio[0]}", "check the path")
     for name, place in directories.items():
         if place is not None and not place.is_dir() and place.parts[:1] != ("hf:",):
             raise NotFoundError(f"--{name} names a directory", f"no directory {place}", "check the path")
+    if text is not None:
+        check_encodable(text, "the text")
     if text is not None and not text.strip():
         raise InputError("a text needs a word", repr(text), "write something")
     if out is not None:

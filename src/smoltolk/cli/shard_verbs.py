@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from smoltolk.cli.options import Workers
+from smoltolk.cli.options import Continuing, Workers
 
 app = typer.Typer()
 shards_app = typer.Typer(no_args_is_help=True, help="Shards: utterances as units and words, in Parquet.")
@@ -16,7 +16,7 @@ app.add_typer(shards_app, name="shards")
 Language = Annotated[str, typer.Option(help="Of the speech.")]
 
 
-@app.command()
+@app.command(cls=Continuing)
 def prepare(
     corpus: Annotated[Path, typer.Argument(help="Corpus of `speak` or `corpus`.")],
     units: Annotated[Path, typer.Argument(help="Directory of the units.")],
@@ -45,7 +45,7 @@ def prepare(
     show_counts(prepare_corpus(corpus, units, out, workers=workers, share=share, engine=engine_, device=device), out)
 
 
-@shards_app.command("import")
+@shards_app.command("import", cls=Continuing)
 def shards_import(
     data: Annotated[Path, typer.Argument(help="Units of the SmolTolk release (a directory), or slamkit's .jsonl.")],
     out: Annotated[Path, typer.Argument(help="Directory of the shards; an interrupted one goes on.")],

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from smoltolk.cli.options import Seed, Workers
+from smoltolk.cli.options import Continuing, Seed, Workers
 
 app = typer.Typer()
 
 _VOICES = 12
 
 
-@app.command()
+@app.command(cls=Continuing)
 def speak(
     texts: Annotated[Path, typer.Argument(help=".txt (a text a line) or .jsonl (id, text, voice).")],
     out: Annotated[Path, typer.Argument(help="The corpus directory; an interrupted one goes on.")],

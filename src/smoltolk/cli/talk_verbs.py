@@ -51,24 +51,34 @@ def say(
 @app.command()
 def hear(
     model: Model,
-    audio: Annotated[list[Path], typer.Argument(help="Recordings: wav, flac, ogg, mp3.")],
+    audio: Annotated[list[Path], typer.Argument(help="Recordings: wav, flac, mp3, m4a, ...")],
     units: UnitsDirectory,
 ) -> None:
     """Let a model write down what is said; recognition must have been among its tasks.
 
     Example: smoltolk hear model dog.wav --units units
     """
-    from smoltolk.cli.printing import check_given, tell_if_cut
+    from smoltolk.cli.printing import check_given, tell_if_cut, tell_rejected
+    from smoltolk.common.rejection import Rejected, do_each
     from smoltolk.speech.audio import load
 
     check_given(model, audio=audio, units=units)
     from smoltolk.inference.talker import Talker
 
     talker = Talker.load(model, units)
-    for path in audio:
-        heard = talker.hear(load(path, talker.hearing_rate))
-        print(heard if len(audio) == 1 else f"{path}: {heard}")
+    rejected: list[Rejected] = []
+
+    def write_down(path: Path) -> str:
+        return talker.hear(load(path, talker.hearing_rate))
+
+    heard = 0
+    for path, text in do_each(audio, write_down, str, rejected):
+        heard += 1
+        print(text if len(audio) == 1 else f"{path}: {text}")
         tell_if_cut(talker.ended, "recognition")
+    tell_rejected(rejected)
+    if not heard:
+        raise typer.Exit(1)
 
 
 @app.command("continue")

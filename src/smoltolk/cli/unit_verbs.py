@@ -60,8 +60,9 @@ def units_fit(
 
     Example: smoltolk units fit speech units --encoder hubert-50hz --clusters 500
     """
-    from smoltolk.cli.printing import kept, show
-    from smoltolk.common.files import atomic_directory
+    from smoltolk.cli.printing import kept, show, tell_rejected
+    from smoltolk.common.files import atomic_directory, write_jsonl
+    from smoltolk.common.lock import hold
     from smoltolk.common.made import made_before, record
     from smoltolk.data.corpora.corpus import check_complete
     from smoltolk.data.fitting.unit_models import MFCC, PHONES, UnitFit, fit_units
@@ -80,18 +81,22 @@ def units_fit(
     if fit.clusters:
         command |= {"encoder": encoder, "layer": layer, "clusters": fit.clusters, "kmeans_steps": kmeans_steps}
         command |= {"frames": frames, "dtype": dtype}
-    figures = made_before(out, command)
-    if figures is None:
-        fitted = fit_units(corpus, fit)
-        figures = {"num_units": fitted.tokenizer.num_units, "fingerprint": fitted.tokenizer.fingerprint}
-        figures |= {"utterances": fitted.num_utterances, "frames": fitted.num_frames, **fitted.quality.as_dict()}
-        figures |= {"clusterer": clusterer()} if fit.clusters else {}
-        figures = {name: value for name, value in figures.items() if value == value}  # NaN: not measured
-        with atomic_directory(out) as directory:
-            fitted.tokenizer.save(directory)
-            record(directory, command, figures)
-    else:
-        kept(out)
+    with hold(out):
+        figures = made_before(out, command)
+        if figures is None:
+            fitted = fit_units(corpus, fit)
+            figures = {"num_units": fitted.tokenizer.num_units, "fingerprint": fitted.tokenizer.fingerprint}
+            figures |= {"utterances": fitted.num_utterances, "frames": fitted.num_frames, **fitted.quality.as_dict()}
+            figures |= {"clusterer": clusterer()} if fit.clusters else {}
+            figures = {name: value for name, value in figures.items() if value == value}  # NaN: not measured
+            figures |= {"rejected": len(fitted.rejected)}
+            with atomic_directory(out) as directory:
+                fitted.tokenizer.save(directory)
+                write_jsonl(directory / "rejected.jsonl", (one.row() for one in fitted.rejected))
+                record(directory, command, figures)
+            tell_rejected(fitted.rejected, out / "rejected.jsonl")
+        else:
+            kept(out)
     rows = {"units": f"{figures['num_units']}, fingerprint {figures['fingerprint'][:16]}"}
     labels = " and their phones (supervised)" if fit.needs_phones else ", no labels"
     clustered = f", {figures['frames']} frames clustered" if figures.get("frames") else ""
@@ -99,6 +104,8 @@ def units_fit(
     rows |= {"learned from": f"{figures['utterances']} utterances{labels}{clustered}"}
     for name, (title, form) in _TITLES.items():
         rows[title] = format(figures[name], form) if name in figures else _NOT_MEASURED[name]
+    if figures.get("rejected"):
+        rows |= {"rejected": f"{figures['rejected']}, reasons in {out / 'rejected.jsonl'}"}
     show(f"units in {out}", rows)
 
 
@@ -123,6 +130,7 @@ def units_fetch(
     from smoltolk.cli.printing import kept, show
     from smoltolk.common.errors import InputError
     from smoltolk.common.files import atomic_directory
+    from smoltolk.common.lock import hold
     from smoltolk.common.made import digest_of_file, made_before, record
     from smoltolk.speech.units.codecs import CodecUnitTokenizer
     from smoltolk.speech.units.published import pretrained_units
@@ -135,21 +143,22 @@ def units_fetch(
     command: dict[str, Any] = {"verb": "units fetch", "name": name, "layer": layer, "dtype": dtype, "codec": codec}
     command |= {"codebook": digest_of_file(codebook) if codebook and codebook.is_file() else None}
     command |= {"codebooks": codebooks}
-    figures = made_before(out, command)
-    if figures is None:
-        tokenizer: UnitTokenizer
-        if codec:
-            tokenizer = CodecUnitTokenizer.from_pretrained(name, codebooks)
+    with hold(out):
+        figures = made_before(out, command)
+        if figures is None:
+            tokenizer: UnitTokenizer
+            if codec:
+                tokenizer = CodecUnitTokenizer.from_pretrained(name, codebooks)
+            else:
+                tokenizer = pretrained_units(name, layer=layer, codebook=codebook, dtype=dtype)
+            figures = {"num_units": tokenizer.num_units, "num_codebooks": tokenizer.num_codebooks}
+            figures |= {"frame_rate": tokenizer.frame_rate, "sample_rate": tokenizer.sample_rate}
+            figures |= {"fingerprint": tokenizer.fingerprint}
+            with atomic_directory(out) as directory:
+                tokenizer.save(directory)
+                record(directory, command, figures)
         else:
-            tokenizer = pretrained_units(name, layer=layer, codebook=codebook, dtype=dtype)
-        figures = {"num_units": tokenizer.num_units, "num_codebooks": tokenizer.num_codebooks}
-        figures |= {"frame_rate": tokenizer.frame_rate, "sample_rate": tokenizer.sample_rate}
-        figures |= {"fingerprint": tokenizer.fingerprint}
-        with atomic_directory(out) as directory:
-            tokenizer.save(directory)
-            record(directory, command, figures)
-    else:
-        kept(out)
+            kept(out)
     rows = {
         "units": f"{figures['num_units']}, fingerprint {figures['fingerprint'][:16]}",
         "codebooks": f"{figures['num_codebooks']}",
@@ -175,7 +184,7 @@ def units_push(
 
 @units_app.command("encode")
 def units_encode(
-    audio: Annotated[list[Path], typer.Argument(help="Recordings: wav, flac, ogg, mp3.")],
+    audio: Annotated[list[Path], typer.Argument(help="Recordings: wav, flac, mp3, m4a, ...")],
     units: Annotated[Path, typer.Option(help="Directory of the units, or hf://owner/name.")],
     out: Annotated[Path | None, typer.Option(help="A .jsonl file; default: the terminal.")] = None,
     device: Annotated[str, typer.Option(help="Where the encoder computes: cpu, cuda, ...")] = "cpu",
@@ -190,22 +199,39 @@ def units_encode(
     from collections import Counter
     from collections.abc import Iterator
 
-    from smoltolk.common.files import write_jsonl
+    from smoltolk.cli.printing import tell_rejected
+    from smoltolk.common.files import atomic_file
+    from smoltolk.common.rejection import Rejected
     from smoltolk.speech.units.files import encode_files
     from smoltolk.speech.units.kinds import load_unit_tokenizer
 
     tokenizer = load_unit_tokenizer(units)
     tokenizer.to(device)
     stems = Counter(path.stem for path in audio)
+    rejected: list[Rejected] = []
 
-    def rows() -> Iterator[dict[str, object]]:
-        for path, found in encode_files(tokenizer, audio):
+    def lines() -> Iterator[str]:
+        for path, found in encode_files(tokenizer, audio, rejected):
             name = path.stem if stems[path.stem] == 1 else "-".join(path.with_suffix("").parts).strip("/-.")
             numbers = {"units": found.units.tolist(), "durations": found.durations.tolist()}
-            yield {"id": name, **numbers, "fingerprint": tokenizer.fingerprint}
+            yield json.dumps({"id": name, **numbers, "fingerprint": tokenizer.fingerprint}, ensure_ascii=False)
 
-    if out is not None:
-        print(f"{write_jsonl(out, rows())} recordings in {out}")
-        return
-    for one in rows():
-        print(json.dumps(one))
+    def write_lines(path: Path) -> int:
+        with path.open("w", encoding="utf-8") as file:
+            return sum(file.write(line + "\n") > 0 for line in lines())
+
+    count = 0
+    if out is None:
+        for line in lines():
+            print(line)
+            count += 1
+    else:
+        with atomic_file(out) as temporary:
+            count = write_lines(temporary)
+            if not count:
+                tell_rejected(rejected)
+                raise typer.Exit(1)
+        print(f"{count} recordings in {out}")
+    tell_rejected(rejected)
+    if not count:
+        raise typer.Exit(1)

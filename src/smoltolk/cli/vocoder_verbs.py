@@ -8,14 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from smoltolk.cli.options import Seed
+from smoltolk.cli.options import Continuing, Seed
 
 app = typer.Typer()
 vocoder_app = typer.Typer(no_args_is_help=True, help="Vocoders: units to sound.")
 app.add_typer(vocoder_app, name="vocoder")
 
 
-@vocoder_app.command("fit")
+@vocoder_app.command("fit", cls=Continuing)
 def vocoder_fit(
     corpus: Annotated[Path, typer.Argument(help="Corpus with recordings.")],
     units: Annotated[Path, typer.Argument(help="Directory of the units it is to speak.")],
@@ -54,8 +54,9 @@ def vocoder_fit(
     """
     import shutil
 
-    from smoltolk.cli.printing import kept, show
-    from smoltolk.common.files import atomic_directory
+    from smoltolk.cli.printing import kept, show, tell_rejected
+    from smoltolk.common.files import atomic_directory, write_jsonl
+    from smoltolk.common.lock import hold
     from smoltolk.common.made import made_before, record
     from smoltolk.common.progress import bar
     from smoltolk.data.corpora.corpus import check_complete
@@ -81,24 +82,28 @@ def vocoder_fit(
         "judge": None if no_judge else judge,
         "seed": seed,
     }
-    figures, work = made_before(out, command), out.with_name(out.name + ".work")
-    if figures is None:
-        with bar("vocoder", choice.num_steps, "steps") as progress:
-            fitted = fit_corpus_vocoder(
-                corpus, tokenizer, choice, shards=shards, judge=command["judge"], work=work, progress=progress,
-                warn=lambda text: print(f"  note: {text}", file=sys.stderr),
-            )  # fmt: skip
-        figures = {"voices": list(fitted.speakers), "utterances": fitted.num_utterances}
-        figures |= {"minutes": fitted.seconds / 60}
-        figures |= {f"wer_{name}": error.wer for name, error in fitted.errors.items()}
-        figures |= {"judged": max((error.num_utterances for error in fitted.errors.values()), default=0)}
-        with atomic_directory(out) as directory:
-            fitted.vocoder.save(directory)
-            shutil.copytree(work / "samples", directory / "samples")
-            record(directory, command, figures)
-    else:
-        kept(out)
-    shutil.rmtree(work, ignore_errors=True)
+    with hold(out):
+        figures, work = made_before(out, command), out.with_name(out.name + ".work")
+        if figures is None:
+            with bar("vocoder", choice.num_steps, "steps") as progress:
+                fitted = fit_corpus_vocoder(
+                    corpus, tokenizer, choice, shards=shards, judge=command["judge"], work=work, progress=progress,
+                    warn=lambda text: print(f"  note: {text}", file=sys.stderr),
+                )  # fmt: skip
+            figures = {"voices": list(fitted.speakers), "utterances": fitted.num_utterances}
+            figures |= {"minutes": fitted.seconds / 60}
+            figures |= {f"wer_{name}": error.wer for name, error in fitted.errors.items()}
+            figures |= {"judged": max((error.num_utterances for error in fitted.errors.values()), default=0)}
+            figures |= {"rejected": len(fitted.rejected)}
+            with atomic_directory(out) as directory:
+                fitted.vocoder.save(directory)
+                shutil.copytree(work / "samples", directory / "samples")
+                write_jsonl(directory / "rejected.jsonl", (one.row() for one in fitted.rejected))
+                record(directory, command, figures)
+            tell_rejected(fitted.rejected, out / "rejected.jsonl")
+        else:
+            kept(out)
+        shutil.rmtree(work, ignore_errors=True)
     voices = figures["voices"]
     rows = {"voices": ", ".join(voices[:3]) + (f" and {len(voices) - 3} more" if len(voices) > 3 else "")}
     rows |= {"learned from": f"{figures['utterances']} utterances, {figures['minutes']:.1f} minutes"}
@@ -107,6 +112,10 @@ def vocoder_fit(
         "wer_units": "units, predicted durations",
     }  # fmt: skip
     rows |= {f"word errors, {title}": f"{figures[name]:.1%}" for name, title in titles.items() if name in figures}
+    if not no_judge and not figures["judged"]:
+        rows |= {"word errors": "not measured: no utterance held out has a word that a judge could hear"}
+    if figures.get("rejected"):
+        rows |= {"rejected": f"{figures['rejected']}, reasons in {out / 'rejected.jsonl'}"}
     show(f"vocoder in {out}", rows)
 
 
@@ -129,6 +138,7 @@ def vocoder_import(
     from smoltolk.cli.printing import show
     from smoltolk.common.errors import InputError
     from smoltolk.common.files import atomic_directory
+    from smoltolk.common.lock import hold
     from smoltolk.common.made import made_before, record
     from smoltolk.speech.units.kinds import load_unit_tokenizer
     from smoltolk.speech.vocoders.hifigan_checkpoints import PUBLISHED, published_hifigan, read_hifigan
@@ -145,10 +155,11 @@ def vocoder_import(
     else:
         vocoder = read_hifigan(source, config, tokenizer, speakers=speakers, styles=styles)
     command = {"verb": "vocoder import", "vocoder": vocoder.fingerprint}
-    if made_before(out, command) is None:
-        with atomic_directory(out) as directory:
-            vocoder.save(directory)
-            record(directory, command, {})
+    with hold(out):
+        if made_before(out, command) is None:
+            with atomic_directory(out) as directory:
+                vocoder.save(directory)
+                record(directory, command, {})
     rows = {"units": f"{vocoder.num_units} at {vocoder.frame_rate:g} Hz", "sample rate": f"{vocoder.sample_rate} Hz"}
     rows |= {"voices": ", ".join(vocoder.speakers[:5]) or "one"}
     show(f"vocoder in {out}", rows)
@@ -167,17 +178,27 @@ def vocoder_say(
 
     Example: smoltolk vocoder say units.jsonl vocoder spoken
     """
-    from smoltolk.cli.printing import read_units
+    from smoltolk.cli.printing import SaidUnits, read_units, tell_rejected
     from smoltolk.common.progress import bar
+    from smoltolk.common.rejection import Rejected, do_each
     from smoltolk.speech.audio import save
     from smoltolk.speech.vocoders.kinds import load_vocoder
 
     speaks = load_vocoder(vocoder)
     voice = int(speaker) if speaker is not None and speaker.isdigit() and speaker not in speaks.speakers else speaker
-    rows = read_units(units, speaks.unit_fingerprint)
+    speaks.speaker_index(voice)  # a wrong one is told once
+    rejected: list[Rejected] = []
+    rows = read_units(units, speaks.unit_fingerprint, rejected)
+
+    def say(row: SaidUnits) -> None:
+        name, sequence, durations = row
+        waveform = speaks.synthesize(sequence, durations if keep_durations else None, seed, speaker=voice)
+        save(out / f"{name}.wav", waveform, speaks.sample_rate)
+        progress.advance()
+
     with bar("speak", len(rows), "recordings") as progress:
-        for name, sequence, durations in rows:
-            waveform = speaks.synthesize(sequence, durations if keep_durations else None, seed, speaker=voice)
-            save(out / f"{name}.wav", waveform, speaks.sample_rate)
-            progress.advance()
-    print(f"{len(rows)} recordings in {out}")
+        said = list(do_each(rows, say, lambda row: row[0], rejected))
+    tell_rejected(rejected)
+    print(f"{len(said)} recordings in {out}")
+    if not said:
+        raise typer.Exit(1)

@@ -14,6 +14,7 @@ _EXTRAS = {
     "espeakng_loader": "tts",
     "pocketsphinx": "judge",
     "lhotse": "corpora",
+    "av": "media",
     "datasets": "text",
     "ray": "ray",
     "faiss": "faiss",

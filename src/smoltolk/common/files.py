@@ -13,13 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from smoltolk.common.errors import InputError, NotFoundError
+from smoltolk.common.texts import encodable_json, may_hold_halves
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-
-_HELD: set[tuple[int, int]] = set()  # device and inode of the directories that this process writes into alone
+_LONGEST_NAME = 200  # bytes; file systems take 255, of which suffixes and temporary names want some
 
 
 @contextmanager
@@ -92,62 +88,6 @@ def check_place(out: Path, ours: re.Pattern[str] | None = None, kind: str = "an 
         raise InputError(f"{kind} is new or empty, or holds what the same command made", found, "choose another place")
 
 
-@contextmanager
-def sole_writer(directory: Path) -> Iterator[None]:
-    """Hold a directory alone while the block runs; it is made if there is none, and taken away if it stays empty then.
-
-    The lock is the system's (flock) on the directory itself: it leaves no file, and ends with the process, however that
-    ends. Where there are no such locks (Windows, some network file systems) the block runs without.
-
-    Raises:
-        InputError: another process holds it, or it is a file.
-    """
-    check_place(directory, re.compile(".*", re.DOTALL))
-    new = not directory.exists()
-    handle = _lock(directory)
-    state = directory.stat()
-    key = (state.st_dev, state.st_ino)
-    inner = key in _HELD
-    _HELD.add(key)
-    try:
-        yield
-    finally:
-        if not inner:
-            _HELD.discard(key)
-        if new and not any(directory.iterdir()):
-            directory.rmdir()
-        if handle is not None:
-            os.close(handle)
-
-
-def _lock(directory: Path) -> int | None:
-    """A lock on a directory, None where there is none to be had, or a block around this one has it."""
-    while True:
-        directory.mkdir(parents=True, exist_ok=True)
-        if fcntl is None:
-            return None
-        handle = os.open(directory, os.O_RDONLY)
-        state = os.fstat(handle)
-        if (state.st_dev, state.st_ino) in _HELD:
-            os.close(handle)
-            return None
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(handle)
-            raise InputError(
-                "one process at a time writes into a directory",
-                f"another one is writing into {directory}",
-                "wait until it is done, or choose another place",
-            ) from error
-        except OSError:
-            os.close(handle)
-            return None
-        if directory.exists() and directory.stat().st_ino == state.st_ino:
-            return handle
-        os.close(handle)  # whoever held it before took it away: once more
-
-
 def cache_dir() -> Path:
     """Where lies what can be fetched or made again: ``$SMOLTOLK_CACHE``, by default ``~/.cache/smoltolk``."""
     return Path(os.environ.get("SMOLTOLK_CACHE", "~/.cache/smoltolk")).expanduser()
@@ -214,8 +154,8 @@ def read_json(path: Path | str) -> Any:
     if not path.is_file():
         raise NotFoundError(f"{path.name} must exist", f"no file {path}", "run the step that writes it first")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+        return json.loads(path.read_bytes().decode())
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} must be JSON", str(error), "delete the file and run its step again") from error
 
 
@@ -230,22 +170,51 @@ def write_jsonl(path: Path | str, rows: Iterable[Any]) -> int:
 
 
 def read_jsonl(path: Path | str) -> Iterator[Any]:
-    """Yield the objects of a JSON-lines file.
+    """Yield the objects of a JSON-lines file; halves of characters are U+FFFD.
 
     Raises:
         NotFoundError: no such file.
         InputError: a line that is not JSON, with its number.
     """
+    for number, line in read_lines(path):
+        yield parse_line(line, path, number)
+
+
+def read_lines(path: Path | str) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of a file with their numbers, from 1.
+
+    Raises:
+        NotFoundError: no such file.
+    """
     path = Path(path)
     if not path.is_file():
         raise NotFoundError(f"{path.name} must exist", f"no file {path}", "run the step that writes it first")
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                yield json.loads(line)
-            except json.JSONDecodeError as error:
-                raise InputError(
-                    f"every line of {path} must be JSON",
-                    f"line {number}: {error}",
-                    "correct the line, or make the file again",
-                ) from error
+    with path.open("rb") as file:
+        yield from enumerate(file, 1)
+
+
+def parse_line(line: bytes, path: Path | str, number: int) -> Any:
+    """What a line of a JSON-lines file says.
+
+    Raises:
+        InputError: it is not JSON in UTF-8.
+    """
+    try:
+        text = line.decode()
+        row = json.loads(text)
+        return encodable_json(row) if may_hold_halves(text) else row
+    except (ValueError, RecursionError) as error:  # of JSON, of UTF-8, of a number too long; of a thousand brackets
+        raise InputError(
+            f"every line of {path} must be JSON",
+            f"line {number}: {error}",
+            "correct the line, or make the file again",
+        ) from error
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a name, with a suffix behind it, can be that of a file in every directory."""
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:  # half of a pair of surrogates
+        return False
+    return 0 < size <= _LONGEST_NAME and "\0" not in name and Path(name).name == name

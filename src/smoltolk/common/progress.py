@@ -1,7 +1,7 @@
 """Progress bars on long work: live on a terminal, a plain line now and then elsewhere.
 
 A bar lives in the process that shows it. Work in other processes reports through its return values or through a
-:class:`ProgressFile`, so no queue has to outlive a killed worker.
+:class:`ProgressFile`, so no queue has to outlive a killed worker. Between two steps of a bar a command can be stopped.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from smoltolk.common import stopping
+
 console = Console(stderr=True)
 _LINE_EVERY_SECONDS = 10.0
 
@@ -42,6 +44,7 @@ class _LiveBar:
         self._progress, self._id = progress, task_id
 
     def advance(self, count: float = 1) -> None:
+        stopping.check()
         self._progress.update(self._id, advance=count)  # type: ignore[arg-type]
 
     def note(self, text: str) -> None:
@@ -79,6 +82,7 @@ class _LineBar:
         self._finished = False
 
     def advance(self, count: float = 1) -> None:
+        stopping.check()
         self._done += count
         if self._done >= self._total:
             self.finish()

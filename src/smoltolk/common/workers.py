@@ -8,14 +8,18 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
+from smoltolk.common import stopping
 from smoltolk.common.errors import WorkerError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+_TICK_SECONDS = 0.2
+_PATIENCE_SECONDS = 1.0  # a signal that ended a worker may be on its way to us
 
 
 def num_cpus() -> int:
@@ -41,13 +45,17 @@ def parallel_map(
 
     Raises:
         WorkerError: a process died (killed, out of memory, crashed in native code).
+        Stopped: a signal asked for the end.
     """
     workers = num_cpus() if workers is None else workers
     if workers == 0:
         if initializer is not None:
             initializer(*initargs)
-        yield from map(function, items)
+        for item in items:
+            stopping.check()
+            yield function(item)
         return
+    before = set(multiprocessing.active_children())
     # Spawn, not fork: torch's thread pools and espeak's global state do not survive a fork.
     pool = ProcessPoolExecutor(
         workers,
@@ -59,20 +67,42 @@ def parallel_map(
     source = iter(items)
     try:
         for item in itertools.islice(source, 2 * workers):
-            pending.append(pool.submit(function, item))
+            pending.append(start(pool, function, item))
         while pending:
-            result = pending.popleft().result()
+            result = finished(pending.popleft())
             for item in itertools.islice(source, 1):
-                pending.append(pool.submit(function, item))
+                pending.append(start(pool, function, item))
             yield result
     except BrokenProcessPool as error:
+        stopping.check(patience=_PATIENCE_SECONDS)
         raise WorkerError(
             "every worker process must live until its work is done",
             "one was killed or crashed (often: out of memory)",
             "run the same command again, it continues where it stopped; fewer workers need less memory",
         ) from error
+    except (stopping.Stopped, KeyboardInterrupt):
+        stopping.end_children(list(set(multiprocessing.active_children()) - before))
+        raise
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        # What is left running when the process ends prints tracebacks.
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def start(pool: ProcessPoolExecutor, function: Callable[..., Result], *arguments: Any) -> Future[Result]:
+    """Give work to a pool; processes that it starts for this do not see Ctrl-C."""
+    with stopping.interrupts_blocked():
+        return pool.submit(function, *arguments)
+
+
+def finished(future: Future[Result]) -> Result:
+    """The result of a future, unless a signal asks for the end before.
+
+    Raises:
+        Stopped: it does.
+    """
+    while not wait([future], timeout=_TICK_SECONDS).done:
+        stopping.check()
+    return future.result()
 
 
 def _start(initializer: Callable[..., None] | None, initargs: tuple[Any, ...]) -> None:

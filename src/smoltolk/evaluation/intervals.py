@@ -110,7 +110,7 @@ def cluster_bootstrap(
     totals = weights @ counts
     # With very few clusters a resample may hold no item at all; it says nothing.
     means = (weights @ sums)[totals > 0] / totals[totals > 0]
-    tail = _expanded_tail(level, len(names))
+    tail = expanded_tail(level, len(names))
     low, high = np.quantile(means, [tail, 1 - tail])
     mean = float(values.mean())
     # Rounding of the matrix product must not push a bound past the mean (all values equal).
@@ -143,7 +143,7 @@ def paired_difference(
     return cluster_bootstrap(first - second, clusters, seed=seed, rivals=rivals, resamples=resamples, level=level)
 
 
-def _expanded_tail(level: float, clusters: int) -> float:
+def expanded_tail(level: float, clusters: int) -> float:
     """Share to cut at each end so that the interval of a mean is as long as Student's t."""
     quantile = stats.t.ppf((1 - level) / 2, clusters - 1)
     return float(stats.norm.cdf(quantile * np.sqrt(clusters / (clusters - 1))))

@@ -18,6 +18,7 @@ import numpy as np
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.aligned import AlignedCorpus
 from smoltolk.data.shards.parquet import UnitCorpus
+from smoltolk.data.texts.plain_tokens import plain_encoding
 from smoltolk.data.world.stories import Cloze
 
 _FACTS = ("fact_heard", "fact_read")  # the last word of their options is the answer
@@ -199,7 +200,7 @@ class _Joining:
 
     def _bare_tokens(self, i: int, cut: _Cut) -> np.ndarray:
         text = self.aligned.text(i)
-        spans = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        spans = plain_encoding(self.tokenizer, [text], return_offsets_mapping=True)["offset_mapping"][0]
         end = len(_bare(text))
         return cut.tokens[: sum(start < end for start, _ in spans) - len(cut.prompt_tokens)]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -78,26 +79,100 @@ def score(
             last position of a model that looks positions up in a table.
     """
     rule = rule or Rule()
+    wanted = [_first(_scored(sequence, space, rule), rule.first) for sequence in sequences]
+    count = np.array([scored.sum() for scored in wanted], np.int64)
+    nll = np.zeros(len(sequences))
+    for members, _, each in _in_batches(model, sequences, wanted, space, rule.scope, batch_tokens, autocast, progress):
+        nll[members] = each.double().sum((1, 2)).cpu().numpy()
+    _check_nll(nll)
+    return Scores(nll, count)
+
+
+@dataclass(frozen=True, slots=True)
+class IdScores:
+    """The NLL of every scored id of one sequence, in nats, in order; float32.
+
+    Attributes:
+        before: of its prompt; None where they were not asked for.
+        nll: of its continuation, without its end.
+        end: of the ids that end it, where it has an end.
+    """
+
+    before: np.ndarray | None
+    nll: np.ndarray
+    end: np.ndarray
+
+
+def score_ids(
+    model: nn.Module,
+    sequences: Sequence[Scored],
+    *,
+    space: IdSpace | None = None,
+    whole: bool = False,
+    batch_tokens: int = 4096,
+    autocast: bool = False,
+    progress: Bar | None = None,
+) -> list[IdScores]:
+    """As :func:`score`, with the NLLs of single ids: from them every rule can be worked out.
+
+    Args:
+        model, sequences, space, batch_tokens, autocast, progress: as for :func:`score`.
+        whole: score the prompts too; prompts that several sequences share are computed once only without it.
+
+    Returns:
+        One for each sequence; an id that the model cannot produce at its place has inf or NaN.
+
+    Raises:
+        InputError: as for :func:`score`, but for such ids.
+    """
+    scope: Literal["continuation", "whole"] = "whole" if whole else "continuation"
+    wanted = [_scored(sequence, space, Rule(scope=scope, score_end=True)) for sequence in sequences]
+    found: dict[int, IdScores] = {}
+    for members, first, each in _in_batches(model, sequences, wanted, space, scope, batch_tokens, autocast, progress):
+        for member, row in zip(members, each.float().cpu().numpy(), strict=True):
+            values = np.zeros(wanted[member].shape, np.float32)
+            values[first:] = row[: len(values) - first]
+            inner = _scored(sequences[member], space, Rule())
+            ends = _scored(sequences[member], space, Rule(score_end=True)) & ~inner
+            before = values[wanted[member] & ~inner & ~ends] if whole else None
+            found[member] = IdScores(before, values[inner], values[ends])
+    return [found[number] for number in range(len(sequences))]
+
+
+def _in_batches(
+    model: nn.Module,
+    sequences: Sequence[Scored],
+    wanted: Sequence[np.ndarray],
+    space: IdSpace | None,
+    scope: str,
+    batch_tokens: int,
+    autocast: bool,
+    progress: Bar | None,
+) -> Iterator[tuple[list[int], int, Tensor]]:
+    """The members of each batch, the place that it begins at, and NLLs from there on, float32 [B, T, Q]."""
     _check_lengths(model, sequences)
     _check_codes(sequences, space)
-    wanted = [_scored(sequence, space, rule) for sequence in sequences]
-    count = np.array([scored.sum() for scored in wanted], np.int64)
-    _check_count(count)
+    _check_count(np.array([scored.sum() for scored in wanted], np.int64))
     device = next(model.parameters()).device
     portions = [Portion(list(range(len(sequences))))]
-    if rule.scope == "continuation":  # where the whole counts, prompts are scored too
+    if scope == "continuation":  # where the whole counts, prompts are scored too
         shared = in_portions(sequences, batch_tokens, device.type)
         if any(portion.length for portion in shared) and can_go_on(model):
             portions = shared
-    nll = np.zeros(len(sequences))
     with evaluating(model), torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, autocast):
         for portion in portions:
             for members, found in _of_portion(model, sequences, wanted, portion, space, batch_tokens, device):
-                nll[members] = found.cpu().numpy()
+                yield members, portion.length, found
                 if progress is not None:
                     progress.advance(len(members))
-    _check_nll(nll)
-    return Scores(nll, count)
+
+
+def _first(scored: np.ndarray, first: int | None) -> np.ndarray:
+    """Only so many of what is scored."""
+    kept = scored.copy()
+    if first is not None:
+        kept.flat[np.flatnonzero(scored)[first:]] = False
+    return kept
 
 
 def _of_portion(
@@ -109,7 +184,7 @@ def _of_portion(
     batch_tokens: int,
     device: torch.device,
 ) -> Iterator[tuple[list[int], Tensor]]:
-    """The members of each batch and their NLLs, float64 [B]; what was made of the prompts is held no longer."""
+    """The members of each batch and their NLLs [B, T, Q]; what was made of the prompts is held no longer."""
     first, width = portion.length, 0 if space is None else space.num_codebooks - 1
     # A text id: a speech id would lengthen the last speech span. Its attention mask is zero in any case.
     padding = 0 if space is None else space.eos_text
@@ -135,7 +210,7 @@ def _of_portion(
             codes[:, first:] if width else None,
             None if read is None else rows_of(read, [portion.rows[place] for place in places]),
         )
-        yield members, torch.where(scored, each.view(scored.shape), 0.0).double().sum((1, 2))
+        yield members, torch.where(scored, each.view(scored.shape), 0.0)
 
 
 def _scored(sequence: Scored, space: IdSpace | None, rule: Rule) -> np.ndarray:

@@ -13,6 +13,7 @@ from smoltolk.common.errors import InputError
 from smoltolk.common.files import write_jsonl
 from smoltolk.common.progress import Bar
 from smoltolk.data.rows.documents import recognition_prompt, synthesis_prompt
+from smoltolk.data.texts.plain_tokens import plain_ids
 from smoltolk.inference.generation import Generation, Sampling, generate, to_text, to_units
 from smoltolk.inference.speakers import Speaker, check_speaker, most_units, speak_units
 from smoltolk.model.ids import IdSpace
@@ -80,7 +81,7 @@ def recognition(
         [recognition_prompt(space, units) for units, _ in utterances],
         end_id=space.eos_text,
         pad_id=space.eos_text,
-        max_new_tokens=max_new_tokens or 2 * max(len(_encode(tokenizer, text)) for text in references) + 8,
+        max_new_tokens=max_new_tokens or 2 * max(len(plain_ids(tokenizer, text)) for text in references) + 8,
         batch_size=batch_size,
         progress=progress,
     )
@@ -132,7 +133,7 @@ def synthesis(
     check_speaker(space, vocoder)
     made = generate(
         model,
-        [synthesis_prompt(space, _encode(tokenizer, text)) for text in texts],
+        [synthesis_prompt(space, plain_ids(tokenizer, text)) for text in texts],
         end_id=space.eos_speech,
         pad_id=space.eos_text,
         max_new_tokens=max_new_tokens or most_units(max(texts, key=len), space, vocoder.frame_rate),
@@ -149,10 +150,6 @@ def synthesis(
         hypotheses = judge.transcribe_batch(waveforms)
     _log(log_path, texts, hypotheses, made)
     return Transcribed(error_rate(texts, hypotheses), _failures(made), texts, hypotheses, units, waveforms)
-
-
-def _encode(tokenizer: Any, text: str) -> list[int]:
-    return tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
 def _check(texts: Sequence[str]) -> None:

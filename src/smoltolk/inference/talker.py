@@ -10,6 +10,7 @@ import numpy as np
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.documents import Document, recognition_prompt, synthesis_prompt
 from smoltolk.data.rows.prompts import mixed_prompt
+from smoltolk.data.texts.plain_tokens import plain_ids
 from smoltolk.inference.generation import Generation, Sampling, generate, to_text, to_units
 from smoltolk.inference.parts import load_parts
 from smoltolk.inference.speakers import Speaker, check_speaker, most_units, speaker_of
@@ -174,7 +175,7 @@ class Talker:
         if not text.strip():
             raise InputError("a text needs a word", repr(text), "write something")
         self.space.check_tokenizer(self.tokenizer)  # again: words may have been added since
-        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return plain_ids(self.tokenizer, text)
 
     def _sound(self, made: Generation, seed: int) -> np.ndarray:
         units = to_units(made, self.space)

@@ -9,6 +9,7 @@ from typing import Any
 
 from smoltolk.common.errors import InputError, NotFoundError, require
 from smoltolk.common.files import read_json, write_json, write_text
+from smoltolk.common.lock import hold
 from smoltolk.common.progress import console
 from smoltolk.quickstart.ablation_figure import ablation_svg
 from smoltolk.quickstart.ablation_results import gather
@@ -59,29 +60,30 @@ def ablate(
         "steps": steps,
         "id_layout": ID_LAYOUT,
     }
-    run = RunDirectory(out, record)
-    settings = {seed: _data(run, ablation, seed, given.get(seed)) for seed in ablation.seeds}
-    told = {seed: run.figures(f"data-{seed}") for seed in settings}
+    with hold(out):
+        run = RunDirectory(out, record)
+        settings = {seed: _data(run, ablation, seed, given.get(seed)) for seed in ablation.seeds}
+        told = {seed: run.figures(f"data-{seed}") for seed in settings}
 
-    def finished(job: Job) -> None:
-        _, _, trial = job.arguments
-        shutil.rmtree(work_of(ablation, trial), ignore_errors=True)  # by now its figures are kept
-        factor = run.figures(job.name)["factor"]
-        if trial.rate is not None and (chosen := ablation.rate(trial.variant)) is not None:
-            console.print(f"  {trial.variant}: rate {chosen:g} chosen", highlight=False)
-        if trial == first_trials(ablation, trial.variant)[0] and factor != 1:
-            console.print(f"  {trial.variant}: trained {factor:g} times as long, as measured", highlight=False)
-        _write(gather(ablation, told), out)
+        def finished(job: Job) -> None:
+            _, _, trial = job.arguments
+            shutil.rmtree(work_of(ablation, trial), ignore_errors=True)  # by now its figures are kept
+            factor = run.figures(job.name)["factor"]
+            if trial.rate is not None and (chosen := ablation.rate(trial.variant)) is not None:
+                console.print(f"  {trial.variant}: rate {chosen:g} chosen", highlight=False)
+            if trial == first_trials(ablation, trial.variant)[0] and factor != 1:
+                console.print(f"  {trial.variant}: trained {factor:g} times as long, as measured", highlight=False)
+            _write(gather(ablation, told), out)
 
-    jobs = jobs_of(ablation, settings)
-    run.side_by_side(jobs, title=f"{len(jobs)} trainings, each asked when it ends", finished=finished)
-    results = gather(ablation, told)
-    _write(results, out)
-    shutil.rmtree(out / "work", ignore_errors=True)
-    names = ("ablation.md", "ablation.svg", "ablation.json")
-    for kind, name in zip(("table", "figure", "figures"), names, strict=True):
-        console.print(f"  {kind:8} {out / name}", highlight=False, soft_wrap=True)
-    return results
+        jobs = jobs_of(ablation, settings)
+        run.side_by_side(jobs, title=f"{len(jobs)} trainings, each asked when it ends", finished=finished)
+        results = gather(ablation, told)
+        _write(results, out)
+        shutil.rmtree(out / "work", ignore_errors=True)
+        names = ("ablation.md", "ablation.svg", "ablation.json")
+        for kind, name in zip(("table", "figure", "figures"), names, strict=True):
+            console.print(f"  {kind:8} {out / name}", highlight=False, soft_wrap=True)
+        return results
 
 
 def _write(results: dict[str, Any], out: Path) -> None:
@@ -141,8 +143,9 @@ def _data(run: RunDirectory, ablation: Ablation, seed: int, given: Path | None) 
     settings = Settings(place, ablation.scale_name, seed)
     if given is None:
         console.print(f"[bold]Data of seed {seed}[/bold]", highlight=False)
-        make_data(settings, RunDirectory(place, run_record(settings)))
-        shutil.rmtree(settings.work, ignore_errors=True)
+        with hold(place):
+            make_data(settings, RunDirectory(place, run_record(settings)))
+            shutil.rmtree(settings.work, ignore_errors=True)
     before = read_json(place / "steps" / "backbone.json")["figures"]["text_nll"]
     run.step(name, f"Data of seed {seed}: {place}", lambda: {"place": known, "text_nll_before": before})
     return settings

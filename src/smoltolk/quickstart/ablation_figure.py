@@ -11,7 +11,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from smoltolk.quickstart.ablation_results import NOT_RUN, REFERENCE, accuracy
 from smoltolk.quickstart.variants import variant_named
-from smoltolk.report.plot_style import COLOURS, chance_line, drawing, file_svg, rows_only
+from smoltolk.report.plot_style import COLOURS, chance_line, drawing, file_svg, percent_floor, rows_only
 from smoltolk.report.results import BASELINES, CHANCE, OUTCOMES, Outcome
 from smoltolk.report.titles import OUTCOME_MEASURES
 
@@ -38,14 +38,14 @@ def _figure(variants: Mapping[str, Any]) -> Figure:
         _panel(axes, outcome, variants)
     panels[0].set_yticks(range(len(variants)), [entry["title"] for entry in variants.values()])
     panels[0].set_ylim(len(variants) - 0.5, -0.5)
-    panels[0].set_xlim(max(0, _lowest(variants) - 4), 102)
+    panels[0].set_xlim(max(0, percent_floor(_accuracies(variants)) - 4), 102)
     figure.supxlabel(_LEGEND, fontsize=10, color=COLOURS["muted"])
     return figure
 
 
-def _lowest(variants: Mapping[str, Any]) -> float:
+def _accuracies(variants: Mapping[str, Any]) -> list[float]:
     trials = [figures for entry in variants.values() for figures in entry["seeds"].values()]
-    return 10 * (100 * min([CHANCE, *(accuracy(trial, outcome) for trial in trials for outcome in OUTCOMES)]) // 10)
+    return [accuracy(trial, outcome) for trial in trials for outcome in OUTCOMES]
 
 
 def _panel(axes: Axes, outcome: Outcome, variants: Mapping[str, Any]) -> None:

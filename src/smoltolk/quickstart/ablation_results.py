@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from smoltolk.analysis.answer_lens import lens_differences, load_lens
 from smoltolk.common.files import read_json, read_jsonl
 from smoltolk.evaluation.cloze import difference_of
-from smoltolk.evaluation.lens import lens_differences, load_lens
 from smoltolk.evaluation.rules import Rule
 from smoltolk.quickstart.trials import Ablation, Trial, heard_facts
 from smoltolk.quickstart.variants import VARIANTS, variant_named

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from smoltolk.analysis.answer_lens import answer_lens, lens_cells
+from smoltolk.analysis.selector import selector_profile
 from smoltolk.common.progress import ReportBar
 from smoltolk.data.corpora.corpus import read_corpus
 from smoltolk.data.rows.aligned import AlignedCorpus
 from smoltolk.data.rows.documents import Document
 from smoltolk.data.shards.parquet import UnitCorpus, read_shards
 from smoltolk.evaluation.cloze import evaluate_clozes
-from smoltolk.evaluation.lens import answer_lens, lens_cells
 from smoltolk.evaluation.nll import held_out_nll
 from smoltolk.evaluation.questions import SpokenCloze, option_id, spoken_clozes
-from smoltolk.evaluation.selector import selector_profile
 from smoltolk.evaluation.transcription import recognition, synthesis
 from smoltolk.inference.parts import load_model
 from smoltolk.inference.samples import make_samples
@@ -38,10 +38,11 @@ def evaluate_one(settings: Settings, system: str, report: Report) -> dict[str, A
     model, tokenizer = load_model(settings.model(system))
     ids = model.config.id_space
     items = questions(settings, tokenizer)
-    figures = ask(settings, model, tokenizer, items, folder, report)
     units = load_unit_tokenizer(settings.units)
+    test = read_shards(settings.shards("test"), fingerprint=units.fingerprint)
+    figures = ask(settings, model, tokenizer, items, test, folder, report)
     vocoder = load_vocoder(settings.vocoder, units.fingerprint)
-    test, may_be_said = read_shards(settings.shards("test"), fingerprint=units.fingerprint), judge_texts(settings)
+    may_be_said = judge_texts(settings)
     heard = recognition(model, spoken_sentences(test, tokenizer), tokenizer, ids, log_path=folder / "recognition.jsonl")
     said = synthesis(
         model,
@@ -77,6 +78,7 @@ def ask(
     model: SmolTolkForCausalLM,
     tokenizer: PreTrainedTokenizerBase,
     items: Sequence[SpokenCloze],
+    test: UnitCorpus,
     folder: Path,
     report: Report,
 ) -> dict[str, Any]:
@@ -86,6 +88,7 @@ def ask(
         settings: of the run.
         model, tokenizer: asked.
         items: of :func:`questions`.
+        test: held-out stories.
         folder: for the logs of single items.
         report: called with the options scored.
     """
@@ -94,7 +97,6 @@ def ask(
         model, items, ids, seed=settings.seed, progress=ReportBar(report), log_path=folder / "clozes.jsonl"
     )
     lens = answer_lens(model, only_read(items), log_path=folder / "lens.jsonl")
-    test = read_shards(settings.shards("test"))
     return {
         **result.cells,
         "lens": lens_cells(lens, seed=settings.seed),

@@ -8,14 +8,15 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
 from smoltolk.common.errors import InputError, WorkerError
 from smoltolk.common.files import read_json, remove_leftovers, write_json
 from smoltolk.common.progress import ProgressFile, Reached, bars_in_turn, console
-from smoltolk.common.workers import end_with_parent, num_cpus
+from smoltolk.common.stopping import check, end_children
+from smoltolk.common.workers import end_with_parent, num_cpus, start
 
 
 @dataclass(frozen=True)
@@ -128,9 +129,12 @@ class RunDirectory:
         for file in files.values():
             file.path.unlink(missing_ok=True)
         workers = min(len(jobs), num_cpus())
+        before = set(active_children())
         pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
         with ExitStack() as stack:
-            stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+            stack.callback(pool.shutdown, wait=True, cancel_futures=True)
+            # Where one step failed nobody waits for the others, which may take hours; they go on next time.
+            stack.callback(lambda: end_children(list(set(active_children()) - before)) if waiting or running else None)
             begin = stack.enter_context(bars_in_turn())
             reached: dict[str, Reached] = {}
             waiting, running = list(jobs), dict[Future[dict[str, Any]], Job]()
@@ -138,9 +142,10 @@ class RunDirectory:
                 ready = [job for job in waiting if all(map(self.done, job.after))]
                 for job in ready[: workers - len(running)]:
                     waiting.remove(job)
-                    running[pool.submit(_work, job, files[job.name].path)] = job
+                    running[start(pool, _work, job, files[job.name].path)] = job
                     reached[job.name] = Reached(begin(job.title, job.total))
                 ended, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+                check()
                 for job in running.values():
                     reached[job.name](*files[job.name].read())
                 for future in ended:
@@ -156,6 +161,7 @@ class RunDirectory:
         try:
             outcome = future.result()
         except BrokenProcessPool as error:
+            check(patience=1.0)  # the signal that ended it may be on its way to us
             raise WorkerError(
                 "every process must live until its step is done",
                 f"one of the processes of {job.title!r} was killed or crashed (often: out of memory)",

@@ -12,6 +12,7 @@ from smoltolk.data.corpora.corpus import Counts, Utterance, read_corpus, read_in
 from smoltolk.data.corpora.speak import speak
 from smoltolk.data.fitting.speech_models import judge_vocoder, waveform_of
 from smoltolk.data.shards.prepare import prepare
+from smoltolk.data.texts.plain_tokens import plain_ids
 from smoltolk.data.world.stories import Cloze
 from smoltolk.data.world.world_files import ask_all, write_world
 from smoltolk.evaluation.questions import option_texts, option_voices
@@ -47,7 +48,7 @@ def judge_texts(settings: Settings) -> list[str]:
 def text_documents(settings: Settings, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
     """Held-out stories about all facts as ids behind an end of sequence."""
     stories = (settings.world.test_story(i, heard_only=False) for i in range(2 * settings.scale.num_test_stories))
-    return [[tokenizer.eos_token_id, *tokenizer(s.text, add_special_tokens=False)["input_ids"]] for s in stories]
+    return [[tokenizer.eos_token_id, *plain_ids(tokenizer, s.text)] for s in stories]
 
 
 def make_world(settings: Settings) -> dict[str, Any]:

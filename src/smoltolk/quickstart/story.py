@@ -6,11 +6,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from smoltolk.analysis.answer_lens import lens_differences, load_lens
 from smoltolk.common.errors import InputError, require
 from smoltolk.common.files import write_json
+from smoltolk.common.lock import hold
 from smoltolk.common.progress import console
 from smoltolk.evaluation.cloze import differences, load_log
-from smoltolk.evaluation.lens import lens_differences, load_lens
 from smoltolk.quickstart import speech_steps
 from smoltolk.quickstart.data_steps import make_data, run_record
 from smoltolk.quickstart.evaluation_steps import evaluate_one
@@ -43,27 +44,27 @@ def quickstart(out: Path, scale: str = "small", seed: int = 0, text_model: str |
     require("pocketsphinx", "the offline judge")
     check_own_text_model(settings)
     _check_room(out, sizes)
-    run = RunDirectory(out, run_record(settings))
-    vocoder = Job(
-        "vocoder", "Vocoder", sizes.vocoder_steps, speech_steps.fit_the_vocoder, (settings,), after=("units",)
-    )
-    make_data(settings, run, vocoder)
-    steps = sizes.speech.num_steps
-    scored = 12 * (sizes.num_story_clozes + 4 * sizes.num_fact_clozes)  # options, in four directions; heard ones twice
-    run.side_by_side(
-        [Job(f"train-{s}", f"Train {s}", steps, train_one, (settings, s)) for s in COMPARED]
-        + [
-            Job(f"evaluate-{s}", f"Evaluate {s}", scored, evaluate_one, (settings, s), after=(f"train-{s}",))
-            for s in COMPARED
-        ]
-    )
-    results = run.step("report", "Report", lambda: report(settings, run))
-    shutil.rmtree(settings.work, ignore_errors=True)
-    print_summary(results, console)
-    console.print(
-        f"\n  report   {out / 'report.html'}\n  figures  {out / 'results.json'}\n  sound    {out / 'samples'}"
-    )
-    return results
+    with hold(out):
+        run = RunDirectory(out, run_record(settings))
+        vocoder = Job(
+            "vocoder", "Vocoder", sizes.vocoder_steps, speech_steps.fit_the_vocoder, (settings,), after=("units",)
+        )
+        make_data(settings, run, vocoder)
+        steps, options = sizes.speech.num_steps, sizes.num_options
+        run.side_by_side(
+            [Job(f"train-{s}", f"Train {s}", steps, train_one, (settings, s)) for s in COMPARED]
+            + [
+                Job(f"evaluate-{s}", f"Evaluate {s}", options, evaluate_one, (settings, s), after=(f"train-{s}",))
+                for s in COMPARED
+            ]
+        )
+        results = run.step("report", "Report", lambda: report(settings, run))
+        shutil.rmtree(settings.work, ignore_errors=True)
+        print_summary(results, console)
+        console.print(
+            f"\n  report   {out / 'report.html'}\n  figures  {out / 'results.json'}\n  sound    {out / 'samples'}"
+        )
+        return results
 
 
 def _check_room(out: Path, sizes: Scale) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_json
+from smoltolk.data.shards.parquet import read_shards
 from smoltolk.inference.parts import load_model
 from smoltolk.quickstart.evaluation_steps import ask, questions
 from smoltolk.quickstart.model_steps import train_system
@@ -142,7 +143,7 @@ def jobs_of(ablation: Ablation, data: Mapping[int, Settings]) -> list[Job]:
         ablation: what is asked for.
         data: of each seed.
     """
-    jobs = []
+    jobs, num_options = [], scale_named(ablation.scale_name).num_options
     for variant in ablation.variants:
         tuning = tuple(ablation.tuning(variant).values())
         seeds = [Trial(variant, seed) for seed in (ablation.seeds[1:] if tuning else ablation.seeds)]
@@ -151,7 +152,7 @@ def jobs_of(ablation: Ablation, data: Mapping[int, Settings]) -> list[Job]:
         )
         for trial in (*tuning, *seeds):
             after = measured if trial in tuning else (*measured, *(each.name for each in tuning))
-            total = variant_named(variant).change(ablation.recipe).num_steps + _num_options(ablation)
+            total = variant_named(variant).change(ablation.recipe).num_steps + num_options
             jobs.append(Job(trial.name, trial.title, total, run_trial, (ablation, data[trial.seed], trial), after))
     return jobs
 
@@ -159,12 +160,6 @@ def jobs_of(ablation: Ablation, data: Mapping[int, Settings]) -> list[Job]:
 def first_trials(ablation: Ablation, variant: str) -> tuple[Trial, ...]:
     """All trials of the first seed."""
     return tuple(ablation.tuning(variant).values()) or (Trial(variant, ablation.seeds[0]),)
-
-
-def _num_options(ablation: Ablation) -> int:
-    """As many options are scored: in four directions, spoken prompts twice, facts by sentence and by answer."""
-    scale = scale_named(ablation.scale_name)
-    return 12 * (scale.num_story_clozes + 4 * scale.num_fact_clozes)
 
 
 def run_trial(ablation: Ablation, data: Settings, trial: Trial, report: Report) -> dict[str, Any]:
@@ -199,7 +194,7 @@ def run_trial(ablation: Ablation, data: Settings, trial: Trial, report: Report) 
     model, tokenizer = load_model(folder / "model")
     answers = ablation.out / "evaluation" / trial.name
     asked = ask(
-        data, model, tokenizer, questions(data, tokenizer), answers,
+        data, model, tokenizer, questions(data, tokenizer), read_shards(data.shards("test")), answers,
         lambda done, text: report(planned.num_steps + done, text),
     )  # fmt: skip
     return {**trained, **asked, "rate": rate, "steps": recipe.num_steps, "factor": factor}

@@ -21,11 +21,11 @@ from smoltolk.report.plot_style import (
     drawing,
     file_svg,
     page_svg,
+    percent_floor,
     rows_only,
     width,
 )
 from smoltolk.report.results import (
-    CHANCE,
     LENS,
     LENS_WAYS,
     OUTCOMES,
@@ -92,7 +92,7 @@ def _outcomes(axes: Axes, runs: Runs, narrow: bool) -> list[str]:
     systems = [s for s in shown_systems(runs[0]) if all(s in run["models"] for run in runs)]
     head = 0.26 if narrow else 0.0  # on a phone titles stand above their marks, elsewhere to the left
     middle, step = (1 + head) / 2, 0.76 * (1 - head) / len(systems)
-    lowest = CHANCE
+    lows = []
     for row, outcome in enumerate(OUTCOMES):
         if row % 2 == 0:
             axes.axhspan(row, row + 1, color=COLOURS["band"], linewidth=0, zorder=0)
@@ -102,11 +102,11 @@ def _outcomes(axes: Axes, runs: Runs, narrow: bool) -> list[str]:
             cells = [cell_of(run, system, outcome.kind, outcome.direction, pair=True) for run in runs]
             values = [cell["accuracy"] for cell in cells]
             ends = (cells[0]["low"], cells[0]["high"]) if len(runs) == 1 else (min(values), max(values))
-            lowest = min(lowest, ends[0])
+            lows.append(ends[0])
             _mark(axes, system, row + middle + (place - (len(systems) - 1) / 2) * step, values, ends)
     axes.set_yticks([])
     axes.set_ylim(len(OUTCOMES), 0)
-    axes.set_xlim(max(0, 10 * (100 * lowest // 10) - 2), 106)  # room for the number of one at 100%
+    axes.set_xlim(max(0, percent_floor(lows) - 2), 106)  # room for the number of one at 100%
     rows_only(axes)
     axes.set_xlabel("pairs right, %")
     return systems

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import matplotlib
@@ -24,7 +25,7 @@ COLOURS = {
     "early_long": "#01020a",
 }
 # What they are in a file of its own, on white: those of the page's light side.
-_REAL = {
+REAL = {
     "ink": "#1d2128",
     "muted": "#5c6470",
     "line": "#d9d8d2",
@@ -67,9 +68,21 @@ def drawing() -> Any:
     return matplotlib.rc_context(_STYLE)
 
 
+def printing() -> Any:
+    """The same in real colours, :data:`REAL`, and smaller letters: for figures that are saved as they are, on paper."""
+    real = {COLOURS[name]: colour for name, colour in REAL.items()}
+    style = {name: real.get(value, value) if isinstance(value, str) else value for name, value in _STYLE.items()}
+    return matplotlib.rc_context(style | {"font.size": 9, "axes.titlesize": 9.5})
+
+
 def width(narrow: bool) -> float:
     """Inches of a figure across a page or a phone."""
     return _NARROW if narrow else 10
+
+
+def percent_floor(accuracies: Iterable[float]) -> float:
+    """Where an axis of percents begins: the ten below the least of them and below chance."""
+    return 10 * (100 * min([CHANCE, *accuracies]) // 10)
 
 
 def chance_line(axes: Axes, along: str = "x", span: tuple[float, float] | None = None) -> None:
@@ -108,7 +121,7 @@ def page_svg(figure: Figure, name: str, label: str) -> str:
 
 def file_svg(figure: Figure, label: str) -> str:
     """The figure as a file of its own, in real colours on white."""
-    text = _exchanged(_drawn(figure, "figure", transparent=False), _FONTS, _REAL)
+    text = _exchanged(_drawn(figure, "figure", transparent=False), _FONTS, REAL)
     size = 'width="{:g}" height="{:g}"'.format(*(72 * figure.get_size_inches()))
     return _headed(text, f'role="img" aria-label="{label}" {size}')
 

@@ -17,10 +17,11 @@ from smoltolk.report.plot_style import (
     chance_line,
     drawing,
     page_svg,
+    percent_floor,
     rows_only,
     width,
 )
-from smoltolk.report.results import CHANCE, DIRECTIONS, KINDS, shown_systems
+from smoltolk.report.results import DIRECTIONS, KINDS, shown_systems
 from smoltolk.report.titles import KIND_TITLES
 
 # Answers stand below the sentences that they are the last word of.
@@ -49,15 +50,14 @@ def accuracy_svg(results: Mapping[str, Any], narrow: bool = False) -> str:
         panels[0][0].set_yticks(range(len(DIRECTIONS)), [way.replace("->", " → ") for way in DIRECTIONS])
         panels[0][0].set_ylim(len(DIRECTIONS) - 0.5, -0.5)
         # Room at the right end, so that a marker at 100% is whole.
-        panels[0][0].set_xlim(max(0, _lowest(results) - 6), 103)
+        panels[0][0].set_xlim(max(0, percent_floor(_lows(results)) - 6), 103)
         label = "Accuracy by kind of question, direction and system"
         return page_svg(figure, "accuracy-narrow" if narrow else "accuracy", label)
 
 
-def _lowest(results: Mapping[str, Any]) -> float:
+def _lows(results: Mapping[str, Any]) -> list[float]:
     models = [results["models"][system] for system in shown_systems(results)]
-    cells = (model[kind][way]["low"] for model in models for kind in KINDS for way in DIRECTIONS)
-    return 10 * (100 * min(*cells, CHANCE) // 10)
+    return [model[kind][way]["low"] for model in models for kind in KINDS for way in DIRECTIONS]
 
 
 def _accuracy_panel(axes: Axes, results: Mapping[str, Any], kind: str) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import math
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,15 @@ import soxr
 
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import atomic_file
+from smoltolk.speech.decoding.kinds import open_sound
+from smoltolk.speech.decoding.scale import Scale
+from smoltolk.speech.decoding.sound import Sound
 
 SAMPLE_RATE = 16_000
 _FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}
 # 0.29 s * 100 Hz = 28.999... stands for 29: what lies closer than this to a whole number is one.
 _SLACK = 1e-6
-_UNKNOWN_BYTES = 2**31 - 1
-_OGG_PAGE = 65_307  # bytes at most
-_MP3_PADDING, _MP3_HEAD = 4_800, 65_536  # samples that players cut off or not; bytes, tags included
+_ROUNDING = 0.05  # seconds by which the end of a stretch may pass that of its file
 
 
 def num_samples(seconds: float, sample_rate: int = SAMPLE_RATE) -> int:
@@ -72,10 +74,12 @@ def resample(waveform: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
 def load(path: Path | str, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
     """Read an audio file as mono (the mean of its channels); its loudness stays as it is.
 
-    Beside the result it needs the memory of one block, whatever the channels and the rate of the file.
+    A sound is as long as what decodes. Where a header promises more than that by 0.1 s, the file breaks off; more than
+    is promised is taken whole. Beside the result it needs the memory of one block, whatever the channels and the rate.
 
     Args:
-        path: any format that libsndfile reads (wav, flac, ogg, mp3, ...).
+        path: wav, flac, ogg, opus, mp3, aiff and whatever else libsndfile reads; with the extra ``media`` also what
+            phones, browsers and cameras record (m4a, mp4, webm, amr, ...).
         sample_rate: the rate to resample to.
 
     Returns:
@@ -83,7 +87,9 @@ def load(path: Path | str, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
 
     Raises:
         NotFoundError: no such file.
-        InputError: not audio, cut off before its end, no samples, or samples that are not finite.
+        InputError: not audio, cut off before its end, no samples, samples that are not finite, or most of them beyond
+            full scale.
+        MissingExtraError: it takes the extra ``media``.
     """
     samples = bytearray()  # it grows in place: hours of blocks, joined at the end, would be there twice
     for block in read_blocks(path, sample_rate):
@@ -103,79 +109,122 @@ def read_blocks(path: Path | str, sample_rate: int = SAMPLE_RATE, seconds: float
         mono float32 [samples], at least one of them not empty.
 
     Raises:
-        NotFoundError: no such file.
-        InputError: as for :func:`load`; what is wrong later in the file shows when it is reached.
+        NotFoundError, InputError, MissingExtraError: as for :func:`load`; what is wrong later in the file shows when it
+            is reached.
     """
+    with _opened(path) as sound:
+        from_rate = sound.sample_rate
+        stream = None if from_rate == sample_rate else soxr.ResampleStream(from_rate, sample_rate, 1, "float32", "HQ")
+        samples, given = 0, 0
+        scale = Scale(str(path))
+        for block in sound.blocks(num_samples(seconds, from_rate)):
+            scale.add(block)
+            waveform = check_waveform(block.mean(axis=1, dtype=np.float32), str(path))
+            samples += len(waveform)
+            if stream is not None:
+                waveform = stream.resample_chunk(waveform)
+            given += len(waveform)
+            yield waveform
+        _check_whole(sound, Path(path), samples)
+        scale.check()
+        if stream is not None:
+            rest = stream.resample_chunk(np.zeros(0, np.float32), last=True)
+            wanted = num_samples(samples / from_rate, sample_rate) - given
+            yield np.pad(rest, (0, max(0, wanted - len(rest))))[: max(0, wanted)]
+
+
+def load_stretch(
+    path: Path | str, start: float, seconds: float, channels: Sequence[int] = (), sample_rate: int = SAMPLE_RATE
+) -> np.ndarray:
+    """Read a stretch of an audio file as mono, where the format allows it without the rest.
+
+    Args:
+        path: as for :func:`load`; it may break off behind the stretch.
+        start, seconds: where it lies; its end may pass the file's by 0.05 s (rounding).
+        channels: the ones to read, counted from 0; none: all. The mean of several is taken.
+        sample_rate: the rate to resample to.
+
+    Returns:
+        float32 [samples].
+
+    Raises:
+        NotFoundError, InputError, MissingExtraError: as for :func:`load`; or the file has no such stretch or channel.
+    """
+    with _opened(path) as sound:
+        name, rate = Path(path).name, sound.sample_rate
+        if any(not 0 <= channel < sound.num_channels for channel in channels):
+            found = f"channel {max(channels)} of {name}, which has {sound.num_channels}"
+            raise InputError("channels are counted from 0", found, "correct the channel")
+        samples, length = np.zeros((0, sound.num_channels), np.float32), 0
+        if start >= 0 and seconds > 0:
+            samples, length = sound.stretch(num_samples(start, rate), num_samples(seconds, rate))
+        if len(samples) < max(1, num_samples(max(0.0, seconds - _ROUNDING), rate)):
+            if start >= 0 and seconds > 0:
+                _check_whole(sound, Path(path), length)
+            raise InputError(
+                "a segment lies within its recording",
+                f"{start:g} to {start + seconds:g} s of {name}"
+                + (f", which lasts {length / rate:g} s" if length else ""),
+                "correct its times",
+            )
+    waveform = (samples[:, list(channels)] if channels else samples).mean(axis=1, dtype=np.float32)
+    check_waveform(waveform, f"a stretch of {path}")
+    scale = Scale(str(path))
+    scale.add(samples)
+    scale.check()
+    return resample(waveform, rate, sample_rate)
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much sound a file holds: samples of each channel, samples per second, channels."""
+
+    num_samples: int
+    sample_rate: int
+    num_channels: int
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts."""
+        return self.num_samples / self.sample_rate
+
+
+def measure(path: Path | str, *, decode: bool = False) -> Extent:
+    """How much sound a file holds, in its own rate.
+
+    Args:
+        path: as for :func:`load`.
+        decode: decode it. Otherwise its head is believed where it counts samples (a flac's; mp3 are counted frame by
+            frame), and only what says nothing is decoded.
+
+    Raises:
+        NotFoundError, InputError, MissingExtraError: as for :func:`load`.
+    """
+    with _opened(path) as sound:
+        held = None if decode else sound.num_samples
+        if held is None:
+            held = sum(len(block) for block in sound.blocks(30 * sound.sample_rate))
+        _check_whole(sound, Path(path), held)
+        return Extent(held, sound.sample_rate, sound.num_channels)
+
+
+@contextmanager
+def _opened(path: Path | str) -> Iterator[Sound]:
     path = Path(path)
     if not path.is_file():
         raise NotFoundError("an audio file must exist", f"no file {path}", "check the path")
-    try:
-        with soundfile.SoundFile(path) as file:
-            yield from _blocks(file, path, sample_rate, num_samples(seconds, file.samplerate))
-    except soundfile.SoundFileError as error:
-        raise InputError(
-            f"{path} must be audio that libsndfile reads",
-            str(error) or "its data is damaged, or breaks off",
-            "copy it again, or convert it to wav or flac first",
-        ) from error
+    with open_sound(path) as sound:
+        yield sound
 
 
-def _blocks(file: soundfile.SoundFile, path: Path, sample_rate: int, size: int) -> Iterator[np.ndarray]:
-    from_rate = file.samplerate
-    stream = None if from_rate == sample_rate else soxr.ResampleStream(from_rate, sample_rate, 1, "float32", "HQ")
-    samples, given = 0, 0
-    # An end is known only when a read gives less: the header of an mp3 is an estimate.
-    while len(block := file.read(size, dtype="float32", always_2d=True)):
-        waveform = block.mean(axis=1, dtype=np.float32)
-        check_waveform(waveform, str(path))
-        samples += len(waveform)
-        if stream is not None:
-            waveform = stream.resample_chunk(waveform)
-        given += len(waveform)
-        yield waveform
-    _check_whole(file, path, samples)
-    if stream is not None:
-        rest = stream.resample_chunk(np.zeros(0, np.float32), last=True)
-        wanted = num_samples(samples / from_rate, sample_rate) - given
-        yield np.pad(rest, (0, max(0, wanted - len(rest))))[: max(0, wanted)]
-
-
-def _check_whole(file: soundfile.SoundFile, path: Path, samples: int) -> None:
+def _check_whole(sound: Sound, path: Path, samples: int) -> None:
     """Half a recording does not pass for the whole: its text would not fit it."""
     fix = "copy or convert it again"
     if not samples:
         raise InputError(f"{path} must have samples", "it is empty, or breaks off before the first one", fix)
-    # libsndfile notes a wav whose header promises more than the file has, and reads on. A header written before the
-    # length was known promises 4 GB.
-    noted = re.search(r"^data : (\d+) \(should be (\d+)\)", file.extra_info, re.MULTILINE)
-    promised, held = (int(noted[1]), int(noted[2])) if noted else (file.frames, samples)
-    if noted:
-        broken = held < promised < _UNKNOWN_BYTES
-    elif file.format == "FLAC":
-        broken = held < promised
-    elif file.format == "OGG":
-        broken = not _last_page_says_so(path)
-    else:
-        # Without such a mark the length of an mp3 is an estimate.
-        broken = file.format in ("MP3", "MPEG") and _counts_its_frames(path) and held < promised - _MP3_PADDING
-    if broken:
-        found = f"{held / promised:.0%} of what its header promises" if held < promised else "its end is missing"
-        raise InputError(f"{path} must be whole", found, fix)
-
-
-def _last_page_says_so(path: Path) -> bool:
-    """Whether the last page of an ogg file is marked as the last (RFC 3533, section 6: third bit of byte 5)."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - _OGG_PAGE))
-        tail = file.read()
-    page = tail.rfind(b"OggS")
-    return page >= 0 and len(tail) > page + 5 and bool(tail[page + 5] & 4)
-
-
-def _counts_its_frames(path: Path) -> bool:
-    with path.open("rb") as file:
-        head = file.read(_MP3_HEAD)
-    return b"Xing" in head or b"Info" in head
+    missing = sound.missing(samples)
+    if missing is not None:
+        raise InputError(f"{path} must be whole", missing, fix)
 
 
 def check_waveform(waveform: np.ndarray, what: str = "a waveform") -> np.ndarray:

@@ -22,6 +22,7 @@ from transformers import PreTrainedTokenizerBase as TokenizerBase
 
 from smoltolk.common.errors import InputError, NotFoundError, first_line
 from smoltolk.common.hub import check_place
+from smoltolk.data.texts.plain_tokens import plain_ids
 from smoltolk.model.ids import IGNORE
 from smoltolk.training.recipe import BackboneSize, Recipe
 from smoltolk.training.stages import run_stage, save_model
@@ -155,7 +156,7 @@ class TextRows(Dataset):
         labels: list[int] = []
         positions: list[int] = []
         for k in range(self.stories_per_row):
-            story = self.tokenizer(self.text(index * self.stories_per_row + k), add_special_tokens=False)["input_ids"]
+            story = plain_ids(self.tokenizer, self.text(index * self.stories_per_row + k))
             ids += [eos, *story]
             labels += [IGNORE, *story]
             positions += range(len(story) + 1)

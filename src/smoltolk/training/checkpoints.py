@@ -14,6 +14,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrained
 from smoltolk.common.checkpoint_files import read_torch
 from smoltolk.common.errors import InputError, NotFoundError, first_line
 from smoltolk.common.files import atomic_directory, read_json
+from smoltolk.common.lock import hold
 from smoltolk.model.interop.conversion import convert
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.processing import SmolTolkProcessor
@@ -83,20 +84,21 @@ def convert_checkpoint(source: Path | str, destination: Path | str, text_model: 
     Raises:
         NotFoundError, InputError: as :func:`read_checkpoint` and :meth:`Checkpoint.model`, or the destination is taken.
     """
-    destination = Path(destination)
-    if destination.exists() and not (destination.is_dir() and not any(destination.iterdir())):
-        raise InputError(
-            "a model is written into a new or empty directory",
-            f"{destination} is a file" if destination.is_file() else f"{destination} holds something",
-            "choose another place",
-        )
-    checkpoint = read_checkpoint(source, text_model)
-    model, tokenizer = checkpoint.model(), checkpoint.tokenizer
-    with atomic_directory(destination) as directory:
-        model.save_pretrained(directory)
-        if tokenizer is not None:
-            SmolTolkProcessor(tokenizer, model.config.id_space).save_pretrained(directory)
-    return Converted(model, checkpoint.format, len(checkpoint.state), tokenizer is not None)
+    with hold(destination):
+        destination = Path(destination)
+        if destination.exists() and not (destination.is_dir() and not any(destination.iterdir())):
+            raise InputError(
+                "a model is written into a new or empty directory",
+                f"{destination} is a file" if destination.is_file() else f"{destination} holds something",
+                "choose another place",
+            )
+        checkpoint = read_checkpoint(source, text_model)
+        model, tokenizer = checkpoint.model(), checkpoint.tokenizer
+        with atomic_directory(destination) as directory:
+            model.save_pretrained(directory)
+            if tokenizer is not None:
+                SmolTolkProcessor(tokenizer, model.config.id_space).save_pretrained(directory)
+        return Converted(model, checkpoint.format, len(checkpoint.state), tokenizer is not None)
 
 
 def load_checkpoint(

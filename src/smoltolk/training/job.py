@@ -11,6 +11,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from smoltolk.common.errors import InputError
+from smoltolk.common.lock import hold
 from smoltolk.common.processes import num_processes
 from smoltolk.data.rows.aligned import AlignedCorpus, Texts
 from smoltolk.data.rows.index import aligned_shards
@@ -175,14 +176,15 @@ class TrainingJob:
         Args:
             report: called with the steps done.
         """
-        work = self._place.work
-        trained = self.plan().train(work, work / "model", report)
-        last = trained.history[-1]
-        figures: dict[str, Any] = {
-            "parameters": trained.num_parameters,
-            "seconds": round(trained.seconds, 1),
-            "ids_per_second": round(trained.num_ids / trained.seconds, 1),
-            **{name: last[name] for name in ("loss", "text_loss", "speech_loss") if name in last},
-        }
-        self._place.put_in_place(figures)
+        with hold(self.out):
+            work = self._place.work
+            trained = self.plan().train(work, work / "model", report)
+            last = trained.history[-1]
+            figures: dict[str, Any] = {
+                "parameters": trained.num_parameters,
+                "seconds": round(trained.seconds, 1),
+                "ids_per_second": round(trained.num_ids / trained.seconds, 1),
+                **{name: last[name] for name in ("loss", "text_loss", "speech_loss") if name in last},
+            }
+            self._place.put_in_place(figures)
         return figures

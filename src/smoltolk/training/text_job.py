@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from smoltolk.common.errors import InputError
+from smoltolk.common.lock import hold
 from smoltolk.data.texts.reading import endless, fitting_pieces, read_documents
 from smoltolk.training.backbone import new_backbone, pretrain, train_tokenizer
 from smoltolk.training.presets import text_recipe
@@ -76,24 +77,25 @@ class TextJob:
         Args:
             report: called with the steps done.
         """
-        work = self._place.work
-        tokenizer = train_tokenizer(self.documents, self.size.vocab_size)
-        model = new_backbone(tokenizer, self.size, self.seed)
-        pieces, pieces_per_row = fitting_pieces(self.documents, tokenizer, self.recipe.row_length, self.seed)
-        history = pretrain(
-            model,
-            tokenizer,
-            endless(pieces, self.seed),
-            self.recipe,
-            work / "text",
-            work / "model",
-            stories_per_row=pieces_per_row,
-            seed=self.seed,
-            report=report,
-            device_rows=self.device_rows,
-        )
-        figures = {"parameters": num_parameters(model), "ids": self.recipe.num_ids, "loss": history[-1]["loss"]}
-        self._place.put_in_place(figures)
+        with hold(self._place.out):
+            work = self._place.work
+            tokenizer = train_tokenizer(self.documents, self.size.vocab_size)
+            model = new_backbone(tokenizer, self.size, self.seed)
+            pieces, pieces_per_row = fitting_pieces(self.documents, tokenizer, self.recipe.row_length, self.seed)
+            history = pretrain(
+                model,
+                tokenizer,
+                endless(pieces, self.seed),
+                self.recipe,
+                work / "text",
+                work / "model",
+                stories_per_row=pieces_per_row,
+                seed=self.seed,
+                report=report,
+                device_rows=self.device_rows,
+            )
+            figures = {"parameters": num_parameters(model), "ids": self.recipe.num_ids, "loss": history[-1]["loss"]}
+            self._place.put_in_place(figures)
         return figures
 
 

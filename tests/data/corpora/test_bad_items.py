@@ -22,7 +22,8 @@ SOUND = np.full(16_000, 0.1, np.float32)
 
 def put(path: Path, text: str | bytes | None = "one") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, SOUND, 16_000, format="WAV")
+    with path.open("wb") as file:
+        soundfile.write(file, SOUND, 16_000, format="WAV")
     if text is not None:
         path.with_suffix(".txt").write_bytes(text.encode() if isinstance(text, str) else text)
 
@@ -58,7 +59,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str, str]] = {
     "grid": (lambda f: words(f, '"ooTextFile" "TextGrid" 0 1 <exists> 1e999', "bad.TextGrid"), "bad", "must be whole"),
     "latin text": (lambda f: put(f / "t.wav", b"caf\xe9"), "t", "UTF-8"),
     "binary text": (lambda f: put(f / "t.wav", b"\x00\xff\xfe"), "t", "UTF-8"),
-    "empty sound": (lambda f: ((f / "e.wav").write_bytes(b""), (f / "e.txt").write_text("one"))[0], "e", "audio"),
+    "empty sound": (lambda f: ((f / "e.wav").write_bytes(b""), (f / "e.txt").write_text("one"))[0], "e", "samples"),
     "pipe": (lambda f: os.mkfifo(f / "p.wav"), "p", "beside it"),
     "pipe and text": (lambda f: (os.mkfifo(f / "p.wav"), (f / "p.txt").write_text("one"))[0], "p", "no file"),
     "pace": (lambda f: put(f / "fast.wav", "one two three " * 8), "fast", "10 words or 50 letters"),
@@ -92,6 +93,13 @@ def test_names_as_long_as_they_get(tmp_path: Path) -> None:
         path.relative_to(folder).as_posix() for path in folder.rglob("*.wav")
     }
     validate_corpus(tmp_path / "out")
+
+
+def test_a_name_that_is_not_utf_8_is_no_reason(tmp_path: Path) -> None:
+    put(tmp_path / "in" / "caf\udce9.wav")
+    collect(tmp_path / "in", tmp_path / "out", aligner=None, workers=0)
+    (kept,) = read_corpus(tmp_path / "out")
+    assert (kept.id, kept.origin) == ("caf_", "caf\\udce9.wav")
 
 
 @pytest.mark.parametrize(
@@ -160,6 +168,7 @@ def test_surrogates_in_manifests(tmp_path: Path) -> None:
     source = {"type": "file", "channels": [0], "source": str(tmp_path / "good.wav")}
     (tmp_path / "recordings.jsonl").write_text(json.dumps({"id": "r", "sources": [source]}) + "\n")
     counts = collect_manifests(tmp_path / "supervisions.jsonl", tmp_path / "out", workers=0)
-    assert (counts.num_utterances, counts.num_rejected) == (2, 2)
-    kept = {utterance.id: utterance for utterance in read_corpus(tmp_path / "out")}
-    assert kept.keys() == {"b_", "d"} and kept["b_"].speaker == "\\ud83d"
+    assert (counts.num_utterances, counts.num_rejected) == (1, 3)
+    assert [utterance.id for utterance in read_corpus(tmp_path / "out")] == ["d"]
+    reasons = [json.loads(line) for line in (tmp_path / "out" / "rejected.jsonl").read_text().splitlines()]
+    assert all("whole characters" in row["reason"] and "line" in row["id"] for row in reasons)

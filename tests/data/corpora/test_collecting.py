@@ -13,8 +13,9 @@ from smoltolk.common.errors import InputError
 from smoltolk.data.corpora import making
 from smoltolk.data.corpora.collecting import make_corpus
 from smoltolk.data.corpora.corpus import read_corpus, read_info, validate_corpus
+from smoltolk.data.corpora.folder_items import Recording
 from smoltolk.data.corpora.making import Making
-from smoltolk.data.corpora.recordings import Recording, collect, find_recordings
+from smoltolk.data.corpora.recordings import collect, find_recordings
 from smoltolk.data.corpora.utterances import Utterance
 from smoltolk.speech.alignment.aligners import Alignment
 from smoltolk.speech.audio import load, save
@@ -109,15 +110,16 @@ def test_texts_without_a_recording_are_told(tmp_path: Path) -> None:
     soundfile.write(folder / "anna" / "UPPER.WAV", np.full(16_000, 0.1, np.float32), 16_000)
     (folder / "anna" / "UPPER.TXT").write_text("one")
     (folder / "anna" / "UPPER.m4a").write_bytes(b"the same again")
-    for name in ("anna/readme.m4a", "anna/readme.txt", "only.txt", "only.json", "anna_UPPER.txt", "anna-UPPER.txt",
+    for name in ("anna/readme.ra", "anna/readme.txt", "only.txt", "only.json", "anna_UPPER.txt", "anna-UPPER.txt",
                  "cover.jpg", ".hidden.txt"):  # fmt: skip
         (folder / name).write_text("one")
     counts = collect(folder, tmp_path / "corpus", aligner=None, workers=0)
     (kept,) = read_corpus(tmp_path / "corpus")
-    assert (kept.id, kept.text, kept.speaker) == ("anna-UPPER", "one", "anna") and counts.num_rejected == 4
+    assert (kept.id, kept.text, kept.speaker) == ("anna-UPPER", "one", "anna") and counts.num_rejected == 5
     reasons = rejected(tmp_path / "corpus")
-    assert reasons.keys() == {"anna-UPPER-2", "anna-readme", "anna_UPPER", "only"}
-    assert "no recording beside readme.txt that can be read: found readme.m4a\n" in reasons["anna-readme"]
+    assert reasons.keys() == {"anna-UPPER-2", "anna-UPPER-3", "anna-readme", "anna_UPPER", "only"}
+    assert "no recording beside readme.txt that can be read: found readme.ra\n" in reasons["anna-readme"]
+    assert "UPPER.WAV is called like UPPER.m4a" in reasons["anna-UPPER-2"]
     assert "no recording beside only.json that can be read\n" in reasons["only"]
     row = json.loads((tmp_path / "corpus" / "rejected.jsonl").read_text().splitlines()[0])
     assert row["audio"].startswith(str(folder))

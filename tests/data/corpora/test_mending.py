@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.corpora.corpus import part_path, read_corpus, read_info, validate_corpus
+from smoltolk.data.corpora.folder_items import Recording
 from smoltolk.data.corpora.realign import align_corpus
-from smoltolk.data.corpora.recordings import Recording, collect, find_items
+from smoltolk.data.corpora.recordings import collect, find_items
 from smoltolk.speech.audio import save
 
 

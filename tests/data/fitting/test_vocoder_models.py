@@ -92,13 +92,11 @@ def test_each_is_judged_in_its_own_voice(
 
     asked = []
 
-    def listen(
-        vocoder: object, tokenizer: object, utterances: list, texts: object, *, judge: object
-    ) -> dict[str, object]:
-        asked.extend(zip(utterances, vocoder._speakers, strict=True))
+    def listen(vocoder: object, encoded: list, texts: object, *, judge: object) -> dict[str, object]:
+        asked.extend(zip([one.utterance for one in encoded], vocoder._speakers, strict=True))
         return {}
 
-    monkeypatch.setattr(vocoder_models, "judge_vocoder", listen)
+    monkeypatch.setattr(vocoder_models, "judge_encoded", listen)
     fit_corpus_vocoder(spoken_corpus, tokenizer, Choice("hifigan", "all", steps=1, size="tiny"))
     assert asked and all(speaker == utterance.speaker for utterance, speaker in asked)
 

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from smoltolk.common.errors import InputError
-from smoltolk.common.files import atomic_directory, remove_leftovers, sole_writer, write_json
+from smoltolk.common.errors import InputError, SmolTolkError
+from smoltolk.common.files import atomic_directory, remove_leftovers, write_json
+from smoltolk.common.lock import hold
 from smoltolk.common.progress import bar
 from smoltolk.common.workers import parallel_map
 from smoltolk.data.corpora.corpus import ITEMS, CorpusInfo, Counts, digest_of, finished, part_path, write_rows
@@ -104,7 +105,7 @@ def make_corpus(
     if workers is None and making.aligner not in (None, OFFLINE):
         workers = 0
     num_parts = -(-count // making.per_part)
-    with sole_writer(out_dir):
+    with hold(out_dir):
         claim(out_dir, CorpusInfo(making.source, digest, num_parts, count, settings=settings))
         remove_leftovers(out_dir / "parts")
         before = sum(
@@ -171,7 +172,7 @@ def _batches(items: Sequence[Item], aligned: bool) -> Iterator[list[_Heard]]:
         try:
             one = _read(item, aligned)
             seconds += len(one.waveform) / SAMPLE_RATE
-        except (InputError, OSError, MemoryError) as error:  # only reading can fail here
+        except (SmolTolkError, OSError, MemoryError) as error:  # only reading can fail here
             one = _Heard(item, problem=str(error) or type(error).__name__)
         except UnicodeEncodeError:  # of its path, by a library that opens files
             problem = InputError("the name of a file must be UTF-8", item.place, "rename it")

@@ -10,7 +10,7 @@ import numpy as np
 
 from smoltolk.common.errors import InputError
 from smoltolk.speech.segments import Segment
-from smoltolk.speech.spelling import ends_sentence
+from smoltolk.speech.spelling.sentences import ends_sentence
 
 # A cut costs less the longer its pause is; inside a sentence it costs this much more. A third of a second is a breath.
 _PAUSE_SECONDS, _INSIDE_SENTENCE, _ANY_CUT = 0.3, 0.25, 0.1

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from smoltolk.common.errors import InputError, NotFoundError, require
-from smoltolk.common.files import atomic_directory, read_json, sole_writer, write_json
+from smoltolk.common.files import atomic_directory, read_json, write_json
+from smoltolk.common.lock import hold
 from smoltolk.data.corpora.collecting import make_corpus
 from smoltolk.data.corpora.corpus import Counts
 from smoltolk.data.corpora.lhotse_manifests import TEXT_KEYS, Manifests
@@ -94,7 +95,7 @@ def collect_recipe(
     """
     out_dir = Path(out_dir)
     manifests = out_dir / "manifests"
-    with sole_writer(out_dir):
+    with hold(out_dir):
         warnings = run_recipe(name, folder, manifests, options)
         counts = collect_manifests(
             manifests, out_dir, aligner=aligner, longest=longest, source=name, language=language, workers=workers

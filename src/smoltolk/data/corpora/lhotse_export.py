@@ -9,12 +9,11 @@ import math
 from pathlib import Path
 from typing import IO, Any
 
-import soundfile
-
-from smoltolk.common.errors import InputError
+from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import atomic_directory, check_place
 from smoltolk.data.corpora.corpus import Counts, read_corpus
 from smoltolk.data.corpora.utterances import Utterance
+from smoltolk.speech.audio import measure
 
 _DECIMALS = 8  # lhotse's own
 
@@ -54,18 +53,18 @@ def export_manifests(corpus: Path | str, out_dir: Path | str) -> Counts:
 
 def _recording(name: str, audio: Path) -> dict[str, Any]:
     try:
-        head = soundfile.info(str(audio))
-    except soundfile.SoundFileError as error:
+        extent = measure(audio)
+    except (InputError, NotFoundError) as error:
         raise InputError(
             "every recording of a corpus must be readable", f"{audio}: {error}", "see what `corpus validate` says"
         ) from error
-    channels = list(range(head.channels))
+    channels = list(range(extent.num_channels))
     return {
         "id": name,
         "sources": [{"type": "file", "channels": channels, "source": str(audio.resolve())}],
-        "sampling_rate": head.samplerate,
-        "num_samples": head.frames,
-        "duration": round(head.frames / head.samplerate, _DECIMALS),
+        "sampling_rate": extent.sample_rate,
+        "num_samples": extent.num_samples,
+        "duration": round(extent.seconds, _DECIMALS),
         "channel_ids": channels,
     }
 

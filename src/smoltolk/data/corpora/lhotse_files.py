@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from smoltolk.common.errors import InputError, NotFoundError
+from smoltolk.common.texts import check_encodable, may_hold_halves
 
 _ENDINGS = (".jsonl", ".jsonl.gz")
 
@@ -68,6 +69,10 @@ def numbered_rows(path: Path) -> Iterator[tuple[int, Any]]:
                     continue
                 try:
                     row = json.loads(line)
+                    if may_hold_halves(line):
+                        check_encodable(json.dumps(row, ensure_ascii=False), f"{path.name}, line {number}")
+                except InputError as error:
+                    row = error
                 except json.JSONDecodeError as error:
                     row = _not_an_object(path, number, str(error))
                 if not isinstance(row, dict | InputError):

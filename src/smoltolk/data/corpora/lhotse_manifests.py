@@ -29,9 +29,9 @@ from smoltolk.data.corpora.lhotse_files import find_manifests, numbered_rows
 from smoltolk.data.corpora.making import file_state
 from smoltolk.data.corpora.names import Names, printable
 from smoltolk.data.corpora.said import Said, said_of
-from smoltolk.data.corpora.stretches import load_stretch
 from smoltolk.data.corpora.textgrid import PAUSES
 from smoltolk.data.corpora.utterances import SLACK_SECONDS
+from smoltolk.speech.audio import load_stretch
 from smoltolk.speech.segments import Segment
 
 # Where the text stands: in "text", or where Libriheavy keeps it, with capitals and commas.

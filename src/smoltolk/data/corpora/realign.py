@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.common.files import read_jsonl, sole_writer, write_json
+from smoltolk.common.files import read_jsonl, write_json
+from smoltolk.common.lock import hold
 from smoltolk.data.corpora.collecting import make_corpus
 from smoltolk.data.corpora.corpus import Counts, check_complete, read_corpus, read_info
 from smoltolk.data.corpora.making import Making, file_state
@@ -121,7 +122,7 @@ def align_corpus(
         sound="hardlink",
     )
     limit = making.get_limits().confidence
-    with sole_writer(out_dir):
+    with hold(out_dir):
         counts = make_corpus(_Utterances(corpus), out_dir, making, place=corpus, workers=workers)
         report = {"aligner": aligner, "lowest_confidence": limit, **report_on(out_dir, counts)}
         write_json(out_dir / REPORT, report)

@@ -2,8 +2,8 @@
 
 ::
 
-    FOLDER/**/NAME.flac|wav|ogg|mp3         a recording
-    FOLDER/**/NAME.txt|TextGrid|json        what is said in it (see smoltolk.data.corpora.word_files)
+    FOLDER/**/NAME.flac|wav|mp3|m4a|...    a recording
+    FOLDER/**/NAME.txt|TextGrid|json       what is said in it (see smoltolk.data.corpora.word_files)
 
 Suffixes may be in capitals. A text without a recording is told among what was rejected. Links to files and to folders
 are followed.
@@ -12,162 +12,28 @@ are followed.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from smoltolk.common.errors import InputError, NotFoundError
+from smoltolk.common.errors import InputError, NotFoundError, require
 from smoltolk.data.corpora.collecting import make_corpus
 from smoltolk.data.corpora.corpus import Counts
+from smoltolk.data.corpora.folder_items import FolderUnread, Recording, TextAlone
 from smoltolk.data.corpora.folders import Listing, is_file, list_folder
-from smoltolk.data.corpora.making import RECORDINGS_PER_PART, Item, Making, file_state
+from smoltolk.data.corpora.making import RECORDINGS_PER_PART, Item, Making
 from smoltolk.data.corpora.names import Names, printable
-from smoltolk.data.corpora.said import Said
 from smoltolk.data.corpora.timing import OFFLINE
 from smoltolk.data.corpora.word_files import SUFFIXES as TEXT_SUFFIXES
-from smoltolk.data.corpora.word_files import files_beside, said_beside
-from smoltolk.speech.audio import load
+from smoltolk.speech.decoding.kinds import MEDIA_SUFFIXES, SUFFIXES
 
-SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 _TEXTS = frozenset(suffix.lower() for suffix in TEXT_SUFFIXES)
 _KINDS_TOLD = 5
 
 
-@dataclass(frozen=True)
-class _Found:
-    """A file of a folder, and what it will be called.
-
-    Attributes:
-        path: of the file.
-        id: made of its path under the folder.
-        speaker: name of the first folder under the folder, or of the folder itself.
-        origin: its path under the folder.
-    """
-
-    path: Path
-    id: str
-    speaker: str
-    origin: str = ""
-
-    @property
-    def names(self) -> dict[str, str]:
-        """The speaker."""
-        return {"speaker": self.speaker}
-
-    @property
-    def place(self) -> str:
-        """The file."""
-        return str(self.path)
-
-
-@dataclass(frozen=True)
-class Recording(_Found):
-    """A recording, with what is said beside it.
-
-    Attributes:
-        tier: of its TextGrid, the one with the words; None: find it.
-        texts: the files beside it that say something; None: look for them.
-    """
-
-    tier: str | None = None
-    texts: tuple[Path, ...] | None = None
-
-    @property
-    def original(self) -> Path | None:
-        """Its file."""
-        return self.path
-
-    def identity(self) -> tuple[str | int | float, ...]:
-        """Its names, the state of its sound, and all that is written beside it."""
-        texts = files_beside(self.path) if self.texts is None else self.texts
-        written = [part for path in texts for part in (path.name, _content(path))]
-        return self.id, self.origin, self.speaker, self.tier or "", *file_state(self.path), *written
-
-    def said(self) -> Said:
-        """What the files beside it say."""
-        return said_beside(self.path, self.tier)
-
-    def sound(self) -> np.ndarray:
-        """float32 [samples], 16 kHz, the mean of its channels."""
-        if self.path.is_dir():
-            raise InputError("a recording is a file", f"{self.path.name} is a folder", "give it another name")
-        return load(self.path)
-
-
-@dataclass(frozen=True)
-class _Unusable(_Found):
-    @property
-    def original(self) -> Path | None:
-        """None."""
-        return None
-
-    def said(self) -> Said:
-        """Not asked for: there is no sound that says it.
-
-        Raises:
-            InputError, NotFoundError: always, with what lies there instead.
-        """
-        raise self._problem()
-
-    def sound(self) -> np.ndarray:
-        """See :meth:`said`."""
-        raise self._problem()
-
-    def _problem(self) -> InputError | NotFoundError:
-        raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class TextAlone(_Unusable):
-    """A text without a recording, of which a corpus can only say that it was left out.
-
-    Attributes:
-        beside: names of the other files that are called like it.
-    """
-
-    beside: tuple[str, ...] = ()
-
-    def identity(self) -> tuple[str | int | float, ...]:
-        """Name, and what lies beside it."""
-        return self.id, self.origin, *self.beside
-
-    def _problem(self) -> NotFoundError:
-        found = f": found {', '.join(self.beside)}" if self.beside else ""
-        return NotFoundError(
-            f"a text must have its recording beside it ({', '.join(SUFFIXES)})",
-            f"no recording beside {self.path.name} that can be read{found}",
-            "convert or add the recording, or take the text away",
-        )
-
-
-@dataclass(frozen=True)
-class FolderUnread(_Unusable):
-    """A folder that could not be listed.
-
-    Attributes:
-        reason: what the system says.
-    """
-
-    reason: str = ""
-
-    def identity(self) -> tuple[str | int | float, ...]:
-        """Name and reason."""
-        return self.id, self.origin, self.reason
-
-    def _problem(self) -> InputError:
-        return InputError("a folder must be readable", f"{self.path}: {self.reason}", "change who may read it")
-
-
-def _content(path: Path) -> str:
-    try:
-        return path.read_bytes().hex()
-    except OSError as error:  # told when it is read
-        return error.strerror or ""
-
-
 def find_recordings(folder: Path | str, tier: str | None = None) -> list[Recording]:
     """All recordings in a folder and the folders in it, in order of path; hidden ones are left out.
+
+    Of several that are called alike (a film and its sound, say) the first in the order of the suffixes is used; the
+    others come last.
 
     Raises:
         NotFoundError: no folder, or no recordings in it.
@@ -222,8 +88,14 @@ def find_items(
         near = groups.get(path.with_suffix(""), ())
         return tuple(folder / one for one in near if one.suffix.lower() in _TEXTS)
 
-    items: list[Recording | TextAlone | FolderUnread]
-    items = [Recording(*named(path), tier, beside(path)) for path in paths]
+    folders = set(listing.folders)
+    used: dict[Path, Path] = {}
+    for path in sorted(paths, key=lambda path: (path in folders, SUFFIXES.index(path.suffix.lower()))):
+        used.setdefault(path.with_suffix(""), path)
+    items: list[Recording | TextAlone | FolderUnread] = []
+    for path in sorted(paths, key=lambda path: path != used[path.with_suffix("")]):
+        other = used[path.with_suffix("")]
+        items.append(Recording(*named(path), tier, beside(path), None if path == other else other.name))
     for path in paths:
         groups.pop(path.with_suffix(""), None)
     for group in groups.values():
@@ -298,7 +170,7 @@ def collect(
     Raises:
         NotFoundError: no folder, or no recordings in it.
         InputError: ``out_dir`` lies in the folder or holds another corpus, or no recording could be used.
-        MissingExtraError: the aligner is not installed.
+        MissingExtraError: the aligner, or what reads a recording, is not installed.
         WorkerError: a worker was killed; the same call continues.
         OSError: the disk is full; nothing half-written is left.
     """
@@ -314,4 +186,7 @@ def collect(
         per_part=recordings_per_part,
     )
     items: list[Item] = [*find_items(folder, tier, out_dir)]
+    media = next((item for item in items if Path(item.place).suffix.lower() in MEDIA_SUFFIXES), None)
+    if media is not None:  # what is missing shows before the work begins
+        require("av", f"reading {media.place}")
     return make_corpus(items, out_dir, making, place=folder, workers=workers)

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from smoltolk.common.errors import InputError
+from smoltolk.common.texts import check_encodable
 from smoltolk.speech.segments import Segment
-from smoltolk.speech.spelling import spoken_words
+from smoltolk.speech.spelling.readings import readings
 
 # A label of more tokens is a sentence: its words have no times ("New York City" is one word to some aligners).
 _MOST_TOKENS = 3
 # Symbols that Unicode counts as punctuation.
 _SPOKEN_MARKS = frozenset("%‰&@#§*/")
-_LONGEST_SPELLED = 40  # letters of a token; longer ones are codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,7 @@ def said_of(
         text = " ".join(word.text for word in words)
     if not text.strip():
         raise InputError("a recording must have words in its text", f"{where} is empty", "write down what is said")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        found = f"{where}: {text[max(0, error.start - 20) : error.end]!a}"
-        fix = "write it again; half of an emoji, say, was cut off there"
-        raise InputError("a text must be whole characters, as UTF-8 holds them", found, fix) from error
+    check_encodable(text, where)
     untimed = untimed or next((word.text for word in words if len(word.text.split()) > _MOST_TOKENS), "")
     if untimed:
         return Said(text, untimed=f"{where}: {untimed[:80]!r}")
@@ -79,9 +74,10 @@ def times_of_tokens(
     """The times of words, given to the tokens of a text that says the same.
 
     Aligners drop capitals and commas, and part ``dog's`` into two. Tokens and words are laid on each other by their
-    letters and digits, as written or else as they are spoken in English (``21`` is ``twenty one``); a token lasts from
-    its first letter to its last, and letters share the time of their word. Where there are as many words as tokens,
-    one that has digits or symbols may also stand for any other: other languages spell them out in their own way.
+    letters and digits, as written or else in one of the ways in which they are said in English (``21`` is ``twenty
+    one``); a token lasts from its first letter to its last, and letters share the time of their word. Where there are
+    as many words as tokens, one that has digits or symbols may also stand for any other: other languages spell them
+    out in their own way.
 
     Args:
         tokens: of the text, as written.
@@ -98,12 +94,15 @@ def times_of_tokens(
     """
     letters, heard = [_letters(token) for token in tokens], [_letters(word.text) for word in words]
     if "".join(letters) != "".join(heard):
-        spelled = [_spelled(token) for token in tokens], [_spelled(word.text) for word in words]
-        if "".join(spelled[0]) == "".join(spelled[1]):
-            letters, heard = spelled
+        found = _as_said(tokens, "".join(heard))
+        back = None if found else _as_said([word.text for word in words], "".join(letters))
+        if found is not None:
+            letters = found
+        elif back is not None:
+            heard = back
         elif len(tokens) == len(words) and all(
             a == b or _is_code(token) or _is_code(word.text)
-            for token, word, a, b in zip(tokens, words, *spelled, strict=True)
+            for token, word, a, b in zip(tokens, words, letters, heard, strict=True)
         ):
             return tuple(Segment(t, w.start, w.end) for t, w in zip(tokens, words, strict=True)), tuple(confidences)
         else:
@@ -131,10 +130,22 @@ def _letters(text: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if c.isalnum())
 
 
-def _spelled(token: str) -> str:
-    if len(token) > _LONGEST_SPELLED:
-        return _letters(token)
-    return _letters(" ".join(spoken_words(token)))
+def _as_said(tokens: Sequence[str], heard: str) -> list[str] | None:
+    """Letters of each token as it is said, such that all together are what is heard; None if there is no such way."""
+    ways = [
+        {_letters(token)} | {_letters("".join(way)) for way in said}
+        for token, said in zip(tokens, readings(tokens), strict=True)
+    ]
+    reached: list[dict[int, str]] = [{0: ""}]  # behind each token: a place in what is heard -> its letters
+    for own in ways:
+        reached.append({at + len(way): way for at in reached[-1] for way in own if heard.startswith(way, at)})
+    if len(heard) not in reached[-1]:
+        return None
+    at, chosen = len(heard), []
+    for places in reversed(reached[1:]):
+        chosen.append(places[at])
+        at -= len(places[at])
+    return chosen[::-1]
 
 
 def _is_code(token: str) -> bool:

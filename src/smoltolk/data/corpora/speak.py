@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from smoltolk.common.errors import InputError
-from smoltolk.common.files import atomic_directory, remove_leftovers, sole_writer, write_jsonl
+from smoltolk.common.files import atomic_directory, remove_leftovers, write_jsonl
+from smoltolk.common.lock import hold
 from smoltolk.common.progress import bar
+from smoltolk.common.stopping import check
 from smoltolk.common.workers import parallel_map
 from smoltolk.data.corpora.corpus import (
     CorpusInfo,
@@ -83,7 +85,7 @@ def speak(
     head: tuple[str | int, ...] = (source, language, utterances_per_part)
     if synthesizer.name != EspeakSynthesizer.name:  # corpora that were begun before there were others go on
         head += (synthesizer.name,)
-    with sole_writer(out_dir):
+    with hold(out_dir):
         claim(out_dir, CorpusInfo(source, digest_of(itertools.chain([head], wanted)), len(parts), len(texts)))
         remove_leftovers(out_dir / "parts")
         todo = [k for k in range(len(parts)) if not finished(out_dir, k)]
@@ -111,6 +113,7 @@ def _speak_part(job: _Job) -> Counts:
     utterances, rejected = [], []
     with atomic_directory(job.directory) as directory:
         for name, text, voice in job.texts:
+            check()
             try:
                 spoken = synthesizer.speak(text, voice)
             except InputError as error:

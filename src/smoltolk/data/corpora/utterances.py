@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import soundfile
-
+from smoltolk.common.errors import SmolTolkError
+from smoltolk.speech.audio import measure
 from smoltolk.speech.segments import Segment
 
 # Times are kept to a tenth of a millisecond; the end of the last word may pass the recording's by rounding.
@@ -68,12 +68,14 @@ def problems_with(utterance: Utterance) -> Iterator[str]:
         yield f"its recording is missing, no file {utterance.audio}"
         return
     try:
-        head = soundfile.info(str(utterance.audio))
-    except soundfile.SoundFileError as error:
+        seconds = measure(utterance.audio).seconds
+        if abs(seconds - utterance.seconds) > SLACK_SECONDS:  # a head may err
+            seconds = measure(utterance.audio, decode=True).seconds
+    except (SmolTolkError, OSError) as error:
         yield f"its recording cannot be read ({error})"
         return
-    if abs(head.frames / head.samplerate - utterance.seconds) > SLACK_SECONDS:
-        yield f"{utterance.seconds:.3f} s, but its recording has {head.frames / head.samplerate:.3f} s"
+    if abs(seconds - utterance.seconds) > SLACK_SECONDS:
+        yield f"{utterance.seconds:.3f} s, but its recording has {seconds:.3f} s"
 
 
 def problem_with_times(segments: Sequence[Segment], seconds: float, name: str = "word") -> str | None:

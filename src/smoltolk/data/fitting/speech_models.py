@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from smoltolk.common.errors import InputError
+from smoltolk.common.rejection import Rejected, do_each, do_together
 from smoltolk.common.seeds import generator
 from smoltolk.data.corpora.utterances import Utterance
-from smoltolk.speech.audio import SAMPLE_RATE, load
+from smoltolk.speech.audio import SAMPLE_RATE, load, num_frames
 from smoltolk.speech.recognition.recognisers import ErrorRate, Recogniser, error_rate, recogniser_named
 from smoltolk.speech.units.tokenizer import Units, UnitTokenizer
 
@@ -64,16 +66,27 @@ def judge_vocoder(
         InputError: an utterance without a recording.
         MissingExtraError: the judge is not installed.
     """
-    natural, spoken = sounds_and_units(utterances, tokenizer)
-    units = [one.units for one in spoken]
+    return judge_encoded(vocoder, encode_utterances(utterances, tokenizer), texts, seed, judge=judge)
+
+
+def judge_encoded(
+    vocoder: Speaker,
+    encoded: Sequence[EncodedUtterance],
+    texts: Sequence[str],
+    seed: int = 0,
+    *,
+    judge: Recogniser | None = None,
+) -> dict[str, ErrorRate]:
+    """:func:`judge_vocoder` of utterances whose units are known."""
+    natural, units = [one.sound for one in encoded], [one.units.units for one in encoded]
     heard = {
         "natural": natural,
         "copy": [vocoder.copy_synthesis(one) for one in natural],
-        "units_true": vocoder.synthesize_batch(units, [one.durations for one in spoken]),
+        "units_true": vocoder.synthesize_batch(units, [one.units.durations for one in encoded]),
     }
     if vocoder.predicts_durations:
         heard["units"] = vocoder.synthesize_batch(units)
-    said = [one.text for one in utterances]
+    said = [one.utterance.text for one in encoded]
     # One judge hears them all: a language model takes seconds to build.
     judge = recogniser_named("pocketsphinx", texts=texts, workers=0) if judge is None else judge
     transcripts = judge.transcribe_batch([one for waveforms in heard.values() for one in waveforms])
@@ -84,15 +97,68 @@ def judge_vocoder(
     }
 
 
-def sounds_and_units(utterances: Sequence[Utterance], tokenizer: UnitTokenizer) -> tuple[list[np.ndarray], list[Units]]:
-    """Recordings at 16 kHz, the rate of the vocoders' spectrograms, and their units, taken at the tokenizer's rate.
+@dataclass(frozen=True, slots=True)
+class EncodedUtterance:
+    """An utterance with its recording at 16 kHz, the rate of the vocoders' spectrograms, and its units."""
+
+    utterance: Utterance
+    sound: np.ndarray
+    units: Units
+
+
+def encode_utterances(
+    utterances: Sequence[Utterance], tokenizer: UnitTokenizer, rejected: list[Rejected] | None = None
+) -> list[EncodedUtterance]:
+    """Recordings and their units, taken at the tokenizer's rate.
+
+    Args:
+        utterances: with recordings.
+        tokenizer: of the units.
+        rejected: gets what cannot be read or encoded; None: the first of these is an error.
 
     Raises:
-        InputError: an utterance without a recording.
+        InputError: an utterance without a recording, or one that cannot be used.
     """
-    sounds = [waveform_of(one) for one in utterances]
+    found: list[Rejected] = []
     same = tokenizer.sample_rate == SAMPLE_RATE
-    return sounds, tokenizer.encode(sounds if same else [waveform_of(one, tokenizer.sample_rate) for one in utterances])
+    heard = list(read_each(utterances, SAMPLE_RATE, found))
+
+    def encode(some: Sequence[tuple[Utterance, np.ndarray]]) -> list[Units]:
+        return tokenizer.encode([sound if same else waveform_of(one, tokenizer.sample_rate) for one, sound in some])
+
+    encoded = do_together(heard, encode, lambda one: one[0].id, found)
+    if rejected is None and found:
+        raise InputError("every utterance must be usable", found[0].line(), "leave it out")
+    if rejected is not None:
+        rejected += found
+    return [EncodedUtterance(one, sound, units) for (one, sound), units in encoded]
+
+
+def read_each(
+    utterances: Iterable[Utterance], sample_rate: int, rejected: list[Rejected]
+) -> Iterator[tuple[Utterance, np.ndarray]]:
+    """Utterances with their recordings; those that cannot be read are rejected."""
+    return do_each(utterances, lambda one: waveform_of(one, sample_rate), lambda one: one.id, rejected)
+
+
+def long_enough(utterances: Iterable[Utterance], frame_rate: float, rejected: list[Rejected]) -> list[Utterance]:
+    """Those that last a frame, by what the corpus says; the others are rejected before anyone is held out.
+
+    Args:
+        utterances: of a corpus.
+        frame_rate: in Hz.
+        rejected: gets the others.
+    """
+
+    def check(one: Utterance) -> None:
+        if num_frames(one.seconds, frame_rate) == 0:
+            raise InputError(
+                f"a recording must last one frame at least ({1 / frame_rate:g} s)",
+                f"{one.seconds:g} s",
+                "leave such short recordings out",
+            )
+
+    return [one for one, _ in do_each(utterances, check, lambda one: one.id, rejected)]
 
 
 def waveform_of(utterance: Utterance, sample_rate: int = SAMPLE_RATE) -> np.ndarray:

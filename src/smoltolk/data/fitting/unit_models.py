@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.progress import Bar, bar
+from smoltolk.common.rejection import Rejected, do_together
 from smoltolk.common.seeds import derive, generator
 from smoltolk.data.corpora.corpus import read_corpus
 from smoltolk.data.corpora.utterances import Utterance
-from smoltolk.data.fitting.speech_models import split_held_out, waveform_of
+from smoltolk.data.fitting.speech_models import long_enough, read_each, split_held_out
+from smoltolk.speech.audio import SAMPLE_RATE
 from smoltolk.speech.units.codebook import fit_codebook
 from smoltolk.speech.units.encoder_units import EncoderUnitTokenizer
 from smoltolk.speech.units.encoders import FrameEncoder
@@ -22,11 +25,12 @@ from smoltolk.speech.units.mfcc import MfccEncoder
 from smoltolk.speech.units.phone_bottleneck import BOTTLENECK, BottleneckEncoder
 from smoltolk.speech.units.phone_encoder import LabelledSpeech, fit_phone_units
 from smoltolk.speech.units.published import pretrained_encoder
-from smoltolk.speech.units.quality import UnitQuality, measure_units
-from smoltolk.speech.units.tokenizer import UnitTokenizer
+from smoltolk.speech.units.quality import LabelledUnits, UnitQuality, quality_of
+from smoltolk.speech.units.tokenizer import Units, UnitTokenizer, check_one_codebook
 
 PHONES, MFCC = "phones", "mfcc"
 _TOGETHER = 16  # recordings in memory, and through an encoder, at a time
+_SLOWEST, _USUAL = 25.0, 50.0  # frames a second of phones and MFCC, and of what is not known before it is loaded
 _PARALLEL_SENTENCES, _PARALLEL_VOICES = 10, 8  # most that voices are compared on
 
 
@@ -90,12 +94,14 @@ class FittedUnits:
 
     Attributes:
         num_frames: that were clustered; 0 for phones.
+        rejected: utterances that could not be used.
     """
 
     tokenizer: UnitTokenizer
     quality: UnitQuality
     num_utterances: int
     num_frames: int
+    rejected: tuple[Rejected, ...] = ()
 
 
 def fit_units(corpus: Path | str, fit: UnitFit) -> FittedUnits:
@@ -114,7 +120,9 @@ def fit_units(corpus: Path | str, fit: UnitFit) -> FittedUnits:
             options that do not fit; see :meth:`UnitFit.check`.
     """
     fit.check()
-    usable = [one for one in read_corpus(corpus) if one.audio is not None and (one.phones or not fit.needs_phones)]
+    rejected: list[Rejected] = []
+    recorded = [one for one in read_corpus(corpus) if one.audio is not None and (one.phones or not fit.needs_phones)]
+    usable = long_enough(recorded, _SLOWEST if fit.encoder in (PHONES, MFCC) else _USUAL, rejected)
     if len(usable) < 2:
         what = "phone units need utterances whose phones are known" if fit.needs_phones else "units need recordings"
         raise InputError(
@@ -128,41 +136,123 @@ def fit_units(corpus: Path | str, fit: UnitFit) -> FittedUnits:
     if len(rest) < 2:  # nothing but parallel sentences: they have to teach as well
         parallel, rest = [], usable
     held_out, training = split_held_out(rest, fit.most, fit.seed)
-    tokenizer, num_frames = _fit(training, fit)
-    rate = tokenizer.sample_rate
-    speech = [LabelledSpeech(waveform_of(one, rate), one.phones) for one in held_out]
+    held_out, training = _readable(held_out, training, rejected)  # now, not after the training
+    tokenizer, training, num_frames = _fit(training, fit, rejected)
     taught = {one.speaker for one in training}
     seen = [[one for one in sentence if one.speaker in taught] for sentence in parallel]
     unseen = [[one for one in sentence if one.speaker not in taught] for sentence in parallel]
-    quality = measure_units(tokenizer, speech, seen=_waveforms(seen, rate), unseen=_waveforms(unseen, rate))
-    return FittedUnits(tokenizer, quality, len(training), num_frames)
+    quality = measure_on(tokenizer, held_out, seen=seen, unseen=unseen, rejected=rejected)
+    return FittedUnits(tokenizer, quality, len(training), num_frames, tuple(rejected))
 
 
-def _fit(training: Sequence[Utterance], fit: UnitFit) -> tuple[UnitTokenizer, int]:
+def _readable(
+    held_out: list[Utterance], training: list[Utterance], rejected: list[Rejected]
+) -> tuple[list[Utterance], list[Utterance]]:
+    """Those held out that can be read; where there is none, the first of the others that can takes their place."""
+    found = [one for one, _ in read_each(held_out, SAMPLE_RATE, rejected)]
+    while not found and len(training) > 1:
+        found = [one for one, _ in read_each(training[:1], SAMPLE_RATE, rejected)]
+        training = training[1:]
+    return found, training
+
+
+def _fit(
+    training: list[Utterance], fit: UnitFit, rejected: list[Rejected]
+) -> tuple[UnitTokenizer, list[Utterance], int]:
+    """The tokenizer, who taught it, and how many of their frames were clustered."""
     encoder: FrameEncoder
     if fit.needs_phones:
-        speech = [LabelledSpeech(waveform_of(one), one.phones) for one in training]
+        heard = list(read_each(training, SAMPLE_RATE, rejected))
+        training = [one for one, _ in heard]
+        speech = [LabelledSpeech(waveform, one.phones) for one, waveform in heard]
         neck = BOTTLENECK if fit.clusters else 0
         with bar("phone encoder", fit.steps, "steps") as progress:
             phones = fit_phone_units(speech, steps=fit.steps, bottleneck=neck, seed=fit.seed, progress=progress)
         if not fit.clusters:
-            return phones, 0
+            return phones, training, 0
         encoder = BottleneckEncoder(phones)
     elif fit.encoder == MFCC:
         encoder = MfccEncoder()
     else:
         encoder = pretrained_encoder(fit.encoder, fit.layer, dtype=fit.dtype)
         encoder.to(fit.device)
+    before = len(rejected)
     with bar("frames", sum(one.seconds for one in training), "s of speech") as progress:
-        frames = draw_frames(training, encoder, fit.frames, fit.seed, progress)
+        frames = draw_frames(training, encoder, fit.frames, fit.seed, progress, rejected)
+    bad = {one.id for one in rejected[before:]}
+    training = [one for one in training if one.id not in bad]
     seed = derive(fit.seed, "codebook") >> 33  # 31 bits, as clusterers take it
     with bar("codebook", fit.kmeans_steps, "steps") as progress:
         codebook = fit_codebook(frames, fit.clusters, steps=fit.kmeans_steps, seed=seed, progress=progress)
-    return EncoderUnitTokenizer(encoder, codebook), len(frames)
+    return EncoderUnitTokenizer(encoder, codebook), training, len(frames)
+
+
+def measure_on(
+    tokenizer: UnitTokenizer,
+    utterances: Sequence[Utterance],
+    *,
+    seen: Sequence[Sequence[Utterance]] = (),
+    unseen: Sequence[Sequence[Utterance]] = (),
+    rejected: list[Rejected],
+) -> UnitQuality:
+    """Measure units on utterances.
+
+    Args:
+        tokenizer: with one codebook.
+        utterances: that it was not trained on; a few are in memory at a time.
+        seen, unseen: for each sentence the utterances of it, as of :func:`parallel_sentences`.
+        rejected: gets what cannot be read or encoded.
+
+    Raises:
+        InputError: no utterance can be used, or a tokenizer of several codebooks.
+    """
+    check_one_codebook(tokenizer, "quality is measured of")
+    held_out = list(_encoded(tokenizer, utterances, rejected))
+    if not held_out:
+        first = f", the first because: {rejected[0].reason}" if rejected else ""
+        raise InputError(
+            "some recordings must be usable to measure on", f"none of {len(utterances)}{first}", "give other recordings"
+        )
+    spoken = [LabelledUnits(units, one.phones, one.seconds) for one, units in held_out]
+    return quality_of(
+        spoken,
+        tokenizer.frame_rate,
+        seen=_encoded_sentences(tokenizer, seen, rejected),
+        unseen=_encoded_sentences(tokenizer, unseen, rejected),
+    )
+
+
+def _encoded(
+    tokenizer: UnitTokenizer, utterances: Sequence[Utterance], rejected: list[Rejected]
+) -> Iterator[tuple[Utterance, Units]]:
+    for start in range(0, len(utterances), _TOGETHER):
+        heard = list(read_each(utterances[start : start + _TOGETHER], tokenizer.sample_rate, rejected))
+
+        def encode(some: Sequence[tuple[Utterance, np.ndarray]]) -> list[Units]:
+            return tokenizer.encode([waveform for _, waveform in some])
+
+        for (one, _), units in do_together(heard, encode, lambda item: item[0].id, rejected):
+            yield one, units
+
+
+def _encoded_sentences(
+    tokenizer: UnitTokenizer, sentences: Sequence[Sequence[Utterance]], rejected: list[Rejected]
+) -> list[list[Units]]:
+    """Those that every voice said in a way that can be used; empty where a comparison lacks sentences or voices."""
+    if len(sentences) < 2 or min(map(len, sentences)) < 2:
+        return []
+    found = [[units for _, units in _encoded(tokenizer, voices, rejected)] for voices in sentences]
+    whole = [units for units, voices in zip(found, sentences, strict=True) if len(units) == len(voices)]
+    return whole if len(whole) > 1 else []
 
 
 def draw_frames(
-    utterances: Sequence[Utterance], encoder: FrameEncoder, most: int, seed: int, progress: Bar | None = None
+    utterances: Sequence[Utterance],
+    encoder: FrameEncoder,
+    most: int,
+    seed: int,
+    progress: Bar | None = None,
+    rejected: list[Rejected] | None = None,
 ) -> np.ndarray:
     """Features of frames drawn at random, the same share of every utterance.
 
@@ -172,20 +262,35 @@ def draw_frames(
         most: frames; all, if there are fewer.
         seed: of the draw.
         progress: advanced by seconds of speech.
+        rejected: gets utterances that cannot be read or encoded.
 
     Returns:
         float32 ``[frames, dim]``.
+
+    Raises:
+        InputError: no utterance can be used.
     """
+    rejected = [] if rejected is None else rejected
+
+    def features(some: Sequence[tuple[Utterance, np.ndarray]]) -> list[Tensor]:
+        return encoder.features([waveform for _, waveform in some])
+
     share = min(1.0, most / max(1.0, sum(one.seconds for one in utterances) * encoder.frame_rate))
     drawn = []
     for start in range(0, len(utterances), _TOGETHER):
         some = utterances[start : start + _TOGETHER]
-        features = encoder.features([waveform_of(one, encoder.sample_rate) for one in some])
-        for one, made in zip(some, features, strict=True):
+        heard = list(read_each(some, encoder.sample_rate, rejected))
+        for (one, _), made in do_together(heard, features, lambda item: item[0].id, rejected):
             random = generator(seed, "frames", one.id)
             drawn.append(made.numpy()[random.random(len(made)) < share])
         if progress is not None:
             progress.advance(sum(one.seconds for one in some))
+    if not drawn:
+        raise InputError(
+            "some recordings of a corpus must be usable",
+            f"none of {len(utterances)}" + (f", the first because: {rejected[0].reason}" if rejected else ""),
+            "see `smoltolk corpus validate`",
+        )
     return np.concatenate(drawn)[:most]
 
 
@@ -211,10 +316,3 @@ def parallel_sentences(utterances: Sequence[Utterance]) -> list[list[Utterance]]
         if len(found) >= 2 and len(found) * len(chosen) > sum(map(len, best)):
             best = found
     return best
-
-
-def _waveforms(sentences: Sequence[Sequence[Utterance]], sample_rate: int) -> list[list[np.ndarray]]:
-    """Empty where a comparison lacks sentences or voices."""
-    if len(sentences) < 2 or min(map(len, sentences)) < 2:
-        return []
-    return [[waveform_of(one, sample_rate) for one in voices] for voices in sentences]

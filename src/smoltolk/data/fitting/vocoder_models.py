@@ -12,9 +12,16 @@ import numpy as np
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.progress import Bar
+from smoltolk.common.rejection import Rejected, do_each
 from smoltolk.data.corpora.corpus import read_corpus
 from smoltolk.data.corpora.utterances import Utterance
-from smoltolk.data.fitting.speech_models import judge_vocoder, sounds_and_units, split_held_out, waveform_of
+from smoltolk.data.fitting.speech_models import (
+    encode_utterances,
+    judge_encoded,
+    long_enough,
+    read_each,
+    split_held_out,
+)
 from smoltolk.data.shards.lookup import units_by_id
 from smoltolk.speech.audio import SAMPLE_RATE
 from smoltolk.speech.recognition.recognisers import ErrorRate, normalise, recogniser_named
@@ -80,6 +87,7 @@ class FittedVocoder:
         errors: word error rates, each in the voice of its recording: ``natural`` recordings, their spectrograms
             inverted (``copy``), their units spoken with true durations (``units_true``) and with those that the
             vocoder predicts (``units``; not of one that predicts none); empty where nothing was judged.
+        rejected: utterances that could not be used, or not be judged.
     """
 
     vocoder: Vocoder
@@ -87,6 +95,7 @@ class FittedVocoder:
     num_utterances: int
     seconds: float
     errors: dict[str, ErrorRate]
+    rejected: tuple[Rejected, ...] = ()
 
 
 def speakers_of(corpus: Path | str) -> dict[str, float]:
@@ -129,8 +138,8 @@ def fit_corpus_vocoder(
             itself.
         MissingExtraError: ``judge`` is not installed.
     """
-    start = _checked_start(choice, tokenizer)
-    usable = _usable(corpus, choice.speaker)
+    start, rejected = _checked_start(choice, tokenizer), list[Rejected]()
+    usable = _usable(corpus, choice.speaker, tokenizer.frame_rate, rejected)
     held_out, training = split_held_out(usable, choice.most, choice.seed)
     prepared = None if shards is None else _prepared(shards, training, tokenizer)
     if prepared is not None:
@@ -140,23 +149,42 @@ def fit_corpus_vocoder(
             f"{len(training)} utterances are few to learn a voice from: expect words that cannot be understood. "
             f"A few hundred are better, {FEW_UTTERANCES} the least"
         )
-    judged = [one for one in held_out if normalise(one.text)] if judge is not None else []
-    texts = [one.text for one in usable if one.text]
+    worded = [one for one, _ in do_each(held_out, _check_words, lambda one: one.id, rejected)] if judge else []
+    judged = encode_utterances(worded, tokenizer, rejected)
+    texts = [one.text for one in usable if normalise(one.text)]
     listener = None
     if judged and judge is not None:  # found now, not after hours of training
-        listener = recogniser_named(judge, texts=texts, workers=0, language=judged[0].language)
+        listener = recogniser_named(judge, texts=texts, workers=0, language=worded[0].language)
     if prepared is None:
-        waveforms, units = sounds_and_units(training, tokenizer)
+        encoded = [(one.utterance, one.sound, one.units) for one in encode_utterances(training, tokenizer, rejected)]
     else:
-        waveforms, units = [waveform_of(one) for one in training], [prepared[one.id] for one in training]
-    names = [one.speaker for one in training]
+        read = read_each(training, SAMPLE_RATE, rejected)
+        encoded = [(one, sound, prepared[one.id]) for one, sound in read]
+    if not encoded:
+        raise InputError(
+            "some recordings of a corpus must be usable",
+            f"all {len(rejected)} were rejected, the first, {rejected[0].id}, because: {rejected[0].reason}",
+            "see `smoltolk corpus validate`",
+        )
+    waveforms, units = [sound for _, sound, _ in encoded], [units for _, _, units in encoded]
+    names = [one.speaker for one, _, _ in encoded]
     vocoder = _fit(choice, waveforms, units, tokenizer, names, start, work, progress)
     errors = {}
     if judged:
-        known = [one.speaker if one.speaker in vocoder.speakers else None for one in judged]
-        errors = judge_vocoder(_OwnVoices(vocoder, known), tokenizer, judged, texts, judge=listener)
+        speakers = [one.utterance.speaker for one in judged]
+        own = _OwnVoices(vocoder, [one if one in vocoder.speakers else None for one in speakers])
+        errors = judge_encoded(own, judged, texts, judge=listener)
     seconds = sum(map(len, waveforms)) / SAMPLE_RATE
-    return FittedVocoder(vocoder, vocoder.speakers or (usable[0].speaker,), len(training), seconds, errors)
+    voices = vocoder.speakers or (usable[0].speaker,)
+    return FittedVocoder(vocoder, voices, len(encoded), seconds, errors, tuple(rejected))
+
+
+def _check_words(utterance: Utterance) -> None:
+    """Refuse to judge a text in which there is nothing to hear."""
+    if not normalise(utterance.text):
+        raise InputError(
+            "a judge needs words to listen for", f"the text {utterance.text!r}", "it is left out of the word errors"
+        )
 
 
 def _prepared(shards: Path | str, training: Sequence[Utterance], tokenizer: UnitTokenizer) -> dict[str, Units]:
@@ -237,11 +265,12 @@ class _OwnVoices:
         return self._vocoder.synthesize_batch(units, durations, speakers=self._speakers)
 
 
-def _usable(corpus: Path | str, speaker: str | None) -> list[Utterance]:
+def _usable(corpus: Path | str, speaker: str | None, frame_rate: float, rejected: list[Rejected]) -> list[Utterance]:
     seconds = speakers_of(corpus)
     chosen = next(iter(seconds), "") if speaker is None else speaker
     recorded = [one for one in read_corpus(corpus) if one.audio is not None]
-    usable = recorded if chosen == ALL else [one for one in recorded if one.speaker == chosen]
+    spoken = recorded if chosen == ALL else [one for one in recorded if one.speaker == chosen]
+    usable = long_enough(spoken, frame_rate, rejected)
     if len(usable) < 2:
         raise InputError(
             "a vocoder needs two utterances of its speaker at least, better two hundred",

@@ -9,7 +9,8 @@ import numpy as np
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.interleave import locate_words, stops, words_of_tokens, words_of_units
-from smoltolk.speech.spelling import ends_sentence
+from smoltolk.data.texts.plain_tokens import plain_encoding, plain_ids
+from smoltolk.speech.spelling.sentences import ends_sentence
 
 _BATCH = 1000
 
@@ -89,7 +90,7 @@ class AlignedCorpus:
         for start in range(0, len(utterances), _BATCH):
             batch = range(start, min(start + _BATCH, len(utterances)))
             located = [self._locate(index) for index in batch]
-            encoded = tokenizer([text for text, _ in located], add_special_tokens=False, return_offsets_mapping=True)
+            encoded = plain_encoding(tokenizer, [text for text, _ in located], return_offsets_mapping=True)
             for index, (_, word_stops), ids, spans in zip(
                 batch, located, encoded["input_ids"], encoded["offset_mapping"], strict=True
             ):
@@ -134,8 +135,7 @@ class AlignedCorpus:
         """Tokens of words ``start .. stop`` as a text that begins there, so without a space before it."""
         if start == 0:
             return self.tokens(utterance, start, stop)
-        ids = self._tokenizer(self.text(utterance, start, stop), add_special_tokens=False)["input_ids"]
-        return np.array(ids, np.int32)
+        return np.array(plain_ids(self._tokenizer, self.text(utterance, start, stop)), np.int32)
 
     def text(self, utterance: int, start: int = 0, stop: int | None = None) -> str:
         """Words ``start .. stop`` (default: all) as written."""

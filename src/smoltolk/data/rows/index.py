@@ -28,7 +28,7 @@ from smoltolk.data.rows.disk_corpus import DiskCorpus, IndexWriter
 from smoltolk.data.shards.parquet import read_shards
 from smoltolk.data.shards.shard_set import ShardSet
 
-_VERSION = 1
+_VERSION = 2  # 2: special tokens in texts are text
 MOST_IN_MEMORY = 32_000_000  # bytes of shards; some 40,000 utterances of ten seconds, tokenized in ten seconds
 _FEWEST_SHARED_OUT = 16  # shards
 

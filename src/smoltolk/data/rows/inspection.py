@@ -255,7 +255,7 @@ def shown_ids(run: Run) -> list[str]:
 
 def words_tokenizer(shards: UnitCorpus | StoredUnits) -> PreTrainedTokenizerFast:
     """A tokenizer with one token for each word of the shards: to look at rows before a text model is chosen."""
-    words = sorted({word for index in range(len(shards)) for word in shards.text(index).split()})
+    words = sorted({word for index in range(len(shards)) for word in shards.text(index).split()} - {"<eos>", "<unk>"})
     core = Tokenizer(models.WordLevel({word: place for place, word in enumerate(["<eos>", "<unk>", *words])}, "<unk>"))
     core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<eos>", unk_token="<unk>")

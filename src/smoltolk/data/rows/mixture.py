@@ -14,6 +14,7 @@ from smoltolk.common.seeds import generator
 from smoltolk.data.rows.aligned import AlignedCorpus
 from smoltolk.data.rows.documents import Document, recognition_prompt, synthesis_prompt
 from smoltolk.data.rows.interleave import SpanLengths, draw_runs
+from smoltolk.data.texts.plain_tokens import plain_encoding
 from smoltolk.model.ids import IdSpace
 
 BLOCK = 1000  # rows in which every stream has its exact share
@@ -42,7 +43,7 @@ class TextSource:
 
     def tokens(self, numbers: Sequence[int]) -> list[list[int]]:
         """Token ids of each numbered text."""
-        return self._tokenizer([self._text(number) for number in numbers], add_special_tokens=False)["input_ids"]
+        return plain_encoding(self._tokenizer, [self._text(number) for number in numbers])["input_ids"]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import remove_leftovers, write_jsonl
+from smoltolk.common.lock import hold
 from smoltolk.common.progress import Bar, bar
 from smoltolk.data.corpora.corpus import Counts
 from smoltolk.data.shards.parquet import ShardWriter
@@ -127,18 +128,19 @@ def _write(
     if count == 0:
         raise InputError("there must be something to import", "not a single utterance", "check the file")
     parts = [PartFiles.of(out_dir, number) for number in range(-(-count // per_part))]
-    claim_shards(out_dir, {**wanted, "per_part": per_part, "tokenizer": asdict(metadata)}, len(parts))
-    for directory in (out_dir, out_dir / "rejected"):
-        remove_leftovers(directory)
-    remaining = iter(items)
-    with bar(f"import to {out_dir.name}", count, "utterances") as progress:
-        for files in parts:
-            batch = itertools.islice(remaining, per_part)
-            if files.finished:
-                progress.advance(sum(1 for _ in batch))
-            else:
-                _write_part(batch, files, metadata, progress)
-    return gather(out_dir, parts, metadata)
+    with hold(out_dir):
+        claim_shards(out_dir, {**wanted, "per_part": per_part, "tokenizer": asdict(metadata)}, len(parts))
+        for directory in (out_dir, out_dir / "rejected"):
+            remove_leftovers(directory)
+        remaining = iter(items)
+        with bar(f"import to {out_dir.name}", count, "utterances") as progress:
+            for files in parts:
+                batch = itertools.islice(remaining, per_part)
+                if files.finished:
+                    progress.advance(sum(1 for _ in batch))
+                else:
+                    _write_part(batch, files, metadata, progress)
+        return gather(out_dir, parts, metadata)
 
 
 def _write_part(items: Iterable[Item], files: PartFiles, metadata: ShardMetadata, progress: Bar) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import remove_leftovers
+from smoltolk.common.lock import hold
 from smoltolk.common.progress import bar
 from smoltolk.data.corpora.corpus import Counts, check_complete, read_counts
 from smoltolk.data.shards.encoding import PartJob, encode_part, start_worker
@@ -97,15 +98,18 @@ def prepare(
         tokenizer.frame_rate, tokenizer.fingerprint, tokenizer.num_units, num_codebooks=tokenizer.num_codebooks
     )
     del tokenizer
-    claim_shards(out_dir, {"corpus": info.digest, "source": info.source, "tokenizer": asdict(metadata)}, info.num_parts)
-    jobs = [PartJob(corpus_dir, part, PartFiles.of(out_dir, part), metadata) for part in range(info.num_parts)]
-    mine = jobs if share is None else [job for job in jobs if job.part in share]
-    for directory in (out_dir, out_dir / "rejected"):
-        names = {name for job in mine for name in (job.files.shard.name, job.files.rejected.name)}
-        remove_leftovers(directory, None if share is None else names)
-    todo = [job for job in mine if not job.files.finished]
-    _encode(todo, Path(tokenizer_dir), corpus_dir, workers=workers, engine=engine, device=device)
-    return gather(out_dir, [job.files for job in jobs], metadata)
+    with hold(out_dir, "" if share is None else f"{share.number}-of-{share.count}"):
+        claim_shards(
+            out_dir, {"corpus": info.digest, "source": info.source, "tokenizer": asdict(metadata)}, info.num_parts
+        )
+        jobs = [PartJob(corpus_dir, part, PartFiles.of(out_dir, part), metadata) for part in range(info.num_parts)]
+        mine = jobs if share is None else [job for job in jobs if job.part in share]
+        for directory in (out_dir, out_dir / "rejected"):
+            names = {name for job in mine for name in (job.files.shard.name, job.files.rejected.name)}
+            remove_leftovers(directory, None if share is None else names)
+        todo = [job for job in mine if not job.files.finished]
+        _encode(todo, Path(tokenizer_dir), corpus_dir, workers=workers, engine=engine, device=device)
+        return gather(out_dir, [job.files for job in jobs], metadata)
 
 
 def _encode(

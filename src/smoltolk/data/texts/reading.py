@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from smoltolk.common.texts import split_lines
 from smoltolk.data.rows.aligned import AlignedCorpus, Texts
 from smoltolk.data.rows.interleave import SpanLengths
 from smoltolk.data.rows.mixture import Task
@@ -48,7 +49,7 @@ def read_texts(path: Path | str) -> list[dict[str, Any]]:
     """
     path = check_text_file(path)
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        lines = split_lines(path.read_bytes().decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise not_utf8(path, error) from error
     texts: list[dict[str, Any]] = []

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from smoltolk.common.errors import InputError, NotFoundError, require
+from pyarrow import ArrowInvalid
+
+from smoltolk.common.errors import InputError, NotFoundError, first_line, require
 from smoltolk.common.files import write_jsonl
 from smoltolk.common.progress import bar
+from smoltolk.common.texts import encodable
 from smoltolk.data.texts.text_documents import Documents, LineDocuments
 
 _PURPOSE = "reading a data set of texts"
@@ -49,7 +52,7 @@ class DatasetDocuments(Documents):
                 f"{self._name}, row {index}: {text!r:.60}",
                 "name another column",
             )
-        return " ".join(text.split())
+        return encodable(" ".join(text.split()))
 
 
 def open_documents(source: Path | str, column: str = "text") -> Documents:
@@ -104,10 +107,10 @@ def save_documents(source: str, out: Path, *, most: int | None = None, column: s
     def texts() -> Iterator[dict[str, str]]:
         written = 0
         with bar(f"text {out.name}", float("nan") if most is None else most, "documents") as progress:
-            for row in rows:
+            for row in _sound_rows(rows, source):
                 if not isinstance(row, str):
                     _check_column(list(row), column, source)
-                text = " ".join(str(row if isinstance(row, str) else row[column]).split())
+                text = encodable(" ".join(str(row if isinstance(row, str) else row[column]).split()))
                 if not text:
                     continue
                 yield {"text": text}
@@ -126,6 +129,18 @@ def split_name(source: str) -> tuple[str, str | None, str]:
     name, _, rest = source.partition(":")
     config, _, split = rest.partition(":")
     return name, config or None, split or "train"
+
+
+def _sound_rows(rows: Iterable[Any], source: str) -> Iterator[Any]:
+    """Rows as they come; InputError where the files of a data set cannot be read any further."""
+    try:
+        yield from rows
+    except (ArrowInvalid, UnicodeDecodeError) as error:
+        raise InputError(
+            "the files of a data set must be whole, in UTF-8",
+            f"{source}: {first_line(error)}",
+            "correct them; a .jsonl file named by itself is read line by line, and says which line it is",
+        ) from error
 
 
 def _check_column(columns: Sequence[str], column: str, name: str) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.made import digest_of_file
 from smoltolk.common.progress import bar
+from smoltolk.common.texts import encodable_json, line_at, may_hold_halves, numbered_lines
 
 _LINES_PER_STEP = 1 << 16
 _SILENT_MB = 100  # a second or two
@@ -48,6 +49,7 @@ class Documents(Sequence[str]):
 class LineDocuments(Documents):
     """Documents of a text file, one a line (``.jsonl``: the ``text`` of each line); 8 bytes of memory for each.
 
+    Lines end as :func:`smoltolk.common.texts.split_lines` says.
     Every line is looked at once, at the start. Picklable: another process opens the file again.
 
     Args:
@@ -73,19 +75,18 @@ class LineDocuments(Documents):
             with self.path.open("rb") as file:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         start = int(self._places[index])
-        stop = self._map.find(b"\n", start)
-        line = self._map[start:] if stop < 0 else self._map[start:stop]
+        line = line_at(self._map, start)
         return text_of_line(line.decode("utf-8" if start else "utf-8-sig"), self._json, self.path, index + 1)
 
     def _find(self) -> np.ndarray:
         """int64: where each document's line begins."""
         found: list[np.ndarray] = []
         places: list[int] = []
-        place = told = 0
+        told = 0
         megabytes = self.path.stat().st_size / 1e6
         shown = bar(f"text {self.path.name}", megabytes, "MB") if megabytes > _SILENT_MB else nullcontext(None)
         with self.path.open("rb") as file, shown as progress:
-            for number, line in enumerate(file, 1):
+            for number, (place, line) in enumerate(numbered_lines(file), 1):
                 try:
                     text = text_of_line(
                         line.decode("utf-8-sig" if number == 1 else "utf-8"), self._json, self.path, number
@@ -94,7 +95,6 @@ class LineDocuments(Documents):
                     raise not_utf8(self.path, error) from error
                 if text:
                     places.append(place)
-                place += len(line)
                 if number % _LINES_PER_STEP == 0:
                     found.append(np.array(places, np.int64))
                     if progress is not None:
@@ -125,7 +125,7 @@ def check_text_file(path: Path | str) -> Path:
 
 
 def text_of_line(line: str, is_json: bool, path: Path, number: int) -> str:
-    """The text of a line, its white space made single spaces; "" if there is none.
+    """The text of a line, its white space made single spaces, encodable; "" if there is none.
 
     Raises:
         InputError: a line of JSON without a text.
@@ -136,7 +136,7 @@ def text_of_line(line: str, is_json: bool, path: Path, number: int) -> str:
 
 
 def parse_line(line: str, where: str) -> dict[str, Any]:
-    """A line of ``.jsonl`` as an object with a ``text``.
+    """A line of ``.jsonl`` as an object with a ``text``; halves of characters are U+FFFD.
 
     Raises:
         InputError: it is something else.
@@ -147,7 +147,7 @@ def parse_line(line: str, where: str) -> dict[str, Any]:
         raise InputError("every line of a .jsonl file must be JSON", f"{where}: {error}", "correct the line") from error
     if not isinstance(row, dict) or not isinstance(row.get("text"), str):
         raise InputError('every line must be like {"text": "..."}', f"{where}: {line[:80].strip()}", "correct the line")
-    return row
+    return encodable_json(row) if may_hold_halves(line) else row
 
 
 def not_utf8(path: Path, error: UnicodeDecodeError) -> InputError:

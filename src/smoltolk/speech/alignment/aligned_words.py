@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -33,6 +33,7 @@ class Alignment:
         coverage: share of the loud parts of the recording that lie inside words; below 0.9 the text lacks something.
         confidences: for each token, 0 to 1, how sure it is that this word is said here; NaN where nothing is said.
         unknown: letters that the aligner does not know and skipped over, each once.
+        said: for each token, the words that it was found to be said with: of several readings the likeliest.
     """
 
     words: tuple[Segment, ...]
@@ -42,6 +43,7 @@ class Alignment:
     coverage: float
     confidences: tuple[float, ...]
     unknown: tuple[str, ...] = ()
+    said: tuple[tuple[str, ...], ...] = ()
 
     @property
     def confidence(self) -> float:
@@ -72,12 +74,14 @@ def check_length(seconds: float, longest: float) -> None:
 class AlignedWord:
     """One said word: its phones as [name, start, end] in seconds, its score (nats) and its frames.
 
-    Where the phones are not known, one stands for all of them.
+    Where the phones are not known, one stands for all of them. A token that may be said in several ways is one, too:
+    its words are its parts.
     """
 
     phones: list[tuple[str, float, float]]
     score: float
     frames: int
+    parts: list[tuple[str, AlignedWord]] = field(default_factory=list)
 
     @property
     def start(self) -> float:

@@ -9,12 +9,13 @@ import numpy as np
 
 from smoltolk.common.errors import InputError
 from smoltolk.speech.alignment.aligned_words import Alignment, check_length, coverage_of
-from smoltolk.speech.alignment.ctc import best_path
+from smoltolk.speech.alignment.ctc_readings import likeliest_readings, path_of
 from smoltolk.speech.audio import SAMPLE_RATE, check_waveform, resample
 from smoltolk.speech.pauses import loud_frames
 from smoltolk.speech.recognition.ctc_emissions import CtcEmissions
-from smoltolk.speech.recognition.ctc_text import STAR, CtcText, CtcVocabulary
+from smoltolk.speech.recognition.ctc_text import STAR, CtcVocabulary
 from smoltolk.speech.segments import Segment
+from smoltolk.speech.spelling.readings import readings
 
 LONGEST_SECONDS = 3600  # the time of the trellis grows with the square: 40 s of one core here
 # A star may stand for any sound, at the posterior of the likeliest id of each frame and a little less: what a known
@@ -51,7 +52,8 @@ class CtcAligner:
 
         Args:
             waveform: float [samples], full scale at 1, at most :data:`LONGEST_SECONDS`.
-            text: what is said. Letters that the model lacks are skipped over, and named in ``Alignment.unknown``.
+            text: what is said; of several readings of a token the likeliest is found. Letters that the model lacks
+                are skipped over, and named in ``Alignment.unknown``.
             sample_rate: of the waveform.
 
         Returns:
@@ -72,26 +74,30 @@ class CtcAligner:
     ) -> list[Alignment | InputError]:
         """:meth:`align` for many, their windows computed together; what cannot be aligned gives its error."""
         answers: dict[int, Alignment | InputError] = {}
-        wanted: list[tuple[int, np.ndarray, CtcText]] = []
+        wanted: list[tuple[int, np.ndarray]] = []
         for number, (waveform, text) in enumerate(zip(waveforms, texts, strict=True)):
             try:
                 check_waveform(waveform)
                 check_length(len(waveform) / sample_rate, LONGEST_SECONDS)
-                wanted.append((number, resample(waveform, sample_rate, SAMPLE_RATE), self._vocabulary.encode(text)))
+                self._vocabulary.encode(text)  # told before anything is computed
+                wanted.append((number, resample(waveform, sample_rate, SAMPLE_RATE)))
             except InputError as error:
                 answers[number] = error
-        emissions = self._emissions([waveform for _, waveform, _ in wanted])
-        for (number, waveform, encoded), log_probs in zip(wanted, emissions, strict=True):
+        emissions = self._emissions([waveform for _, waveform in wanted])
+        for (number, waveform), log_probs in zip(wanted, emissions, strict=True):
             try:
-                answers[number] = self._arrange(waveform, texts[number].split(), encoded, log_probs)
+                answers[number] = self._arrange(waveform, texts[number], log_probs)
             except InputError as error:
                 answers[number] = error
         return [answers[number] for number in range(len(texts))]
 
-    def _arrange(self, waveform: np.ndarray, tokens: list[str], text: CtcText, log_probs: np.ndarray) -> Alignment:
-        star = log_probs.max(axis=1, keepdims=True) + _STAR_NATS
-        ids = np.where(text.ids == STAR, log_probs.shape[1], text.ids)
-        path = best_path(np.concatenate([log_probs, star], axis=1), ids, self._emissions.blank)
+    def _arrange(self, waveform: np.ndarray, written: str, log_probs: np.ndarray) -> Alignment:
+        tokens, blank = written.split(), self._emissions.blank
+        starred = np.concatenate([log_probs, log_probs.max(axis=1, keepdims=True) + _STAR_NATS], axis=1)
+        ways = readings(tokens, self._vocabulary.language)
+        said = likeliest_readings(starred, ways, lambda some: self._vocabulary.encode(written, some), blank)
+        text = self._vocabulary.encode(written, said)
+        path = path_of(starred, text, blank)
         owner = np.where(path >= 0, text.owners[path], -1)  # of each frame, -1 for blanks and between words
         heard = np.flatnonzero((owner >= 0) & (text.ids[path] != STAR))
         nats = log_probs[heard, text.ids[path[heard]]]
@@ -117,6 +123,7 @@ class CtcAligner:
             coverage=coverage,
             confidences=tuple(confidences.tolist()),
             unknown=text.unknown,
+            said=tuple(said),
         )
 
     def _spans(self, owner: np.ndarray, end: float) -> dict[int, tuple[float, float]]:

@@ -8,19 +8,27 @@ Its acoustic model is American English; other accents of English work, other lan
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from smoltolk.common.errors import InputError, require
-from smoltolk.speech.alignment.aligned_words import Alignment, arrange, coverage_of, mean_score, mismatch, trim
+from smoltolk.speech.alignment.aligned_words import (
+    AlignedWord,
+    Alignment,
+    arrange,
+    coverage_of,
+    mean_score,
+    mismatch,
+    trim,
+)
 from smoltolk.speech.alignment.sphinx_search import PURPOSE, SphinxDecoder, SphinxSearch
-from smoltolk.speech.alignment.windows import align_windows
+from smoltolk.speech.alignment.windows import Ways, align_windows
 from smoltolk.speech.audio import SAMPLE_RATE, check_waveform, resample
 from smoltolk.speech.pauses import LEVEL_RATE, loud_frames, quiet_frames
-from smoltolk.speech.spelling import spoken_words
+from smoltolk.speech.spelling.characters import check_english
+from smoltolk.speech.spelling.readings import readings
 
 # The score at which a word is as likely wrong as right, and how fast doubt grows around it: measured on right and wrong
 # texts of 120 synthetic recordings, clean, noisy and as on the telephone.
@@ -52,27 +60,36 @@ class PocketsphinxAligner:
 
         Args:
             waveform: float [samples], full scale at 1; hours of it are fine.
-            text: what is said, in Latin letters; numbers are spelled out.
+            text: what is said, in Latin letters. Numbers are spelled out; where a token may be said in several ways,
+                the likeliest is found.
             sample_rate: of the waveform.
 
         Raises:
             InputError: no samples or not finite ones, no words, other letters, or a recording that does not say this.
         """
         tokens = text.split()
-        pairs = [(word.lower(), owner) for owner, token in enumerate(tokens) for word in spoken_words(token)]
-        said, owners = [word for word, _ in pairs], [owner for _, owner in pairs]
+        said, owners = _said(tokens)
         check_waveform(waveform)
-        _check_text(tokens, said)
+        check_english(text)
+        if not said:
+            raise InputError("a text to align must have a word", repr(" ".join(tokens[:8])), "write down what is said")
         waveform = resample(waveform, sample_rate, SAMPLE_RATE)
         end = len(waveform) / SAMPLE_RATE
         quiet, loud = quiet_frames(waveform), loud_frames(waveform)
-        _check_amounts(waveform, len(said), float(loud.sum()) / LEVEL_RATE)
+        _check_amounts(waveform, said, float(loud.sum()) / LEVEL_RATE)
         self._decoder = self._decoder or SphinxDecoder()
-        self._decoder.learn(said)
-        words = align_windows(SphinxSearch(self._decoder, waveform, self._phones), said, end, quiet, _DOUBTFUL_NATS)
-        for word in words:
-            trim(word, quiet)
-        spans, phones, scores = arrange(tokens, owners, words, end)
+        self._decoder.learn([word for ways in said for way in ways for word in way])
+        found = align_windows(SphinxSearch(self._decoder, waveform, self._phones), said, end, quiet, _DOUBTFUL_NATS)
+        words: list[AlignedWord] = []
+        owned: list[int] = []
+        chosen: list[list[str]] = [[] for _ in tokens]
+        for one, ways, owner in zip(found, said, owners, strict=True):
+            for name, word in one.parts or [(ways[0][0], one)]:
+                trim(word, quiet)
+                words.append(word)
+                owned.append(owner)
+                chosen[owner].append(name)
+        spans, phones, scores = arrange(tokens, owned, words, end)
         return Alignment(
             words=spans,
             phones=phones if self._phones else (),
@@ -80,6 +97,7 @@ class PocketsphinxAligner:
             score=mean_score(words),
             coverage=coverage_of(spans, loud),
             confidences=tuple(_confidence(score) for score in scores),
+            said=tuple(tuple(own) for own in chosen),
         )
 
     def align_batch(
@@ -102,21 +120,24 @@ def _confidence(score: float) -> float:
     return 1 / (1 + math.exp((_DOUBTFUL_NATS - score) / _DOUBT_WIDTH))
 
 
-def _check_text(tokens: Sequence[str], said: Sequence[str]) -> None:
-    if not said:
-        raise InputError("a text to align must have a word", repr(" ".join(tokens[:8])), "write down what is said")
-    for word in said:
-        for letter in word:
-            if letter.isalpha() and not unicodedata.name(letter, "").startswith("LATIN"):
-                found = f"{letter!r} in {word!r}"
-                raise InputError("the offline aligner knows English, in Latin letters", found, "transcribe the word")
+def _said(tokens: Sequence[str]) -> tuple[list[Ways], list[int]]:
+    """What is searched for, and the token that each belongs to: words, or a token with all its readings."""
+    said: list[Ways] = []
+    owners: list[int] = []
+    for owner, ways in enumerate(readings(tokens)):
+        lower = tuple(dict.fromkeys(tuple(word.lower() for word in way) for way in ways))
+        own = [lower] if len(lower) > 1 else [((word,),) for word in lower[0]]
+        said += own
+        owners += [owner] * len(own)
+    return said, owners
 
 
-def _check_amounts(waveform: np.ndarray, num_words: int, loud_seconds: float) -> None:
+def _check_amounts(waveform: np.ndarray, said: Sequence[Ways], loud_seconds: float) -> None:
+    num_words, most_words = (sum(best(map(len, ways)) for ways in said) for best in (min, max))
     seconds = len(waveform) / SAMPLE_RATE
     if not waveform.any():
         raise mismatch(f"{seconds:g} s of silence")
     if num_words > _MOST_WORDS_PER_SECOND * max(1.0, seconds):
         raise mismatch(f"{num_words} words in {seconds:.1f} s")
-    if loud_seconds > _LOUD_SECONDS_PER_WORD * num_words + _SPARE_SECONDS:
-        raise mismatch(f"{loud_seconds:.0f} s of sound and {num_words} {'words' if num_words > 1 else 'word'}")
+    if loud_seconds > _LOUD_SECONDS_PER_WORD * most_words + _SPARE_SECONDS:
+        raise mismatch(f"{loud_seconds:.0f} s of sound and {most_words} {'words' if most_words > 1 else 'word'}")

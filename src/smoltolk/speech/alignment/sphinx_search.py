@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from smoltolk.common.errors import require
 from smoltolk.speech.alignment.aligned_words import AlignedWord, merge_vowels, mismatch
+from smoltolk.speech.alignment.windows import Ways
 from smoltolk.speech.audio import num_samples
 from smoltolk.speech.recognition.language_model import dictionary
 from smoltolk.speech.recognition.sphinx_recognition import prepare
@@ -37,6 +38,15 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
+class Found(NamedTuple):
+    """A word as the decoder found it: first frame, frame behind the last, and score in nats."""
+
+    word: str
+    begin: int
+    behind: int
+    score: float
+
+
 class SphinxDecoder:
     """Pocketsphinx with a dictionary that grows; it cannot be pickled."""
 
@@ -55,12 +65,12 @@ class SphinxDecoder:
                 self._decoder.add_word(name, phones, False)
         self._known.update(new)
 
-    def words(self, pcm: bytes, said: Sequence[str], *, whole: bool, widely: bool) -> list[tuple[int, int, float]]:
-        """First frame, frame behind the last, and score in nats of the words found: the first of ``said``.
+    def words(self, pcm: bytes, said: Sequence[Ways], *, whole: bool, widely: bool) -> list[Found]:
+        """What is found: the first of ``said``, each in the likeliest of its ways.
 
         Args:
             pcm: 16 bits, 16 kHz.
-            said: what may be said.
+            said: what may be said, each in several ways perhaps.
             whole: all of it must be; otherwise the recording may end after any word.
             widely: with the wide beam.
 
@@ -68,7 +78,7 @@ class SphinxDecoder:
             RuntimeError: no way through the recording.
         """
         decoder, count = self._decoder, len(said)
-        steps: list[tuple[Any, ...]] = [(place, place + 1, 1.0, word) for place, word in enumerate(said)]
+        steps = _steps(said)
         if not whole:  # the padding is silence; the second pass cannot align a step without a sound
             steps += [(place, count, 1.0, _SILENCE) for place in range(count)]
         for name in ("beam", "pbeam", "wbeam"):  # each new search reads them
@@ -81,7 +91,7 @@ class SphinxDecoder:
             raise RuntimeError("no way through it")
         log = decoder.get_logmath().log
         return [
-            (one.start_frame, one.end_frame + 1, log(one.ascore) * _NATS)
+            Found(one.word.partition("(")[0] or one.word, one.start_frame, one.end_frame + 1, log(one.ascore) * _NATS)
             for one in segments
             if one.word[0] not in _NO_WORD
         ]
@@ -121,7 +131,7 @@ class SphinxSearch:
         self._decoder, self._waveform, self._phones = decoder, waveform, phones
         self._pcm, self._start = b"", 0.0
 
-    def find(self, start: float, end: float, said: Sequence[str], *, whole: bool, widely: bool) -> list[AlignedWord]:
+    def find(self, start: float, end: float, said: Sequence[Ways], *, whole: bool, widely: bool) -> list[AlignedWord]:
         """As in :class:`smoltolk.speech.alignment.windows.Search`."""
         first = num_samples(start)
         self._pcm, self._start = prepare(self._waveform[first : num_samples(end)]), start
@@ -129,12 +139,22 @@ class SphinxSearch:
             found = self._decoder.words(self._pcm, said, whole=whole, widely=widely)
         except RuntimeError as error:  # all that the library ever says
             raise mismatch(f"no way through the recording{self._place()} says {_shortened(said)}") from error
-        if whole and len(found) != len(said):
-            raise mismatch(f"only {len(found)} of {len(said)} words were found{self._place()}")
-        return [
-            AlignedWord([("", self._seconds(begin), self._seconds(behind))], score, behind - begin)
-            for begin, behind, score in found
-        ]
+        counts = counts_of([one.word for one in found], said)
+        if whole and len(counts) != len(said):
+            raise mismatch(f"only {len(counts)} of {len(said)} words were found{self._place()}")
+        answer, place = [], 0
+        for count, ways in zip(counts, said, strict=False):
+            own = found[place : place + count]
+            place += count
+            one = self._word(own[0].begin, own[-1].behind, sum(word.score for word in own))
+            if len(ways) > 1:
+                one.parts = [(word.word, self._word(*word[1:])) for word in own]
+                one.frames = sum(part.frames for _, part in one.parts)
+            answer.append(one)
+        return answer
+
+    def _word(self, begin: int, behind: int, score: float) -> AlignedWord:
+        return AlignedWord([("", self._seconds(begin), self._seconds(behind))], score, behind - begin)
 
     def keep(self, words: Sequence[AlignedWord]) -> None:
         """Give words their phones, if these are wanted."""
@@ -144,7 +164,8 @@ class SphinxSearch:
             found = self._decoder.phones(self._pcm)
         except RuntimeError as error:
             raise mismatch(f"{error}{self._place()}") from error
-        for word, own in zip(words, found, strict=False):
+        single = (one for word in words for one in ([part for _, part in word.parts] or [word]))
+        for word, own in zip(single, found, strict=False):
             word.phones = merge_vowels(
                 [(name, self._seconds(begin), self._seconds(behind)) for name, begin, behind in own]
             )
@@ -156,6 +177,50 @@ class SphinxSearch:
         return f" from {self._start:.0f} s on" if self._start else ""
 
 
-def _shortened(said: Sequence[str]) -> str:
-    text = " ".join(said[:50])
-    return repr(text if len(text) <= 60 and len(said) <= 50 else f"{text[:40]} ... {said[-1][-20:]}")
+def _steps(said: Sequence[Ways]) -> list[tuple[Any, ...]]:
+    """Arcs of a grammar (from, to, probability, word): place k is left by any of the ways of ``said[k]``."""
+    steps: list[tuple[Any, ...]] = []
+    free = len(said) + 1
+    for place, ways in enumerate(said):
+        inner: dict[tuple[str, ...], int] = {(): place}  # ways that begin alike share their beginning
+        for way in ways:
+            for length in range(1, len(way)):
+                if way[:length] not in inner:
+                    inner[way[:length]] = free
+                    steps.append((inner[way[: length - 1]], free, 1.0, way[length - 1]))
+                    free += 1
+            steps.append((inner[way[:-1]], place + 1, 1.0, way[-1]))
+    return steps
+
+
+def counts_of(found: Sequence[str], said: Sequence[Ways]) -> list[int]:
+    """How many of the words found belong to each of ``said``; as many as there are words for.
+
+    Where ways of neighbours leave a choice they sound alike: the earlier way of the later one is taken.
+    """
+    ends: list[dict[int, int]] = [{0: 0}]  # behind each of ``said``: words used so far -> before it
+    for ways in said:
+        if len(found) in ends[-1]:
+            break
+        after: dict[int, int] = {}
+        for way in ways:
+            for start in ends[-1]:
+                if tuple(found[start : start + len(way)]) == way:
+                    after.setdefault(start + len(way), start)
+        if not after:
+            break
+        ends.append(after)
+    if len(found) not in ends[-1]:
+        return []
+    counts: list[int] = []
+    place = len(found)
+    for before in reversed(ends[1:]):
+        counts.append(place - before[place])
+        place = before[place]
+    return counts[::-1]
+
+
+def _shortened(said: Sequence[Ways]) -> str:
+    words = [word for ways in said[:50] for word in ways[0]]
+    text = " ".join(words)
+    return repr(text if len(text) <= 60 and len(said) <= 50 else f"{text[:40]} ... {said[-1][0][-1][-20:]}")

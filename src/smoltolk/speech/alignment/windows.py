@@ -19,6 +19,9 @@ import numpy as np
 from smoltolk.common.errors import InputError
 from smoltolk.speech.alignment.aligned_words import AlignedWord, mean_score
 from smoltolk.speech.pauses import LEVEL_RATE
+from smoltolk.speech.spelling.readings import Words
+
+Ways = tuple[Words, ...]
 
 # Short windows are fast: the search pays for every word of its text in every frame. They are up to a quarter shorter
 # or longer, for the sake of a pause.
@@ -37,7 +40,7 @@ _PACE, _MORE_PACE, _SLOWEST_PACE, _SPARE_WORDS = 4.0, 1.2, 2.0, 10
 class Search(Protocol):
     """What finds words in a stretch of one recording."""
 
-    def find(self, start: float, end: float, said: Sequence[str], *, whole: bool, widely: bool) -> list[AlignedWord]:
+    def find(self, start: float, end: float, said: Sequence[Ways], *, whole: bool, widely: bool) -> list[AlignedWord]:
         """The words said from ``start`` to ``end``, with times in the recording.
 
         They are the first of ``said``, as many as fit; with ``whole`` all of them, or InputError. ``widely`` takes
@@ -49,13 +52,13 @@ class Search(Protocol):
 
 
 def align_windows(
-    search: Search, said: Sequence[str], seconds: float, quiet: np.ndarray, doubtful: float
+    search: Search, said: Sequence[Ways], seconds: float, quiet: np.ndarray, doubtful: float
 ) -> list[AlignedWord]:
     """Find all words of a recording; one short enough is one window.
 
     Args:
         search: in this recording.
-        said: its words.
+        said: its words, each in the ways it may be said; a token that may be said in several ways is one of them.
         seconds: its length.
         quiet: where it holds no speech, see :func:`smoltolk.speech.pauses.quiet_frames`.
         doubtful: score of a word, in nats a frame, above which it is rather right than wrong.
@@ -142,7 +145,7 @@ def _pause(quiet: np.ndarray, first: float, last: float) -> float | None:
     return int(first * LEVEL_RATE + middle) / LEVEL_RATE if length >= _QUIET_SECONDS * LEVEL_RATE else None
 
 
-def _find(search: Search, at: float, end: float, left: Sequence[str], pace: float, widely: bool) -> list[AlignedWord]:
+def _find(search: Search, at: float, end: float, left: Sequence[Ways], pace: float, widely: bool) -> list[AlignedWord]:
     """What a window says; it must not end for want of words."""
     while True:
         ready = left[: int((end - at) * pace) + _SPARE_WORDS]

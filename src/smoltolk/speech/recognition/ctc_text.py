@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from num2words import num2words
 
 from smoltolk.common.errors import InputError
-from smoltolk.speech.spelling import spoken_words
+from smoltolk.speech.spelling.readings import Words, spoken
 
 STAR = -1
 _BETWEEN_WORDS = -1
-_QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u02bc": "'", "`": "'"})
 _META_SPACE = "\u2581"  # how pieces mark the beginning of a word
 
 
@@ -44,7 +42,7 @@ class CtcVocabulary:
     """
 
     def __init__(self, tokenizer: Any, language: str = "en"):
-        self._tokenizer, self._language = tokenizer, language
+        self._tokenizer, self.language = tokenizer, language
         special = {token for token in tokenizer.all_special_tokens if len(token) > 1}
         self._pieces: dict[str, int] = {
             piece: index for piece, index in tokenizer.get_vocab().items() if piece not in special
@@ -62,8 +60,12 @@ class CtcVocabulary:
             )
         self.by_letter = all(len(piece) <= 1 for piece in plain)
 
-    def encode(self, text: str) -> CtcText:
+    def encode(self, text: str, said: Sequence[Words] | None = None) -> CtcText:
         """The ids of a text, word by word.
+
+        Args:
+            text: as written.
+            said: the words that are said for each of its tokens; None: their likeliest readings.
 
         Raises:
             InputError: no word in the text, or none of its letters is known.
@@ -71,8 +73,8 @@ class CtcVocabulary:
         ids: list[int] = []
         owners: list[int] = []
         unknown: dict[str, None] = {}
-        for owner, token in enumerate(text.split()):
-            for word in self._words(token):
+        for owner, words in enumerate(spoken(text.split(), self.language) if said is None else said):
+            for word in words:
                 own = self._letters(word, unknown) if self.by_letter else self._word_pieces(word, unknown)
                 if ids and self._delimiter is not None:
                     ids.append(self._delimiter)
@@ -94,21 +96,6 @@ class CtcVocabulary:
         kept = [one for one, before in zip(ids, [None, *ids[:-1]], strict=True) if one != before and one != blank]
         known = set(self._pieces.values()) | {self._delimiter}
         return self._tokenizer.decode([one for one in kept if one in known], group_tokens=False).strip()
-
-    def _words(self, token: str) -> Sequence[str]:
-        if self._language == "en":
-            return spoken_words(token)
-        text = unicodedata.normalize("NFKC", token).translate(_QUOTES)
-        text = re.sub(r"\d+", lambda found: f" {self._spell(found[0])} ", text)
-        # Marks (M) are vowels in many scripts; digits stay where the language has no spelling, and become stars.
-        kept = "".join(letter if unicodedata.category(letter)[0] in "LMN" or letter == "'" else " " for letter in text)
-        return [word for word in (piece.strip("'") for piece in kept.split()) if word]
-
-    def _spell(self, digits: str) -> str:
-        try:
-            return num2words(int(digits), lang=self._language)
-        except (NotImplementedError, OverflowError):
-            return digits
 
     def _letters(self, word: str, unknown: dict[str, None]) -> list[int]:
         ids: list[int] = []

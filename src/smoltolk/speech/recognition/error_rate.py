@@ -10,14 +10,14 @@ import numpy as np
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.seeds import generator
-from smoltolk.speech.spelling import spoken_words
+from smoltolk.speech.spelling.readings import spoken_words
 
 _NUM_RESAMPLES = 1_000
 
 
 def normalise(text: str) -> str:
     """The words that are said, in lower case and without punctuation; numbers spelled out."""
-    return " ".join(word.lower() for token in text.split() for word in spoken_words(token))
+    return " ".join(spoken_words(text)).lower()
 
 
 @dataclass(frozen=True, slots=True)

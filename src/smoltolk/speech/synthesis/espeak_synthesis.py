@@ -12,12 +12,13 @@ from smoltolk.speech import espeak
 from smoltolk.speech.audio import SAMPLE_RATE, num_samples, resample
 from smoltolk.speech.phones import SILENCE, phone_class
 from smoltolk.speech.segments import Segment
+from smoltolk.speech.spelling.characters import check_english
 from smoltolk.speech.synthesis.spoken import (
     MARKS,
     PAUSE_SECONDS,
+    Sentence,
     Spoken,
     by_sentence,
-    check_latin,
     check_says_something,
     said_form,
 )
@@ -50,9 +51,9 @@ class EspeakSynthesizer:
             MissingExtraError: the extra ``tts`` is not installed.
             InputError: nothing to say, letters that are not Latin, or a variant that espeak-ng does not have.
         """
-        check_latin(text)
+        check_english(text)
         check_says_something(text)
-        return by_sentence(text, _LONGEST_SENTENCE, lambda tokens: _speak_sentence(tokens, voice))
+        return by_sentence(text, _LONGEST_SENTENCE, lambda sentence: _speak_sentence(sentence, voice))
 
     def num_voices(self, split: str) -> int:
         """See :func:`smoltolk.speech.synthesis.voices.num_voices`."""
@@ -72,8 +73,8 @@ def espeak_available() -> bool:
     return True
 
 
-def _speak_sentence(tokens: Sequence[str], voice: Voice) -> Spoken:
-    text, starts, owners = said_form(tokens, _JOIN)
+def _speak_sentence(sentence: Sentence, voice: Voice) -> Spoken:
+    text, starts, owners = said_form(sentence, _JOIN)
     samples, rate, events = espeak.say(text, voice.espeak_name, voice.rate, voice.pitch)
     phones: list[tuple[str, float, int]] = []  # class, start in seconds, said word that it belongs to
     word, word_start = 0, None
@@ -92,7 +93,7 @@ def _speak_sentence(tokens: Sequence[str], voice: Voice) -> Spoken:
     waveform = resample(samples.astype(np.float32) / 32768, rate, SAMPLE_RATE)
     waveform = np.concatenate([waveform, np.zeros(num_samples(PAUSE_SECONDS), dtype=np.float32)])
     owned = [(phone, start, owners[word]) for phone, start, word in phones]
-    words, tiles = _close(tokens, owned, len(samples) / rate, len(waveform) / SAMPLE_RATE)
+    words, tiles = _close(sentence.tokens, owned, len(samples) / rate, len(waveform) / SAMPLE_RATE)
     return Spoken(waveform, SAMPLE_RATE, words, tiles)
 
 

@@ -10,7 +10,7 @@ import ctypes
 import ctypes.util
 import threading
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -23,11 +23,12 @@ from smoltolk.speech.alignment.aligned_words import AlignedWord, arrange, merge_
 from smoltolk.speech.audio import SAMPLE_RATE, num_samples, resample
 from smoltolk.speech.espeak import c_library
 from smoltolk.speech.phones import PHONES
+from smoltolk.speech.spelling.characters import check_english
 from smoltolk.speech.synthesis.spoken import (
     PAUSE_SECONDS,
+    Sentence,
     Spoken,
     by_sentence,
-    check_latin,
     check_says_something,
     said_form,
 )
@@ -90,9 +91,9 @@ class FliteSynthesizer:
         Raises:
             InputError: nothing to say, or letters that are not Latin.
         """
-        check_latin(text)
+        check_english(text)
         check_says_something(text)
-        return by_sentence(text, _LONGEST_SENTENCE, lambda tokens: _speak_sentence(tokens, voice))
+        return by_sentence(text, _LONGEST_SENTENCE, lambda sentence: _speak_sentence(sentence, voice))
 
     def num_voices(self, split: str) -> int:
         """How many different voices a split has: a speaker at every pace.
@@ -139,8 +140,8 @@ def flite_available() -> bool:
     return True
 
 
-def _speak_sentence(tokens: Sequence[str], voice: FliteVoice) -> Spoken:
-    text, _, owners = said_form(tokens)
+def _speak_sentence(sentence: Sentence, voice: FliteVoice) -> Spoken:
+    text, _, owners = said_form(sentence)
     plain = "".join(one for one in unicodedata.normalize("NFKD", text) if not unicodedata.combining(one))
     try:
         encoded = plain.encode("ascii")
@@ -169,7 +170,7 @@ def _speak_sentence(tokens: Sequence[str], voice: FliteVoice) -> Spoken:
         )
     waveform = np.concatenate([resample(samples, rate, SAMPLE_RATE), np.zeros(num_samples(PAUSE_SECONDS), np.float32)])
     aligned = [AlignedWord(merge_vowels(phones), 0.0, 1) for phones in said]
-    words, tiles, _ = arrange(tokens, owners, aligned, len(waveform) / SAMPLE_RATE)
+    words, tiles, _ = arrange(sentence.tokens, owners, aligned, len(waveform) / SAMPLE_RATE)
     return Spoken(waveform, SAMPLE_RATE, words, tiles)
 
 

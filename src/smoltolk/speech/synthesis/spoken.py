@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -11,7 +10,8 @@ import numpy as np
 
 from smoltolk.common.errors import InputError
 from smoltolk.speech.segments import Segment
-from smoltolk.speech.spelling import ends_sentence, spoken_words
+from smoltolk.speech.spelling.readings import Words, spoken, spoken_words
+from smoltolk.speech.spelling.sentences import ends_sentence
 
 # After every sentence, the last one too: a text's speech is the beginning of a longer text's.
 PAUSE_SECONDS = 0.2
@@ -73,20 +73,33 @@ class Synthesizer(Protocol[VoiceOf]):
         """Different voices of a split, a function of the seed; InputError if there are fewer."""
 
 
-def by_sentence(text: str, longest: int, speak_sentence: Callable[[list[str]], Spoken]) -> Spoken:
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """Part of a text that is spoken at once.
+
+    Args:
+        tokens: as written.
+        said: the words that are said for each.
+    """
+
+    tokens: tuple[str, ...]
+    said: tuple[Words, ...]
+
+
+def by_sentence(text: str, longest: int, speak_sentence: Callable[[Sentence], Spoken]) -> Spoken:
     """Speak a text sentence by sentence.
 
     Args:
         text: with a word at least.
         longest: characters of what is said after which a sentence ends anyhow.
-        speak_sentence: tokens to their speech, all at one rate.
+        speak_sentence: a sentence to its speech, all at one rate.
     """
     waveforms: list[np.ndarray] = []
     words: list[Segment] = []
     phones: list[Segment] = []
     offset = 0.0
-    for tokens in sentences(text.split(), longest):
-        part = speak_sentence(tokens)
+    for sentence in sentences(text.split(), longest):
+        part = speak_sentence(sentence)
         words += _later(part.words, offset)
         phones += _later(part.phones, offset)
         waveforms.append(part.waveform)
@@ -99,54 +112,41 @@ def _later(segments: Sequence[Segment], seconds: float) -> list[Segment]:
     return [Segment(one.text, round(seconds + one.start, 7), round(seconds + one.end, 7)) for one in segments]
 
 
-def check_says_something(text: str) -> None:
+def check_says_something(text: str, language: str = "en") -> None:
     """Hold a text against what can be spoken.
 
     Raises:
         InputError: no word in it.
     """
-    if not any(spoken_words(token) for token in text.split()):
+    if not spoken_words(text, language):
         raise InputError("a text to speak must have a word", repr(text), "drop it from the list")
 
 
-def check_latin(text: str) -> None:
-    """Hold a text against what an English synthesizer can read.
-
-    Raises:
-        InputError: letters that are not Latin.
-    """
-    # espeak would switch to another language, whose phonemes have no class here, or read the letter's name.
-    for letter in text:
-        if letter.isalpha() and not unicodedata.name(letter, "").startswith("LATIN"):
-            fix = "transcribe or drop the word"
-            raise InputError("a text to speak must be in Latin letters", f"{letter!r} in {text!r}", fix)
-
-
-def sentences(tokens: Sequence[str], longest: int) -> list[list[str]]:
-    """Tokens, sentence by sentence.
+def sentences(tokens: Sequence[str], longest: int, language: str = "en") -> list[Sentence]:
+    """A text, sentence by sentence.
 
     Args:
-        tokens: of a text.
+        tokens: of the text.
         longest: characters of what is said after which a sentence ends anyhow.
+        language: ISO 639-1, of the spelling.
     """
-    found: list[list[str]] = [[]]
+    found: list[list[tuple[str, Words]]] = [[]]
     length = 0  # of what is said in the last one
-    for token in tokens:
-        said = spoken_words(token)
+    for token, words in zip(tokens, spoken(tokens, language), strict=True):
         # Tokens with nothing to say before or after a sentence stay with it: nobody is asked to speak nothing.
-        if said and length and (ends_sentence(found[-1][-1]) or length > longest):
+        if words and length and (ends_sentence(found[-1][-1][0]) or length > longest):
             found.append([])
             length = 0
-        found[-1].append(token)
-        length += sum(2 + len(word) for word in said)
-    return found
+        found[-1].append((token, words))
+        length += sum(2 + len(word) for word in words)
+    return [Sentence(tuple(t for t, _ in own), tuple(w for _, w in own)) for own in found]
 
 
-def said_form(tokens: Sequence[str], join: str = " ") -> tuple[str, list[int], list[int]]:
+def said_form(sentence: Sentence, join: str = " ") -> tuple[str, list[int], list[int]]:
     """A sentence as it is said, numbers spelled out, with the marks that shape its tune.
 
     Args:
-        tokens: of the sentence, as written.
+        sentence: with a word at least.
         join: what to put between words.
 
     Returns:
@@ -155,8 +155,8 @@ def said_form(tokens: Sequence[str], join: str = " ") -> tuple[str, list[int], l
     text = ""
     starts: list[int] = []
     owners: list[int] = []
-    for index, token in enumerate(tokens):
-        for word in spoken_words(token):
+    for index, (token, words) in enumerate(zip(sentence.tokens, sentence.said, strict=True)):
+        for word in words:
             text += join if text else ""
             starts.append(len(text))
             owners.append(index)

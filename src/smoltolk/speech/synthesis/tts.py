@@ -53,7 +53,7 @@ class ModelSynthesizer:
     Args:
         name: hub id or directory of a model that the text-to-speech pipeline of transformers takes.
         aligner: finds the words in the speech; also rejects speech that does not say its text.
-        language: of the texts, ISO 639-1; in English numbers are spelled out for the model.
+        language: of the texts, ISO 639-1; numbers are spelled out in it for the model.
         speakers: .npy of speaker embeddings, float [speakers, size], for a model that takes them (SpeechT5).
         vocoder: hub id or directory of the SpeechT5HifiGan of a model that writes spectrograms; by default the one of
             the hub.
@@ -79,7 +79,7 @@ class ModelSynthesizer:
         lowest_confidence: float | None = None,
     ):
         self.name = str(name)
-        self._aligner, self._english = aligner, language == "en"
+        self._aligner, self._language = aligner, language
         self._lowest = aligner.lowest_confidence if lowest_confidence is None else lowest_confidence
         options: dict[str, Any] = {}
         if vocoder is not None:
@@ -120,16 +120,14 @@ class ModelSynthesizer:
             InputError: nothing to say, letters that the model does not have, no such speaker, or speech in which the
                 aligner does not find the text.
         """
-        if self._english:
-            check_says_something(text)
+        check_says_something(text, self._language)
         if not 0 <= voice.speaker < self.num_speakers:
             wrong = f"speaker {voice.speaker} of {self.num_speakers}"
             raise InputError("a voice names a speaker of its model", wrong, "choose a lower number")
         pause = np.zeros(num_samples(PAUSE_SECONDS), np.float32)
         parts: list[np.ndarray] = []
-        for tokens in sentences(text.split(), _LONGEST_SENTENCE):
-            spelled = said_form(tokens)[0] if self._english else " ".join(tokens)
-            parts += [self._say(spelled, voice), pause]
+        for sentence in sentences(text.split(), _LONGEST_SENTENCE, self._language):
+            parts += [self._say(said_form(sentence)[0], voice), pause]
         waveform = np.concatenate(parts)
         found = self._aligner.align(waveform, text)
         if found.confidence < self._lowest:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from smoltolk.common.errors import InputError
+from smoltolk.common.rejection import Rejected, do_each, do_together
 from smoltolk.speech.audio import load
 from smoltolk.speech.units.tokenizer import Units, UnitTokenizer
 
 _RECORDINGS, _SECONDS = 16, 600.0  # in memory at a time at most; one recording alone may be longer
 
+Heard = tuple[Path, np.ndarray]
 
-def encode_files(tokenizer: UnitTokenizer, paths: Sequence[Path]) -> Iterator[tuple[Path, Units]]:
+
+def encode_files(
+    tokenizer: UnitTokenizer, paths: Sequence[Path], rejected: list[Rejected] | None = None
+) -> Iterator[tuple[Path, Units]]:
     """Units of each file, in order.
 
     A recording is held whole: an hour takes 230 MB at 16 kHz, and up to three times as much again while its units are
@@ -23,24 +28,47 @@ def encode_files(tokenizer: UnitTokenizer, paths: Sequence[Path]) -> Iterator[tu
     Args:
         tokenizer: where it shall compute.
         paths: of audio, at any rate and with any number of channels.
+        rejected: gets files that cannot be used, and the others are encoded; None: the first such file is an error.
 
     Raises:
         NotFoundError: no such file.
         InputError: a file is damaged, or too short for a frame; it says which file.
     """
-    for group in _groups(paths, tokenizer.sample_rate):
+
+    def encode(group: Sequence[Heard]) -> list[Units]:
         try:
-            encoded = tokenizer.encode([waveform for _, waveform in group])
-        except InputError:
-            encoded = [_alone(tokenizer, path, waveform) for path, waveform in group]
-        yield from ((path, units) for (path, _), units in zip(group, encoded, strict=True))
+            return tokenizer.encode([waveform for _, waveform in group])
+        except InputError as error:
+            if len(group) > 1:
+                raise
+            raise InputError(error.rule, f"{error.found} in {group[0][0]}", error.fix) from error
+
+    for group in _groups(paths, tokenizer.sample_rate, rejected):
+        if rejected is None:
+            encoded = _all_or_first(group, encode)
+        else:
+            encoded = do_together(group, encode, lambda one: str(one[0]), rejected)
+        yield from ((path, units) for (path, _), units in encoded)
 
 
-def _groups(paths: Sequence[Path], sample_rate: int) -> Iterator[list[tuple[Path, np.ndarray]]]:
-    group: list[tuple[Path, np.ndarray]] = []
+def _all_or_first(
+    group: Sequence[Heard], encode: Callable[[Sequence[Heard]], list[Units]]
+) -> list[tuple[Heard, Units]]:
+    try:
+        encoded = encode(group)
+    except InputError:
+        encoded = [encode([one])[0] for one in group]
+    return list(zip(group, encoded, strict=True))
+
+
+def _groups(paths: Sequence[Path], sample_rate: int, rejected: list[Rejected] | None) -> Iterator[list[Heard]]:
+    group: list[Heard] = []
     held = 0
-    for path in paths:
-        waveform = load(path, sample_rate)
+    if rejected is None:
+        loaded: Iterator[Heard] = ((path, load(path, sample_rate)) for path in paths)
+    else:
+        loaded = do_each(paths, lambda path: load(path, sample_rate), str, rejected)
+    for path, waveform in loaded:
         if group and (len(group) == _RECORDINGS or held + len(waveform) > _SECONDS * sample_rate):
             yield group
             group, held = [], 0
@@ -48,10 +76,3 @@ def _groups(paths: Sequence[Path], sample_rate: int) -> Iterator[list[tuple[Path
         held += len(waveform)
     if group:
         yield group
-
-
-def _alone(tokenizer: UnitTokenizer, path: Path, waveform: np.ndarray) -> Units:
-    try:
-        return tokenizer.encode([waveform])[0]
-    except InputError as error:
-        raise InputError(error.rule, f"{error.found} in {path}", error.fix) from error

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from smoltolk.common.errors import InputError
+from smoltolk.speech.segments import Segment
 from smoltolk.speech.units.phone_encoder import LabelledSpeech, phone_frames
 from smoltolk.speech.units.tokenizer import Units, UnitTokenizer, check_one_codebook
 
@@ -40,6 +41,21 @@ class UnitQuality:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class LabelledUnits:
+    """Units of speech whose phones may be known.
+
+    Attributes:
+        units: of one codebook.
+        phones: segments, as of :class:`~smoltolk.speech.units.phone_encoder.LabelledSpeech`; empty if unknown.
+        seconds: of the recording.
+    """
+
+    units: Units
+    phones: tuple[Segment, ...]
+    seconds: float
+
+
 def measure_units(
     tokenizer: UnitTokenizer,
     labelled: Sequence[LabelledSpeech],
@@ -60,29 +76,58 @@ def measure_units(
         InputError: no speech, or a tokenizer of several codebooks.
     """
     check_one_codebook(tokenizer, "quality is measured of")
-    if not labelled:
+    encoded = tokenizer.encode([utterance.waveform for utterance in labelled]) if labelled else []
+    spoken = [
+        LabelledUnits(units, one.phones, len(one.waveform) / tokenizer.sample_rate)
+        for one, units in zip(labelled, encoded, strict=True)
+    ]
+    return quality_of(
+        spoken,
+        tokenizer.frame_rate,
+        seen=[tokenizer.encode(voices) for voices in seen],
+        unseen=[tokenizer.encode(voices) for voices in unseen],
+    )
+
+
+def quality_of(
+    spoken: Sequence[LabelledUnits],
+    frame_rate: float,
+    *,
+    seen: Sequence[Sequence[Units]] = (),
+    unseen: Sequence[Sequence[Units]] = (),
+) -> UnitQuality:
+    """The same of units that were made before.
+
+    Args:
+        spoken: held-out speech.
+        frame_rate: of the units, Hz.
+        seen, unseen: as of :func:`measure_units`.
+
+    Raises:
+        InputError: no speech.
+    """
+    if not spoken:
         raise InputError("quality is measured on speech", "no utterances", "give some held-out ones")
-    encoded = tokenizer.encode([utterance.waveform for utterance in labelled])
-    known = [(utterance, units) for utterance, units in zip(labelled, encoded, strict=True) if utterance.phones]
-    counts = _phone_counts(tokenizer, known) if known else None
-    units = np.concatenate([one.units for one in encoded])
-    seconds = sum(len(utterance.waveform) for utterance in labelled) / tokenizer.sample_rate
+    known = [one for one in spoken if one.phones]
+    counts = _phone_counts(known, frame_rate) if known else None
+    units = np.concatenate([one.units.units for one in spoken])
+    seconds = sum(one.seconds for one in spoken)
     rate = len(units) / seconds
     return UnitQuality(
         purity=math.nan if counts is None else purity(counts),
         pnmi=math.nan if counts is None else pnmi(counts),
-        cross_voice_seen=_encoded_ratio(tokenizer, seen),
-        cross_voice_unseen=_encoded_ratio(tokenizer, unseen),
+        cross_voice_seen=_ratio(seen),
+        cross_voice_unseen=_ratio(unseen),
         units_per_second=rate,
         bits_per_second=rate * _entropy(np.bincount(units) / len(units)),
         num_seconds=seconds,
     )
 
 
-def _phone_counts(tokenizer: UnitTokenizer, known: Sequence[tuple[LabelledSpeech, Units]]) -> np.ndarray:
-    names = sorted({"sil"} | {segment.text for utterance, _ in known for segment in utterance.phones})
-    phones = [phone_frames(one.phones, names, units.num_frames, tokenizer.frame_rate) for one, units in known]
-    return count_pairs(np.concatenate(phones), np.concatenate([units.frames() for _, units in known]))
+def _phone_counts(known: Sequence[LabelledUnits], frame_rate: float) -> np.ndarray:
+    names = sorted({"sil"} | {segment.text for one in known for segment in one.phones})
+    phones = [phone_frames(one.phones, names, one.units.num_frames, frame_rate) for one in known]
+    return count_pairs(np.concatenate(phones), np.concatenate([one.units.frames() for one in known]))
 
 
 def count_pairs(phones: np.ndarray, units: np.ndarray) -> np.ndarray:
@@ -158,10 +203,8 @@ def _distance(first: np.ndarray, second: np.ndarray) -> float:
     return edit_distance(first, second) / max(len(first), len(second), 1)
 
 
-def _encoded_ratio(tokenizer: UnitTokenizer, sentences: Sequence[Sequence[np.ndarray]]) -> float:
-    if not sentences:
-        return math.nan
-    return cross_voice_ratio([[one.units for one in tokenizer.encode(voices)] for voices in sentences])
+def _ratio(sentences: Sequence[Sequence[Units]]) -> float:
+    return cross_voice_ratio([[one.units for one in voices] for voices in sentences]) if sentences else math.nan
 
 
 def _entropy(probabilities: np.ndarray) -> float:

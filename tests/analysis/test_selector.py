@@ -10,9 +10,9 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from smoltolk.analysis.selector import selector_profile
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.documents import Document
-from smoltolk.evaluation.selector import selector_profile
 from smoltolk.model.modeling import SmolTolkForCausalLM
 
 LAYERS = ["1", "2", "3"]

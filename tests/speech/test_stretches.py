@@ -7,8 +7,7 @@ import pytest
 import soundfile
 
 from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.data.corpora.stretches import load_stretch
-from smoltolk.speech.audio import load
+from smoltolk.speech.audio import load, load_stretch
 
 RATE = 16_000
 

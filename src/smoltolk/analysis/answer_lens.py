@@ -8,15 +8,14 @@ knowledge is there (the logit lens: nostalgebraist, "interpreting GPT", 2020).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
+from smoltolk.analysis.layer_logits import layer_logits
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_jsonl, write_jsonl
 from smoltolk.data.rows.documents import Document
@@ -24,13 +23,9 @@ from smoltolk.evaluation.cloze import Record, cell_of, difference_of, prompts
 from smoltolk.evaluation.intervals import choice_outcomes
 from smoltolk.evaluation.questions import SpokenCloze
 from smoltolk.evaluation.rules import Rule
-from smoltolk.inference.batches import batches, evaluating, pad_right
-from smoltolk.model.codec.delays import SILENT
-from smoltolk.model.text_models.text_head import TextHead
 from smoltolk.report.results import LENS_WAYS
 
 
-@torch.no_grad()
 def answer_lens(
     model: Any,
     items: Sequence[SpokenCloze],
@@ -55,43 +50,31 @@ def answer_lens(
     Raises:
         InputError: no question is left.
     """
-    space, device = model.config.id_space, next(model.parameters()).device
     chosen = [item for item in items if item.right_tokens[0] != item.wrong_tokens[0]]
     if not chosen:
         raise InputError("a lens needs answers that begin with different tokens", f"{len(items)} questions", "ask more")
-    places = [(way, item, document) for way in directions for item in chosen for document in prompts(item, way, space)]
-    width, head = space.num_codebooks - 1, TextHead()
-    margins: list[np.ndarray] = [np.zeros(0)] * len(places)
-    with evaluating(model), _final_norm(model.backbone.base_model) as normed:
-        for members in batches([len(document) for *_, document in places], batch_tokens):
-            documents = [places[k][2] for k in members]
-            ids = pad_right([document.input_ids for document in documents], space.eos_text, device)
-            mask = pad_right([np.ones(len(document)) for document in documents], 0, device)
-            beside = {"codes": pad_right([d.codes for d in documents], SILENT, device)} if width else {}
-            found = model(input_ids=ids, attention_mask=mask, output_hidden_states=True, logits_to_keep=1, **beside)
-            rows = torch.arange(len(members), device=device)
-            last = torch.tensor([len(document) - 1 for document in documents], device=device)
-            layers = [states[rows, last] for states in found.hidden_states]
-            answers = torch.tensor([[places[k][1].right_tokens[0], places[k][1].wrong_tokens[0]] for k in members])
-            each = [
-                _margin(model.backbone, head, states, answers) for states in (*map(normed, layers[:-1]), layers[-1])
-            ]
-            for k, margin in zip(members, torch.stack(each, 1).double().cpu().numpy(), strict=True):
-                margins[k] = margin
-    records = _records(places, margins)
+    asked = [
+        (way, item, document)
+        for way in directions
+        for item in chosen
+        for document in prompts(item, way, model.config.id_space)
+    ]
+    documents = [document for *_, document in asked]
+    ends = [(k, (len(document) - 1, len(document))) for k, document in enumerate(documents)]
+    answers = torch.tensor([[item.right_tokens[0], item.wrong_tokens[0]] for _, item, _ in asked])
+    margins: list[list[float]] = [[] for _ in asked]
+    for numbers, _, logits in layer_logits(model, documents, ends, batch_tokens=batch_tokens):
+        both = logits.gather(1, answers[numbers].to(logits.device)).double().cpu()
+        for k, margin in zip(numbers, (both[:, 0] - both[:, 1]).tolist(), strict=True):
+            margins[k].append(margin)
+    records = _records(asked, margins)
     if log_path is not None:
         write_jsonl(log_path, records)
     return records
 
 
-def _margin(backbone: nn.Module, head: TextHead, states: Tensor, answers: Tensor) -> Tensor:
-    logits = head(backbone, states).float()
-    both = logits.gather(1, answers.to(logits.device))
-    return both[:, 0] - both[:, 1]
-
-
-def _records(places: Sequence[tuple[str, SpokenCloze, Document]], margins: Sequence[np.ndarray]) -> list[Record]:
-    grouped: dict[tuple[str, str], tuple[SpokenCloze, list[np.ndarray]]] = {}
+def _records(places: Sequence[tuple[str, SpokenCloze, Document]], margins: Sequence[Sequence[float]]) -> list[Record]:
+    grouped: dict[tuple[str, str], tuple[SpokenCloze, list[Sequence[float]]]] = {}
     for (way, item, _), margin in zip(places, margins, strict=True):
         grouped.setdefault((way, item.id), (item, []))[1].append(margin)
     records = []
@@ -101,38 +84,6 @@ def _records(places: Sequence[tuple[str, SpokenCloze, Document]], margins: Seque
             points = float(choice_outcomes(-margin, np.zeros(())))
             records.append({**names, "direction": way, "layer": str(layer), "points": points, "margin": float(margin)})
     return records
-
-
-@contextmanager
-def _final_norm(decoder: nn.Module) -> Iterator[Callable[[Tensor], Tensor]]:
-    """What a decoder does to the states of its last layer before it hands them out, found by watching it.
-
-    Architectures call it ``norm``, ``ln_f`` or ``final_layer_norm``, keep it at different places, and some have none:
-    it is the module whose output the decoder's is. It is known once the decoder has run.
-    """
-    last: list[nn.Module] = []
-    made: list[tuple[nn.Module, Tensor]] = []
-
-    def watch(module: nn.Module, _: Any, output: Any) -> None:
-        if isinstance(output, Tensor):
-            made.append((module, output))
-
-    def decide(_: nn.Module, __: Any, output: Any) -> None:
-        states = output.last_hidden_state
-        # Some give their states another shape behind it.
-        same = [module for module, tensor in made if tensor.data_ptr() == states.data_ptr()]
-        last[:] = [module for module in same if "Norm" in type(module).__name__]
-        made.clear()
-
-    blocks = {part for group in decoder.modules() if isinstance(group, nn.ModuleList) for part in group.modules()}
-    watched = [module for module in decoder.modules() if module is not decoder and module not in blocks]
-    handles = [module.register_forward_hook(watch) for module in watched]
-    handles.append(decoder.register_forward_hook(decide))
-    try:
-        yield lambda states: last[-1](states) if last else states
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def lens_cells(records: Sequence[Record], *, seed: int) -> dict[str, dict[str, dict[str, Any]]]:

@@ -1,0 +1,208 @@
+"""One figure for each part, for one to four models, in real colours: an SVG, and a PNG of 200 dots an inch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+
+from smoltolk.analysis.selector_figures import STYLES, WIDTH, boundaries_figure, selector_figure
+from smoltolk.common.files import atomic_file
+from smoltolk.report.plot_style import MARKERS, REAL, printing
+
+_LINE = 90  # letters and spaces of a legend in one line
+Models = Mapping[str, Mapping[str, Any]]
+Cells = Sequence[Mapping[str, float]]
+
+
+def draw(models: Models, out: Path) -> list[Path]:
+    """Draw all figures that there are figures for.
+
+    Args:
+        models: of :func:`~smoltolk.analysis.run.analyse`, by name.
+        out: directory.
+
+    Returns:
+        The files, two for each figure.
+    """
+    written = []
+    for part, figure_of in FIGURES.items():
+        shown = {
+            name: model[part] for name, model in models.items() if "left_out" not in model.get(part, {"left_out": ""})
+        }
+        if part == "probes":
+            shown = {name: model["probes"] for name, model in models.items() if "probes" in model}
+        if not shown:
+            continue
+        with printing():
+            figure = figure_of(shown)
+            for suffix, more in ((".svg", {"metadata": {"Date": None}}), (".png", {"dpi": 200})):
+                path = out / f"{part}{suffix}"
+                with atomic_file(path) as temporary:
+                    figure.savefig(temporary, **more)
+                written.append(path)
+    return written
+
+
+def alignment_figure(models: Models) -> Figure:
+    """CKA and mutual nearest neighbours by layer, of words and of sentences."""
+    figure, panels = _panels(2, 2, 4.6)
+    for row, items in zip(panels, ("words", "sentences"), strict=True):
+        for place, found in enumerate(models.values()):
+            here = found[items]
+            curve(row[0], here["cka_unbiased"], place)
+            curve(row[0], here["cka"], place, faint=True)
+            curve(row[1], here["knn"], place)
+            level(row[1], here["chance"])
+        row[0].set_title(f"{items}: linear CKA, speech and text")
+        row[1].set_title(f"{items}: mutual k-NN, k = {here['k']}")
+        for axes in row:
+            axes.set_ylim(bottom=0)
+    _finish(figure, panels, models, {"unbiased": {}, "biased": _FAINT, "chance": _LEVEL})
+    return figure
+
+
+def geometry_figure(models: Models) -> Figure:
+    """Intrinsic dimension and overlap of subspaces by layer, of words and of sentences."""
+    figure, panels = _panels(2, 2, 4.6)
+    for row, items in zip(panels, ("words", "sentences"), strict=True):
+        for place, found in enumerate(models.values()):
+            here = found[items]
+            curve(row[0], here["dimension_speech"], place)
+            curve(row[0], here["dimension_text"], place, hollow=True)
+            curve(row[1], here["overlap"], place)
+            level(row[1], here["chance"])
+        row[0].set_title(f"{items}: intrinsic dimension (TwoNN)")
+        row[1].set_title(f"{items}: overlap of {here['directions']} directions")
+        for axes in row:
+            axes.set_ylim(bottom=0)
+    _finish(figure, panels, models, {"speech": {}, "text": _HOLLOW, "random subspaces": _LEVEL})
+    return figure
+
+
+def lens_figure(models: Models) -> Figure:
+    """How often the token of a word is among the text head's candidates, by layer."""
+    titles = {"heard": "listening: this word", "heard_next": "listening: next word", "read_next": "reading: next word"}
+    figure, panels = _panels(1, 3, 2.9)
+    for axes, (series, title) in zip(panels[0], titles.items(), strict=True):
+        for place, found in enumerate(models.values()):
+            top = found[series]["top"]
+            curve(axes, top["1"], place)
+            curve(axes, top["10"], place, hollow=True)
+        for k in ("1", "10"):
+            level(axes, found[series]["frequent"][k])
+        axes.set_title(title)
+        axes.set_ylim(0, 1.03)
+    panels[0][0].set_ylabel("share of words")
+    _finish(figure, panels, models, {"top 1": {}, "top 10": _HOLLOW, "most frequent tokens": _LEVEL})
+    return figure
+
+
+def probes_figure(models: Models) -> Figure:
+    """Accuracy of linear probes by layer."""
+    kinds = [kind for kind in ("phone", "word", "sentence") if any(kind in found for found in models.values())]
+    titles = {"phone": "phone at a unit", "word": "word", "sentence": "word in a sentence"}
+    figure, panels = _panels(1, len(kinds), 2.9)
+    for axes, kind in zip(panels[0], kinds, strict=True):
+        for place, found in enumerate(models.values()):
+            here = found.get(kind, {})
+            for way, style in {"speech": {}, "text": {"hollow": True}, "transfer": {"faint": True}}.items():
+                if way in here:
+                    curve(axes, here[way], place, **style)
+            if here:
+                level(axes, here["chance"])
+        axes.set_title(titles[kind])
+        axes.set_ylim(0, 1.03)
+    panels[0][0].set_ylabel("accuracy, held out")
+    ways = {"speech": {}, "text": _HOLLOW, "from text to speech": _FAINT, "commonest class": _LEVEL}
+    _finish(figure, panels, models, ways)
+    return figure
+
+
+def retrieval_figure(models: Models) -> Figure:
+    """Recall and median rank both ways, by layer."""
+    figure, panels = _panels(2, 2, 4.6)
+    n = next(iter(models.values()))["n"]
+    for row, way in zip(panels, ("speech->text", "text->speech"), strict=True):
+        for place, found in enumerate(models.values()):
+            for states, style in {"centred": {}, "raw": {"hollow": True}}.items():
+                curve(row[0], found[states][way]["recall"]["1"], place, **style)
+                curve(row[1], found[states][way]["median_rank"], place, **style)
+        level(row[0], found["chance"]["recall"]["1"])
+        level(row[1], found["chance"]["median_rank"])
+        title = way.replace("->", " → ")
+        row[0].set_title(f"{title}: recall@1 of {n} sentences")
+        row[0].set_ylim(0, 1.03)
+        row[1].set_title(f"{title}: median rank")
+        row[1].set_yscale("log")
+        row[1].set_ylim(n, 0.8)
+        row[1].yaxis.set_major_formatter("{x:g}")
+    _finish(figure, panels, models, {"centred by modality": {}, "raw": _HOLLOW, "chance": _LEVEL})
+    return figure
+
+
+FIGURES: dict[str, Callable[[Models], Figure]] = {
+    "alignment": alignment_figure,
+    "geometry": geometry_figure,
+    "lens": lens_figure,
+    "probes": probes_figure,
+    "retrieval": retrieval_figure,
+    "selector": selector_figure,
+    "boundaries": boundaries_figure,
+}
+
+_HOLLOW: dict[str, Any] = {"markerfacecolor": "white", "linestyle": (0, (4, 1.5))}
+_FAINT: dict[str, Any] = {"marker": "", "linestyle": (0, (1, 1))}
+_LEVEL: dict[str, Any] = {"marker": "", "linestyle": (0, (2, 3)), "color": REAL["muted"], "linewidth": 0.9}
+
+
+def curve(axes: Axes, values: Cells, place: int, *, hollow: bool = False, faint: bool = False) -> None:
+    """A line over layers with its interval; the model's place decides colour and marker, what is shown how it looks."""
+    name = STYLES[place]
+    style: dict[str, Any] = {"color": REAL[name], "marker": MARKERS[name], "markersize": 4, "linewidth": 1.5}
+    style |= _HOLLOW if hollow else _FAINT if faint else {"linestyle": "-"}
+    layers = range(len(values))
+    axes.plot(layers, [cell["value"] for cell in values], **style)
+    if not faint:
+        low, high = [cell["low"] for cell in values], [cell["high"] for cell in values]
+        axes.fill_between(layers, low, high, color=REAL[name], alpha=0.13, linewidth=0)
+
+
+def level(axes: Axes, value: float) -> None:
+    """What guessing gives."""
+    axes.axhline(value, **{key: one for key, one in _LEVEL.items() if key != "marker"})
+
+
+def _panels(rows: int, columns: int, height: float) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(wspace=0.04, hspace=0.04))
+    return figure, figure.subplots(rows, columns, squeeze=False, sharex=True)
+
+
+def _finish(figure: Figure, panels: Any, models: Models, styles: Mapping[str, Mapping[str, Any]]) -> None:
+    """Axes of layers, and a legend above: models by colour, what is shown by the look of the line."""
+    for axes in panels.flat:
+        axes.grid(alpha=0.6)
+        axes.set_axisbelow(True)
+        last = round(axes.dataLim.x1)
+        step = max(1, -(-last // 8))
+        ticks = list(range(0, last + 1, step))
+        axes.set_xticks(ticks, ["in", *map(str, ticks[1:])])
+    for axes in panels[-1]:
+        axes.set_xlabel("layer of the backbone")
+    handles = [
+        Line2D([], [], color=REAL[STYLES[k]], marker=MARKERS[STYLES[k]], markersize=5, linewidth=2, label=name)
+        for k, name in enumerate(models)
+    ]
+    base: dict[str, Any] = {"color": REAL["ink"], "marker": "o", "markersize": 4, "linewidth": 1.2}
+    looks = [Line2D([], [], label=label, **(base | dict(style))) for label, style in styles.items()]
+    together = sum(len(str(one.get_label())) + 7 for one in handles + looks) <= _LINE
+    look: dict[str, Any] = {"frameon": False, "handlelength": 2.2, "columnspacing": 1.5}
+    first = handles + looks if together else handles
+    figure.legend(handles=first, loc="outside upper left", ncols=len(first), **look)
+    if not together:
+        figure.legend(handles=looks, loc="outside lower left", ncols=len(looks), **look)

@@ -1,0 +1,157 @@
+"""Ctrl-C and SIGTERM: a command ends between two items, with one line, and leaves nothing half done.
+
+A signal raises nothing where it arrives. There may be the callback of a C library, which would print a traceback and go
+on. It sets a flag, which :func:`check` looks at between items. What has no items for a while (an import, a clustering)
+is ended from outside after a few seconds: files appear whole or not at all, so that nothing is lost by it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
+from multiprocessing.process import BaseProcess
+from types import FrameType
+from typing import NoReturn
+
+from smoltolk.common.processes import is_main
+
+CONTINUES = "stopped; the same command continues"
+BEGINS_ANEW = "stopped; the same command begins anew"
+GRACE_SECONDS = 3.0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_TICK_SECONDS = 0.05
+
+_asked = 0  # the signal that came
+_listening = False
+_line = CONTINUES  # nothing was begun yet
+_told = threading.Lock()
+
+
+class Stopped(BaseException):
+    """A signal asked for the end.
+
+    Attributes:
+        code: that the process exits with.
+    """
+
+    def __init__(self, number: int):
+        super().__init__(number)
+        self.code = 128 + number
+
+
+def check(patience: float = 0.0) -> None:
+    """End here if a signal asked for it.
+
+    Args:
+        patience: seconds to wait for one: where a process of ours was ended, ours may be next.
+
+    Raises:
+        Stopped: it did.
+    """
+    until = time.monotonic() + patience
+    while _listening and not _asked and time.monotonic() < until:
+        time.sleep(_TICK_SECONDS)
+    if _asked:
+        raise Stopped(_asked)
+
+
+def say_when_stopped(line: str) -> None:
+    """What is told of this command when it is stopped: :data:`CONTINUES` or :data:`BEGINS_ANEW`."""
+    global _line
+    _line = line
+
+
+@contextmanager
+def listening() -> Iterator[None]:
+    """Let signals ask for the end while the block runs. Signals that the shell has switched off stay so."""
+    global _asked, _listening
+    if _listening or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    reading, writing = socket.socketpair()
+    writing.setblocking(False)
+    before = {one: signal.getsignal(one) for one in _SIGNALS}
+    for one, handler in before.items():
+        if handler not in (signal.SIG_IGN, None):
+            signal.signal(one, _take_note)
+    # The number of a signal is written there at once, whatever the main thread is doing.
+    woken = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+    watcher = threading.Thread(target=_watch, args=(reading,), daemon=True)
+    _asked, _listening = 0, True
+    watcher.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(woken)
+        for one, handler in before.items():
+            if handler is not None:
+                signal.signal(one, handler)
+        writing.close()
+        watcher.join()
+        reading.close()
+        _asked, _listening = 0, False
+        say_when_stopped(CONTINUES)
+
+
+def leave(code: int) -> NoReturn:
+    """Say that the command was stopped, and end the process and those that it started, at once."""
+    if _told.acquire(blocking=False):
+        end_children(multiprocessing.active_children())
+        # Past Python's own buffers: another thread may hold them. A live bar has hidden the cursor.
+        terminal = os.isatty(2)
+        if is_main():
+            with suppress(OSError):
+                os.write(2, f"{chr(10) if terminal else ''}{_line}\n{chr(27) + '[?25h' if terminal else ''}".encode())
+        os._exit(code)
+    while True:  # another thread is about to do so
+        time.sleep(_TICK_SECONDS)
+
+
+def end_children(children: list[BaseProcess]) -> None:
+    """End processes at once; what they have begun is begun again next time."""
+    for child in children:
+        with suppress(OSError, ValueError):
+            child.kill()
+
+
+@contextmanager
+def interrupts_blocked() -> Iterator[None]:
+    """Processes started in the block never see Ctrl-C, which a terminal sends to all: their parent ends them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # when it starts it would unblock the signals
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _take_note(number: int, frame: FrameType | None) -> None:
+    global _asked
+    _asked = _asked or number
+
+
+def _watch(reading: socket.socket) -> None:
+    """Lives in a thread: whatever the main thread computes, the process ends in time."""
+    global _asked
+    deadline = None
+    while True:
+        reading.settimeout(None if deadline is None else max(0.001, deadline - time.monotonic()))
+        try:
+            numbers = reading.recv(64)
+        except TimeoutError:
+            leave(128 + _asked)
+        if not numbers:
+            return
+        for number in numbers:
+            if number in _SIGNALS and deadline is None:
+                _asked, deadline = _asked or number, time.monotonic() + GRACE_SECONDS

@@ -1,0 +1,72 @@
+"""A file made of pieces of another one, for decoders that shall see other bytes than there are."""
+
+from __future__ import annotations
+
+import io
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import BinaryIO
+
+Piece = bytes | range
+
+
+class Spliced(io.RawIOBase):
+    """Reads pieces one after the other; nothing is copied.
+
+    What goes wrong while a C library reads is kept, because no exception passes through it: :meth:`check` raises it.
+
+    Args:
+        file: opened for reading; stays open.
+        pieces: bytes to put there, or ranges of positions in the file, none of them empty.
+    """
+
+    def __init__(self, file: BinaryIO, pieces: Sequence[Piece]):
+        self._file, self._pieces, self._position = file, pieces, 0
+        self._starts = [0, *accumulate(map(len, pieces))]
+        self._problem: BaseException | None = None
+
+    def check(self) -> None:
+        """Raise what went wrong since the last time, Ctrl-C included."""
+        problem, self._problem = self._problem, None
+        if problem is not None:
+            raise problem
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = (0, self._position, self._starts[-1])[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        try:
+            return self._read(memoryview(buffer).cast("B"))
+        except BaseException as error:  # noqa: BLE001 - raised again by check()
+            self._problem = error
+            return 0
+
+    def _read(self, buffer: memoryview) -> int:
+        done = 0
+        while done < len(buffer) and self._position < self._starts[-1]:
+            number = bisect_right(self._starts, self._position) - 1
+            piece, inside = self._pieces[number], self._position - self._starts[number]
+            target = buffer[done : done + len(piece) - inside]
+            if isinstance(piece, bytes):
+                target[:] = piece[inside : inside + len(target)]
+                got = len(target)
+            else:
+                self._file.seek(piece.start + inside)
+                got = self._file.readinto(target)  # type: ignore[attr-defined]
+            if not got:
+                break
+            done += got
+            self._position += got
+        return done
