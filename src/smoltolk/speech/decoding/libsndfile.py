@@ -5,6 +5,7 @@ It believes headers: it stops where they say. So it sees headers that say what i
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -49,7 +50,7 @@ class SoundFileSound(Sound):
     def __init__(self, stack: ExitStack, path: Path, source: Spliced | None = None, share: float | None = None):
         self._path, self._source, self._share = path, source, share
         with _told(path, source):
-            self._file = stack.enter_context(_Forward(path if source is None else source))
+            self._file = stack.enter_context(_Forward(os.fsencode(path) if source is None else source))
         self.sample_rate, self.num_channels = self._file.samplerate, self._file.channels
         self._promised = self._file.frames if 0 < self._file.frames < _NOBODY_KNOWS else None
         self.num_samples = self._promised
