@@ -132,3 +132,10 @@ def test_times_stay_in_order_and_inside(tokens: list[str], data: st.DataObject) 
     assert found[0].start == times[0] and found[-1].end == pytest.approx(times[-1])
     for a, b in itertools.pairwise(found):
         assert a.start <= a.end <= b.start + 1e-9
+
+
+@pytest.mark.parametrize("held", [[{"word": "The\ud83d", "start": 0, "end": 1}], {"text": "cut \ud83d"}])
+def test_half_a_character_is_no_text(held: object, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(held))
+    with pytest.raises(InputError, match=r"whole characters(.|\n)*a\.json"):
+        said_beside(tmp_path / "a.wav")
