@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.aligned import AlignedCorpus, Texts
 from smoltolk.data.rows.mixture import TextSource
-from smoltolk.data.texts.plain_tokens import plain_encoding, plain_ids
+from smoltolk.data.rows.plain_tokens import plain_encoding, plain_ids
 from smoltolk.training.backbone import TextRows, train_tokenizer
 
 TEXT = "<|endoftext|> the <switch> train"
