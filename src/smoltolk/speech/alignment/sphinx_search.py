@@ -196,12 +196,10 @@ def _steps(said: Sequence[Ways]) -> list[tuple[Any, ...]]:
 def counts_of(found: Sequence[str], said: Sequence[Ways]) -> list[int]:
     """How many of the words found belong to each of ``said``; as many as there are words for.
 
-    Where ways of neighbours leave a choice they sound alike: the earlier way of the later one is taken.
+    Where ways of neighbours leave a choice, they sound alike: any will do.
     """
     ends: list[dict[int, int]] = [{0: 0}]  # behind each of ``said``: words used so far -> before it
     for ways in said:
-        if len(found) in ends[-1]:
-            break
         after: dict[int, int] = {}
         for way in ways:
             for start in ends[-1]:
@@ -210,11 +208,10 @@ def counts_of(found: Sequence[str], said: Sequence[Ways]) -> list[int]:
         if not after:
             break
         ends.append(after)
-    if len(found) not in ends[-1]:
-        return []
+    last = max((number for number, places in enumerate(ends) if len(found) in places), default=0)
     counts: list[int] = []
     place = len(found)
-    for before in reversed(ends[1:]):
+    for before in reversed(ends[1 : last + 1]):
         counts.append(place - before[place])
         place = before[place]
     return counts[::-1]
