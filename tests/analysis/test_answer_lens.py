@@ -9,9 +9,9 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, OPTConfig, OPTForCausalLM
 
+from smoltolk.analysis.answer_lens import answer_lens, lens_cells, lens_differences, load_lens
 from smoltolk.common.errors import InputError
 from smoltolk.evaluation.cloze import prompts
-from smoltolk.analysis.answer_lens import answer_lens, lens_cells, lens_differences, load_lens
 from smoltolk.model.modeling import SmolTolkForCausalLM
 
 

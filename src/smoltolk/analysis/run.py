@@ -299,8 +299,12 @@ def names_of(models: Sequence[Path | str]) -> list[str]:
     paths = [list(Path(model).parts) for model in models]
     while len(paths) > 1 and all(path and path[-1] == paths[0][-1] for path in paths):
         paths = [path[:-1] for path in paths]
-    names = [path[-1] if path else "model" for path in paths]
-    return names if len(set(names)) == len(names) else ["-".join(path[-2:]) for path in paths]
+    most = max(map(len, paths))
+    for count in range(1, most + 1):
+        names = ["-".join(part.strip("/") for part in path[-count:]) or "model" for path in paths]
+        if len(set(names)) == len(names):
+            break
+    return names
 
 
 def _digest(place: Path | str) -> str | None:
