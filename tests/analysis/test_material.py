@@ -17,7 +17,7 @@ from smoltolk.model.ids import IdSpace
 
 
 def test_a_words_positions_hold_its_units_and_its_tokens(
-    material: Material, tokenizer: PreTrainedTokenizerFast, units: UnitCorpus, space: IdSpace
+    material: Material, tokenizer: PreTrainedTokenizerFast, space: IdSpace
 ) -> None:
     assert len(material.words) == 120
     spoken, written = material.spoken, material.written
@@ -29,14 +29,14 @@ def test_a_words_positions_hold_its_units_and_its_tokens(
         assert word.next_token == (following[0] if len(following) else -1)
         utterance = material.utterances[word.document]
         starts, ends = material.unit_times(utterance)
-        texts, _, stops = units.words(utterance)
+        texts, _, stops = material.units.words(utterance)
         first, last = word.units[0] - 1, word.units[1] - 2
         # Each of its units lies in it, or in the pause before it, or, rounded, behind the last word.
         place = next(k for k in range(len(texts)) if abs(stops[k] - ends[last]) < 0.021 or k == len(texts) - 1)
         assert plain(texts[place]) == word.text
         assert starts[first] >= (stops[place - 1] if place else 0) - 0.021
         ids = spoken[word.document].input_ids[slice(*word.units)]
-        assert (ids - space.speech_offset == units.units(utterance)[first : last + 1]).all()
+        assert (ids - space.speech_offset == material.units.units(utterance)[first : last + 1]).all()
 
 
 def test_the_seed_decides(units: UnitCorpus, tokenizer: PreTrainedTokenizerFast, space: IdSpace) -> None:
@@ -48,7 +48,8 @@ def test_the_seed_decides(units: UnitCorpus, tokenizer: PreTrainedTokenizerFast,
 
 
 def test_few_items_read_few_utterances(units: UnitCorpus, tokenizer: PreTrainedTokenizerFast, space: IdSpace) -> None:
-    assert len(Material(units, tokenizer, space, num_items=10, seed=0).utterances) < 6 < len(units)
+    few = Material(units, tokenizer, space, num_items=10, seed=0)
+    assert len(few.utterances) < 6 and len(few.units) < 40 < len(units)
 
 
 def test_sentences_are_all_different_and_stand_alone(material: Material, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -67,7 +68,8 @@ def test_what_is_too_long_or_has_no_words_is_left_out(
     lengths = units.num_units_each
     longest = int(np.median(lengths))
     short = Material(units, tokenizer, space, num_items=1000, seed=0, longest=longest)
-    assert set(short.utterances) <= set(np.flatnonzero(lengths < longest)) and short.utterances
+    assert len(short.units) == (lengths < longest).sum() and short.utterances
+    assert all(len(short.units.units(utterance)) < longest for utterance in short.utterances)
 
 
 def test_too_few_words(

@@ -159,8 +159,9 @@ def test_names() -> None:
     assert names_of(["/a/late/model", "/a/early/model"]) == ["late", "early"]
     assert names_of(["runs/one", "two"]) == ["one", "two"]
     assert names_of(["/a/x/b", "/c/x/d"]) == ["b", "d"]
-    assert names_of(["x/1/late", "y/1/late", "x/2/late"]) == ["x-1", "y-1", "x-2"]
-    assert names_of(["a/x/1/m", "b/x/1/m", "b/x/2/m"]) == ["a-x-1", "b-x-1", "b-x-2"]
+    assert names_of(["x/old/model", "x/new/model", "y/other"]) == ["old", "new", "other"]
+    assert names_of(["x/1/late", "y/1/late", "x/2/late"]) == ["x-1-late", "y-1-late", "x-2-late"]
+    assert names_of(["a/x/1/m", "b/x/1/m", "b/x/2/m"]) == ["a-x-1-m", "b-x-1-m", "b-x-2-m"]
     assert names_of(["model"]) == ["model"]
     for wrong in ([], ["a", "a"], list("abcde")):
         with pytest.raises(InputError, match="one to four"):

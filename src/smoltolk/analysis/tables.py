@@ -108,7 +108,8 @@ def _probes(models: Mapping[str, Found]) -> Lines:
 def _retrieval(models: Mapping[str, Found]) -> Lines:
     here = next(iter(models.values()))
     chance = ", ".join(f"recall@{k} {_plain(share)}" for k, share in here["chance"]["recall"].items())
-    yield f"{here['n']} pairs; chance: {chance}, median rank {here['chance']['median_rank']:g}."
+    rank = f"{here['chance']['median_rank']:g}"
+    yield f"{here['n']} pairs of {here['speakers']} speakers; chance: {chance}, median rank {rank}."
     yield ""
     for way in ("speech->text", "text->speech"):
         rows: dict[str, Sequence[Mapping[str, float]]] = {}
