@@ -18,9 +18,9 @@ test: .venv/.dev
 more: .venv/.more
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training/test_trl_trainers.py
 
-# Ctrl-C and SIGTERM at twenty random moments of every long verb: an hour.
+# Ctrl-C and SIGTERM at twenty random moments of every long verb, and three processes of each at once: an hour.
 stops: .venv/.dev
-	SMOLTOLK_STOPS=20 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests/cli/test_stops.py
+	SMOLTOLK_STOPS=20 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests/cli/test_stops.py tests/cli/test_two_at_once.py
 
 check: .venv/.dev
 	$(BIN)/ruff check .
