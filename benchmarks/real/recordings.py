@@ -1,4 +1,4 @@
-"""Recordings of human voices with their texts, out of Debian's packages: 551 prompts of one voice, 10 sentences of others.
+"""Recordings of human voices with their texts, of Debian's packages: 551 prompts of one, 10 sentences of others.
 
 The packages are fetched with ``apt-get download`` into a cache and unpacked there; nothing of them belongs to this
 repository (asterisk-core-sounds-en*: CC-BY-SA 3.0).

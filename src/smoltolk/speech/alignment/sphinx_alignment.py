@@ -32,7 +32,6 @@ from smoltolk.speech.spelling.characters import check_english
 from smoltolk.speech.spelling.readings import readings
 
 
-
 class _Doubt(NamedTuple):
     """The score at which a word is as likely wrong as right, and how fast doubt grows around it, in nats a frame."""
 
