@@ -5,8 +5,9 @@ BIN := .venv/bin
 SCALE ?= small
 OUT ?= quickstart
 SEED ?= 0
+REAL ?= .cache/real
 
-.PHONY: quickstart test more check format bench clean
+.PHONY: quickstart test more real check format bench clean
 
 quickstart: .venv/.offline
 	$(BIN)/smoltolk quickstart --out $(OUT) --scale $(SCALE) --seed $(SEED)
@@ -17,6 +18,10 @@ test: .venv/.dev
 # Tests that need more extras than all others.
 more: .venv/.more
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training/test_trl_trainers.py
+
+# The whole way on recordings of human voices out of Debian's packages; where apt-get cannot fetch them it says so.
+real: .venv/.dev
+	$(BIN)/python benchmarks/real $(REAL)
 
 check: .venv/.dev
 	$(BIN)/ruff check .
