@@ -48,12 +48,17 @@ class Found(NamedTuple):
 
 
 class SphinxDecoder:
-    """Pocketsphinx with a dictionary that grows; it cannot be pickled."""
+    """Pocketsphinx with a dictionary that grows; it cannot be pickled.
 
-    def __init__(self) -> None:
+    Args:
+        strict: hold each frame against all sounds of the model, not against those that the text leaves open: scores of
+            wrong texts fall far lower, the search takes three times as long and finds the same words.
+    """
+
+    def __init__(self, strict: bool = False) -> None:
         sphinx = require("pocketsphinx", PURPOSE)
         model, known = (sphinx.get_model_path(f"en-us/{name}") for name in ("en-us", "cmudict-en-us.dict"))
-        self._decoder: Any = sphinx.Decoder(hmm=model, dict=known, lm=None, **_SETTINGS)
+        self._decoder: Any = sphinx.Decoder(hmm=model, dict=known, lm=None, compallsen=strict, **_SETTINGS)
         self._known: set[str] = set()
 
     def learn(self, words: Sequence[str]) -> None:
