@@ -11,6 +11,7 @@ from smoltolk.cli import (
     ablation_verbs,
     convert_verbs,
     corpus_verbs,
+    evaluate_verbs,
     inspect_verbs,
     model_verbs,
     shard_verbs,
@@ -71,6 +72,7 @@ for verbs in (
     shard_verbs,
     inspect_verbs,
     model_verbs,
+    evaluate_verbs,
     convert_verbs,
     talk_verbs,
 ):
