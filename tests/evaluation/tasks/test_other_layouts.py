@@ -33,7 +33,7 @@ def test_salmon_in_folders_and_in_parquet(tmp_path: Path, say: Callable, write_p
     with pytest.raises(InputError, match="sample_2_x"):
         load_salmon(Source(tmp_path))
     (tmp_path / "rir_consistency" / "sample_2_x.wav").unlink()
-    with pytest.raises(InputError, match="1 without its other, .* number 2"):
+    with pytest.raises(InputError, match=r"1 without its other, .* number 2"):
         load_salmon(Source(tmp_path))
     with pytest.raises(NotFoundError, match="bg_alignment"):
         load_salmon(Source(tmp_path / "rir_consistency"))
