@@ -5,8 +5,9 @@ BIN := .venv/bin
 SCALE ?= small
 OUT ?= quickstart
 SEED ?= 0
+REAL ?= .cache/real
 
-.PHONY: quickstart test more check format bench clean
+.PHONY: quickstart test more real stops check format bench clean
 
 quickstart: .venv/.offline
 	$(BIN)/smoltolk quickstart --out $(OUT) --scale $(SCALE) --seed $(SEED)
@@ -17,6 +18,14 @@ test: .venv/.dev
 # Tests that need more extras than all others.
 more: .venv/.more
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training/test_trl_trainers.py
+
+# Ctrl-C and SIGTERM at twenty random moments of every long verb, and three processes of each at once: an hour.
+stops: .venv/.dev
+	SMOLTOLK_STOPS=20 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests/cli/test_stops.py tests/cli/test_two_at_once.py
+
+# The whole way on recordings of human voices out of Debian's packages; where apt-get cannot fetch them it says so.
+real: .venv/.dev
+	$(BIN)/python benchmarks/real $(REAL)
 
 check: .venv/.dev
 	$(BIN)/ruff check .

@@ -256,3 +256,11 @@ def test_mistakes(processor: SmolTolkProcessor, byte_tokenizer: PreTrainedTokeni
         SmolTolkProcessor(byte_tokenizer, processor.space, tmp_path / "nothing")
     with pytest.raises(InputError, match="batch_split"):
         deaf.split(torch.zeros(2, 3, dtype=torch.long))
+
+
+def test_names_of_special_tokens_are_text(processor: SmolTolkProcessor) -> None:
+    assert tokens(processor, "<eos>") == [0]
+    batch = processor.synthesis("<eos> the <switch>")
+    ids = batch["input_ids"][0].tolist()
+    assert ids.count(0) == processor.synthesis("the")["input_ids"][0].tolist().count(0)
+    assert processor.split(batch["input_ids"][0])[0].text == "<eos> the <switch>"

@@ -14,8 +14,8 @@ from transformers.utils import cached_file
 
 from smoltolk.common.errors import InputError, first_line
 from smoltolk.data.rows.documents import Document, recognition_prompt, synthesis_prompt
+from smoltolk.data.rows.plain_tokens import plain_ids
 from smoltolk.data.rows.prompts import mixed_prompt, pad_codes, pad_left
-from smoltolk.data.texts.plain_tokens import plain_ids
 from smoltolk.model.codec.codebooks import frames_of
 from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.generation.runs import split_runs

@@ -10,7 +10,8 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from smoltolk.analysis.selector import selector_profile
+from smoltolk.analysis.material import Material
+from smoltolk.analysis.selector import PLACES, places_of_units, selector_places, selector_profile, unit_weights
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.documents import Document
 from smoltolk.model.modeling import SmolTolkForCausalLM
@@ -106,3 +107,45 @@ def test_frames_of_several_codebooks(make: Callable) -> None:
 def test_text_alone_says_nothing(make: Callable) -> None:
     with pytest.raises(InputError, match="no speech in these documents"):
         selector_profile(make(), [np.array([1, 5, 6])])
+
+
+def test_units_lie_in_their_words_or_in_pauses(material: Material) -> None:
+    for document in range(3):
+        utterance = material.utterances[document]
+        starts, ends = material.unit_times(utterance)
+        _, begins, stops = material.units.words(utterance)
+        for unit, place in enumerate(places_of_units(material, document)):
+            middle = (starts[unit] + ends[unit]) / 2
+            shares = [(middle - a) / (b - a) for a, b in zip(begins, stops, strict=True) if a <= middle < b]
+            assert PLACES[place] == ("pause" if not shares else PLACES[1 + int(5 * shares[0])])
+
+
+def test_weights_and_entropy_by_place(model: SmolTolkForCausalLM, material: Material) -> None:
+    """Weights that are what the place says: all on one layer in pauses, all alike in words."""
+    places = [places_of_units(material, k) for k in range(len(material.utterances))]
+    weights = [np.where(each[:, None] == 0, [0.0, 1.0], [0.5, 0.5]) for each in places]
+    found = selector_places(model.config, weights, material, seed=0)
+    assert found["layers"] == ["1", "2"] and found["uniform_entropy"] == pytest.approx(np.log(2))
+    assert list(found["places"]) == list(PLACES)
+    for place, here in found["places"].items():
+        expected, entropy = ([0.0, 1.0], 0.0) if place == "pause" else ([0.5, 0.5], np.log(2))
+        assert [cell["value"] for cell in here["weights"]] == pytest.approx(expected)
+        assert here["entropy"]["value"] == pytest.approx(entropy, abs=1e-9)
+    assert sum(here["n"] for here in found["places"].values()) == found["n"] == sum(map(len, places))
+
+
+def test_weights_of_each_unit_whatever_the_batch(model: SmolTolkForCausalLM, material: Material) -> None:
+    documents = material.spoken[:5]
+    for batch_tokens in (1, 4096):
+        found = unit_weights(model, documents, batch_tokens=batch_tokens)
+        for document, weights in zip(documents, found, strict=True):
+            with torch.no_grad():
+                whole = model(torch.from_numpy(document.input_ids)[None], output_selector_weights=True)
+            assert weights == pytest.approx(whole.selector_weights[0, 1:].numpy(), abs=1e-5)
+
+
+@pytest.mark.parametrize("mix", ["static", "last"])
+def test_without_a_selector_there_are_no_weights_of_units(mix: str, make: Callable) -> None:
+    model = make(layer_mix=mix)
+    with pytest.raises(InputError, match=f"layer_mix = {mix}"):
+        unit_weights(model, [Document(model.config.id_space).speech([1, 2, 3])])

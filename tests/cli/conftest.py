@@ -25,7 +25,7 @@ def smoltolk(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         capsys.readouterr()
         monkeypatch.setattr(sys, "argv", ["smoltolk", *map(str, arguments)])
         with pytest.raises(SystemExit) as stopped:
-            main()
+            main(last=False)
         out, err = capsys.readouterr()
         code = stopped.value.code
         return Result(code if isinstance(code, int) else int(code is not None), out, err)

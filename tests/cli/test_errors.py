@@ -66,7 +66,14 @@ def test_help_is_quick() -> None:
         ("train {0} {0} {0}/new --mixture singing=1", "'singing=1'"),
         ("train {0} {0} {0}/new --spans 1", "'1'"),
         ("train {0} {0} {0}/new --system fusion", "'fusion'"),
-        ("evaluate {0} {0} {0}", "no file"),
+        ("evaluate {0} {0} {0}", "is one of|no --out"),
+        ("evaluate {0} {0} {0} --out {0}/new", "--questions Q --shards S"),
+        ("evaluate {0} singing --out {0}/new", "'singing'"),
+        ("evaluate {0} --out {0}/new", "none"),
+        ("evaluate {0} ssc --out {0}/new --rule loud", "'loud'"),
+        ("evaluate {0} ssc --out {0}/new --rule ours,loud=1", "'loud=1'"),
+        ("evaluate {0} ssc --out {0}/new --directions S->X", "S->X"),
+        ("evaluate --from {0} --rule ours", "run.json"),
         ("say {0} hello --vocoder {0} --out {0}/x.wav", "model of type None|config.json"),
         ("say {0} hello --vocoder {0} --out {0}/x.tune", "x.tune"),
         ("say {0} hello --vocoder {0}/nothing --out {0}/x.wav", "no directory"),
@@ -125,3 +132,18 @@ def test_mistakes_are_told_at_once(command: str, tmp_path: Path) -> None:
     called = [sys.executable, "-c", script, *(part.format(tmp_path) for part in command.split())]
     done = subprocess.run(called, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]" and done.stderr.startswith("error: ")
+
+
+def test_half_a_character_stops_no_verb(tmp_path: Path, smoltolk: Callable) -> None:
+    """Text cut in the middle of an emoji, as JSON of the web has it."""
+    texts = tmp_path / "texts.jsonl"
+    texts.write_text('{"id": "a", "text": "hello \\ud83d there"}\n{"id": "b", "text": "fine"}\n')
+    assert smoltolk("corpus", "text", texts, tmp_path / "o.jsonl").code == 0
+    assert "hello \ufffd there" in (tmp_path / "o.jsonl").read_text()
+    assert smoltolk("backbone", texts, tmp_path / "backbone", "--steps", 1).code == 0
+    (tmp_path / "set").mkdir()
+    texts.rename(tmp_path / "set" / "a.jsonl")
+    result = smoltolk("corpus", "text", tmp_path / "set", tmp_path / "p.jsonl")
+    assert result.code == 1 and "surrogate" in result.err and not (tmp_path / "p.jsonl").exists()
+    result = smoltolk("say", tmp_path, "caf\udce9", "--vocoder", tmp_path, "--out", "a.wav")  # a byte that is not UTF-8
+    assert result.code == 1 and "whole characters" in result.err

@@ -103,11 +103,20 @@ def test_own_recordings_become_a_corpus(place: Path, smoltolk: Callable) -> None
 
 
 def test_questions_are_asked(place: Path, smoltolk: Callable) -> None:
-    asked = smoltolk("evaluate", place / "model", place / "world", place / "asked", "--log", place / "log.jsonl")
+    run = place / "run"
+    command = ("evaluate", place / "model", "world", "--questions", place / "world", "--shards", place / "asked")
+    asked = smoltolk(*command, "--out", run)
     assert asked.code == 0, asked.err
-    for word in ("S->S", "T->T", "story", "fact_read_answer", "4 single", "2 pairs", "["):
+    for word in ("S->S", "T->T", "story", "fact_read_answer", "in pairs", "ours,normalisation=sum", "["):
         assert word in asked.out
-    assert len((place / "log.jsonl").read_text().splitlines()) == (3 * 4 + 2 * 4) * 4
+    assert len((run / "world.jsonl").read_text().splitlines()) == (3 * 4 + 2 * 4) * 4
+    assert {"results.json", "results.md", "results.svg", "run.json"} <= {path.name for path in run.iterdir()}
+    again = smoltolk("evaluate", "--from", run, "--rule", "ours,scope=whole,ties=first")
+    assert again.code == 0 and "scope=whole" in again.out
+    other = smoltolk("evaluate", "--from", run, "--rule", "slamkit")
+    assert other.code == 1 and "end=yes" in other.err
+    mixed = smoltolk(*command, "--out", run, "--limit", 3)
+    assert mixed.code == 1 and "holds another one" in mixed.err
 
 
 def test_a_model_speaks_hears_and_goes_on(place: Path, smoltolk: Callable) -> None:

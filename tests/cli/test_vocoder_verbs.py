@@ -1,6 +1,7 @@
 """Vocoders from the command line: every kind is fitted, kept, and speaks; a published one comes in."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import soundfile
 import torch
 
+from smoltolk.data.corpora.corpus import read_corpus
 from smoltolk.speech.units.kinds import load_unit_tokenizer
 from smoltolk.speech.vocoders.hifigan_config import hifigan_config
 from smoltolk.speech.vocoders.hifigan_network import HifiGanNetwork
@@ -103,8 +105,15 @@ def test_a_model_may_judge(
     command = ("vocoder", "fit", spoken_corpus, phone_units_dir, tmp_path / "vocoder", "--steps", 1, "--judge")
     nobody = smoltolk(*command, "./nobody")
     assert nobody.code == 1 and "nobody" in nobody.err and not (tmp_path / "vocoder.work").exists()
-    made = smoltolk(*command, ctc_dir)
+    ids = tmp_path / "ids.txt"
+    held = [one.id for one in list(read_corpus(spoken_corpus))[:2]]
+    ids.write_text("\n".join(held))
+    made = smoltolk(*command, ctc_dir, "--speakers", "all", "--kind", "hifigan", "--size", "tiny", "--hold-out", ids)
     assert made.code == 0, made.err
+    assert re.search(r"judged +2 utterances held out, \d+ words", made.out), made.out
+    assert len(re.findall(r"word errors, .* \d+\.\d% \(\d+\.\d% to \d+\.\d%\)", made.out)) == 4
+    other = smoltolk(*command, ctc_dir, "--speakers", "all", "--kind", "hifigan", "--size", "tiny")
+    assert other.code == 1 and "held_out" in other.err
     order = ["as recorded", "its spectrogram inverted", "units, true durations", "units, predicted durations"]
     said = [line for line in made.out.splitlines() if "word errors" in line]
     assert [title in line for title, line in zip(order, said, strict=True)] == [True] * 4

@@ -168,3 +168,10 @@ def test_a_tokenizer_with_words_added(make_small: Callable, byte_tokenizer: PreT
     longer.add_tokens(["<song>"])
     with pytest.raises(InputError, match="tokenizer"):
         Talker(make_small(), longer)
+
+
+def test_names_of_special_tokens_are_said(make_small: Callable, byte_tokenizer: PreTrainedTokenizerFast) -> None:
+    """The prompt of a text that spells them holds its letters."""
+    talker = Talker(make_small(), byte_tokenizer)
+    assert 0 in byte_tokenizer("a <eos> b")["input_ids"]
+    assert byte_tokenizer.decode(talker._tokens("a <eos> b")) == "a <eos> b" and 0 not in talker._tokens("a <eos> b")

@@ -2,7 +2,8 @@
 
 A unit at which the weight has a peak above a threshold marks a boundary at one of its two edges. What is not said in
 the paper, threshold, edge and whether peaks or dips mark, is chosen on a third of the utterances and scored on the
-others. Beside it stand boundaries at equal distances, whose distance is chosen alike, and every edge of a unit.
+others. Beside it stand as many boundaries at equal distances, boundaries at the equal distance of the best F1, chosen
+alike, and every edge of a unit: where units are phones, some edges are right whoever picks them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from smoltolk.analysis.resampling import cells, ratio_intervals
 from smoltolk.common.seeds import generator
 
 TOLERANCES = (0.02, 0.05)  # seconds
-METHODS = ("selector", "uniform", "every unit")
+METHODS = ("selector", "as many, evenly")  # of each model
+BASELINES = ("evenly, best F1", "every unit")
 _CHOICE_SHARE = 1 / 3
 _THRESHOLDS = 25
 _SPACINGS = np.arange(0.1, 1.01, 0.02)  # seconds
@@ -87,10 +89,12 @@ def word_boundaries(weights: Sequence[np.ndarray], material: Material, *, seed: 
     result: dict[str, Any] = {}
     for tolerance in TOLERANCES:
         detector, spacing = _best_detector(choice, tolerance), _best_spacing(choice, tolerance)
-        chosen = detector._asdict()
+        found = [detector(one) for one in rest]
+        evenly = [_uniform(one, one.ends[-1] / (len(times) + 1)) for times, one in zip(found, rest, strict=True)]
         result[f"{1000 * tolerance:.0f}"] = {
-            "selector": _scores([detector(one) for one in rest], rest, tolerance, seed) | {"chosen": chosen},
-            "uniform": _scores([_uniform(one, spacing) for one in rest], rest, tolerance, seed)
+            "selector": _scores(found, rest, tolerance, seed) | {"chosen": detector._asdict()},
+            "as many, evenly": _scores(evenly, rest, tolerance, seed),
+            "evenly, best F1": _scores([_uniform(one, spacing) for one in rest], rest, tolerance, seed)
             | {"chosen": {"seconds": spacing}},
             "every unit": _scores([_inside(one.ends, one) for one in rest], rest, tolerance, seed),
         }

@@ -18,6 +18,7 @@ from smoltolk.model.ids import IdSpace
 
 # So many words are at hand for each that is chosen: choosing among the words of a few recordings would look at few.
 _WORDS_A_CHOICE = 4
+_WORDS_A_SENTENCE = 40  # as many are tokenized for each sentence that is chosen: many are said more than once
 _FEWEST = 20  # of words or sentences: below that, figures by layer are noise
 
 
@@ -46,7 +47,7 @@ class Sentence:
     """A sentence by itself, as a document of units and one of tokens.
 
     Attributes:
-        utterance: where it was said.
+        utterance: where it was said, its number in the material.
         words: in lower case, without punctuation at their ends.
     """
 
@@ -54,6 +55,45 @@ class Sentence:
     words: tuple[str, ...]
     spoken: Document
     written: Document
+
+
+class Some:
+    """Some utterances of shards, numbered anew.
+
+    Args:
+        units: all.
+        numbers: of those that are meant.
+    """
+
+    def __init__(self, units: UnitCorpus, numbers: Sequence[int]):
+        self.metadata, self._all, self._numbers = units.metadata, units, numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def id(self, index: int) -> str:
+        """Identifier of one utterance."""
+        return self._all.id(self._numbers[index])
+
+    def text(self, index: int) -> str:
+        """Its text."""
+        return self._all.text(self._numbers[index])
+
+    def words(self, index: int) -> tuple[list[str], np.ndarray, np.ndarray]:
+        """Texts, starts and ends (seconds) of its words."""
+        return self._all.words(self._numbers[index])
+
+    def units(self, index: int) -> np.ndarray:
+        """Its units."""
+        return self._all.units(self._numbers[index])
+
+    def durations(self, index: int) -> np.ndarray:
+        """Frames of each."""
+        return self._all.durations(self._numbers[index])
+
+    def speaker(self, index: int) -> str:
+        """Who said it."""
+        return self._all[self._numbers[index]].speaker
 
 
 class Material:
@@ -73,17 +113,21 @@ class Material:
         InputError: fewer than 20 words have both units and tokens.
 
     Attributes:
-        utterances: numbers of those whose words are chosen from; documents are in their order.
+        units: the utterances that were taken.
+        utterances: numbers, among these, of those whose words are chosen from; documents are in their order.
     """
 
     def __init__(
         self, units: UnitCorpus, tokenizer: Any, space: IdSpace, *, num_items: int, seed: int, longest: int = 2048
     ):
-        self.units, self.space, self._seed, self._num_items = units, space, seed, num_items
-        self.aligned = AlignedCorpus(units, tokenizer, units.metadata.frame_rate)
-        short = (self.aligned.num_units < longest) & (self.aligned.num_tokens < longest)
-        usable = np.flatnonzero(self.aligned.has_words & short & (self.aligned.num_units > 0))
-        self._order = generator(seed, "utterances", len(units)).permutation(usable).tolist()
+        self.space, self._num_items = space, num_items
+        told, read = units.num_units_each, units.num_words_each
+        usable = np.flatnonzero((read > 0) & (told > 0) & (told < longest))
+        order = generator(seed, "utterances", len(units)).permutation(usable)
+        enough = np.searchsorted(np.cumsum(read[order]), _WORDS_A_SENTENCE * num_items) + 1
+        self.units = Some(units, order[:enough].tolist())
+        self.aligned = AlignedCorpus(self.units, tokenizer, units.metadata.frame_rate)
+        self._order = np.flatnonzero(self.aligned.num_tokens < longest).tolist()
         self.utterances: list[int] = []
         candidates: list[Word] = []
         for utterance in self._order:
@@ -129,7 +173,7 @@ class Material:
 
     def speaker(self, utterance: int) -> str:
         """Who said it."""
-        return self.units[utterance].speaker
+        return self.units.speaker(utterance)
 
     def unit_times(self, utterance: int) -> tuple[np.ndarray, np.ndarray]:
         """Starts and ends of its units, float64 [n] each, seconds."""

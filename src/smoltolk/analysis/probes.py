@@ -104,8 +104,8 @@ class Probe:
 def word_content(sentences: Sequence[Sequence[str]]) -> list[str | None]:
     """For each sentence the one target word that occurs in it; None where none or several do.
 
-    Targets are taken in the order of how many sentences they occur in, those in more than a tenth last, as long as more
-    sentences get a label by them than lose theirs.
+    Targets are taken in the order of how many sentences they occur in, those in more than a tenth last and those in
+    more than half not at all, as long as more sentences get a label by them than lose theirs.
     """
     sets = [set(words) for words in sentences]
     counts = Counter(word for words in sets for word in words)
@@ -113,7 +113,7 @@ def word_content(sentences: Sequence[Sequence[str]]) -> list[str | None]:
     targets: set[str] = set()
     number = np.zeros(len(sets), np.int64)
     for word in order:
-        if counts[word] < _PER_CLASS or len(targets) == _MOST_CLASSES:
+        if not _PER_CLASS <= counts[word] <= len(sets) / 2 or len(targets) == _MOST_CLASSES:
             continue
         here = np.array([word in words for words in sets])
         if (here & (number == 0)).sum() > (here & (number == 1)).sum() + _PER_CLASS:

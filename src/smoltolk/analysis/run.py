@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
@@ -124,7 +125,8 @@ class Inside:
     def retrieval(self) -> Figures:
         """Sentences by sound and by text."""
         self._check_sentences()
-        return retrieval(*self.sentence_states, seed=self._seed)
+        speakers = {self.material.speaker(sentence.utterance) for sentence in self.material.sentences}
+        return {**retrieval(*self.sentence_states, seed=self._seed), "speakers": len(speakers)}
 
     @cached_property
     def word_states(self) -> tuple[np.ndarray, np.ndarray]:
@@ -288,7 +290,7 @@ def _of_model(
 
 
 def names_of(models: Sequence[Path | str]) -> list[str]:
-    """A short name for each model: the last part of its path by which they differ.
+    """A short name for each model: the last part of its path that no other one has.
 
     Raises:
         InputError: none, more than four, or the same one twice.
@@ -297,10 +299,17 @@ def names_of(models: Sequence[Path | str]) -> list[str]:
         fix = "name each model once, four at most"
         raise InputError("one to four different models are looked at side by side", f"{len(models)}", fix)
     paths = [list(Path(model).parts) for model in models]
-    while len(paths) > 1 and all(path and path[-1] == paths[0][-1] for path in paths):
-        paths = [path[:-1] for path in paths]
-    names = [path[-1] if path else "model" for path in paths]
-    return names if len(set(names)) == len(names) else ["-".join(path[-2:]) for path in paths]
+    if len(paths) > 1:
+        shared = Counter(part for path in paths for part in set(path))
+        own = [next((part for part in reversed(path) if shared[part] == 1), "") for path in paths]
+        if all(own):
+            return own
+    most = max(map(len, paths))
+    for count in range(1, most + 1):
+        names = ["-".join(part.strip("/") for part in path[-count:]) or "model" for path in paths]
+        if len(set(names)) == len(names):
+            break
+    return names
 
 
 def _digest(place: Path | str) -> str | None:

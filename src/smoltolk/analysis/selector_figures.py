@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from smoltolk.analysis.boundaries import METHODS
+from smoltolk.analysis.boundaries import BASELINES, METHODS
 from smoltolk.report.plot_style import MARKERS, REAL
 
 WIDTH = 7.2  # inches: both columns of a paper
@@ -69,9 +69,13 @@ def boundaries_figure(models: Mapping[str, Mapping[str, Any]]) -> Figure:
     first = next(iter(models.values()))
     tolerances = [name for name in first if name.isdigit()]
     rows: list[tuple[str, int | None, Mapping[str, Any], str]]
-    rows = [(f"selector, {name}", k, found, "selector") for k, (name, found) in enumerate(models.items())]
-    rows += [(method, None, first, method) for method in METHODS[1:]]
-    height = 1.3 + 0.42 * len(rows)
+    rows = [
+        (f"{name}: {method}", k if method == METHODS[0] else None, found, method)
+        for k, (name, found) in enumerate(models.items())
+        for method in METHODS
+    ]
+    rows += [(method, None, first, method) for method in BASELINES]
+    height = 1.1 + 0.36 * len(rows)
     figure = Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(wspace=0.04))
     panels = figure.subplots(1, len(tolerances), squeeze=False, sharey=True)[0]
     looks = {"precision": ("<", "none"), "recall": (">", "none"), "f1": ("o", None)}

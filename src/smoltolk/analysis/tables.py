@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from smoltolk.analysis.boundaries import METHODS
+from smoltolk.analysis.boundaries import BASELINES, METHODS
 
 _PROBES = {"speech": "speech", "text": "text", "transfer": "fitted on text, asked about speech"}
 _SERIES = {
@@ -108,7 +108,8 @@ def _probes(models: Mapping[str, Found]) -> Lines:
 def _retrieval(models: Mapping[str, Found]) -> Lines:
     here = next(iter(models.values()))
     chance = ", ".join(f"recall@{k} {_plain(share)}" for k, share in here["chance"]["recall"].items())
-    yield f"{here['n']} pairs; chance: {chance}, median rank {here['chance']['median_rank']:g}."
+    rank = f"{here['chance']['median_rank']:g}"
+    yield f"{here['n']} pairs of {here['speakers']} speakers; chance: {chance}, median rank {rank}."
     yield ""
     for way in ("speech->text", "text->speech"):
         rows: dict[str, Sequence[Mapping[str, float]]] = {}
@@ -138,8 +139,8 @@ def _boundaries(models: Mapping[str, Found]) -> Lines:
     yield ""
     yield from _head(["within", "", "precision", "recall", "F1", "R value", "found"])
     for tolerance in (key for key in first if key.isdigit()):
-        rows = {f"{name}, selector": found[tolerance]["selector"] for name, found in models.items()}
-        rows |= {method: first[tolerance][method] for method in METHODS[1:]}
+        rows = {f"{name}: {method}": found[tolerance][method] for name, found in models.items() for method in METHODS}
+        rows |= {method: first[tolerance][method] for method in BASELINES}
         for label, here in rows.items():
             scores = [_cell(here[score]) for score in ("precision", "recall", "f1")]
             yield _row([f"{tolerance} ms", label, *scores, _plain(here["r_value"]), str(here["found"])])

@@ -14,8 +14,12 @@ from smoltolk.common.stopping import Stopped, leave, listening
 _PLACES = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
 
 
-def main() -> None:
-    """Entry point of the ``smoltolk`` command."""
+def main(*, last: bool = True) -> None:
+    """Entry point of the ``smoltolk`` command.
+
+    Args:
+        last: the process ends with it.
+    """
     # Several processes share the machine: each library's own thread pool would only get in the way of the others'.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
@@ -25,7 +29,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # names of files need not be text
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    with listening():
+    with listening(last=last):
         try:
             _run()
         except Stopped as stopped:

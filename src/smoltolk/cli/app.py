@@ -12,6 +12,7 @@ from smoltolk.cli import (
     analysis_verbs,
     convert_verbs,
     corpus_verbs,
+    evaluate_verbs,
     inspect_verbs,
     model_verbs,
     shard_verbs,
@@ -76,6 +77,7 @@ for verbs in (
     inspect_verbs,
     model_verbs,
     analysis_verbs,
+    evaluate_verbs,
     convert_verbs,
     talk_verbs,
 ):

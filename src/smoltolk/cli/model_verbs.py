@@ -1,4 +1,4 @@
-"""Verbs that make and measure models: backbone, train, evaluate."""
+"""Verbs that make models: backbone, train."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from smoltolk.cli.options import (
     Stage1Mixture,
     Text,
     changes_of,
-    check_seed,
 )
 
 app = typer.Typer()
@@ -129,43 +128,3 @@ def train(
     rows = {"parameters": f"{figures['parameters']:,}", "ids a second": f"{figures['ids_per_second']:,.0f}"}
     names = [name for name in ("text_loss", "speech_loss") if name in figures]
     show(f"model in {out}", rows | {name.replace("_", " "): f"{figures[name]:.3f}" for name in names})
-
-
-@app.command()
-def evaluate(
-    model: Annotated[Path, typer.Argument(help="Directory of a model.")],
-    questions: Annotated[Path, typer.Argument(help="A world's directory, or its clozes.jsonl.")],
-    shards: Annotated[Path, typer.Argument(help="Shards of the questions' options, spoken.")],
-    log: Annotated[Path | None, typer.Option(help="A .jsonl file for every single choice.")] = None,
-    seed: Annotated[int, typer.Option(callback=check_seed, help="Of the bootstrap.")] = 0,
-) -> None:
-    """Ask a model the questions of a world, heard or read; chance is 50%.
-
-    Both options of a question are scored, in speech or in text. Intervals are
-    95%, by bootstrap over facts. The options are spoken and prepared first:
-
-    smoltolk speak world/questions.jsonl options
-
-    smoltolk prepare options units asked
-
-    Example: smoltolk evaluate model world asked
-    """
-    from rich.console import Console
-
-    from smoltolk.cli.printing import cloze_table
-    from smoltolk.common.progress import bar
-    from smoltolk.data.shards.parquet import read_shards
-    from smoltolk.data.world.world_files import read_clozes
-    from smoltolk.evaluation.cloze import evaluate_clozes, num_options
-    from smoltolk.evaluation.questions import spoken_clozes
-    from smoltolk.inference.parts import Part, check_part, load_config, load_model
-    from smoltolk.report.results import DIRECTIONS
-
-    clozes, spoken = read_clozes(questions), read_shards(shards)
-    units = spoken.metadata
-    check_part(model, load_config(model), "shards", Part(units.fingerprint, units.num_units, units.num_codebooks))
-    loaded, tokenizer = load_model(model)
-    items = spoken_clozes(clozes, spoken, tokenizer)
-    with bar("questions", num_options(items), "options") as progress:
-        result = evaluate_clozes(loaded, items, loaded.config.id_space, seed=seed, progress=progress, log_path=log)
-    Console().print(cloze_table(result.cells, DIRECTIONS))

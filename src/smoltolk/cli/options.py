@@ -54,6 +54,29 @@ Index = Annotated[
     Path | None, typer.Option(help="Keep tokens and units on disk here; default: beside shards above 32 MB.")
 ]
 
+HoldOut = Annotated[
+    Path | None, typer.Option(help="Ids of utterances that nothing is learnt from, one a line; default: a tenth.")
+]
+
+
+def read_ids(path: Path | None) -> tuple[str, ...]:
+    """Ids of a file, one a line, each once; none without a file.
+
+    Raises:
+        NotFoundError: no such file.
+        InputError: it names none.
+    """
+    if path is None:
+        return ()
+    from smoltolk.common.errors import InputError, NotFoundError
+
+    if not path.is_file():
+        raise NotFoundError("ids are lines of a file", f"no file {path}", "check the path")
+    ids = dict.fromkeys(path.read_text(encoding="utf-8", errors="replace").split())  # no id has a space
+    if not ids:
+        raise InputError("a file of ids names one at least", f"{path} is empty", "write an id a line")
+    return tuple(ids)
+
 
 def changes_of(
     *,

@@ -16,7 +16,6 @@ from smoltolk.common.texts import check_encodable
 
 if TYPE_CHECKING:
     import numpy as np
-    from rich.table import Table
 
     from smoltolk.data.corpora.corpus import Counts
     from smoltolk.inference.generation import Sampling
@@ -83,31 +82,6 @@ def run_job(job: Job, title: str) -> dict[str, Any]:
         return job.run()
     with bar(title, job.num_steps, "steps") as progress:
         return job.run(Reached(progress))
-
-
-def cloze_table(cells: Mapping[str, Mapping[str, Mapping[str, Any]]], directions: Sequence[str]) -> Table:
-    """Accuracies in percent with their intervals, single and in pairs: a column for each direction."""
-    from rich import box
-    from rich.table import Table
-
-    title = "Accuracy, % [95% interval]"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
-    table.add_column("questions", no_wrap=True)
-    for direction in directions:
-        table.add_column(direction, justify="right", no_wrap=True)
-    for kind, ways in cells.items():
-        table.add_row(kind)
-        singles = [ways[direction] for direction in directions]
-        table.add_row(f"  {singles[0]['n']} single", *map(_accuracy, singles))
-        if all("pair" in cell for cell in singles):
-            pairs = [cell["pair"] for cell in singles]
-            table.add_row(f"  {pairs[0]['n']} pairs", *map(_accuracy, pairs))
-    return table
-
-
-def _accuracy(cell: Mapping[str, float]) -> str:
-    accuracy, low, high = (100 * cell[name] for name in ("accuracy", "low", "high"))
-    return f"{accuracy:.0f} \\[{low:.0f}, {high:.0f}]"  # a bracket would be markup
 
 
 SaidUnits = tuple[str, "np.ndarray", "np.ndarray | None"]

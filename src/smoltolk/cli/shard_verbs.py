@@ -27,11 +27,18 @@ def prepare(
         "processes"
     ),
     device: Annotated[str | None, typer.Option(help="Where the encoder computes, e.g. cuda.")] = None,
+    word_confidence: Annotated[
+        float, typer.Option(help="Words found with less are joined to their neighbours; 0: none.")
+    ] = 0.1,
 ) -> None:
     """Turn a corpus into shards: its units and words, in Parquet.
 
     Machines that share the work write to one directory, or to one each; then
     put the files together and run it once more without --shard.
+
+    Rows change between text and speech where a word ends. Of a word that the
+    aligner hardly found nobody knows where that is: it and its neighbours count
+    as one word, and `inspect` shows them so.
 
     Example: smoltolk prepare speech units shards
     """
@@ -42,7 +49,10 @@ def prepare(
 
     share = None if shard is None else Share.parse(shard)
     engine_ = engine_named(engine)
-    show_counts(prepare_corpus(corpus, units, out, workers=workers, share=share, engine=engine_, device=device), out)
+    counts = prepare_corpus(
+        corpus, units, out, workers=workers, share=share, engine=engine_, device=device, word_confidence=word_confidence
+    )
+    show_counts(counts, out)
 
 
 @shards_app.command("import", cls=Continuing)

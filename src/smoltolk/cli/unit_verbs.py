@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from smoltolk.cli.options import Seed
+from smoltolk.cli.options import HoldOut, Seed, read_ids
 
 app = typer.Typer()
 units_app = typer.Typer(no_args_is_help=True, help="Units: what a model reads and writes instead of sound.")
@@ -51,6 +51,7 @@ def units_fit(
     frames: Annotated[int, typer.Option(help="Most frames to cluster; they are held in memory.")] = 200_000,
     dtype: Dtype = "float32",
     device: Device = "cpu",
+    hold_out: HoldOut = None,
     seed: Seed = 0,
 ) -> None:
     """Fit units on a corpus and print their quality on utterances held out.
@@ -72,10 +73,12 @@ def units_fit(
     default = {PHONES: 0, MFCC: 100}.get(encoder, 500)
     fit = UnitFit(
         encoder, layer, default if clusters is None else clusters, steps, kmeans_steps, utterances, frames, dtype,
-        device, seed,
+        device, seed, held_out=read_ids(hold_out),
     )  # fmt: skip
     fit.check()
     command: dict[str, Any] = {"verb": "units fit", "corpus": info.digest, "utterances": utterances, "seed": seed}
+    if fit.held_out:
+        command |= {"held_out": list(fit.held_out)}
     if fit.needs_phones:
         command |= {"steps": steps}
     if fit.clusters:

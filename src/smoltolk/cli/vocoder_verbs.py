@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from smoltolk.cli.options import Continuing, Seed
+from smoltolk.cli.options import Continuing, HoldOut, Seed, read_ids
 
 app = typer.Typer()
 vocoder_app = typer.Typer(no_args_is_help=True, help="Vocoders: units to sound.")
@@ -39,13 +39,16 @@ def vocoder_fit(
         typer.Option(help="Hears held-out utterances: pocketsphinx (English), or a hub id or directory."),
     ] = "pocketsphinx",
     no_judge: Annotated[bool, typer.Option("--no-judge", help="Nobody listens.")] = False,
+    hold_out: HoldOut = None,
     seed: Seed = 0,
 ) -> None:
     """Train a vocoder on one speaker of a corpus, or on all.
 
     A recogniser tells how well its speech is understood: recordings, their
     spectrograms inverted, and their units spoken with true durations and with
-    those that the vocoder predicts. An interrupted run goes on where it was;
+    those that the vocoder predicts. The offline one knows the words of these
+    utterances, but not their sentences. Hold them out of the units too: name
+    them in a file, for `units fit` as well. An interrupted run goes on where it was;
     samples of its progress end up in OUT/samples.
 
     Several voices: smoltolk vocoder fit speech units vocoder --kind hifigan --speakers all --device cuda
@@ -65,7 +68,8 @@ def vocoder_fit(
     from smoltolk.speech.units.kinds import load_unit_tokenizer
     from smoltolk.speech.vocoders.kinds import load_vocoder
 
-    choice = Choice(kind, speaker, steps, utterances, size, start, device, precision, seed)
+    held_out = read_ids(hold_out)
+    choice = Choice(kind, speaker, steps, utterances, size, start, device, precision, seed, held_out)
     info, tokenizer = check_complete(corpus), load_unit_tokenizer(units)
     command: dict[str, Any] = {
         "verb": "vocoder fit",
@@ -81,6 +85,7 @@ def vocoder_fit(
         "precision": precision,
         "judge": None if no_judge else judge,
         "seed": seed,
+        **({"held_out": list(held_out)} if held_out else {}),
     }
     with hold(out):
         figures, work = made_before(out, command), out.with_name(out.name + ".work")
@@ -92,8 +97,10 @@ def vocoder_fit(
                 )  # fmt: skip
             figures = {"voices": list(fitted.speakers), "utterances": fitted.num_utterances}
             figures |= {"minutes": fitted.seconds / 60}
-            figures |= {f"wer_{name}": error.wer for name, error in fitted.errors.items()}
+            for name, error in fitted.errors.items():
+                figures |= {f"wer_{name}": error.wer, f"wer_{name}_low": error.low, f"wer_{name}_high": error.high}
             figures |= {"judged": max((error.num_utterances for error in fitted.errors.values()), default=0)}
+            figures |= {"judged_words": max((error.num_words for error in fitted.errors.values()), default=0)}
             figures |= {"rejected": len(fitted.rejected)}
             with atomic_directory(out) as directory:
                 fitted.vocoder.save(directory)
@@ -111,12 +118,20 @@ def vocoder_fit(
         "wer_natural": "as recorded", "wer_copy": "its spectrogram inverted", "wer_units_true": "units, true durations",
         "wer_units": "units, predicted durations",
     }  # fmt: skip
-    rows |= {f"word errors, {title}": f"{figures[name]:.1%}" for name, title in titles.items() if name in figures}
+    if figures["judged"]:
+        words = f", {figures['judged_words']} words" if "judged_words" in figures else ""
+        rows |= {"judged": f"{figures['judged']} utterances held out{words}; in brackets 95% intervals"}
+    rows |= {f"word errors, {title}": _interval(figures, name) for name, title in titles.items() if name in figures}
     if not no_judge and not figures["judged"]:
         rows |= {"word errors": "not measured: no utterance held out has a word that a judge could hear"}
     if figures.get("rejected"):
         rows |= {"rejected": f"{figures['rejected']}, reasons in {out / 'rejected.jsonl'}"}
     show(f"vocoder in {out}", rows)
+
+
+def _interval(figures: dict[str, Any], name: str) -> str:
+    low, high = figures.get(f"{name}_low"), figures.get(f"{name}_high")
+    return f"{figures[name]:.1%}" + ("" if low is None else f" ({low:.1%} to {high:.1%})")
 
 
 @vocoder_app.command("import")

@@ -19,6 +19,7 @@ _EXTRAS = {
     "ray": "ray",
     "faiss": "faiss",
     "trl": "trl",
+    "lm_eval": "eval",
 }
 
 

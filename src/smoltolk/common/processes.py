@@ -13,3 +13,8 @@ def num_processes() -> int:
 def is_main() -> bool:
     """Whether this is the first of them, or the only one: the one that prints and writes."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def rank() -> int:
+    """Which of them this is, from 0."""
+    return int(os.environ.get("RANK", "0"))

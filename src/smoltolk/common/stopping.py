@@ -69,8 +69,12 @@ def say_when_stopped(line: str) -> None:
 
 
 @contextmanager
-def listening() -> Iterator[None]:
-    """Let signals ask for the end while the block runs. Signals that the shell has switched off stay so."""
+def listening(*, last: bool = False) -> Iterator[None]:
+    """Let signals ask for the end while the block runs. Signals that the shell has switched off stay so.
+
+    Args:
+        last: the process ends with the block: what comes later finds the work done, and disturbs nothing.
+    """
     global _asked, _listening
     if _listening or threading.current_thread() is not threading.main_thread():
         yield
@@ -89,10 +93,10 @@ def listening() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.set_wakeup_fd(woken)
         for one, handler in before.items():
-            if handler is not None:
-                signal.signal(one, handler)
+            if last or handler is not None:
+                signal.signal(one, signal.SIG_IGN if last else handler)
+        signal.set_wakeup_fd(woken)
         writing.close()
         watcher.join()
         reading.close()

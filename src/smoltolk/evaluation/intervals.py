@@ -143,6 +143,38 @@ def paired_difference(
     return cluster_bootstrap(first - second, clusters, seed=seed, rivals=rivals, resamples=resamples, level=level)
 
 
+def strata_bootstrap(
+    values: np.ndarray,
+    strata: Sequence[str] | np.ndarray,
+    *,
+    seed: int,
+    resamples: int = RESAMPLES,
+    level: float = 0.95,
+) -> Interval:
+    """Mean over strata of the mean in each (macro), and its interval when items are resampled inside their stratum.
+
+    Args:
+        values: float [N], independent items.
+        strata: the stratum of each [N].
+        seed, resamples, level: as for :func:`cluster_bootstrap`.
+    """
+    values, strata = np.asarray(values, np.float64), np.asarray(strata)
+    names = np.unique(strata)
+    means, centres = np.zeros(resamples), []
+    for name in names:
+        inside = values[strata == name]
+        rng = generator(seed, "strata bootstrap", str(name), len(inside))
+        drawn = rng.multinomial(len(inside), np.full(len(inside), 1 / len(inside)), size=resamples)
+        # Resamples of n spread by (n - 1) / n too little: of the few items of a stratum that is a lot.
+        spread = np.sqrt(len(inside) / max(len(inside) - 1, 1))
+        centre = inside.mean()
+        means += (centre + spread * (drawn @ inside / len(inside) - centre)) / len(names)
+        centres.append(centre)
+    mean = float(np.mean(centres))
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(mean, min(max(float(low), 0.0), mean), max(min(float(high), 1.0), mean), len(values), len(values))
+
+
 def expanded_tail(level: float, clusters: int) -> float:
     """Share to cut at each end so that the interval of a mean is as long as Student's t."""
     quantile = stats.t.ppf((1 - level) / 2, clusters - 1)

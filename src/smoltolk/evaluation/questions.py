@@ -17,8 +17,8 @@ import numpy as np
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.aligned import AlignedCorpus
+from smoltolk.data.rows.plain_tokens import plain_encoding
 from smoltolk.data.shards.parquet import UnitCorpus
-from smoltolk.data.texts.plain_tokens import plain_encoding
 from smoltolk.data.world.stories import Cloze
 
 _FACTS = ("fact_heard", "fact_read")  # the last word of their options is the answer

@@ -139,6 +139,11 @@ def score_ids(
     return [found[number] for number in range(len(sequences))]
 
 
+def is_scored_at_all(sequence: Scored, space: IdSpace | None) -> bool:
+    """Whether a continuation holds an id that counts."""
+    return bool(_scored(sequence, space, Rule()).any())
+
+
 def _in_batches(
     model: nn.Module,
     sequences: Sequence[Scored],
@@ -150,7 +155,7 @@ def _in_batches(
     progress: Bar | None,
 ) -> Iterator[tuple[list[int], int, Tensor]]:
     """The members of each batch, the place that it begins at, and NLLs from there on, float32 [B, T, Q]."""
-    _check_lengths(model, sequences)
+    check_lengths(model, sequences)
     _check_codes(sequences, space)
     _check_count(np.array([scored.sum() for scored in wanted], np.int64))
     device = next(model.parameters()).device
@@ -232,8 +237,14 @@ def _scored(sequence: Scored, space: IdSpace | None, rule: Rule) -> np.ndarray:
     return np.concatenate([first[:, None], further & (sequence.codes_of(space.num_codebooks - 1) >= 0)], axis=1)
 
 
-def _check_lengths(model: nn.Module, sequences: Sequence[Scored]) -> None:
-    """What computes positions reads on behind those that it was made for; a table of positions has an end."""
+def check_lengths(model: nn.Module, sequences: Sequence[Scored]) -> None:
+    """Whether a model has as many positions as sequences have ids.
+
+    What computes positions reads on behind those that it was made for; a table of positions has an end.
+
+    Raises:
+        InputError: a sequence is longer than its table.
+    """
     config = getattr(model, "config", None)
     if not isinstance(config, PreTrainedConfig) or not sequences:
         return

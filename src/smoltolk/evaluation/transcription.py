@@ -13,7 +13,7 @@ from smoltolk.common.errors import InputError
 from smoltolk.common.files import write_jsonl
 from smoltolk.common.progress import Bar
 from smoltolk.data.rows.documents import recognition_prompt, synthesis_prompt
-from smoltolk.data.texts.plain_tokens import plain_ids
+from smoltolk.data.rows.plain_tokens import plain_ids
 from smoltolk.inference.generation import Generation, Sampling, generate, to_text, to_units
 from smoltolk.inference.speakers import Speaker, check_speaker, most_units, speak_units
 from smoltolk.model.ids import IdSpace

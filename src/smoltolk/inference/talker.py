@@ -9,8 +9,8 @@ import numpy as np
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.documents import Document, recognition_prompt, synthesis_prompt
+from smoltolk.data.rows.plain_tokens import plain_ids
 from smoltolk.data.rows.prompts import mixed_prompt
-from smoltolk.data.texts.plain_tokens import plain_ids
 from smoltolk.inference.generation import Generation, Sampling, generate, to_text, to_units
 from smoltolk.inference.parts import load_parts
 from smoltolk.inference.speakers import Speaker, check_speaker, most_units, speaker_of

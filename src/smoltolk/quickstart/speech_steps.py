@@ -11,8 +11,8 @@ from smoltolk.common.progress import ReportBar
 from smoltolk.data.corpora.corpus import Counts, Utterance, read_corpus, read_info
 from smoltolk.data.corpora.speak import speak
 from smoltolk.data.fitting.speech_models import judge_vocoder, waveform_of
+from smoltolk.data.rows.plain_tokens import plain_ids
 from smoltolk.data.shards.prepare import prepare
-from smoltolk.data.texts.plain_tokens import plain_ids
 from smoltolk.data.world.stories import Cloze
 from smoltolk.data.world.world_files import ask_all, write_world
 from smoltolk.evaluation.questions import option_texts, option_voices

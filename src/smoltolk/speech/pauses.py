@@ -9,6 +9,7 @@ from smoltolk.speech.audio import SAMPLE_RATE
 LEVEL_RATE = 100  # levels per second
 # Against the loud parts; above the floor of the room.
 _QUIET_DECIBELS, _ABOVE_FLOOR_DECIBELS, _SOFT_SPEECH_DECIBELS, _LOUD_DECIBELS = -40.0, 6.0, -30.0, -15.0
+_FADING_DECIBELS = -25.0
 
 
 def quiet_frames(waveform: np.ndarray) -> np.ndarray:
@@ -30,6 +31,16 @@ def loud_frames(waveform: np.ndarray) -> np.ndarray:
     """
     level, floor, loud = _levels(waveform)
     return level > max(loud + _LOUD_DECIBELS, floor + _ABOVE_FLOOR_DECIBELS)
+
+
+def sounding_frames(waveform: np.ndarray) -> np.ndarray:
+    """Which stretches of 10 ms are speech or fade away from it: bool [frames]; more than the loud ones.
+
+    Args:
+        waveform: float [samples], 16 kHz.
+    """
+    level, floor, loud = _levels(waveform)
+    return level > max(loud + _FADING_DECIBELS, floor + _ABOVE_FLOOR_DECIBELS)
 
 
 def _levels(waveform: np.ndarray) -> tuple[np.ndarray, float, float]:

@@ -22,7 +22,7 @@ from transformers import PreTrainedTokenizerBase as TokenizerBase
 
 from smoltolk.common.errors import InputError, NotFoundError, first_line
 from smoltolk.common.hub import check_place
-from smoltolk.data.texts.plain_tokens import plain_ids
+from smoltolk.data.rows.plain_tokens import plain_ids
 from smoltolk.model.ids import IGNORE
 from smoltolk.training.recipe import BackboneSize, Recipe
 from smoltolk.training.stages import run_stage, save_model

@@ -101,6 +101,7 @@ def test_whatever_cannot_be_used_is_rejected(sound: Path, write: Callable[..., P
         "x_supervisions_dev-line-18": "a JSON object",
         "timeless": "KeyError('duration')",
         "x_supervisions_dev-line-20": "KeyError('id')",
+        "x_supervisions_dev-line-21": "x_supervisions_dev.jsonl.gz, line 21",
     }
 
     def word(*rows: tuple[str, float, float]) -> dict[str, Any]:
@@ -124,6 +125,7 @@ def test_whatever_cannot_be_used_is_rejected(sound: Path, write: Callable[..., P
         "[1]",
         {k: v for k, v in supervision(id="timeless").items() if k != "duration"},
         {k: v for k, v in supervision().items() if k != "id"},
+        supervision(id="cut", text="hello \ud83d"),
     ]
     counts = collect_manifests(write(recordings, supervisions), tmp_path / "corpus", workers=0)
     assert (counts.num_utterances, counts.num_rejected) == (3, len(expected))

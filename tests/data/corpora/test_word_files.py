@@ -126,3 +126,10 @@ def test_other_json_is_refused(content: str, message: str, tmp_path: Path) -> No
 def test_nothing_beside(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"no file a\.txt"):
         said_beside(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("held", [[{"word": "The\ud83d", "start": 0, "end": 1}], {"text": "cut \ud83d"}])
+def test_half_a_character_is_no_text(held: object, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(held))
+    with pytest.raises(InputError, match=r"whole characters(.|\n)*a\.json"):
+        said_beside(tmp_path / "a.wav")

@@ -1,5 +1,6 @@
 """Texts from files, and pieces of them that fit rows."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -58,3 +59,22 @@ def test_each_epoch_visits_every_text_once_in_another_order() -> None:
     first, second = ([text(k) for k in range(start, start + 30)] for start in (0, 30))
     assert sorted(first) == sorted(second) and first != second
     assert text(5) == first[5]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_every_reader_ends_lines_alike(tmp_path: Path, end: str) -> None:
+    lines = ["one", "two\x0ctwo", "", "three\u2028three \x85 \x1c three", "four"]
+    (tmp_path / "a.txt").write_bytes(end.join([*lines, ""]).encode())
+    (tmp_path / "b.jsonl").write_bytes(end.join(json.dumps({"text": line}) for line in lines if line).encode())
+    expected = ["one", "two two", "three three three", "four"]
+    for name in ("a.txt", "b.jsonl"):
+        assert [row["text"] for row in read_texts(tmp_path / name)] == expected
+        documents = read_documents(tmp_path / name)
+        assert list(documents) == expected and documents[2] == expected[2]
+
+
+def test_half_a_character_in_json_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"id": "x\\ud83d", "text": "cut \\ud83d"}\n{"text": "fine \\ud83d\\ude00"}\n')
+    assert [row["text"] for row in read_texts(tmp_path / "a.jsonl")] == ["cut \ufffd", "fine \U0001f600"]
+    assert read_texts(tmp_path / "a.jsonl")[0]["id"] == "x\ufffd"
+    assert list(read_documents(tmp_path / "a.jsonl")) == ["cut \ufffd", "fine \U0001f600"]

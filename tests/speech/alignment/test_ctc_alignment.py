@@ -107,3 +107,43 @@ def test_the_factory_finds_it(ctc_dir: Path) -> None:
     assert isinstance(aligner_named(str(ctc_dir)), CtcAligner)
     with pytest.raises(InputError, match="finds words, no phones"):
         aligner_named(str(ctc_dir), phones=True)
+
+
+READ = [
+    ("the old train 1234 left Oslo", "the old train twelve-thirty-four left Oslo"),
+    ("the old train 1234 left Oslo", "the old train one-two-three-four left Oslo"),
+    ("the old train 1234 left Oslo", "the old train one-thousand-two-hundred-and-thirty-four left Oslo"),
+    ("call 911 8500 or St. Mary", "call nine-one-one eighty-five-hundred or street Mary"),
+    ("1/2 of 42", "half of four-two"),
+    ("in 2005 \u2014 at 7:15", "in twenty-oh-five \u2014 at a-quarter-past-seven"),
+]
+
+
+@pytest.mark.parametrize(("written", "spelled"), READ)
+def test_a_token_is_found_in_the_way_it_is_said(
+    aligner: CtcAligner, monkeypatch: pytest.MonkeyPatch, written: str, spelled: str
+) -> None:
+    if not espeak_available():
+        pytest.skip("needs the extra 'tts'")
+    said = EspeakSynthesizer().speak(spelled, Voice("en-us", "m3", 160, 45))
+    monkeypatch.setattr(aligner, "_emissions", Knowing(aligner, said, spelled))
+    found = aligner.align(said.waveform, written)
+    assert [" ".join(words) for words in found.said] == [
+        word.replace("-", " ").strip("\u2014") for word in spelled.split()
+    ]
+    expected = aligner.align(said.waveform, spelled)
+    assert [(a.start, a.end) for a in found.words] == [(b.start, b.end) for b in expected.words]
+    assert found.confidence == expected.confidence > aligner.lowest_confidence
+
+
+def test_a_reading_that_does_not_fit_the_recording_is_left(
+    aligner: CtcAligner, monkeypatch: pytest.MonkeyPatch, spoken: Spoken
+) -> None:
+    """The likeliest reading of a long number has more letters than this recording has frames."""
+    frames = np.full((14, 32), 0.01)
+    for place, letter in enumerate("TWOOOTWO"):
+        frames[place + 3, aligner._vocabulary.encode(letter).ids[0]] = 0.69
+    monkeypatch.setattr(aligner, "_emissions", Knowing(aligner, spoken, TEXT))
+    aligner._emissions.frames = frames
+    found = aligner.align(np.ones(14 * 320, np.float32), "22")
+    assert found.said == (("two", "two"),)

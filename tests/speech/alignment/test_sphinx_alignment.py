@@ -10,6 +10,7 @@ from smoltolk.common.errors import InputError
 from smoltolk.data.world.stories import World
 from smoltolk.speech.alignment.aligners import Alignment
 from smoltolk.speech.alignment.sphinx_alignment import PocketsphinxAligner
+from smoltolk.speech.alignment.sphinx_search import counts_of
 from smoltolk.speech.phones import PHONES
 from smoltolk.speech.synthesis.espeak_synthesis import EspeakSynthesizer, Spoken, Voice, espeak_available, voices
 from smoltolk.speech.units.phone_encoder import phone_frames
@@ -164,3 +165,54 @@ def test_another_sample_rate(aligner: PocketsphinxAligner, spoken: list[Spoken],
 def test_bad_input(aligner: PocketsphinxAligner, waveform: np.ndarray, text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         aligner.align(waveform, text)
+
+
+# A token, and ways in which somebody may read it.
+READ = [
+    ("1234", "twelve thirty four"),
+    ("1234", "one two three four"),
+    ("8500", "eighty five hundred"),
+    ("8500", "eight five zero zero"),
+    ("101", "a hundred and one"),
+    ("H.323", "h three twenty three"),
+    ("$5", "five dollars"),
+    ("7:05", "seven oh five"),
+    ("3-4", "three four"),
+    ("St.", "street"),
+    ("St.", "saint"),
+    ("10\u00b2", "ten squared"),
+    ("1\u00bd", "one and a half"),
+    ("555-1234", "five five five one two three four"),
+]
+
+
+@pytest.mark.parametrize(("token", "way"), READ)
+def test_a_token_is_found_in_the_way_it_is_said(aligner: PocketsphinxAligner, token: str, way: str) -> None:
+    waveform = say(f"the old train {way} left the station")
+    found = aligner.align(waveform, f"the old train {token} left the station")
+    assert found.said[3] == tuple(way.split()) and found.said[4] == ("left",)
+    assert found.confidence > aligner.lowest_confidence + 0.1
+    spelled = aligner.align(waveform, f"the old train {way.replace(' ', '-')} left the station")
+    assert [word.start for word in found.words] == [word.start for word in spelled.words]
+    assert found.phones == spelled.phones
+
+
+def test_tokens_side_by_side_are_chosen_together(aligner: PocketsphinxAligner) -> None:
+    waveform = say("call nine one one or twelve thirty four at a quarter past seven")
+    found = aligner.align(waveform, "call 911 or 1234 at 7:15")
+    said = ["call", "nine one one", "or", "twelve thirty four", "at", "a quarter past seven"]
+    assert [" ".join(words) for words in found.said] == said
+    assert all(a.end <= b.start for a, b in pairwise(found.words))
+    found = aligner.align(say("one two three four"), "12 34")
+    assert [word for own in found.said for word in own] == ["one", "two", "three", "four"]
+    assert 0 < found.words[0].end <= found.words[1].start
+
+
+def test_words_found_belong_to_what_was_asked_for() -> None:
+    one, two = (("a",),), (("b", "c"), ("b",), ("b", "c", "a"))
+    assert counts_of(["a", "b", "c", "a"], [one, two, one]) == [1, 2, 1]
+    assert counts_of(["a", "b", "a"], [one, two, one]) == [1, 1, 1]
+    assert counts_of(["a", "b", "c", "a", "a"], [one, two, one]) == [1, 3, 1]
+    assert counts_of(["a", "b"], [one, two, one]) == [1, 1]  # a recording may end after any of them
+    assert counts_of(["a", "c"], [one, two, one]) == counts_of(["b"], [one]) == []
+    assert counts_of([], [one]) == []

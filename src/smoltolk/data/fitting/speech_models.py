@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from smoltolk.common.rejection import Rejected, do_each, do_together
 from smoltolk.common.seeds import generator
 from smoltolk.data.corpora.utterances import Utterance
 from smoltolk.speech.audio import SAMPLE_RATE, load, num_frames
-from smoltolk.speech.recognition.recognisers import ErrorRate, Recogniser, error_rate, recogniser_named
+from smoltolk.speech.recognition.recognisers import ErrorRate, Recogniser, error_rate, normalise, recogniser_named
 from smoltolk.speech.units.tokenizer import Units, UnitTokenizer
 
 _HELD_OUT = 0.1  # share of the utterances on which quality is measured
@@ -176,10 +176,48 @@ def waveform_of(utterance: Utterance, sample_rate: int = SAMPLE_RATE) -> np.ndar
     return load(utterance.audio, sample_rate)
 
 
-def split_held_out(utterances: Sequence[Utterance], most: int, seed: int) -> tuple[list[Utterance], list[Utterance]]:
-    """Held-out and training utterances, drawn at random: neighbours may share a voice or a topic."""
+def split_held_out(
+    utterances: Sequence[Utterance], most: int, seed: int, chosen: Collection[str] = ()
+) -> tuple[list[Utterance], list[Utterance]]:
+    """Held-out and training utterances, drawn at random: neighbours may share a voice or a topic.
+
+    Args:
+        utterances: to be split.
+        most: to train on.
+        seed: of the draw.
+        chosen: ids of those to hold out, instead of drawing them.
+
+    Raises:
+        InputError: none left to train on, or none of those chosen is there.
+    """
     if most < 1:
         raise InputError("training needs an utterance at least", f"{most}", "allow more utterances")
+    if chosen:
+        ids = frozenset(chosen)
+        own, others = [[one for one in utterances if (one.id in ids) is held] for held in (True, False)]
+        if not own or not others:
+            raise InputError(
+                "some utterances are held out, by their ids, and some are learnt from",
+                f"{len(own)} and {len(others)} that can be used",
+                "name a part of the ids of this corpus",
+            )
+        return own, _drawn(others, seed)[:most]
     num_held_out = max(1, min(_MOST_HELD_OUT, math.floor(_HELD_OUT * min(len(utterances), most))))
-    drawn = [utterances[k] for k in generator(seed, "held out").permutation(len(utterances))]
+    drawn = _drawn(utterances, seed)
     return drawn[:num_held_out], drawn[num_held_out : num_held_out + most]
+
+
+def _drawn(utterances: Sequence[Utterance], seed: int) -> list[Utterance]:
+    return [utterances[k] for k in generator(seed, "held out").permutation(len(utterances))]
+
+
+def texts_for_judge(utterances: Iterable[Utterance], judged: Iterable[Utterance]) -> list[str]:
+    """What a judge may know: the texts of all utterances but those judged, and of these only which words there are.
+
+    Texts without words are left out.
+    """
+    judged = list(judged)
+    hidden = {one.id for one in judged}
+    known = [normalise(one.text) for one in utterances if one.id not in hidden]
+    words = {word for one in judged for word in normalise(one.text).split()}
+    return [*filter(None, known), *sorted(words)]

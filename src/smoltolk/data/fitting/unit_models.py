@@ -49,6 +49,8 @@ class UnitFit:
         dtype: that an encoder of transformers computes in.
         device: where it does.
         seed: of every choice.
+        held_out: ids of utterances that quality is measured on and nothing is learnt from; empty: a tenth is drawn,
+            40 at most.
     """
 
     encoder: str = PHONES
@@ -61,6 +63,7 @@ class UnitFit:
     dtype: str = "float32"
     device: str = "cpu"
     seed: int = 0
+    held_out: tuple[str, ...] = ()
 
     @property
     def needs_phones(self) -> bool:
@@ -135,7 +138,7 @@ def fit_units(corpus: Path | str, fit: UnitFit) -> FittedUnits:
     rest = [one for one in usable if one.text not in texts]  # nor what others, or the same once more, said of them
     if len(rest) < 2:  # nothing but parallel sentences: they have to teach as well
         parallel, rest = [], usable
-    held_out, training = split_held_out(rest, fit.most, fit.seed)
+    held_out, training = split_held_out(rest, fit.most, fit.seed, fit.held_out)
     held_out, training = _readable(held_out, training, rejected)  # now, not after the training
     tokenizer, training, num_frames = _fit(training, fit, rejected)
     taught = {one.speaker for one in training}

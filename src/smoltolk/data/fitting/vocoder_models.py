@@ -21,6 +21,7 @@ from smoltolk.data.fitting.speech_models import (
     long_enough,
     read_each,
     split_held_out,
+    texts_for_judge,
 )
 from smoltolk.data.shards.lookup import units_by_id
 from smoltolk.speech.audio import SAMPLE_RATE
@@ -52,6 +53,7 @@ class Choice:
         device: where it is trained.
         precision: ``auto``, ``bf16`` or ``fp32``.
         seed: of the choice of utterances, of weights and crops.
+        held_out: ids of utterances that are judged and not learnt from; empty: a tenth is drawn, 40 at most.
     """
 
     kind: str = "griffinlim"
@@ -63,6 +65,7 @@ class Choice:
     device: str = "cpu"
     precision: str = "auto"
     seed: int = 0
+    held_out: tuple[str, ...] = ()
 
     @property
     def num_steps(self) -> int:
@@ -140,7 +143,7 @@ def fit_corpus_vocoder(
     """
     start, rejected = _checked_start(choice, tokenizer), list[Rejected]()
     usable = _usable(corpus, choice.speaker, tokenizer.frame_rate, rejected)
-    held_out, training = split_held_out(usable, choice.most, choice.seed)
+    held_out, training = split_held_out(usable, choice.most, choice.seed, choice.held_out)
     prepared = None if shards is None else _prepared(shards, training, tokenizer)
     if prepared is not None:
         training = [one for one in training if one.id in prepared]
@@ -151,7 +154,7 @@ def fit_corpus_vocoder(
         )
     worded = [one for one, _ in do_each(held_out, _check_words, lambda one: one.id, rejected)] if judge else []
     judged = encode_utterances(worded, tokenizer, rejected)
-    texts = [one.text for one in usable if normalise(one.text)]
+    texts = texts_for_judge(usable, held_out)
     listener = None
     if judged and judge is not None:  # found now, not after hours of training
         listener = recogniser_named(judge, texts=texts, workers=0, language=worded[0].language)

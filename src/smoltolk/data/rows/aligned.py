@@ -9,7 +9,7 @@ import numpy as np
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.interleave import locate_words, stops, words_of_tokens, words_of_units
-from smoltolk.data.texts.plain_tokens import plain_encoding, plain_ids
+from smoltolk.data.rows.plain_tokens import plain_encoding, plain_ids
 from smoltolk.speech.spelling.sentences import ends_sentence
 
 _BATCH = 1000

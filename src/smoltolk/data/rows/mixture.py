@@ -14,7 +14,7 @@ from smoltolk.common.seeds import generator
 from smoltolk.data.rows.aligned import AlignedCorpus
 from smoltolk.data.rows.documents import Document, recognition_prompt, synthesis_prompt
 from smoltolk.data.rows.interleave import SpanLengths, draw_runs
-from smoltolk.data.texts.plain_tokens import plain_encoding
+from smoltolk.data.rows.plain_tokens import plain_encoding
 from smoltolk.model.ids import IdSpace
 
 BLOCK = 1000  # rows in which every stream has its exact share

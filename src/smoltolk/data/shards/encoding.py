@@ -20,6 +20,7 @@ from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import write_jsonl
 from smoltolk.data.corpora.corpus import read_part
 from smoltolk.data.corpora.utterances import Utterance
+from smoltolk.data.shards.doubtful_words import LOWEST, join_doubtful
 from smoltolk.data.shards.parquet import ShardMetadata, ShardWriter, UnitUtterance
 from smoltolk.data.shards.parts import PartFiles
 from smoltolk.speech.audio import load
@@ -43,12 +44,14 @@ class PartJob:
         corpus, part: what is read.
         files: what is written.
         metadata: of the units.
+        word_confidence: words below it are joined to their neighbours.
     """
 
     corpus: Path
     part: int
     files: PartFiles
     metadata: ShardMetadata
+    word_confidence: float = LOWEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ class PartEncoder:
                         if isinstance(result, str):
                             rejected.append({"id": utterance.id, "reason": result})
                         else:
-                            shard.add(_unit_utterance(utterance, result))
+                            shard.add(_unit_utterance(utterance, result, job.word_confidence))
                     except InputError as error:
                         rejected.append({"id": utterance.id, "reason": str(error)})
             # Before the shard is in its place, which says that the part is finished.
@@ -158,11 +161,11 @@ def encode_part(job: PartJob) -> PartTimes:
     return _encoder(job)
 
 
-def _unit_utterance(utterance: Utterance, units: Units) -> UnitUtterance:
+def _unit_utterance(utterance: Utterance, units: Units, word_confidence: float) -> UnitUtterance:
     return UnitUtterance(
         id=utterance.id,
         text=utterance.text,
-        words=utterance.words,
+        words=join_doubtful(utterance.words, utterance.confidences, word_confidence),
         units=units.units,
         durations=units.durations,
         speaker=utterance.speaker,

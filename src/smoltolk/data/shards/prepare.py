@@ -12,6 +12,7 @@ from smoltolk.common.files import remove_leftovers
 from smoltolk.common.lock import hold
 from smoltolk.common.progress import bar
 from smoltolk.data.corpora.corpus import Counts, check_complete, read_counts
+from smoltolk.data.shards.doubtful_words import LOWEST
 from smoltolk.data.shards.encoding import PartJob, encode_part, start_worker
 from smoltolk.data.shards.engine import Engine, spread
 from smoltolk.data.shards.parts import PartFiles, claim_shards, gather
@@ -60,6 +61,7 @@ def prepare(
     share: Share | None = None,
     engine: Engine = Engine.PROCESSES,
     device: str | None = None,
+    word_confidence: float = LOWEST,
 ) -> Counts:
     """Turn every recording of a corpus into units.
 
@@ -78,18 +80,22 @@ def prepare(
         share: which parts; None: all.
         engine: what runs the workers, see :func:`smoltolk.data.shards.engine.spread`.
         device: of the encoder, e.g. ``"cuda"``; None: where the tokenizer loads.
+        word_confidence: words that the aligner found with less, 0 to 1, are joined to their neighbours, see
+            :func:`smoltolk.data.shards.doubtful_words.join_doubtful`; 0: none.
 
     Returns:
         Counts over the parts finished in ``out_dir``, those of earlier runs and other machines included.
 
     Raises:
         NotFoundError: no corpus, no tokenizer, or parts of the corpus are missing.
-        InputError: ``out_dir`` holds units of another corpus or tokenizer, no recording could be used, or the
+        InputError: a confidence outside 0 to 1, ``out_dir`` holds units of another corpus or tokenizer, no recording could be used, or the
             tokenizer does not run on this device.
         WorkerError: a worker was killed; the same call continues.
         OSError: the disk is full; nothing half-written is left.
     """
     corpus_dir, out_dir = Path(corpus_dir), Path(out_dir)
+    if not 0 <= word_confidence <= 1:
+        raise InputError("a confidence lies between 0 and 1", f"{word_confidence:g}", "give e.g. 0.1")
     info = check_complete(corpus_dir)
     tokenizer = load_unit_tokenizer(tokenizer_dir)
     if device is not None and engine is Engine.PROCESSES:
@@ -99,10 +105,12 @@ def prepare(
     )
     del tokenizer
     with hold(out_dir, "" if share is None else f"{share.number}-of-{share.count}"):
-        claim_shards(
-            out_dir, {"corpus": info.digest, "source": info.source, "tokenizer": asdict(metadata)}, info.num_parts
-        )
-        jobs = [PartJob(corpus_dir, part, PartFiles.of(out_dir, part), metadata) for part in range(info.num_parts)]
+        wanted = {"corpus": info.digest, "source": info.source, "tokenizer": asdict(metadata)}
+        claim_shards(out_dir, {**wanted, "word_confidence": word_confidence}, info.num_parts)
+        jobs = [
+            PartJob(corpus_dir, part, PartFiles.of(out_dir, part), metadata, word_confidence)
+            for part in range(info.num_parts)
+        ]
         mine = jobs if share is None else [job for job in jobs if job.part in share]
         for directory in (out_dir, out_dir / "rejected"):
             names = {name for job in mine for name in (job.files.shard.name, job.files.rejected.name)}

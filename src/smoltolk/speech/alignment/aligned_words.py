@@ -125,11 +125,16 @@ def _sounding(start: float, end: float, quiet: np.ndarray) -> np.ndarray:
 
 def coverage_of(words: Sequence[Segment], loud: np.ndarray) -> float:
     """Share of the loud frames (bool [frames]) that lie inside words; 1 if nothing is loud."""
-    inside = np.zeros(len(loud), bool)
+    return float((loud & covered_frames(words, len(loud))).sum() / loud.sum()) if loud.any() else 1.0
+
+
+def covered_frames(words: Sequence[Segment], num: int) -> np.ndarray:
+    """Which frames of 10 ms lie inside words: bool [num]."""
+    inside = np.zeros(num, bool)
     for word in words:
         first = num_frames(max(0.0, word.start - _MARGIN_SECONDS), LEVEL_RATE)
         inside[first : num_frames(word.end + _MARGIN_SECONDS, LEVEL_RATE) + 1] = True
-    return float((loud & inside).sum() / loud.sum()) if loud.any() else 1.0
+    return inside
 
 
 def arrange(

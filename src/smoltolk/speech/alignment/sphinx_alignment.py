@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,14 +25,28 @@ from smoltolk.speech.alignment.aligned_words import (
 )
 from smoltolk.speech.alignment.sphinx_search import PURPOSE, SphinxDecoder, SphinxSearch
 from smoltolk.speech.alignment.windows import Ways, align_windows
+from smoltolk.speech.alignment.word_ends import extend
 from smoltolk.speech.audio import SAMPLE_RATE, check_waveform, resample
-from smoltolk.speech.pauses import LEVEL_RATE, loud_frames, quiet_frames
+from smoltolk.speech.pauses import LEVEL_RATE, loud_frames, quiet_frames, sounding_frames
 from smoltolk.speech.spelling.characters import check_english
 from smoltolk.speech.spelling.readings import readings
 
-# The score at which a word is as likely wrong as right, and how fast doubt grows around it: measured on right and wrong
-# texts of 120 synthetic recordings, clean, noisy and as on the telephone.
-_DOUBTFUL_NATS, _DOUBT_WIDTH = -4.5, 0.8
+
+class _Doubt(NamedTuple):
+    """The score at which a word is as likely wrong as right, and how fast doubt grows around it, in nats a frame."""
+
+    score: float
+    width: float
+
+    def confidence(self, score: float) -> float:
+        return 1 / (1 + math.exp((self.score - score) / self.width))
+
+
+# Of long texts: measured on right and wrong ones of 120 synthetic recordings, clean, noisy and as on the telephone.
+# Of short ones: on 300 recordings of one to three words of a human voice, right texts and those of others.
+_LONG, _SHORT = _Doubt(-4.5, 0.8), _Doubt(-7.5, 0.5)
+# Up to so many words a text may fit a recording of something else by chance: its scores are taken strictly.
+_SHORT_WORDS = 8
 # No text is said faster than this, or with so much sound a word: not worth a search.
 _MOST_WORDS_PER_SECOND, _LOUD_SECONDS_PER_WORD, _SPARE_SECONDS = 20, 5, 10
 
@@ -53,7 +67,7 @@ class PocketsphinxAligner:
     def __init__(self, phones: bool = True) -> None:
         require("pocketsphinx", PURPOSE)
         self._phones = phones
-        self._decoder: SphinxDecoder | None = None  # made at first use: it cannot be pickled
+        self._decoders: dict[bool, SphinxDecoder] = {}  # strict or not; made at first use: they cannot be pickled
 
     def align(self, waveform: np.ndarray, text: str, sample_rate: int = SAMPLE_RATE) -> Alignment:
         """Find every word of a text. The result depends on these two alone.
@@ -77,9 +91,13 @@ class PocketsphinxAligner:
         end = len(waveform) / SAMPLE_RATE
         quiet, loud = quiet_frames(waveform), loud_frames(waveform)
         _check_amounts(waveform, said, float(loud.sum()) / LEVEL_RATE)
-        self._decoder = self._decoder or SphinxDecoder()
-        self._decoder.learn([word for ways in said for way in ways for word in way])
-        found = align_windows(SphinxSearch(self._decoder, waveform, self._phones), said, end, quiet, _DOUBTFUL_NATS)
+        short = sum(max(map(len, ways)) for ways in said) <= _SHORT_WORDS
+        doubt = _SHORT if short else _LONG
+        if short not in self._decoders:
+            self._decoders[short] = SphinxDecoder(strict=short)
+        decoder = self._decoders[short]
+        decoder.learn([word for ways in said for way in ways for word in way])
+        found = align_windows(SphinxSearch(decoder, waveform, self._phones), said, end, quiet, doubt.score)
         words: list[AlignedWord] = []
         owned: list[int] = []
         chosen: list[list[str]] = [[] for _ in tokens]
@@ -89,6 +107,7 @@ class PocketsphinxAligner:
                 words.append(word)
                 owned.append(owner)
                 chosen[owner].append(name)
+        extend(words, waveform, sounding_frames(waveform))
         spans, phones, scores = arrange(tokens, owned, words, end)
         return Alignment(
             words=spans,
@@ -96,7 +115,7 @@ class PocketsphinxAligner:
             scores=scores,
             score=mean_score(words),
             coverage=coverage_of(spans, loud),
-            confidences=tuple(_confidence(score) for score in scores),
+            confidences=tuple(doubt.confidence(score) for score in scores),
             said=tuple(tuple(own) for own in chosen),
         )
 
@@ -113,11 +132,7 @@ class PocketsphinxAligner:
         return found
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_decoder": None}
-
-
-def _confidence(score: float) -> float:
-    return 1 / (1 + math.exp((_DOUBTFUL_NATS - score) / _DOUBT_WIDTH))
+        return self.__dict__ | {"_decoders": {}}
 
 
 def _said(tokens: Sequence[str]) -> tuple[list[Ways], list[int]]:

@@ -48,12 +48,17 @@ class Found(NamedTuple):
 
 
 class SphinxDecoder:
-    """Pocketsphinx with a dictionary that grows; it cannot be pickled."""
+    """Pocketsphinx with a dictionary that grows; it cannot be pickled.
 
-    def __init__(self) -> None:
+    Args:
+        strict: hold each frame against all sounds of the model, not against those that the text leaves open: scores of
+            wrong texts fall far lower, the search takes three times as long and finds the same words.
+    """
+
+    def __init__(self, strict: bool = False) -> None:
         sphinx = require("pocketsphinx", PURPOSE)
         model, known = (sphinx.get_model_path(f"en-us/{name}") for name in ("en-us", "cmudict-en-us.dict"))
-        self._decoder: Any = sphinx.Decoder(hmm=model, dict=known, lm=None, **_SETTINGS)
+        self._decoder: Any = sphinx.Decoder(hmm=model, dict=known, lm=None, compallsen=strict, **_SETTINGS)
         self._known: set[str] = set()
 
     def learn(self, words: Sequence[str]) -> None:
@@ -196,12 +201,10 @@ def _steps(said: Sequence[Ways]) -> list[tuple[Any, ...]]:
 def counts_of(found: Sequence[str], said: Sequence[Ways]) -> list[int]:
     """How many of the words found belong to each of ``said``; as many as there are words for.
 
-    Where ways of neighbours leave a choice they sound alike: the earlier way of the later one is taken.
+    Where ways of neighbours leave a choice, they sound alike: any will do.
     """
     ends: list[dict[int, int]] = [{0: 0}]  # behind each of ``said``: words used so far -> before it
     for ways in said:
-        if len(found) in ends[-1]:
-            break
         after: dict[int, int] = {}
         for way in ways:
             for start in ends[-1]:
@@ -210,11 +213,10 @@ def counts_of(found: Sequence[str], said: Sequence[Ways]) -> list[int]:
         if not after:
             break
         ends.append(after)
-    if len(found) not in ends[-1]:
-        return []
+    last = max((number for number, places in enumerate(ends) if len(found) in places), default=0)
     counts: list[int] = []
     place = len(found)
-    for before in reversed(ends[1:]):
+    for before in reversed(ends[1 : last + 1]):
         counts.append(place - before[place])
         place = before[place]
     return counts[::-1]

@@ -31,7 +31,9 @@ def digits(number: str) -> Ways:
 
 
 def cardinal(value: int) -> Ways:
-    """A quantity: with and without "and", "one hundred" or "a hundred"."""
+    """A quantity: with and without "and", "one hundred" or "a hundred"; digit by digit if it is very long."""
+    if value > _LAST_SPELLED:
+        return digits(str(value))
     full = _plain(num2words(value))
     ways = [full, full.replace(" and ", " ")]
     if full.startswith(("one hundred", "one thousand", "one million", "one billion")):
@@ -96,7 +98,7 @@ def decimal(whole: str, fraction: str) -> Ways:
 
 def ordinal(value: int) -> Ways:
     """A place in a row: 21st, 100th."""
-    full = _plain(num2words(value, to="ordinal")) if value <= _LAST_SPELLED else " ".join(digits(str(value))[:1])
+    full = _plain(num2words(value, to="ordinal")) if value <= _LAST_SPELLED else digits(str(value))[0]
     ways = [full, full.replace(" and ", " ")]
     if full.startswith(("one hundred", "one thousand")):
         ways += [way.replace("one", "a", 1) for way in ways]

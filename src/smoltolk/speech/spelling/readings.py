@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from smoltolk.speech.spelling.english import Beside, bare, ways_of
+from smoltolk.speech.spelling.beside import Beside
+from smoltolk.speech.spelling.english import bare, ways_of
 from smoltolk.speech.spelling.other_languages import ways_in
 from smoltolk.speech.spelling.tables import CURRENCIES, SCALES
 

@@ -1,0 +1,136 @@
+"""The verb that measures models: evaluate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from smoltolk.common.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+app = typer.Typer()
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str | None, typer.Argument(help="Directory of a model, or hub id.")] = None,
+    tasks: Annotated[list[str] | None, typer.Argument(help="What to measure; see above.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run: records, results.json, .md, .svg.")] = None,
+    data: Annotated[list[str] | None, typer.Option(help="Folder of the tasks, or TASK=FOLDER.")] = None,
+    units: Annotated[Path | None, typer.Option(help="Of the model; recordings become these.")] = None,
+    shards: Annotated[Path | None, typer.Option(help="Stored units in place of recordings.")] = None,
+    questions: Annotated[Path | None, typer.Option(help="Of `world`: its directory.")] = None,
+    rule: Annotated[list[str] | None, typer.Option(help="NAME[,KEY=VALUE]; the first decides what is fed.")] = None,
+    from_run: Annotated[Path | None, typer.Option("--from", help="Judge a stored run again by --rule.")] = None,
+    directions: Annotated[str, typer.Option(help="Of prompt and option.")] = "S->S,T->T,S->T,T->S",
+    split: Annotated[str | None, typer.Option(help="dev or test, of swuggy and sblimp.")] = None,
+    synthesizer: Annotated[str | None, typer.Option(help="Speaks texts without a recording.")] = None,
+    before: Annotated[str | None, typer.Option(help="The text model of before, for text/NAME.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Questions of a task, drawn by the seed.")] = None,
+    seed: Annotated[int, typer.Option(help="Of draws and of the bootstrap.")] = 0,
+    bf16: Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16.")] = False,
+    no_prompts: Annotated[bool, typer.Option("--no-prompts", help="Score options alone: faster.")] = False,
+) -> None:
+    """Measure a model; every score tells its rule and its 95% interval.
+
+    Tasks: swuggy, sblimp, ssc, tsc, shellaswag, salmon, choices, world,
+    llama-questions, web-questions, trivia-qa, text/NAME (lm-eval).
+    Rules: ours, smoltolk-release, lf2ar, slamkit. An interrupted run goes on.
+    Several devices: torchrun --nproc-per-node 8 --no-python smoltolk ...
+
+    Example: smoltolk evaluate model world --questions world --shards asked
+    --out run
+    """
+    from rich.console import Console
+
+    from smoltolk.common.files import write_json, write_text
+    from smoltolk.common.progress import bar
+    from smoltolk.evaluation.runs.evaluating import Request
+    from smoltolk.evaluation.runs.evaluating import evaluate as measure
+    from smoltolk.evaluation.runs.presets import rule_named
+    from smoltolk.evaluation.runs.results import judge_again
+    from smoltolk.report.task_plot import task_svg
+    from smoltolk.report.task_table import task_markdown
+
+    if from_run is not None:
+        if model is not None:
+            raise InputError("a stored run is judged without a model", f"--from and {model!r}", "leave the model out")
+        rules = rule or ["ours"]
+        results: dict[str, Any] | None = judge_again(from_run, [rule_named(name) for name in rules])
+        place = out or from_run / "again" / "+".join(rules).replace("=", "-").replace(",", "-")
+        if results is not None:
+            write_json(place / "results.json", results)
+    else:
+        if model is None or out is None:
+            found = "no model" if model is None else "no --out"
+            raise InputError("a run has a model, tasks and --out, or --from", found, "give them, or --from RUN")
+        place = out
+        results = measure(
+            Request(
+                model, tasks or [], out, _places(data or []), units, shards, questions, rule or [], limit, seed,
+                _directions(directions), split, synthesizer, before, bf16, not no_prompts,
+            ),
+            bar,
+        )  # fmt: skip
+    if results is None:  # not the first process
+        return
+    write_text(place / "results.md", task_markdown(results))
+    if results["tasks"]:
+        write_text(place / "results.svg", task_svg(results))
+    rules = list(dict.fromkeys(name for task in results["tasks"].values() for name in task["rules"]))
+    for number, name in enumerate(rules, 1):
+        print(f"rule {number}: {name}")
+    Console().print(_table(results, rules))
+    print(f"records and results in {place}")
+
+
+def _places(data: list[str]) -> dict[str, Path]:
+    """``DIR`` and ``TASK=DIR`` by task; ``""`` is the folder of all."""
+    places: dict[str, Path] = {}
+    for one in data:
+        name, sign, place = one.partition("=")
+        places[name if sign else ""] = Path(place if sign else name)
+    return places
+
+
+def _directions(text: str) -> tuple[str, ...]:
+    from smoltolk.report.results import DIRECTIONS
+
+    asked = tuple(text.replace(" ", "").split(","))
+    wrong = [way for way in asked if way not in DIRECTIONS]
+    if wrong:
+        raise InputError(f"directions are {', '.join(DIRECTIONS)}", ", ".join(wrong), "name some of them")
+    return asked
+
+
+def _table(results: dict[str, Any], rules: list[str]) -> Table:
+    """Accuracies in percent, a column for each rule."""
+    from rich import box
+    from rich.table import Table
+
+    title = "Accuracy, % [95% interval]"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
+    table.add_column("task", no_wrap=True)
+    table.add_column("n", justify="right")
+    for number in range(1, len(rules) + 1):
+        table.add_column(f"rule {number}", justify="right", no_wrap=True)
+    for name, task in results["tasks"].items():
+        first = next(iter(task["rules"].values()))["cells"]
+        for cell in first:
+            each = [task["rules"].get(rule, {}).get("cells", {}).get(cell) for rule in rules]
+            table.add_row(f"{name} {cell}", str(first[cell]["n"]), *map(_shown, each))
+            if first[cell].get("pair"):
+                pairs = [one and one["pair"] for one in each]
+                table.add_row("  in pairs", str(first[cell]["pair"]["n"]), *map(_shown, pairs))
+    return table
+
+
+def _shown(cell: dict[str, Any] | None) -> str:
+    if cell is None:
+        return ""
+    accuracy, low, high = (100 * cell[name] for name in ("accuracy", "low", "high"))
+    return f"{accuracy:.1f} \\[{low:.0f}, {high:.0f}]"  # a bracket would be markup

@@ -1,0 +1,130 @@
+"""Records of a run -> its results, by one rule or several; the model is not needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from smoltolk.common.errors import InputError, NotFoundError
+from smoltolk.common.files import read_json, read_jsonl
+from smoltolk.evaluation.published import published
+from smoltolk.evaluation.runs.aggregates import cells_of
+from smoltolk.evaluation.runs.feeds import Feed
+from smoltolk.evaluation.runs.judging import check_feed, judge
+from smoltolk.evaluation.runs.presets import NamedRule, rule_named
+from smoltolk.evaluation.runs.records import Record, failures, is_scored
+from smoltolk.evaluation.runs.run import RUN
+from smoltolk.evaluation.tasks.names import TASKS
+from smoltolk.evaluation.tasks.task import Task
+from smoltolk.evaluation.tasks.zerospeech import write_submission
+
+Results = dict[str, Any]
+
+
+def beside(rule: NamedRule) -> list[NamedRule]:
+    """A rule and the same with the other normalisation: a result tells both."""
+    other = "sum" if rule.rule.normalisation == "mean" else "mean"
+    changes = [part for part in rule.name.split(",") if not part.startswith("normalisation=")]
+    return [rule, rule_named(",".join([*changes, f"normalisation={other}"]))]
+
+
+def task_results(
+    task: Task,
+    records: Sequence[Record],
+    rules: Sequence[NamedRule],
+    feeds: Mapping[str, Feed],
+    *,
+    seed: int,
+    run: str,
+    notes: Sequence[str] = (),
+) -> Results:
+    """What a task came to.
+
+    Args:
+        task: which.
+        records: of all its items.
+        rules: to judge by.
+        feeds: what each shape of items was fed.
+        seed: of the bootstrap.
+        run: its name, for messages.
+        notes: of its layout.
+
+    Raises:
+        InputError: a rule that needs another feed, or not a single item was scored.
+    """
+    wrong = failures(records)
+    if sum(wrong.values()) == len(records):
+        reason = next(iter(wrong), "no items")
+        raise InputError(f"an item of {task.name} must be scored", f"all failed: {reason}", "see the log of the run")
+    found: dict[str, Any] = {}
+    for named_rule in rules:
+        rows = []
+        for has_prompt in (True, False):
+            chosen = [record for record in records if record["shape"].startswith("->") != has_prompt]
+            rule = named_rule.for_item(task.name, has_prompt)
+            for shape in {record["shape"] for record in chosen}:
+                check_feed(rule, feeds[shape], shape, run)
+            rows += judge(chosen, rule.rule)
+        cells = cells_of(rows, task.aggregate, rule.rule, seed)
+        found[named_rule.name] = {"rule": rule.rule.as_dict(), "cells": cells}
+        if len(cells) > 1:
+            found[named_rule.name]["mean"] = sum(cell["accuracy"] for cell in cells.values()) / len(cells)
+    return {
+        "about": task.about,
+        "chance": task.chance,
+        "items": len(records),
+        "scored": len(records) - sum(wrong.values()),
+        "failures": wrong,
+        "notes": list(notes),
+        "feeds": {shape: feed.as_dict() for shape, feed in feeds.items()},
+        "rules": found,
+        "published": [asdict(figure) for figure in published(task.name)],
+    }
+
+
+def judge_again(run: Path, rules: Sequence[NamedRule], seed: int | None = None) -> Results:
+    """A stored run by other rules.
+
+    Raises:
+        NotFoundError: no run there.
+        InputError: a rule that needs what the run did not feed or keep.
+    """
+    if not (run / RUN).is_file():
+        raise NotFoundError("--from names the directory of a run", f"no {RUN} in {run}", "check the path")
+    about = read_json(run / RUN)
+    tasks: dict[str, Any] = {}
+    for name, task in TASKS.items():
+        if not (run / f"{name}.jsonl").is_file():
+            continue
+        fed = {shape: Feed(**values) for shape, values in about["feeds"][name].items()}
+        tasks[name] = task_results(
+            task,
+            list(read_jsonl(run / f"{name}.jsonl")),
+            rules,
+            fed,
+            seed=about["seed"] if seed is None else seed,
+            run=str(run),
+            notes=about["notes"].get(name, ()),
+        )
+    if not tasks:
+        raise NotFoundError("a run has a finished task at least", f"none in {run}", "let it finish first")
+    return head_of(about) | {"tasks": tasks}
+
+
+def head_of(about: Mapping[str, Any]) -> Results:
+    """What a result says of its run."""
+    return {key: about[key] for key in ("version", "model", "units", "seed", "limit", "precision")}
+
+
+def submissions(task: Task, records: Sequence[Record], rule: NamedRule, out: Path) -> Path | None:
+    """Write the files of the official scorer, where a task has one; None if some items have no score.
+
+    Raises:
+        InputError: the rule needs what the run did not keep.
+    """
+    if task.name not in ("swuggy", "sblimp") or not all(map(is_scored, records)):
+        return None
+    rows = judge(records, rule.for_item(task.name, has_prompt=False).rule)
+    return write_submission(records, [[-value for value in row["values"]] for row in rows], out / "submission")
