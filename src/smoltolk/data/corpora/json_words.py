@@ -111,7 +111,7 @@ def _word(row: Any, path: Path) -> tuple[Segment | str, float | None]:
     if not isinstance(row, dict):
         raise _strange(path, repr(row)[:100])
     name = row.get("text", row.get("word"))
-    times = [row.get("start"), row.get("end")]
+    times: list[Any] = [row.get("start"), row.get("end")]
     if not isinstance(name, str) or not all(time is None or _is_number(time) for time in times):
         raise InputError(
             'every word needs its time: {"text": "dog", "start": 1.2, "end": 1.5} (seconds)',
