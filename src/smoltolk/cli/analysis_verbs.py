@@ -30,7 +30,7 @@ def analyse(
 
     Example: smoltolk analyse late early --shards test --out inside
     """
-    from smoltolk.analysis.run import PARTS
+    from smoltolk.analysis.inside import PARTS
     from smoltolk.analysis.run import analyse as run
     from smoltolk.cli.printing import show
 
