@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from smoltolk.common.errors import InputError, NotFoundError, first_line
-from smoltolk.data.corpora.recordings import file_name
+from smoltolk.data.corpora.names import file_name
 from smoltolk.evaluation.tasks.items import SoundCell, SoundFile
 
 
