@@ -184,9 +184,12 @@ def corpus_text(
     Example: smoltolk corpus text HuggingFaceFW/fineweb-edu:sample-10BT text.jsonl --documents 100000
     """
     from smoltolk.cli.printing import show
+    from smoltolk.common.lock import hold
     from smoltolk.data.texts.text_datasets import save_documents
 
-    show(str(out), {"documents": save_documents(source, out, most=documents, column=column)})
+    with hold(out):
+        count = save_documents(source, out, most=documents, column=column)
+    show(str(out), {"documents": count})
 
 
 @corpus_app.command("validate")

@@ -92,10 +92,12 @@ def read_info(corpus: Path | str) -> CorpusInfo:
         fix = "make one with `smoltolk corpus folder` or `smoltolk speak`, or name the one they wrote"
         raise NotFoundError("a corpus is a directory with corpus.json", f"{corpus} has none", fix)
     held = read_json(path)
-    if not isinstance(held, dict) or held.get("version") != CORPUS_VERSION:
+    kinds = {"source": str, "digest": str, "num_parts": int, "num_utterances": int, "version": int, "settings": str}
+    whole = isinstance(held, dict) and {*kinds} - {"settings"} <= held.keys() <= {*kinds}
+    if not whole or held["version"] != CORPUS_VERSION or any(type(held[name]) is not kinds[name] for name in held):
         raise InputError(
             f"a corpus must have version {CORPUS_VERSION}",
-            f"{path}: {held}",
+            f"{path}: {str(held)[:200]}",
             "write it again with this version",
         )
     return CorpusInfo(**held)

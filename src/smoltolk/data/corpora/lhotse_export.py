@@ -11,6 +11,7 @@ from typing import IO, Any
 
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import atomic_directory, check_place
+from smoltolk.common.lock import hold
 from smoltolk.data.corpora.corpus import Counts, read_corpus
 from smoltolk.data.corpora.utterances import Utterance
 from smoltolk.speech.audio import measure
@@ -33,21 +34,22 @@ def export_manifests(corpus: Path | str, out_dir: Path | str) -> Counts:
         InputError: ``out_dir`` holds something, or a recording cannot be read.
     """
     out_dir = Path(out_dir)
-    check_place(out_dir)
-    counts = Counts()
-    with atomic_directory(out_dir) as directory, contextlib.ExitStack() as stack:
-        recordings, supervisions = (
-            stack.enter_context(gzip.open(directory / f"{name}.jsonl.gz", "wt", encoding="utf-8"))
-            for name in ("recordings", "supervisions")
-        )
-        for utterance in read_corpus(corpus):
-            if utterance.audio is None:
-                counts += Counts(0, 1)
-                continue
-            recording = _recording(utterance.id, utterance.audio)
-            _write(recordings, recording)
-            _write(supervisions, _supervision(utterance, recording["channel_ids"]))
-            counts += Counts(1, 0, utterance.seconds)
+    with hold(out_dir):
+        check_place(out_dir)
+        counts = Counts()
+        with atomic_directory(out_dir) as directory, contextlib.ExitStack() as stack:
+            recordings, supervisions = (
+                stack.enter_context(gzip.open(directory / f"{name}.jsonl.gz", "wt", encoding="utf-8"))
+                for name in ("recordings", "supervisions")
+            )
+            for utterance in read_corpus(corpus):
+                if utterance.audio is None:
+                    counts += Counts(0, 1)
+                    continue
+                recording = _recording(utterance.id, utterance.audio)
+                _write(recordings, recording)
+                _write(supervisions, _supervision(utterance, recording["channel_ids"]))
+                counts += Counts(1, 0, utterance.seconds)
     return counts
 
 

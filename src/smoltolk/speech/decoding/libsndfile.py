@@ -5,6 +5,7 @@ It believes headers: it stops where they say. So it sees headers that say what i
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -54,7 +55,7 @@ class SoundFileSound(Sound):
         self._path, self._source, self._share = path, source, share
         try:
             with _told(path, source):
-                self._file = stack.enter_context(_Forward(path if source is None else source))
+                self._file = stack.enter_context(_Forward(os.fsencode(path) if source is None else source))
         except InputError as error:
             raise UnreadableError(error.rule, error.found, error.fix) from error
         self.sample_rate, self.num_channels = self._file.samplerate, self._file.channels
