@@ -6,7 +6,7 @@ SCALE ?= small
 OUT ?= quickstart
 SEED ?= 0
 
-.PHONY: quickstart test more check format bench clean
+.PHONY: quickstart test more official check format bench clean
 
 quickstart: .venv/.offline
 	$(BIN)/smoltolk quickstart --out $(OUT) --scale $(SCALE) --seed $(SEED)
@@ -17,6 +17,15 @@ test: .venv/.dev
 # Tests that need more extras than all others.
 more: .venv/.more
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training/test_trl_trainers.py
+
+# Our sWUGGY and sBLIMP beside the official scorer's, which wants an environment of its own.
+official: .venv/.dev .venv-official/.done
+	$(BIN)/python benchmarks/official.py --scorer .venv-official/bin/python
+
+.venv-official/.done:
+	$(PYTHON) -m venv .venv-official
+	.venv-official/bin/python -m pip install --quiet --disable-pip-version-check 'zerospeech-benchmarks==0.9.4' 'pandas<3'
+	touch $@
 
 check: .venv/.dev
 	$(BIN)/ruff check .
@@ -44,4 +53,4 @@ bench: .venv/.dev
 	touch $@
 
 clean:
-	rm -rf .venv quickstart quickstart-* build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-official quickstart quickstart-* build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
