@@ -110,12 +110,13 @@ def import_slamkit(
     metadata = ShardMetadata(frame_rate, fingerprint or _named("slamkit", source, num_units, frame_rate), num_units)
     files = [path] + ([] if features is None else [Path(features)])
     wanted = {"slamkit": path.name, "source": source, "language": language, "files": _sizes(files)}
-    count, bad, num_bad = 0, None, 0
-    for count, (_, row) in enumerate(lines, 1):
+    count, num_bad, first_bad = 0, 0, None
+    for _, row in lines:
+        count += 1
         if isinstance(row, InputError):
-            bad, num_bad = bad or row, num_bad + 1
-    if bad is not None and num_bad == count:
-        raise bad  # it is no file of slamkit
+            first_bad, num_bad = first_bad or row, num_bad + 1
+    if first_bad is not None and num_bad == count:
+        raise first_bad  # it is no file of slamkit
     items: Iterator[Item] = (
         (name, partial(lines.utterance, row, source=source, language=language)) for name, row in lines
     )

@@ -226,7 +226,7 @@ def _metadata_of(held: bytes | None) -> ShardMetadata | None:
         said = ShardMetadata(**json.loads(held or b"{}"))
     except (ValueError, TypeError, RecursionError):
         return None
-    whole = (said.num_units, said.num_codebooks, said.schema_version)
+    whole = (said.num_units, said.num_codebooks)
     named = isinstance(said.fingerprint, str) and type(said.frame_rate) in (int, float)
     return said if named and all(type(one) is int and 0 < one < 2**31 for one in whole) else None
 
