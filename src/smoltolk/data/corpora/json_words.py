@@ -120,7 +120,7 @@ def _word(row: Any, path: Path) -> tuple[Segment | str, float | None]:
         )
     name = _plain(name)
     score = next((row[key] for key in _SCORES if row.get(key) is not None), None)
-    kept = float(score) if score is not None and _is_number(score) else None
+    kept = float(score) if isinstance(score, int | float) and _is_number(score) else None
     if None in times:
         return name, kept
     return Segment(name, float(times[0]), float(times[1])), kept

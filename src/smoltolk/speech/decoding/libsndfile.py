@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -196,7 +197,7 @@ def open_wav(stack: ExitStack, path: Path, file: BinaryIO, start: int, end: int)
             raise InputError(f"{path} must be whole", f"the wav at byte {start} has no sound", _FIX)
         parts.append((Spliced(file, wav.pieces) if wav.pieces else None, wav.share))
         start = wav.end
-    return _linked(path, (lambda p=part: SoundFileSound(stack, path, *p) for part in parts))
+    return _linked(path, (partial(SoundFileSound, stack, path, *part) for part in parts))
 
 
 def open_ogg(stack: ExitStack, path: Path, file: BinaryIO, start: int, end: int) -> Sound:
@@ -204,7 +205,7 @@ def open_ogg(stack: ExitStack, path: Path, file: BinaryIO, start: int, end: int)
     pages = read_pages(file, start, end)
     if not pages.ends:
         raise InputError(f"{path} must be whole", "its end is missing", _FIX)
-    return _linked(path, (lambda p=link: SoundFileSound(stack, path, Spliced(file, [p])) for link in pages.links))
+    return _linked(path, (partial(SoundFileSound, stack, path, Spliced(file, [link])) for link in pages.links))
 
 
 def _linked(path: Path, sounds: Iterable[Callable[[], SoundFileSound]]) -> Sound:
