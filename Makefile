@@ -7,7 +7,7 @@ OUT ?= quickstart
 SEED ?= 0
 REAL ?= .cache/real
 
-.PHONY: quickstart test more real stops check format bench clean
+.PHONY: quickstart test more real official stops check format bench clean
 
 quickstart: .venv/.offline
 	$(BIN)/smoltolk quickstart --out $(OUT) --scale $(SCALE) --seed $(SEED)
@@ -26,6 +26,15 @@ stops: .venv/.dev
 # The whole way on recordings of human voices out of Debian's packages; where apt-get cannot fetch them it says so.
 real: .venv/.dev
 	$(BIN)/python benchmarks/real $(REAL)
+
+# Our sWUGGY and sBLIMP beside the official scorer's, which wants an environment of its own.
+official: .venv/.dev .venv-official/.done
+	$(BIN)/python benchmarks/official.py --scorer .venv-official/bin/python
+
+.venv-official/.done:
+	$(PYTHON) -m venv .venv-official
+	.venv-official/bin/python -m pip install --quiet --disable-pip-version-check 'zerospeech-benchmarks==0.9.4' 'pandas<3'
+	touch $@
 
 check: .venv/.dev
 	$(BIN)/ruff check .
@@ -53,4 +62,4 @@ bench: .venv/.dev
 	touch $@
 
 clean:
-	rm -rf .venv quickstart quickstart-* build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-official quickstart quickstart-* build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -8,6 +8,7 @@ from scipy.optimize import linear_sum_assignment
 
 from smoltolk.analysis.boundaries import BASELINES, METHODS, Detector, Spoken, matched, r_value, word_boundaries
 from smoltolk.analysis.material import Material
+from smoltolk.common.seeds import generator
 
 
 def test_each_boundary_counts_once() -> None:
@@ -75,6 +76,16 @@ def test_dips_and_starts_are_found_too(material: Material, knowing: list[np.ndar
     # The dip at a word's first unit, or the last of the equal weights before it.
     assert (found["chosen"]["edge"], found["chosen"]["sign"]) in {("start", -1), ("end", 1)}
     assert found["f1"]["value"] > 0.97
+
+
+def test_what_is_chosen_on_is_not_scored(material: Material, knowing: list[np.ndarray]) -> None:
+    """Weights that tell words in the utterances of the choice alone."""
+    rng = np.random.default_rng(1)
+    first = word_boundaries(knowing, material, seed=0)["chosen_on"]
+    chosen = generator(0, "boundaries", len(knowing)).permutation(len(knowing))[:first]
+    mixed = [each if k in chosen else rng.random(each.shape) for k, each in enumerate(knowing)]
+    found = word_boundaries(mixed, material, seed=0)["20"]["selector"]
+    assert found["chosen"]["edge"] == "end" and found["f1"]["value"] < 0.6
 
 
 def test_a_selector_that_knows_nothing_is_no_better_than_any_edge(material: Material) -> None:

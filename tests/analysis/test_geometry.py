@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from scipy.linalg import subspace_angles
@@ -63,3 +65,13 @@ def test_by_layer() -> None:
     assert found["overlap"][0]["value"] == pytest.approx(subspace_overlap(speech[0], text[0], 4))
     assert found["dimension_speech"][2]["value"] == pytest.approx(two_nn(speech[2]))
     assert found["distinct_text"] == [80, 80, 40] and found["chance"] == pytest.approx(4 / 12)
+
+
+def test_too_few_different_states_have_no_dimension() -> None:
+    """Of ten words a half has too few, of five the whole: no figure, and no number that JSON does not know."""
+    rng = np.random.default_rng(4)
+    speech = rng.standard_normal((2, 60, 6))
+    text = np.stack([np.tile(rng.standard_normal((10, 6)), (6, 1)), np.tile(rng.standard_normal((5, 6)), (12, 1))])
+    found = geometry(speech, text, np.arange(60), seed=0)["dimension_text"]
+    assert found[0]["value"] is not None and found[1] == {"value": None, "low": None, "high": None}
+    json.dumps(found, allow_nan=False)

@@ -13,7 +13,10 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from smoltolk.analysis.run import PARTS, analyse, names_of
+from smoltolk.analysis.figures import draw
+from smoltolk.analysis.inside import PARTS
+from smoltolk.analysis.run import analyse, names_of
+from smoltolk.analysis.tables import markdown
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.model.modeling import SmolTolkForCausalLM
 
@@ -153,6 +156,14 @@ def test_refusals(
     )
     with pytest.raises(InputError, match="2 in these shards"):
         analyse([late], few, tmp_path / "out", parts=["retrieval"])
+
+
+def test_figures_that_there_are_not(result: dict[str, Any], tmp_path: Path) -> None:
+    """A dimension of too few different states: a dash in the table, a gap in the drawing."""
+    changed = json.loads(json.dumps(result))
+    changed["models"]["late"]["geometry"]["words"]["dimension_text"][0] = dict.fromkeys(("value", "low", "high"))
+    assert "late, dimension, text | - [-, -] |" in markdown(changed)
+    assert tmp_path / "geometry.svg" in draw(changed["models"], tmp_path)
 
 
 def test_names() -> None:

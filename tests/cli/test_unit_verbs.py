@@ -17,7 +17,11 @@ from transformers import HubertConfig, HubertModel, MimiConfig, MimiModel
 from smoltolk.data.corpora.corpus import read_corpus
 from smoltolk.data.corpora.recordings import collect
 from smoltolk.data.shards.parquet import read_shards
+from smoltolk.speech.audio import load
 from smoltolk.speech.units.codebook import clusterer
+from smoltolk.speech.units.kinds import load_unit_tokenizer
+from smoltolk.speech.units.phone_encoder import LabelledSpeech
+from smoltolk.speech.units.quality import measure_units
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +78,30 @@ def test_what_is_not_measured_is_said(spoken_corpus: Path, tmp_path: Path, smolt
     assert units.code == 0, units.err
     assert re.search(r"purity +not measured: nobody knows the phones", units.out)
     assert re.search(r"PNMI +not measured", units.out) and re.search(r"bits a second +\d", units.out)
+
+
+def test_units_that_exist_are_measured_on_another_corpus(
+    spoken_corpus: Path, phone_units_dir: Path, tmp_path: Path, smoltolk: Callable
+) -> None:
+    corpus, out = tmp_path / "corpus", tmp_path / "figures.json"
+    shutil.copytree(spoken_corpus, corpus)
+    broken = sorted(corpus.glob("parts/*/*.flac"))[0]
+    broken.write_bytes(b"")
+    made = smoltolk("units", "measure", phone_units_dir, corpus, "--out", out)
+    assert made.code == 0 and f"rejected {broken.stem}: " in made.err, made.err
+    figures = json.loads(out.read_text())
+    assert figures["utterances"] == 7 and figures["rejected"] == 1 and figures["x_real_time"] > 0
+    tokenizer = load_unit_tokenizer(phone_units_dir)
+    known = [one for one in read_corpus(spoken_corpus) if one.id != broken.stem]
+    wanted = measure_units(tokenizer, [LabelledSpeech(load(one.audio), one.phones) for one in known])
+    assert figures["purity"] == pytest.approx(wanted.purity) and figures["pnmi"] == pytest.approx(wanted.pnmi)
+    assert figures["units_per_second"] == pytest.approx(wanted.units_per_second, rel=1e-3)
+    for said in (r"7 utterances", r"purity +0\.\d", r"across voices +not measured", r"\d x real time"):
+        assert re.search(said, made.out), made.out
+    for path in corpus.glob("parts/*/*.flac"):
+        path.write_bytes(b"")
+    none = smoltolk("units", "measure", phone_units_dir, corpus)
+    assert none.code == 1 and "fix:" in none.err
 
 
 def test_published_files_become_units_and_json_lines(

@@ -1,5 +1,6 @@
 """Training runs by themselves: from files to a model directory, through kills and mistakes."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from smoltolk.data.rows.interleave import SpanLengths
 from smoltolk.data.shards.parquet import read_shards
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.training.changes import Changes
-from smoltolk.training.job import TrainingJob
+from smoltolk.training.job import TrainingJob, shorter_runs
 from smoltolk.training.presets import preset_named, text_recipe
 from smoltolk.training.recipe import BackboneSize
 from smoltolk.training.text_job import TextJob
@@ -174,6 +175,13 @@ def test_little_speech_and_short_recordings_with_long_runs_are_noticed(
     assert ["--nproc-per-node 4" in note for note in job(backbone, shards_dir, tmp_path / "out").advice] == [True]
     monkeypatch.setenv("WORLD_SIZE", "4")
     assert job(backbone, shards_dir, tmp_path / "out").advice == []
+
+
+@pytest.mark.parametrize("words", range(1, 12))
+def test_runs_that_are_advised_fit_and_are_shorter_than_those_that_do_not(words: int) -> None:
+    """Whatever is advised would not be advised again, so it is never what is set already."""
+    fewest = [int(number) for number in re.findall(r"(\d+)-\d+", shorter_runs(words))]
+    assert (sum(fewest) <= words and len(fewest) == 2) if words > 1 else not fewest
 
 
 def test_what_an_earlier_version_left_is_refused_by_name(

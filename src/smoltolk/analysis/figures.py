@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -17,7 +18,7 @@ from smoltolk.report.plot_style import MARKERS, REAL, printing
 
 _LINE = 90  # letters and spaces of a legend in one line
 Models = Mapping[str, Mapping[str, Any]]
-Cells = Sequence[Mapping[str, float]]
+Cells = Sequence[Mapping[str, float | None]]
 
 
 def draw(models: Models, out: Path) -> list[Path]:
@@ -167,9 +168,9 @@ def curve(axes: Axes, values: Cells, place: int, *, hollow: bool = False, faint:
     style: dict[str, Any] = {"color": REAL[name], "marker": MARKERS[name], "markersize": 4, "linewidth": 1.5}
     style |= _HOLLOW if hollow else _FAINT if faint else {"linestyle": "-"}
     layers = range(len(values))
-    axes.plot(layers, [cell["value"] for cell in values], **style)
+    value, low, high = (np.array([cell[key] for cell in values], float) for key in ("value", "low", "high"))
+    axes.plot(layers, value, **style)
     if not faint:
-        low, high = [cell["low"] for cell in values], [cell["high"] for cell in values]
         axes.fill_between(layers, low, high, color=REAL[name], alpha=0.13, linewidth=0)
 
 

@@ -23,7 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from smoltolk.analysis.material import groups_of
-from smoltolk.analysis.resampling import cells, mean_intervals
+from smoltolk.analysis.resampling import Cell, cells, mean_intervals
 
 _HELD_OUT = 0.25
 _FEWEST_SPEAKERS = 4
@@ -69,7 +69,7 @@ class Probe:
         asked: np.ndarray | None = None,
         *,
         advance: Callable[[], None] = lambda: None,
-    ) -> list[dict[str, float]]:
+    ) -> list[Cell]:
         """Accuracy on what is held out, a cell for each layer.
 
         Args:

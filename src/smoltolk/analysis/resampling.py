@@ -20,6 +20,7 @@ from smoltolk.evaluation.intervals import expanded_tail
 RESAMPLES = 2000
 HALVES = 30
 LEVEL = 0.95
+Cell = dict[str, float | None]
 
 
 def draws(num_clusters: int, seed: int, resamples: int = RESAMPLES) -> np.ndarray:
@@ -28,11 +29,16 @@ def draws(num_clusters: int, seed: int, resamples: int = RESAMPLES) -> np.ndarra
     Raises:
         InputError: fewer than two clusters.
     """
-    if num_clusters < 2:
-        fix = "give shards of more utterances"
-        raise InputError("an interval needs items of two utterances at least", f"{num_clusters}", fix)
+    check_clusters(num_clusters)
     rng = generator(seed, "resamples", num_clusters)
     return rng.multinomial(num_clusters, np.full(num_clusters, 1 / num_clusters), size=resamples).astype(np.float64)
+
+
+def check_clusters(count: int) -> None:
+    """Raise InputError unless there are two."""
+    if count < 2:
+        fix = "give shards of more utterances"
+        raise InputError("an interval needs items of two utterances at least", f"{count}", fix)
 
 
 def mean_intervals(values: np.ndarray, clusters: np.ndarray, *, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -87,22 +93,24 @@ def half_sample_intervals(
         them.
     """
     names = np.unique(clusters)
+    check_clusters(len(names))
     rng = generator(seed, "halves", len(names))
     whole = np.asarray(figure(np.arange(len(clusters))), np.float64)
     found = []
     for _ in range(halves):
         chosen = rng.permutation(names)[: max(1, len(names) // 2)]
         found.append(figure(np.flatnonzero(np.isin(clusters, chosen))))
-    spread = np.std(np.asarray(found, np.float64), axis=0, ddof=1)
+    spread = np.std(np.asarray(found, np.float64), axis=0, ddof=1)  # NaN where a half is too small for a figure
     reach = float(stats.t.ppf((1 + LEVEL) / 2, min(halves, len(names)) - 1)) * spread
     return whole, whole - reach, whole + reach
 
 
-def cells(value: np.ndarray, low: np.ndarray, high: np.ndarray) -> list[dict[str, float]]:
-    """``{"value", "low", "high"}`` of each column."""
+def cells(value: np.ndarray, low: np.ndarray, high: np.ndarray) -> list[Cell]:
+    """``{"value", "low", "high"}`` of each column; None where there is no such figure."""
+    rows = np.stack([value, low, high], axis=1).tolist()
     return [
-        {"value": float(one), "low": float(below), "high": float(above)}
-        for one, below, above in zip(value, low, high, strict=True)
+        {name: one if np.isfinite(one) else None for name, one in zip(("value", "low", "high"), row, strict=True)}
+        for row in rows
     ]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from smoltolk.analysis.resampling import LEVEL, cells, draws
+from smoltolk.analysis.resampling import LEVEL, Cell, cells, draws
 from smoltolk.evaluation.intervals import expanded_tail
 
 TOP = (1, 5, 10)
@@ -65,7 +65,7 @@ def _centred(states: np.ndarray) -> np.ndarray:
     return states - states.mean(1, keepdims=True, dtype=np.float64)
 
 
-def _interval(values: np.ndarray, drawn: np.ndarray) -> list[dict[str, float]]:
+def _interval(values: np.ndarray, drawn: np.ndarray) -> list[Cell]:
     """Cells of the mean of each column, [N, C] resampled as ``drawn`` says, [resamples, N]."""
     n = len(values)
     tail = expanded_tail(LEVEL, n)
@@ -73,9 +73,9 @@ def _interval(values: np.ndarray, drawn: np.ndarray) -> list[dict[str, float]]:
     return cells(values.mean(0), np.minimum(low, values.mean(0)), np.maximum(high, values.mean(0)))
 
 
-def _median_interval(ranks: np.ndarray, drawn: np.ndarray) -> list[dict[str, float]]:
+def _median_interval(ranks: np.ndarray, drawn: np.ndarray) -> list[Cell]:
     """Cells of the median of each column."""
-    found = []
+    found: list[Cell] = []
     for column in ranks.T:
         order = np.argsort(column, kind="stable")
         # The median of a resample of n: the mean of the two in the middle once ranks are counted in order.

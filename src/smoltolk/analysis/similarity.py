@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from smoltolk.analysis.resampling import cells, half_sample_intervals
+from smoltolk.analysis.resampling import Cell, cells, half_sample_intervals
 
 NEIGHBOURS = 10
 _QUANTILE = 0.95
@@ -83,7 +83,7 @@ def alignment(
         text) where it is largest, and its value, the published figure of ``knn``; ``chance``: of ``knn``; ``n``.
     """
     here, there = prepared(speech), prepared(text)
-    layers: dict[str, list[dict[str, float]]] = {"cka": [], "cka_unbiased": [], "knn": []}
+    layers: dict[str, list[Cell]] = {"cka": [], "cka_unbiased": [], "knn": []}
     for one, other in zip(here, there, strict=True):
         K, L = one @ one.T, other @ other.T
 

@@ -112,7 +112,7 @@ def _retrieval(models: Mapping[str, Found]) -> Lines:
     yield f"{here['n']} pairs of {here['speakers']} speakers; chance: {chance}, median rank {rank}."
     yield ""
     for way in ("speech->text", "text->speech"):
-        rows: dict[str, Sequence[Mapping[str, float]]] = {}
+        rows: dict[str, Sequence[Mapping[str, float | None]]] = {}
         for name, found in models.items():
             for states in ("raw", "centred"):
                 cells = found[states][way]
@@ -158,7 +158,7 @@ _PARTS: dict[str, tuple[str, Callable[[Mapping[str, Found]], Lines]]] = {
 }
 
 
-def _by_layer(rows: Mapping[str, Sequence[Mapping[str, float]]]) -> Lines:
+def _by_layer(rows: Mapping[str, Sequence[Mapping[str, float | None]]]) -> Lines:
     yield from _head(["", *map(_layer, range(max(map(len, rows.values()))))])
     for label, cells in rows.items():
         yield _row([label, *map(_cell, cells)])
@@ -178,10 +178,12 @@ def _layer(number: int) -> str:
     return "in" if number == 0 else str(number)
 
 
-def _cell(cell: Mapping[str, float]) -> str:
+def _cell(cell: Mapping[str, float | None]) -> str:
     return f"{_plain(cell['value'])} [{_plain(cell['low'])}, {_plain(cell['high'])}]"
 
 
-def _plain(value: float) -> str:
+def _plain(value: float | None) -> str:
     """Three digits behind the point below 1, else as many as tell something."""
+    if value is None:
+        return "-"
     return f"{value:.3f}" if abs(value) < 1 else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""Verbs of units: fit, fetch, encode."""
+"""Verbs of units: fit, measure, fetch, push, encode."""
 
 from __future__ import annotations
 
@@ -29,6 +29,12 @@ _NOT_MEASURED = {
     "pnmi": "not measured, for the same reason",
     "cross_voice_seen": "not measured: no two texts that two such voices both say",
     "cross_voice_unseen": "not measured: no two texts that two such voices both say",
+}
+
+_NOT_MEASURED_HERE = {
+    "purity": "not measured: nobody knows the phones of this corpus",
+    "pnmi": "not measured, for the same reason",
+    "cross_voice_unseen": "not measured: no two texts that two voices both say",
 }
 
 
@@ -110,6 +116,46 @@ def units_fit(
     if figures.get("rejected"):
         rows |= {"rejected": f"{figures['rejected']}, reasons in {out / 'rejected.jsonl'}"}
     show(f"units in {out}", rows)
+
+
+@units_app.command("measure")
+def units_measure(
+    units: Annotated[Path, typer.Argument(help="Directory of the units, or hf://owner/name.")],
+    corpus: Annotated[Path, typer.Argument(help="Corpus that they were not made of.")],
+    utterances: Annotated[int, typer.Option(help="Most to measure on, drawn at random.")] = 200,
+    device: Annotated[str, typer.Option(help="Where the encoder computes: cpu, cuda, ...")] = "cpu",
+    out: Annotated[Path | None, typer.Option(help="A .json file for the figures.")] = None,
+    seed: Seed = 0,
+) -> None:
+    """Measure units that exist on another corpus.
+
+    Purity and PNMI against the phones that the corpus knows, the edit distance
+    between voices that say the same texts, rates, and the speed of encoding.
+
+    Example: smoltolk units measure units others
+    """
+    from smoltolk.cli.printing import show, tell_rejected
+    from smoltolk.common.files import write_json
+    from smoltolk.data.fitting.unit_models import measure_corpus
+    from smoltolk.speech.units.kinds import load_unit_tokenizer
+
+    tokenizer = load_unit_tokenizer(units)
+    tokenizer.to(device)
+    measured = measure_corpus(corpus, tokenizer, utterances, seed)
+    figures = {name: value for name, value in measured.quality.as_dict().items() if value == value}
+    rows = {"units": f"{tokenizer.num_units}, fingerprint {tokenizer.fingerprint[:16]}"}
+    rows |= {"measured on": f"{measured.num_utterances} utterances, {figures['num_seconds'] / 60:.1f} minutes"}
+    titles = {name: title for name, title in _TITLES.items() if name != "cross_voice_seen"}
+    titles["cross_voice_unseen"] = ("edit distance across voices", ".2f")
+    for name, (title, form) in titles.items():
+        rows[title] = format(figures[name], form) if name in figures else _NOT_MEASURED_HERE.get(name, "not measured")
+    speed = measured.speech_seconds / measured.seconds
+    rows |= {"encoded": f"{speed:.0f} x real time, reading included"}
+    tell_rejected(measured.rejected)
+    show(f"units in {units}, on {corpus}", rows)
+    if out is not None:
+        more = {"utterances": measured.num_utterances, "rejected": len(measured.rejected), "x_real_time": speed}
+        write_json(out, {"fingerprint": tokenizer.fingerprint, **figures, **more})
 
 
 @units_app.command("fetch")

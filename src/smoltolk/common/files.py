@@ -144,7 +144,7 @@ def write_json(path: Path | str, value: Any) -> None:
 
 
 def read_json(path: Path | str) -> Any:
-    """Read JSON.
+    """Read JSON; halves of characters are U+FFFD.
 
     Raises:
         NotFoundError: no such file.
@@ -154,7 +154,9 @@ def read_json(path: Path | str) -> Any:
     if not path.is_file():
         raise NotFoundError(f"{path.name} must exist", f"no file {path}", "run the step that writes it first")
     try:
-        return json.loads(path.read_bytes().decode())
+        text = path.read_bytes().decode()
+        value = json.loads(text)
+        return encodable_json(value) if may_hold_halves(text) else value
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} must be JSON", str(error), "delete the file and run its step again") from error
 

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from smoltolk.common.errors import InputError, NotFoundError
+from smoltolk.common.errors import InputError, NotFoundError, SmolTolkError, first_line
 from smoltolk.common.files import atomic_directory, read_json, write_json
 from smoltolk.common.progress import Bar
 from smoltolk.common.seeds import derive
@@ -35,6 +35,10 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+# What building a network of wrong numbers raises: found by changing values of good files.
+_SENSELESS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError)
 
 
 def fit(
@@ -123,6 +127,29 @@ def load_config(directory: Path | str, kinds: tuple[str, ...], what: str) -> dic
             f"point to a directory that holds {what}",
         )
     return config
+
+
+@contextmanager
+def as_saved(directory: Path | str, what: str) -> Iterator[None]:
+    """What a ``config.json`` of the right kind but with wrong values makes of building, told as what it is.
+
+    Args:
+        directory: as written by :func:`save_network`.
+        what: for the message, e.g. ``"a vocoder"``.
+
+    Raises:
+        InputError: a value is missing, or makes no sense.
+    """
+    try:
+        yield
+    except SmolTolkError:
+        raise
+    except _SENSELESS as error:
+        raise InputError(
+            f"the config of {what} must be as it was saved",
+            f"{directory}: {type(error).__name__}: {first_line(error)}",
+            "fit or copy it again, whole",
+        ) from error
 
 
 def load_weights(directory: Path | str, network: nn.Module) -> None:

@@ -138,7 +138,7 @@ class TrainingJob:
         if "interleaved" in self.recipe.stages[0].mixture and 0 < median < spans.text[0] + spans.speech[0]:
             told.append(
                 f"half of the recordings have {median:.0f} words or fewer, too few for runs of {spans.text[0]} and"
-                f" {spans.speech[0]} words to take turns: try --spans 2-6,2-6"
+                f" {spans.speech[0]} words to take turns: {shorter_runs(median)}"
             )
         return told
 
@@ -188,3 +188,11 @@ class TrainingJob:
             }
             self._place.put_in_place(figures)
         return figures
+
+
+def shorter_runs(words: float) -> str:
+    """What to do where half of the recordings have so many words, or fewer, and runs of text and speech are longer."""
+    for fewest, most in ((2, 6), (1, 4)):
+        if 2 * fewest <= words:
+            return f"try --spans {fewest}-{most},{fewest}-{most}"
+    return "no spans are short enough, recordings of several words are needed"

@@ -30,9 +30,14 @@ from smoltolk.report.results import DIRECTIONS
 class Letters:
     """A text id for each of the letters a to o; a space is the id 0."""
 
-    def __call__(self, text: str, add_special_tokens: bool = True, return_offsets_mapping: bool = False) -> Any:
-        found = {"input_ids": [0 if letter == " " else ord(letter) - ord("a") + 1 for letter in text]}
-        return found | {"offset_mapping": [(place, place + 1) for place in range(len(text))]}
+    eos_token_id = bos_token_id = pad_token_id = unk_token_id = None
+    all_special_ids: tuple[int, ...] = ()
+
+    def __call__(self, texts: str | list[str], return_offsets_mapping: bool = False, **_: bool) -> Any:
+        if isinstance(texts, str):
+            return {name: values[0] for name, values in self([texts]).items()}
+        found = {"input_ids": [[0 if one == " " else ord(one) - ord("a") + 1 for one in text] for text in texts]}
+        return found | {"offset_mapping": [[(place, place + 1) for place in range(len(text))] for text in texts]}
 
 
 def heard(*units: int, text: str | None = None) -> Segment:

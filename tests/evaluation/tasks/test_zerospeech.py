@@ -104,12 +104,13 @@ def row(question: str, points: float, **strata: str) -> dict:
 def test_averages_by_hand() -> None:
     """Voices first, then questions; of sBLIMP then types."""
     words = [
-        row("1", 1.0, frequency="oov"), row("1", 0.0, frequency="oov"), row("1", 0.0, frequency="oov"),
-        row("2", 1.0, frequency="high"), row("3", 0.5, frequency="low"),
+        row("1", 1.0, frequency="0"), row("1", 0.0, frequency="0"), row("1", 0.0, frequency="0"),
+        row("2", 1.0, frequency="100"), row("3", 0.5, frequency="99"),
     ]  # fmt: skip
     cell = by_question(words, Rule(), 0)
     assert cell["accuracy"] == pytest.approx((1 / 3 + 1 + 0.5) / 3) and cell["n"] == 3
     assert cell["in_vocabulary"]["accuracy"] == pytest.approx(0.75)
+    assert [cell["by_frequency"][band]["n"] for band in ("oov", "21-100", ">100")] == [1, 1, 1]
     assert cell["by_frequency"]["oov"] == {"accuracy": pytest.approx(1 / 3), "n": 1}
     sentences = [
         row("a/1", 1.0, type="a"), row("a/1", 0.0, type="a"), row("a/2", 1.0, type="a"), row("a/3", 1.0, type="a"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -223,6 +224,53 @@ def measure_on(
         seen=_encoded_sentences(tokenizer, seen, rejected),
         unseen=_encoded_sentences(tokenizer, unseen, rejected),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredUnits:
+    """Quality of units on a corpus, how many utterances tell it, what could not be used, and the time it took.
+
+    Attributes:
+        seconds: of reading and encoding what ``quality`` is measured on, voices that are compared included.
+        speech_seconds: of these recordings.
+    """
+
+    quality: UnitQuality
+    num_utterances: int
+    rejected: tuple[Rejected, ...]
+    seconds: float
+    speech_seconds: float
+
+
+def measure_corpus(corpus: Path | str, tokenizer: UnitTokenizer, most: int = 200, seed: int = 0) -> MeasuredUnits:
+    """Measure units that exist on a corpus that they were not made of.
+
+    Nobody knows here which voices they were made of: all that say the same texts are compared as unseen ones.
+
+    Args:
+        corpus: a corpus directory.
+        tokenizer: with one codebook.
+        most: utterances, drawn at random.
+        seed: of the draw.
+
+    Raises:
+        NotFoundError: no corpus, or a part of it is missing.
+        InputError: no utterance can be used, fewer than one is asked for, or a tokenizer of several codebooks.
+    """
+    if most < 1:
+        raise InputError("units are measured on an utterance at least", f"{most}", "ask for more")
+    rejected: list[Rejected] = []
+    recorded = [one for one in read_corpus(corpus) if one.audio is not None]
+    usable = long_enough(recorded, tokenizer.frame_rate, rejected)
+    drawn = [usable[k] for k in generator(seed, "measured").permutation(len(usable))[:most]]
+    parallel = parallel_sentences(usable)
+    start = time.perf_counter()
+    quality = measure_on(tokenizer, drawn, unseen=parallel, rejected=rejected)
+    seconds = time.perf_counter() - start
+    bad = {one.id for one in rejected}
+    good = [one for one in drawn if one.id not in bad]
+    heard = [*good, *(one for sentence in parallel for one in sentence if one.id not in bad)]
+    return MeasuredUnits(quality, len(good), tuple(rejected), seconds, sum(one.seconds for one in heard))
 
 
 def _encoded(

@@ -97,7 +97,7 @@ def import_slamkit(
 
     Raises:
         NotFoundError: a file is missing.
-        InputError: a line that is none, or ``out_dir`` holds something else.
+        InputError: not a single good line, or ``out_dir`` holds something else.
     """
     path = Path(path)
     lines = SlamkitLines(
@@ -110,9 +110,15 @@ def import_slamkit(
     metadata = ShardMetadata(frame_rate, fingerprint or _named("slamkit", source, num_units, frame_rate), num_units)
     files = [path] + ([] if features is None else [Path(features)])
     wanted = {"slamkit": path.name, "source": source, "language": language, "files": _sizes(files)}
-    count = sum(1 for _ in lines)
+    count, num_bad, first_bad = 0, 0, None
+    for _, row in lines:
+        count += 1
+        if isinstance(row, InputError):
+            first_bad, num_bad = first_bad or row, num_bad + 1
+    if first_bad is not None and num_bad == count:
+        raise first_bad  # it is no file of slamkit
     items: Iterator[Item] = (
-        (lines.id(row), partial(lines.utterance, row, source=source, language=language)) for row in lines
+        (name, partial(lines.utterance, row, source=source, language=language)) for name, row in lines
     )
     return _write(items, count, Path(out_dir), wanted, metadata, utterances_per_part)
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from smoltolk.data.shards.columns import Ragged
-from smoltolk.data.shards.parquet import common_metadata, shard_paths, unreadable
+from smoltolk.data.shards.parquet import DAMAGED, common_metadata, shard_paths, unreadable
 from smoltolk.speech.units.tokenizer import Units
 
 
@@ -34,7 +34,7 @@ def units_by_id(directory: Path | str, ids: Collection[str], *, fingerprint: str
     for path in paths:
         try:
             table = pq.read_table(path, columns=["id", "units", "durations"], filters=wanted)
-        except (pa.ArrowInvalid, OSError) as error:
+        except DAMAGED as error:
             raise unreadable(path, error) from error
         units, durations = Ragged(table["units"]), Ragged(table["durations"])
         for row, name in enumerate(table["id"].to_pylist()):

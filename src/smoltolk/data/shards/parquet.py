@@ -173,6 +173,10 @@ class ShardWriter(AbstractContextManager["ShardWriter"]):
         self._atomic.__exit__(kind, error, trace)
 
 
+# What Arrow raises on files that are no Parquet, or broken ones: besides its own errors, names that are not UTF-8.
+DAMAGED = (pa.ArrowException, OSError, ValueError)
+
+
 def shard_paths(directory: Path | str) -> list[Path]:
     """The shards of a directory (or the one file named), in order of name.
 
@@ -198,18 +202,33 @@ def read_shard_metadata(path: Path | str) -> ShardMetadata:
     """
     try:
         schema = pq.read_schema(path)
-    except (pa.ArrowInvalid, OSError) as error:
+        names = schema.names
+    except DAMAGED as error:
         raise unreadable(path, error) from error
-    held = (schema.metadata or {}).get(_METADATA_KEY)
-    said = json.loads(held) if held else {}
-    version, expected = said.get("schema_version"), schema_for(said.get("num_codebooks", 1))
-    if version != SCHEMA_VERSION or not schema.equals(expected, check_metadata=False):
+    said = _metadata_of((schema.metadata or {}).get(_METADATA_KEY))
+    version = None if said is None else said.schema_version
+    if (
+        said is None
+        or version != SCHEMA_VERSION
+        or not schema.equals(schema_for(said.num_codebooks), check_metadata=False)
+    ):
         raise InputError(
             f"a shard must have schema version {SCHEMA_VERSION} and its columns {SCHEMA.names}",
-            f"{path} has version {version} and columns {schema.names}",
+            f"{path} has version {version} and columns {names}",
             "prepare the corpus again with this version of smoltolk",
         )
-    return ShardMetadata(**said)
+    return said
+
+
+def _metadata_of(held: bytes | None) -> ShardMetadata | None:
+    """What a shard says of itself; None if it says nothing, or nothing that makes sense."""
+    try:
+        said = ShardMetadata(**json.loads(held or b"{}"))
+    except (ValueError, TypeError, RecursionError):
+        return None
+    whole = (said.num_units, said.num_codebooks)
+    named = isinstance(said.fingerprint, str) and type(said.frame_rate) in (int, float)
+    return said if named and all(type(one) is int and 0 < one < 2**31 for one in whole) else None
 
 
 def common_metadata(paths: Sequence[Path], fingerprint: str | None = None) -> ShardMetadata:
@@ -252,7 +271,7 @@ def read_shards(directory: Path | str, *, fingerprint: str | None = None) -> Uni
     for path in paths:
         try:
             table = pq.read_table(path, page_checksum_verification=True)
-        except (pa.ArrowInvalid, OSError) as error:
+        except DAMAGED as error:
             raise unreadable(path, error) from error
         _check_table(path, table, metadata)
         tables.append(table)

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+import struct
 from pathlib import Path
 from typing import Any
 
 from smoltolk.common.errors import InputError, NotFoundError
 
 _MOST_BYTES = 1_000_000
+_DAMAGED = (
+    pickle.UnpicklingError,
+    EOFError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+    struct.error,
+)
 
 
-class _PlainUnpickler(pickle.Unpickler):
+# The one written in Python: that in C sets aside memory for whatever number a damaged file says.
+_Interpreter: Any = pickle._Unpickler
+
+
+class _PlainUnpickler(_Interpreter):
     """Builds dicts, lists, numbers and strings; any class or function, even a harmless one, is refused."""
 
     def find_class(self, module: str, name: str) -> Any:
@@ -31,9 +49,8 @@ def read_plain_pickle(path: Path | str) -> Any:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise pickle.UnpicklingError(f"it has {path.stat().st_size} bytes")
-        with path.open("rb") as file:
-            return _PlainUnpickler(file).load()
-    except (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError, AttributeError, TypeError) as error:
+        return _PlainUnpickler(io.BytesIO(path.read_bytes())).load()
+    except _DAMAGED as error:
         raise InputError(
             "a pickle file is read only if it holds plain numbers and strings (others can run any code)",
             f"{path}: {error}",

@@ -88,8 +88,8 @@ def prepare(
 
     Raises:
         NotFoundError: no corpus, no tokenizer, or parts of the corpus are missing.
-        InputError: a confidence outside 0 to 1, ``out_dir`` holds units of another corpus or tokenizer, no recording could be used, or the
-            tokenizer does not run on this device.
+        InputError: a confidence outside 0 to 1, ``out_dir`` holds units of another corpus or tokenizer, no recording
+            could be used, or the tokenizer does not run on this device.
         WorkerError: a worker was killed; the same call continues.
         OSError: the disk is full; nothing half-written is left.
     """

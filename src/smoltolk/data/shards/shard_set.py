@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from smoltolk.common.errors import InputError
-from smoltolk.data.shards.parquet import common_metadata, shard_paths, unreadable
+from smoltolk.data.shards.parquet import DAMAGED, common_metadata, shard_paths, unreadable
 from smoltolk.data.shards.parts import unfinished_parts
 from smoltolk.data.shards.unit_corpus import ShardMetadata
 
@@ -71,8 +70,11 @@ class ShardSet:
         groups = [(path, group) for path in self.paths for group in range(pq.read_metadata(path).num_row_groups)]
         lengths = []
         for path, group in groups[:: -(-len(groups) // _GROUPS_SAMPLED)]:
-            with pq.ParquetFile(path) as file:
-                words = file.read_row_group(group, columns=["words"])["words"]
+            try:
+                with pq.ParquetFile(path) as file:
+                    words = file.read_row_group(group, columns=["words"])["words"]
+            except DAMAGED as error:
+                raise unreadable(path, error) from error
             lengths.append(pc.list_value_length(words).to_numpy())
         every = np.concatenate(lengths).astype(np.int64)
         return every[:: -(-len(every) // most)]
@@ -95,7 +97,7 @@ def look_over(directory: Path | str, *, fingerprint: str | None = None) -> Shard
     for path in paths:
         try:
             seconds.append(pq.read_table(path, columns=["seconds"])["seconds"].to_numpy())
-        except (pa.ArrowInvalid, OSError) as error:
+        except DAMAGED as error:
             raise unreadable(path, error) from error
     every = np.concatenate(seconds)
     if not len(every):

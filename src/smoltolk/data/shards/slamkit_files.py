@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from smoltolk.common.errors import InputError
-from smoltolk.common.files import read_json, read_jsonl
+from smoltolk.common.files import parse_line, read_json, read_lines
 from smoltolk.data.shards.release_files import merge
 from smoltolk.data.shards.unit_corpus import UnitUtterance
 from smoltolk.speech.segments import Segment
@@ -40,36 +40,35 @@ class SlamkitLines:
 
     Raises:
         NotFoundError: a file is missing.
-        InputError: a line of ``features`` that is none.
     """
 
     def __init__(self, path: Path, *, frame_rate: float, features: Path | None = None, meta_dir: Path | None = None):
         self._path, self.frame_rate, self._meta_dir = path, frame_rate, meta_dir
-        self._durations: dict[str, tuple[list[int], list[int]]] = {}
+        self._durations: dict[str, tuple[Any, Any]] = {}
         if features is not None:
-            for number, row in enumerate(read_jsonl(features), 1):
-                try:
-                    self._durations[row["file_name"]] = row["units"], row["duration"]
-                except (KeyError, TypeError) as error:
-                    raise _no_line(features, number, error) from error
+            for _, row in _rows(features):
+                if not isinstance(row, InputError):
+                    self._durations[row["file_name"]] = row.get("units"), row.get("duration")
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        for number, row in enumerate(read_jsonl(self._path), 1):
-            if not isinstance(row, dict) or not isinstance(row.get("file_name"), str):
-                raise _no_line(self._path, number, "no file_name")
-            yield row
+    def __iter__(self) -> Iterator[tuple[str, dict[str, Any] | InputError]]:
+        """Lines with their ids, in order; what is no line is there as the error that it is."""
+        for number, row in _rows(self._path):
+            yield (f"line-{number}", row) if isinstance(row, InputError) else (self.id(row), row)
 
     def id(self, row: dict[str, Any]) -> str:
         """Made of the recording's path, so that recordings of one name in two folders stay two."""
-        parts = [part for part in Path(row["file_name"]).with_suffix("").parts if part not in ("/", ".", "..")]
+        parts = [part for part in Path(row["file_name"]).parts if part not in ("/", ".", "..")]
+        parts[-1:] = [Path(part).stem for part in parts[-1:]]
         return re.sub(r"[^A-Za-z0-9_.-]+", "_", "-".join(parts)).lstrip(".-") or "_"
 
-    def utterance(self, row: dict[str, Any], *, source: str, language: str) -> UnitUtterance:
+    def utterance(self, row: dict[str, Any] | InputError, *, source: str, language: str) -> UnitUtterance:
         """One line as an utterance.
 
         Raises:
             InputError: it cannot be used, and why.
         """
+        if isinstance(row, InputError):
+            raise row
         units, durations = self._units(row)
         merged = merge(units, durations)
         row = {**row, **self._meta(row)}
@@ -121,8 +120,23 @@ class SlamkitLines:
     def _meta(self, row: dict[str, Any]) -> dict[str, Any]:
         if self._meta_dir is None:
             return {}
-        meta = read_json(self._meta_dir / f"{Path(row['file_name']).stem}.json")
+        path = self._meta_dir / f"{Path(row['file_name']).stem}.json"
+        meta = read_json(path)
+        if not isinstance(meta, dict):
+            raise InputError("a recording's file has its text", f"{path}: {str(meta)[:60]}", "correct the file")
         return {name: meta[name] for name in ("text", "aligned_text") if name in meta}
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | InputError]]:
+    for number, line in read_lines(path):
+        try:
+            row = parse_line(line, path, number)
+            if not isinstance(row, dict) or not isinstance(row.get("file_name"), str) or "\0" in row["file_name"]:
+                raise _no_line(path, number, "no file_name")
+        except InputError as error:
+            yield number, error
+        else:
+            yield number, row
 
 
 def _no_line(path: Path, number: int, error: object) -> InputError:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from smoltolk.data.shards.columns import Coded
-from smoltolk.data.shards.parquet import unreadable
+from smoltolk.data.shards.parquet import DAMAGED, unreadable
 from smoltolk.data.shards.shard_set import ShardSet
 from smoltolk.data.shards.unit_corpus import UnitCorpus
 
@@ -40,7 +40,7 @@ class StoredUnits:
                     groups = range(file.num_row_groups)
                     sizes += [file.metadata.row_group(group).num_rows for group in groups]
                     tables.append(file.read(columns=["seconds", "source"]))
-            except (pa.ArrowInvalid, OSError) as error:
+            except DAMAGED as error:
                 raise unreadable(path, error) from error
             self._groups += [(path, group) for group in groups]
         self._stops = np.cumsum(sizes)
@@ -88,7 +88,7 @@ class StoredUnits:
             try:
                 with pq.ParquetFile(path, page_checksum_verification=True) as file:
                     self._held = group, UnitCorpus(self.metadata, [file.read_row_group(number)])
-            except (pa.ArrowInvalid, OSError) as error:
+            except DAMAGED as error:
                 raise unreadable(path, error) from error
         units = self._held[1]
         return units, index - int(self._stops[group]) + len(units)

@@ -16,7 +16,7 @@ from smoltolk.common.errors import InputError, first_line
 from smoltolk.common.files import read_jsonl
 from smoltolk.data.corpora.corpus import read_counts, read_info
 from smoltolk.data.shards.columns import Ragged
-from smoltolk.data.shards.parquet import FRAME_TOLERANCE, WORD_TOLERANCE, read_shard_metadata, shard_paths
+from smoltolk.data.shards.parquet import DAMAGED, FRAME_TOLERANCE, WORD_TOLERANCE, read_shard_metadata, shard_paths
 from smoltolk.data.shards.parts import check_corpus, unfinished_parts
 from smoltolk.data.shards.repeated_ids import SeenIds
 from smoltolk.data.shards.unit_corpus import WORD, ShardMetadata
@@ -112,7 +112,7 @@ def _validate(path: Path, seen: _Seen) -> ShardReport:
                 problems += problems_in(table, metadata)
                 seen.ids.add(path, table["id"])
                 report = _add(report, table)
-    except (pa.ArrowInvalid, OSError) as error:
+    except DAMAGED as error:
         problems.append(f"cut short or damaged: {first_line(error)}")
     else:
         if report.num_utterances != expected:

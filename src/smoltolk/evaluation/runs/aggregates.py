@@ -27,15 +27,17 @@ def plain(rows: Sequence[Row], rule: Rule, seed: int) -> Cell:
 def by_question(rows: Sequence[Row], rule: Rule, seed: int) -> Cell:
     """Mean over the voices of a question, then over questions; each stratum beside it.
 
-    Of sWUGGY: ``in_vocabulary`` is the mean over questions whose frequency is not ``oov``.
+    Of sWUGGY ``by_frequency`` has the official scorer's bands, and ``in_vocabulary`` is the mean over questions in
+    any of them but ``oov``, words that LibriSpeech does not have.
     """
     names, values, strata = _by_question(rows)
     cell = _bootstrap(values, names, seed)
-    for key in ("frequency", "length"):
-        if all(key in one for one in strata):
-            cell[f"by_{key}"] = _by_stratum(values, [one[key] for one in strata])
-    if "by_frequency" in cell:
-        known = np.array([one["frequency"] != "oov" for one in strata])
+    if all("length" in one for one in strata):
+        cell["by_length"] = _by_stratum(values, [one["length"] for one in strata])
+    if all("frequency" in one for one in strata):
+        bands = [_band(one["frequency"]) for one in strata]
+        cell["by_frequency"] = _by_stratum(values, bands)
+        known = np.array([band not in ("", "oov") for band in bands])
         if known.any() and not known.all():
             inside = [name for name, is_known in zip(names, known, strict=True) if is_known]
             cell["in_vocabulary"] = _bootstrap(values[known], inside, seed)
@@ -82,9 +84,17 @@ def _unknown(points: Sequence[float]) -> Cell:
     return {"accuracy": float(np.mean(points)), "low": 0.0, "high": 1.0, "n": len(points)}
 
 
+def _band(frequency: str) -> str:
+    """The band of a word that LibriSpeech has so often; what is no number is a band by itself."""
+    if not frequency.isdigit():
+        return frequency
+    counts = dict(zip((0, 1, 5, 20, 100), ("oov", "1-5", "6-20", "21-100", ">100"), strict=True))
+    return counts[max(first for first in counts if first <= int(frequency))]
+
+
 def _by_stratum(values: np.ndarray, strata: Sequence[str]) -> dict[str, Cell]:
     found = np.array(strata)
     return {
         str(name): {"accuracy": float(values[found == name].mean()), "n": int((found == name).sum())}
-        for name in sorted(set(strata))
+        for name in sorted(set(strata) - {""})
     }

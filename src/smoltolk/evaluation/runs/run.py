@@ -46,11 +46,13 @@ class Asked:
         task: which.
         loaded: its items, after ``--limit``.
         feeds: of each shape of its items, e.g. ``S->T``.
+        lenders: for each item another one of its cell, which lends its text where a feed has a prefix.
     """
 
     task: Task
     loaded: Loaded
     feeds: dict[str, Feed] = field(default_factory=dict)
+    lenders: list[Item] = field(default_factory=list)
 
     @property
     def chunks(self) -> list[list[Item]]:
@@ -76,7 +78,7 @@ def asked_of(task: Task, loaded: Loaded, rule: NamedRule, limit: int | None, see
         items = [item for item in items if item.drawn_with in kept]
         loaded = Loaded(items, [*loaded.notes, f"{limit} of {len(questions)} questions, drawn with seed {seed}"])
     feeds = {shape_of(item): rule.for_item(task.name, bool(item.prompts)).feed for item in items}
-    return Asked(task, loaded, feeds)
+    return Asked(task, loaded, feeds, _lenders(items))
 
 
 def open_run(out: Path, command: dict[str, Any], about: dict[str, Any]) -> None:
@@ -130,7 +132,7 @@ def do_chunks(
 
 def ask_chunk(asked: Asked, asking: Asking, number: int, progress: Bar | None = None) -> list[Record]:
     """Put the items of a chunk to a model, those of each shape as they are fed."""
-    items, lenders = asked.chunks[number], _lenders(asked.loaded.items)
+    items, lenders = asked.chunks[number], asked.lenders
     records: dict[int, Record] = {}
     for shape, feed in asked.feeds.items():
         places = [place for place, item in enumerate(items) if shape_of(item) == shape]

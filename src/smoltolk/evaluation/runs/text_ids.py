@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from smoltolk.data.rows.plain_tokens import plain_encoding, plain_ids
 from smoltolk.evaluation.tasks.items import Segment
 
 
 def ids_of(tokenizer: Any, text: str) -> np.ndarray:
     """int64 [n], without special ids."""
-    return np.asarray(tokenizer(text, add_special_tokens=False)["input_ids"], np.int64)
+    return np.asarray(plain_ids(tokenizer, text), np.int64)
 
 
 def ids_behind(tokenizer: Any, before: str | None, text: str) -> np.ndarray:
@@ -26,9 +27,9 @@ def ids_behind(tokenizer: Any, before: str | None, text: str) -> np.ndarray:
     if before is None or not before:
         return ids_of(tokenizer, text if before == "" else f" {text}")
     joined = f"{before} {text}"
-    spans = tokenizer(joined, add_special_tokens=False, return_offsets_mapping=True)
-    inside = [number for number, (_, end) in enumerate(spans["offset_mapping"]) if end > len(before)]
-    return np.asarray(spans["input_ids"], np.int64)[inside]
+    spans = plain_encoding(tokenizer, [joined], return_offsets_mapping=True)
+    inside = [number for number, (_, end) in enumerate(spans["offset_mapping"][0]) if end > len(before)]
+    return np.asarray(spans["input_ids"][0], np.int64)[inside]
 
 
 def said_before(segments: Sequence[Segment]) -> str | None:

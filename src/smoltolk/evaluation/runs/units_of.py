@@ -96,7 +96,7 @@ class EncodedUnits:
         if any(isinstance(sound, Spoken) for sound in group):
             parts.append(f"spoken by {self._synthesizer}".encode())
         digest = digest_of(b"\x1e".join(parts) if len(parts) > 1 else parts[0])
-        return self._place / digest[:2] / f"{digest}.npz"
+        return self._place / digest[:2] / f"{digest}.npy"
 
     def _waveform(self, sound: Sound) -> np.ndarray:
         rate = self._tokenizer.sample_rate
@@ -128,7 +128,8 @@ class EncodedUnits:
         made: dict[Any, Units | Failed] = {}
         for (group, place, _), units in zip(waiting, self._tokenizer.encode([w for _, _, w in waiting]), strict=True):
             with atomic_file(place) as temporary:
-                np.savez(temporary, units=units.units, durations=units.durations)
+                table = np.column_stack([units.units.reshape(len(units.units), -1), units.durations])
+                np.save(temporary, table.astype(np.int32))
             made[group] = units
             self.num_made += 1
         return made
@@ -172,7 +173,9 @@ def sounds_in(segments: Iterable[Segment]) -> list[Sound]:
 
 
 def _read(place: Path) -> Units | None:
+    """Units and, in the last column, their durations; None if they were never made."""
     if not place.is_file():
         return None
-    with np.load(place) as arrays:
-        return Units(arrays["units"], arrays["durations"])
+    table = np.load(place).astype(np.int64)
+    units = table[:, :-1]
+    return Units(units[:, 0] if units.shape[1] == 1 else units, table[:, -1])

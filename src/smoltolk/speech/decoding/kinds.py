@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from smoltolk.common.errors import InputError
-from smoltolk.speech.decoding.libsndfile import FlacSound, Mp3Sound, SoundFileSound, open_ogg, open_wav
+from smoltolk.speech.decoding.libsndfile import FlacSound, Mp3Sound, SoundFileSound, UnreadableError, open_ogg, open_wav
 from smoltolk.speech.decoding.media import MediaSound
 from smoltolk.speech.decoding.mpeg_frames import behind_id3, is_frame
 from smoltolk.speech.decoding.riff import find_sound
 from smoltolk.speech.decoding.sound import Sound
+from smoltolk.speech.decoding.spliced import Spliced
 
 # What recordings are called. Those of the second kind need the extra 'media'.
 PLAIN_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf")
@@ -78,8 +79,9 @@ def _sound(stack: ExitStack, path: Path, file: BinaryIO) -> Sound:
             return open_wav(stack, path, file, start, end)
         if head.startswith(b"OggS"):
             return open_ogg(stack, path, file, start, end)
-        return SoundFileSound(stack, path)
-    except InputError:  # of a codec that libsndfile does not know
+        # Without its name, by which libsndfile would take any bytes for sound.
+        return SoundFileSound(stack, path, Spliced(file, [range(start, end)]))
+    except UnreadableError:
         if importlib.util.find_spec("av") is None:
             raise
         return MediaSound(stack, path, file, end, share=share)
@@ -104,7 +106,7 @@ def _share_of_bytes(file: BinaryIO, start: int, end: int) -> float:
     promised, asf = 0, head.find(_ASF_PROPERTIES)
     if head.startswith(b"RIFF"):
         promised = int.from_bytes(head[4:8], "little") + 8
-    elif asf >= 0 and not head[asf + 88 : asf + 89] == b"\1":  # a broadcast does not know
+    elif asf >= 0 and head[asf + 88 : asf + 89] != b"\1":  # a broadcast does not know
         promised = int.from_bytes(head[asf + 40 : asf + 48], "little")
     return min(1.0, (end - start) / promised) if promised > 8 else 1.0
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,7 +21,7 @@ from smoltolk.speech.decoding.mpeg_frames import find_frames, note_of
 from smoltolk.speech.decoding.ogg_pages import read_pages
 from smoltolk.speech.decoding.riff import find_sound
 from smoltolk.speech.decoding.sound import Sound
-from smoltolk.speech.decoding.spliced import Spliced
+from smoltolk.speech.decoding.spliced import Spliced, undisturbed
 
 _NOBODY_KNOWS = 1 << 40  # samples: libsndfile says 2^63 - 1
 _FLAC_TOTAL, _FLAC_MASK = 18, (1 << 36) - 1  # 8 bytes that end with the number of samples
@@ -34,6 +35,10 @@ class _Forward(soundfile.SoundFile):
         return False
 
 
+class UnreadableError(InputError):
+    """What libsndfile does not know, and another decoder may."""
+
+
 class SoundFileSound(Sound):
     """A sound as libsndfile sees it.
 
@@ -44,13 +49,16 @@ class SoundFileSound(Sound):
         share: of the bytes that its header promises; None: libsndfile knows.
 
     Raises:
-        InputError: it is no sound.
+        UnreadableError: it is no sound.
     """
 
     def __init__(self, stack: ExitStack, path: Path, source: Spliced | None = None, share: float | None = None):
         self._path, self._source, self._share = path, source, share
-        with _told(path, source):
-            self._file = stack.enter_context(_Forward(os.fsencode(path) if source is None else source))
+        try:
+            with _told(path, source):
+                self._file = stack.enter_context(_Forward(os.fsencode(path) if source is None else source))
+        except InputError as error:
+            raise UnreadableError(error.rule, error.found, error.fix) from error
         self.sample_rate, self.num_channels = self._file.samplerate, self._file.channels
         self._promised = self._file.frames if 0 < self._file.frames < _NOBODY_KNOWS else None
         self.num_samples = self._promised
@@ -102,6 +110,22 @@ class FlacSound(SoundFileSound):
         self._promised = self.num_samples = total or None
         self._stack, self._tagged = stack, start > 0
 
+    def blocks(self, size: int) -> Iterator[np.ndarray]:
+        held = 0
+        while self._promised is None or held < self._promised:
+            block = self._read(size if self._promised is None else min(size, self._promised - held))
+            if not len(block):
+                return
+            held += len(block)
+            yield block
+        try:
+            more = self._read(1)
+        except InputError:  # what lies behind all that was promised, and is no sound, may be a tag
+            return
+        if len(more):
+            yield more
+            yield from super().blocks(size)
+
     def stretch(self, first: int, count: int) -> tuple[np.ndarray, int]:
         if self.num_samples is None or first + count > self.num_samples or self._tagged:
             return Sound.stretch(self, first, count)
@@ -117,24 +141,7 @@ class Mp3Sound(SoundFileSound):
             raise InputError(f"{path} must be audio", "it has no frames of an mp3", _FIX)
         super().__init__(stack, path, Spliced(file, [note_of(frames), *frames.ranges]))
         self.num_samples = frames.num_samples
-        promised = (frames.promised or 0) * frames.per_frame - frames.skip - frames.padding
-        self._promised = max(promised, frames.num_samples)
-
-
-class OggSound(SoundFileSound):
-    """One of the sounds in an ogg file.
-
-    Args:
-        stack, path, source: as those of :class:`SoundFileSound`.
-        ends: whether it has a page that is marked as the last.
-    """
-
-    def __init__(self, stack: ExitStack, path: Path, source: Spliced, ends: bool):
-        super().__init__(stack, path, source)
-        self._ends = ends
-
-    def missing(self, held: int) -> str | None:
-        return super().missing(held) if self._ends else "its end is missing"
+        self._promised = frames.num_samples + frames.absent * frames.per_frame
 
 
 class Links(Sound):
@@ -175,34 +182,50 @@ class Links(Sound):
 
 
 def open_wav(stack: ExitStack, path: Path, file: BinaryIO, start: int, end: int) -> Sound:
-    """A wav, or several that were put one behind the other; arguments as those of :class:`FlacSound`."""
-    sounds: list[SoundFileSound] = []
+    """A wav, or several that were put one behind the other; arguments as those of :class:`FlacSound`.
+
+    Raises:
+        UnreadableError: libsndfile does not know its codec.
+        InputError: it is damaged.
+    """
+    parts: list[tuple[Spliced | None, float]] = []
     while start < end:
         wav = find_sound(file, start, end)
-        if wav is None and sounds:
-            raise InputError(f"{path} must be whole", f"the wav at byte {start} has no sound", _FIX)
+        if wav is None and not parts:
+            return SoundFileSound(stack, path, Spliced(file, [range(start, end)]))
         if wav is None:
-            return SoundFileSound(stack, path)
-        source = Spliced(file, wav.pieces) if wav.pieces else None
-        sounds.append(SoundFileSound(stack, path, source, wav.share))
+            raise InputError(f"{path} must be whole", f"the wav at byte {start} has no sound", _FIX)
+        parts.append((Spliced(file, wav.pieces) if wav.pieces else None, wav.share))
         start = wav.end
-    return sounds[0] if len(sounds) == 1 else Links(path, sounds)
+    return _linked(path, (partial(SoundFileSound, stack, path, *part) for part in parts))
 
 
 def open_ogg(stack: ExitStack, path: Path, file: BinaryIO, start: int, end: int) -> Sound:
-    """An ogg, or several that were put one behind the other; arguments as those of :class:`FlacSound`."""
+    """An ogg, or several that were put one behind the other; as :func:`open_wav`."""
     pages = read_pages(file, start, end)
-    last = pages.links[-1] if pages.links else range(start, end)
-    links = [(link, link != last or pages.ends) for link in pages.links or (last,)]
-    sounds = [OggSound(stack, path, Spliced(file, [link]), ends) for link, ends in links]
-    return sounds[0] if len(sounds) == 1 else Links(path, sounds)
+    if not pages.ends:
+        raise InputError(f"{path} must be whole", "its end is missing", _FIX)
+    return _linked(path, (partial(SoundFileSound, stack, path, Spliced(file, [link])) for link in pages.links))
+
+
+def _linked(path: Path, sounds: Iterable[Callable[[], SoundFileSound]]) -> Sound:
+    opened: list[SoundFileSound] = []
+    for sound in sounds:
+        try:
+            opened.append(sound())
+        except UnreadableError as error:
+            if opened:
+                raise InputError(error.rule, error.found, error.fix) from error
+            raise
+    return opened[0] if len(opened) == 1 else Links(path, opened)
 
 
 @contextmanager
 def _told(path: Path, source: Spliced | None) -> Iterator[None]:
     """What libsndfile says, in our words; before it, what kept it from reading."""
     try:
-        yield
+        with undisturbed() if source is not None else nullcontext():
+            yield
     except soundfile.SoundFileError as error:
         if source is not None:
             source.check()

@@ -1,7 +1,7 @@
 """Sound that FFmpeg decodes, through PyAV: what phones and browsers record (m4a, webm, amr, ...), films, G.722.
 
-Some of FFmpeg's formats are lists of other files or addresses. They are not among those allowed here, the file is opened
-by us, and whatever asks for another one is refused.
+Some of FFmpeg's formats are lists of other files or addresses. They are not among those allowed here, the file is
+opened by us, and whatever asks for another one is refused.
 """
 
 from __future__ import annotations

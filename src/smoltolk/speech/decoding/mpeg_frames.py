@@ -45,7 +45,8 @@ class Frames:
         count: of frames with sound.
         per_frame: samples of each channel.
         ranges: positions where they lie.
-        promised: how many the notes of encoders promise; None: there is no note.
+        absent: how many the notes of encoders promise beside these; one of each note does not count, which some
+            encoders count themselves.
         skip, padding: samples of decoders that are not of the sound, in front and behind.
         first: the head of the first frame, 4 bytes.
     """
@@ -55,7 +56,7 @@ class Frames:
     count: int = 0
     per_frame: int = 0
     ranges: list[range] = field(default_factory=list)
-    promised: int | None = None
+    absent: int = 0
     skip: int = _DECODER_DELAY
     padding: int = 0
     first: bytes = b""
@@ -76,7 +77,8 @@ def find_frames(file: BinaryIO, start: int, end: int) -> Frames:
     Raises:
         InputError: frames of several rates or numbers of channels, or more between frames than tags.
     """
-    frames, notes, strange, position = Frames(), 0, 0, start
+    frames, strange, position = Frames(), 0, start
+    notes: list[tuple[int, int]] = []  # frames before it, and frames that it promises
     while position + 4 <= end:
         file.seek(position)
         data = file.read(_HEAD)
@@ -98,8 +100,7 @@ def find_frames(file: BinaryIO, start: int, end: int) -> Frames:
             frames.first, frames.sample_rate, frames.num_channels = data[:4], head.sample_rate, head.num_channels
             frames.per_frame = head.num_samples
         if note is not None:
-            notes += 1
-            frames.promised = (frames.promised or 0) + note.frames
+            notes.append((frames.count, note.frames))
             if not frames.count:
                 frames.skip, frames.padding = note.skip, note.padding
         else:
@@ -109,8 +110,11 @@ def find_frames(file: BinaryIO, start: int, end: int) -> Frames:
             else:
                 frames.ranges.append(range(position, position + head.size))
         position += head.size
-    if notes != 1 or frames.promised != frames.count:
+    if notes != [(0, frames.count)]:
         frames.padding = 0  # it lies where the first part ends, or is not there
+    ends = [*(before for before, _ in notes[1:]), frames.count]
+    for (before, told), end in zip(notes, ends, strict=False):
+        frames.absent += max(0, told - 1 - (end - before))
     _check_between(frames, strange)
     return frames
 

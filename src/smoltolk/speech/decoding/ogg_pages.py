@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -45,7 +46,7 @@ def read_pages(file: BinaryIO, start: int, end: int) -> OggPages:
         marks, whole = head[5], position + length <= end
         position += length
     borders = [*begins, end]
-    links = tuple(range(a, b) for a, b in zip(borders, borders[1:], strict=False))
+    links = tuple(range(a, b) for a, b in itertools.pairwise(borders))
     return OggPages(links, bool(marks & _LAST) and whole)
 
 

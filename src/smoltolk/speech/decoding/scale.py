@@ -37,8 +37,8 @@ class Scale:
         share = self._beyond / max(1, self._sound)
         if share > LARGEST_SHARE or self._peak > LARGEST_PEAK:
             raise InputError(
-                f"samples of {self._what} must have full scale at 1: {LARGEST_SHARE:.0%} of them may lie beyond it, none "
-                f"beyond {LARGEST_PEAK:g}",
+                f"samples of {self._what} must have full scale at 1: {LARGEST_SHARE:.0%} of them may lie beyond it, "
+                f"none beyond {LARGEST_PEAK:g}",
                 f"{share:.1%} beyond it, the largest {self._peak:g}",
                 "divide them by full scale (32768 if they were 16-bit integers), or write them as integers",
             )

@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 import io
+import signal
+import threading
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import accumulate
+from types import FrameType
 from typing import BinaryIO
 
 Piece = bytes | range
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Ctrl-C waits until the end: raised while a C library calls back, Python prints it and goes on."""
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler) or threading.current_thread() is not threading.main_thread():
+        yield  # nobody listens, or signals come to another thread
+        return
+    waiting: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: waiting.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if waiting:
+            handler(*waiting[0])
 
 
 class Spliced(io.RawIOBase):
@@ -24,10 +45,10 @@ class Spliced(io.RawIOBase):
     def __init__(self, file: BinaryIO, pieces: Sequence[Piece]):
         self._file, self._pieces, self._position = file, pieces, 0
         self._starts = [0, *accumulate(map(len, pieces))]
-        self._problem: BaseException | None = None
+        self._problem: OSError | None = None
 
     def check(self) -> None:
-        """Raise what went wrong since the last time, Ctrl-C included."""
+        """Raise what went wrong since the last time."""
         problem, self._problem = self._problem, None
         if problem is not None:
             raise problem
@@ -49,7 +70,7 @@ class Spliced(io.RawIOBase):
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         try:
             return self._read(memoryview(buffer).cast("B"))
-        except BaseException as error:  # noqa: BLE001 - raised again by check()
+        except OSError as error:
             self._problem = error
             return 0
 

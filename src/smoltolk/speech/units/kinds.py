@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from smoltolk.common.errors import NotFoundError, first_line
-from smoltolk.speech.small_networks import load_config
+from smoltolk.speech.small_networks import as_saved, load_config
 from smoltolk.speech.units.codecs import CodecUnitTokenizer
 from smoltolk.speech.units.encoder_units import EncoderUnitTokenizer
 from smoltolk.speech.units.phone_encoder import PhoneUnitTokenizer
@@ -30,7 +30,9 @@ def load_unit_tokenizer(directory: Path | str) -> UnitTokenizer:
         InputError: not a unit tokenizer of this project, or its weights do not match its fingerprint.
     """
     directory = place_of_units(directory)
-    return KINDS[load_config(directory, tuple(KINDS), "a unit tokenizer")["kind"]](directory)
+    kind = load_config(directory, tuple(KINDS), "a unit tokenizer")["kind"]
+    with as_saved(directory, "a unit tokenizer"):
+        return KINDS[kind](directory)
 
 
 def place_of_units(directory: Path | str) -> Path:

@@ -12,6 +12,7 @@ from smoltolk.common.checkpoint_files import read_torch
 from smoltolk.common.downloads import fetch
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import read_json
+from smoltolk.speech.small_networks import as_saved
 from smoltolk.speech.units.tokenizer import UnitTokenizer
 from smoltolk.speech.vocoders.hifigan import HifiGanVocoder
 from smoltolk.speech.vocoders.hifigan_config import HifiGanConfig
@@ -120,21 +121,24 @@ def read_hifigan(
     for key, part in (("num_speakers", "spkr.weight"), ("num_styles", "style.weight")):
         if part in state:
             settings[key] = len(state[part])
-    read = HifiGanConfig.from_dict(settings)
-    if tokenizer.num_units > read.num_embeddings or tokenizer.frame_rate != read.frame_rate:
-        raise InputError(
-            "a vocoder speaks the units that it was trained for",
-            f"{read.num_embeddings} units at {read.frame_rate:g} Hz there, {tokenizer.num_units} at "
-            f"{tokenizer.frame_rate:g} Hz here",
-            "take the tokenizer that the vocoder was published for",
-        )
-    vocoder = HifiGanVocoder(read, tokenizer.fingerprint, speakers=_names(speakers), styles=_names(styles))
-    try:
-        vocoder.network.load_state_dict(state)
-    except RuntimeError as error:
-        raise InputError(
-            "a checkpoint must have the weights that its config says", str(error), "take the two that belong together"
-        ) from error
+    with as_saved(config, "a unit HiFi-GAN"):
+        read = HifiGanConfig.from_dict(settings)
+        if tokenizer.num_units > read.num_embeddings or tokenizer.frame_rate != read.frame_rate:
+            raise InputError(
+                "a vocoder speaks the units that it was trained for",
+                f"{read.num_embeddings} units at {read.frame_rate:g} Hz there, {tokenizer.num_units} at "
+                f"{tokenizer.frame_rate:g} Hz here",
+                "take the tokenizer that the vocoder was published for",
+            )
+        vocoder = HifiGanVocoder(read, tokenizer.fingerprint, speakers=_names(speakers), styles=_names(styles))
+        try:
+            vocoder.network.load_state_dict(state)
+        except RuntimeError as error:
+            raise InputError(
+                "a checkpoint must have the weights that its config says",
+                str(error),
+                "take the two that belong together",
+            ) from error
     return vocoder.requires_grad_(False)
 
 

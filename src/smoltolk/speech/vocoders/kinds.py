@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from smoltolk.speech.small_networks import load_config
+from smoltolk.speech.small_networks import as_saved, load_config
 from smoltolk.speech.vocoders.griffin_lim import GriffinLimVocoder
 from smoltolk.speech.vocoders.griffin_lim_training import fit_vocoder
 from smoltolk.speech.vocoders.hifigan import HifiGanVocoder
@@ -36,7 +36,8 @@ def load_vocoder(directory: Path | str, unit_fingerprint: str | None = None) -> 
         InputError: made for other units, an unknown kind, or files that do not belong together.
     """
     kind = load_config(directory, tuple(KINDS), "a vocoder")["kind"]
-    return KINDS[kind].load(directory, unit_fingerprint)
+    with as_saved(directory, "a vocoder"):
+        return KINDS[kind].load(directory, unit_fingerprint)
 
 
 __all__ = ["KINDS", "GriffinLimVocoder", "HifiGanVocoder", "Vocoder", "VocosVocoder", "fit_vocoder", "load_vocoder"]
