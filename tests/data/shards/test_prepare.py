@@ -298,7 +298,7 @@ def test_a_directory_of_something_else_is_refused(spoken_corpus: Path, phone_uni
     (tmp_path / "rejected.jsonl").write_text("mine")
     with pytest.raises(InputError, match=r"holds something else: rejected\.jsonl"):
         prepare(spoken_corpus, phone_units_dir, tmp_path, workers=0)
-    with pytest.raises(InputError, match=r"holds corpus\.json"):
+    with pytest.raises(InputError, match=r"holds something else: corpus\.json"):
         prepare(spoken_corpus, phone_units_dir, spoken_corpus, workers=0)
     assert (tmp_path / "rejected.jsonl").read_text() == "mine" and len(list(tmp_path.iterdir())) == 1
 
