@@ -20,12 +20,13 @@ import numpy as np
 from smoltolk.common.errors import InputError, SmolTolkError
 from smoltolk.common.files import atomic_directory, remove_leftovers, write_json
 from smoltolk.common.lock import hold
-from smoltolk.common.progress import bar
+from smoltolk.common.progress import Bar, ProgressFile, Reached, ReportBar, bar
 from smoltolk.common.workers import parallel_map
 from smoltolk.data.corpora.corpus import ITEMS, CorpusInfo, Counts, digest_of, finished, part_path, write_rows
 from smoltolk.data.corpora.cutting import Stretch, cut_at_pauses, shifted
 from smoltolk.data.corpora.making import Item, Making
 from smoltolk.data.corpora.mending import Rows, claim, forget, known_items, take_over
+from smoltolk.data.corpora.part_progress import PartsProgress
 from smoltolk.data.corpora.said import Said
 from smoltolk.data.corpora.speak import gather_rejected
 from smoltolk.data.corpora.timing import OFFLINE, check_alignment, check_pace
@@ -34,6 +35,7 @@ from smoltolk.speech.audio import SAMPLE_RATE, num_samples, save
 from smoltolk.speech.segments import Segment
 
 _BATCH_SECONDS = 300.0  # of speech in memory, 20 MB, or one longer recording
+_LONG_SECONDS = 60.0  # of them take long enough to tell how many are aligned
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class _Job:
     directory: Path
     items: tuple[Item, ...]
     making: Making
+    part: int
+    progress: Path  # the file in which it tells how far it is
     known: dict[str, Path] = field(default_factory=dict)  # id -> the old part that has it
 
 
@@ -112,9 +116,11 @@ def make_corpus(
             min(making.per_part, count - k * making.per_part) for k in range(num_parts) if finished(out_dir, k)
         )
         known = known_items(out_dir)
-        with bar(f"{'mend' if known else 'corpus'} {out_dir.name}", count - before, "recordings") as progress:
-            for done in parallel_map(_make_part, _jobs(items, out_dir, making, known), workers=workers):
-                progress.advance(done)
+        title = f"{'mend' if known else 'corpus'} {out_dir.name}"
+        with bar(title, count - before, "recordings") as shown, PartsProgress(shown) as progress:
+            jobs = _jobs(items, out_dir, making, known, progress)
+            for part, done in parallel_map(_make_part, jobs, workers=workers):
+                progress.complete(part, done)
         counts = gather_rejected(out_dir, num_parts)
         forget(out_dir)
     if not counts.num_utterances:
@@ -126,7 +132,9 @@ def make_corpus(
     return counts
 
 
-def _jobs(items: Iterable[Item], out_dir: Path, making: Making, known: dict[str, Path]) -> Iterator[_Job]:
+def _jobs(
+    items: Iterable[Item], out_dir: Path, making: Making, known: dict[str, Path], progress: PartsProgress
+) -> Iterator[_Job]:
     remaining = iter(items)
     for part in itertools.count():
         batch = tuple(itertools.islice(remaining, making.per_part))
@@ -135,25 +143,28 @@ def _jobs(items: Iterable[Item], out_dir: Path, making: Making, known: dict[str,
         if not finished(out_dir, part):
             digests = {item.id: digest_of([item.identity()]) for item in batch} if known else {}
             old = {name: known[digest] for name, digest in digests.items() if digest in known}
-            yield _Job(part_path(out_dir, part), batch, making, old)
+            yield _Job(part_path(out_dir, part), batch, making, part, progress.file(part), old)
 
 
-def _make_part(job: _Job) -> int:
+def _make_part(job: _Job) -> tuple[int, int]:
+    """Number of the part, and of its items."""
     with atomic_directory(job.directory) as directory:
         # Before they are read: what changes later is found by the next run.
         digests = {item.id: digest_of([item.identity()]) for item in job.items}
         taken = {item.id: take_over(job.known[item.id], item, directory) for item in job.items if item.id in job.known}
-        fresh = _made([item for item in job.items if not taken.get(item.id)], job.making, directory)
+        left = [item for item in job.items if not taken.get(item.id)]
+        report = ReportBar(ProgressFile(job.progress).report, len(job.items) - len(left))
+        fresh = _made(left, job.making, directory, report)
         rows = [taken.get(item.id) or next(fresh) for item in job.items]
         write_json(directory / ITEMS, digests)
         write_rows(directory, [row for kept, _ in rows for row in kept], [row for _, lost in rows for row in lost])
-    return len(job.items)
+    return job.part, len(job.items)
 
 
-def _made(items: Sequence[Item], making: Making, directory: Path) -> Iterator[Rows]:
+def _made(items: Sequence[Item], making: Making, directory: Path, progress: Bar) -> Iterator[Rows]:
     """What each item becomes: its utterances, and what was rejected of it."""
     for batch in _batches(items, making.aligner is not None):
-        for one in _aligned(batch, making):
+        for one in _aligned(batch, making, progress):
             utterances: list[dict[str, Any]] = []
             rejected: list[dict[str, str]] = []
             for name, found in _utterances(one, making, directory):
@@ -194,13 +205,24 @@ def _read(item: Item, aligned: bool) -> _Heard:
     return _Heard(item, said, waveform)
 
 
-def _aligned(batch: list[_Heard], making: Making) -> list[_Heard]:
+def _aligned(batch: list[_Heard], making: Making, progress: Bar) -> list[_Heard]:
     """The same with words, where there is an aligner to find those that have none."""
     wanted = [one for one in batch if not one.problem and not one.said.words]
     aligner = making.get_aligner()
+    progress.advance(len(batch) - len(wanted))
     if aligner is None or not wanted:
+        progress.advance(len(wanted))
         return batch
-    found = aligner.align_batch([one.waveform for one in wanted], [one.said.text for one in wanted])
+    waveforms, texts = [one.waveform for one in wanted], [one.said.text for one in wanted]
+    seconds = sum(map(len, waveforms)) / SAMPLE_RATE
+    reached = Reached(progress)
+
+    def report(done: float) -> None:
+        note = f"{done:.0f} of {seconds:.0f} s" if seconds > _LONG_SECONDS else None
+        reached(len(wanted) * done / seconds, note)
+
+    found = aligner.align_batch(waveforms, texts, report=report)
+    report(seconds)
     for one, alignment in zip(wanted, found, strict=True):
         if isinstance(alignment, InputError):
             one.problem = str(alignment)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -30,9 +30,14 @@ class Aligner(Protocol):
         """Find every word of a text; InputError where the recording cannot say it."""
 
     def align_batch(
-        self, waveforms: Sequence[np.ndarray], texts: Sequence[str], sample_rate: int = SAMPLE_RATE
+        self,
+        waveforms: Sequence[np.ndarray],
+        texts: Sequence[str],
+        sample_rate: int = SAMPLE_RATE,
+        report: Callable[[float], None] | None = None,
     ) -> list[Alignment | InputError]:
-        """The same for many; what cannot be aligned gives its error."""
+        """The same for many; what cannot be aligned gives its error. ``report`` is told now and then how many seconds
+        of all of them are done."""
 
 
 def aligner_named(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,9 +70,16 @@ class CtcAligner:
         return found
 
     def align_batch(
-        self, waveforms: Sequence[np.ndarray], texts: Sequence[str], sample_rate: int = SAMPLE_RATE
+        self,
+        waveforms: Sequence[np.ndarray],
+        texts: Sequence[str],
+        sample_rate: int = SAMPLE_RATE,
+        report: Callable[[float], None] | None = None,
     ) -> list[Alignment | InputError]:
-        """:meth:`align` for many, their windows computed together; what cannot be aligned gives its error."""
+        """:meth:`align` for many, their windows computed together; what cannot be aligned gives its error.
+
+        ``report`` is called with the seconds that are done, once the model has heard all.
+        """
         answers: dict[int, Alignment | InputError] = {}
         wanted: list[tuple[int, np.ndarray]] = []
         for number, (waveform, text) in enumerate(zip(waveforms, texts, strict=True)):
@@ -84,7 +91,11 @@ class CtcAligner:
             except InputError as error:
                 answers[number] = error
         emissions = self._emissions([waveform for _, waveform in wanted])
+        done = 0.0
         for (number, waveform), log_probs in zip(wanted, emissions, strict=True):
+            if report is not None:
+                report(done)
+            done += len(waveform) / SAMPLE_RATE
             try:
                 answers[number] = self._arrange(waveform, texts[number], log_probs)
             except InputError as error:

@@ -8,7 +8,8 @@ Its acoustic model is American English; other accents of English work, other lan
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,7 +70,13 @@ class PocketsphinxAligner:
         self._phones = phones
         self._decoders: dict[bool, SphinxDecoder] = {}  # strict or not; made at first use: they cannot be pickled
 
-    def align(self, waveform: np.ndarray, text: str, sample_rate: int = SAMPLE_RATE) -> Alignment:
+    def align(
+        self,
+        waveform: np.ndarray,
+        text: str,
+        sample_rate: int = SAMPLE_RATE,
+        report: Callable[[float], None] | None = None,
+    ) -> Alignment:
         """Find every word of a text. The result depends on these two alone.
 
         Args:
@@ -77,6 +84,7 @@ class PocketsphinxAligner:
             text: what is said, in Latin letters. Numbers are spelled out; where a token may be said in several ways,
                 the likeliest is found.
             sample_rate: of the waveform.
+            report: called now and then with the seconds that are done.
 
         Raises:
             InputError: no samples or not finite ones, no words, other letters, or a recording that does not say this.
@@ -97,7 +105,8 @@ class PocketsphinxAligner:
             self._decoders[short] = SphinxDecoder(strict=short)
         decoder = self._decoders[short]
         decoder.learn([word for ways in said for way in ways for word in way])
-        found = align_windows(SphinxSearch(decoder, waveform, self._phones), said, end, quiet, doubt.score)
+        search = SphinxSearch(decoder, waveform, self._phones)
+        found = align_windows(search, said, end, quiet, doubt.score, report)
         words: list[AlignedWord] = []
         owned: list[int] = []
         chosen: list[list[str]] = [[] for _ in tokens]
@@ -120,15 +129,25 @@ class PocketsphinxAligner:
         )
 
     def align_batch(
-        self, waveforms: Sequence[np.ndarray], texts: Sequence[str], sample_rate: int = SAMPLE_RATE
+        self,
+        waveforms: Sequence[np.ndarray],
+        texts: Sequence[str],
+        sample_rate: int = SAMPLE_RATE,
+        report: Callable[[float], None] | None = None,
     ) -> list[Alignment | InputError]:
-        """:meth:`align` for many, one after the other; what cannot be aligned gives its error."""
+        """:meth:`align` for many, one after the other; what cannot be aligned gives its error.
+
+        ``report`` is called now and then with the seconds of all of them that are done.
+        """
         found: list[Alignment | InputError] = []
+        done = 0.0
         for waveform, text in zip(waveforms, texts, strict=True):
             try:
-                found.append(self.align(waveform, text, sample_rate))
+                within = None if report is None else partial(_report_behind, report, done)
+                found.append(self.align(waveform, text, sample_rate, within))
             except InputError as error:
                 found.append(error)
+            done += len(waveform) / sample_rate
         return found
 
     def __getstate__(self) -> dict[str, Any]:
@@ -156,3 +175,7 @@ def _check_amounts(waveform: np.ndarray, said: Sequence[Ways], loud_seconds: flo
         raise mismatch(f"{num_words} words in {seconds:.1f} s")
     if loud_seconds > _LOUD_SECONDS_PER_WORD * most_words + _SPARE_SECONDS:
         raise mismatch(f"{loud_seconds:.0f} s of sound and {most_words} {'words' if most_words > 1 else 'word'}")
+
+
+def _report_behind(report: Callable[[float], None], before: float, done: float) -> None:
+    report(before + done)

@@ -9,7 +9,7 @@ it ends.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
@@ -52,7 +52,12 @@ class Search(Protocol):
 
 
 def align_windows(
-    search: Search, said: Sequence[Ways], seconds: float, quiet: np.ndarray, doubtful: float
+    search: Search,
+    said: Sequence[Ways],
+    seconds: float,
+    quiet: np.ndarray,
+    doubtful: float,
+    report: Callable[[float], None] | None = None,
 ) -> list[AlignedWord]:
     """Find all words of a recording; one short enough is one window.
 
@@ -62,6 +67,7 @@ def align_windows(
         seconds: its length.
         quiet: where it holds no speech, see :func:`smoltolk.speech.pauses.quiet_frames`.
         doubtful: score of a word, in nats a frame, above which it is rather right than wrong.
+        report: called before each window with the seconds that were searched before.
 
     Raises:
         InputError: no way through the last window says what is left of the words.
@@ -70,6 +76,8 @@ def align_windows(
     at, size, pace = 0.0, WINDOW_SECONDS, _PACE
     before: _Window | None = None
     while len(words) < len(said):
+        if report is not None:
+            report(at)
         left = said[len(words) :]
         last = at + size + _REST_SECONDS >= seconds
         earliest, latest = at + (1 - _LEEWAY) * size, min(at + (1 + _LEEWAY) * size, seconds)
