@@ -2,8 +2,8 @@
 
     python benchmarks/evaluation.py [--hidden 128] [--layers 4] [--rounds 5] [--units DIR]
 
-First table: items of one spoken prompt and four spoken options of 20 to 40 units, put to a random model the whole way of
-a task, against feeding every option whole, in turns; CPU seconds, medians. "options alone" is --no-prompts, "with
+First table: items of one spoken prompt and four spoken options of 20 to 40 units, put to a random model the whole way
+of a task, against feeding every option whole, in turns; CPU seconds, medians. "options alone" is --no-prompts, "with
 prompts" keeps the prompts' likelihoods too, so that rules about whole sequences can be worked out later. Second table:
 recordings of noise through a unit tokenizer (--units, else none is measured), and again from the cache.
 """
