@@ -1,4 +1,4 @@
-"""The verb that measures models: evaluate."""
+"""Verbs that measure: evaluate, overlap."""
 
 from __future__ import annotations
 
@@ -134,3 +134,38 @@ def _shown(cell: dict[str, Any] | None) -> str:
         return ""
     accuracy, low, high = (100 * cell[name] for name in ("accuracy", "low", "high"))
     return f"{accuracy:.1f} \\[{low:.0f}, {high:.0f}]"  # a bracket would be markup
+
+
+@app.command()
+def overlap(
+    train: Annotated[list[Path], typer.Argument(help="Training data: shards or texts (.txt, .jsonl), one or more.")],
+    test: Annotated[Path, typer.Argument(help="What a model is measured on: shards or texts.")],
+    words: Annotated[int, typer.Option(min=1, help="Of a run.")] = 8,
+    units: Annotated[int, typer.Option(min=1, help="Of a run.")] = 25,
+    out: Annotated[Path | None, typer.Option(help="A .json file for the figures and the ids of whole items.")] = None,
+) -> None:
+    """Look how much of a test set stands in the training data, by words and units.
+
+    Runs of neighbouring words (or units) of the test set are looked for; of a
+    shorter item the whole.
+
+    Example: smoltolk overlap shards world/text.txt asked
+    """
+    from dataclasses import asdict
+
+    from smoltolk.cli.printing import show
+    from smoltolk.common.files import write_json
+    from smoltolk.common.progress import bar
+    from smoltolk.evaluation.overlap import overlap as look
+
+    with bar("overlap", len(train), "places") as progress:
+        found = look(train, test, words=words, units=units, progress=progress)
+    for kind, one in found.items():
+        rows = {
+            f"runs of {one.length} found": f"{one.found:,} of {one.runs:,} ({one.found / one.runs:.1%})",
+            "items with one of them": f"{one.touched:,} of {one.items:,} ({one.touched / one.items:.1%})",
+            "items found whole": f"{one.whole:,} ({one.whole / one.items:.1%})",
+        }
+        show(kind, rows)
+    if out is not None:
+        write_json(out, {kind: asdict(one) for kind, one in found.items()})
