@@ -11,6 +11,7 @@ import typer
 from smoltolk.cli.options import Continuing, HoldOut, Seed, read_ids
 
 app = typer.Typer()
+_INTERVALS = ("one alone has no interval", "in brackets 95% intervals")
 vocoder_app = typer.Typer(no_args_is_help=True, help="Vocoders: units to sound.")
 app.add_typer(vocoder_app, name="vocoder")
 
@@ -120,7 +121,7 @@ def vocoder_fit(
     }  # fmt: skip
     if figures["judged"]:
         words = f", {figures['judged_words']} words" if "judged_words" in figures else ""
-        rows |= {"judged": f"{figures['judged']} utterances held out{words}; in brackets 95% intervals"}
+        rows |= {"judged": f"{figures['judged']} utterances held out{words}; {_INTERVALS[figures['judged'] > 1]}"}
     rows |= {f"word errors, {title}": _interval(figures, name) for name, title in titles.items() if name in figures}
     if not no_judge and not figures["judged"]:
         rows |= {"word errors": "not measured: no utterance held out has a word that a judge could hear"}
@@ -131,7 +132,8 @@ def vocoder_fit(
 
 def _interval(figures: dict[str, Any], name: str) -> str:
     low, high = figures.get(f"{name}_low"), figures.get(f"{name}_high")
-    return f"{figures[name]:.1%}" + ("" if low is None else f" ({low:.1%} to {high:.1%})")
+    known = low is not None and figures["judged"] > 1
+    return f"{figures[name]:.1%}" + (f" ({low:.1%} to {high:.1%})" if known else "")
 
 
 @vocoder_app.command("import")

@@ -121,9 +121,9 @@ def _word(row: Any, path: Path) -> tuple[Segment | str, float | None]:
     name = _plain(name)
     score = next((row[key] for key in _SCORES if row.get(key) is not None), None)
     kept = float(score) if score is not None and _is_number(score) else None
-    if start is None or end is None:
+    if None in times:
         return name, kept
-    return Segment(name, float(start), float(end)), kept
+    return Segment(name, float(times[0]), float(times[1])), kept
 
 
 def _is_number(value: Any) -> bool:
