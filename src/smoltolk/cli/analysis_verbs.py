@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from smoltolk.cli.options import check_seed
+
 app = typer.Typer()
 
 
@@ -19,7 +21,7 @@ def analyse(
     parts: Annotated[str | None, typer.Option(help="Some parts, e.g. lens,retrieval; default: all.")] = None,
     items: Annotated[int, typer.Option(min=40, help="Most words, sentences and units looked at.")] = 1000,
     batch_tokens: Annotated[int, typer.Option(min=64, help="Ids of a batch.")] = 4096,
-    seed: Annotated[int, typer.Option(help="Of every choice and interval.")] = 0,
+    seed: Annotated[int, typer.Option(callback=check_seed, help="Of every choice and interval.")] = 0,
 ) -> None:
     """Look inside models, layer by layer.
 

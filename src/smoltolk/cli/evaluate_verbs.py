@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from smoltolk.cli.options import check_seed
 from smoltolk.common.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def evaluate(
     synthesizer: Annotated[str | None, typer.Option(help="Speaks texts without a recording.")] = None,
     before: Annotated[str | None, typer.Option(help="The text model of before, for text/NAME.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Questions of a task, drawn by the seed.")] = None,
-    seed: Annotated[int, typer.Option(help="Of draws and of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(callback=check_seed, help="Of draws and of the bootstrap.")] = 0,
     bf16: Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16.")] = False,
     no_prompts: Annotated[bool, typer.Option("--no-prompts", help="Score options alone: faster.")] = False,
 ) -> None:

@@ -296,7 +296,7 @@ def test_a_full_disk_is_told_and_leaves_no_half_shard(
 
 def test_a_directory_of_something_else_is_refused(spoken_corpus: Path, phone_units_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "rejected.jsonl").write_text("mine")
-    with pytest.raises(InputError, match=r"holds rejected\.jsonl"):
+    with pytest.raises(InputError, match=r"holds something else: rejected\.jsonl"):
         prepare(spoken_corpus, phone_units_dir, tmp_path, workers=0)
     with pytest.raises(InputError, match=r"holds corpus\.json"):
         prepare(spoken_corpus, phone_units_dir, spoken_corpus, workers=0)
