@@ -45,14 +45,11 @@ def vocoder_fit(
 ) -> None:
     """Train a vocoder on one speaker of a corpus, or on all.
 
-    A recogniser tells how well its speech is understood: recordings, their
-    spectrograms inverted, and their units spoken with true durations and with
-    those that the vocoder predicts. The offline one knows the words of these
-    utterances, but not their sentences. Hold them out of the units too: name
-    them in a file, for `units fit` as well. An interrupted run goes on where it was;
-    samples of its progress end up in OUT/samples.
+    A judge that knows the words but not the sentences hears held-out recordings,
+    inverted spectrograms, and units with true and predicted durations. Hold the
+    same out of `units fit`. An interrupted run goes on; OUT/samples has samples.
 
-    Several voices: smoltolk vocoder fit speech units vocoder --kind hifigan --speakers all --device cuda
+    Several voices: smoltolk vocoder fit speech units vocoder --kind hifigan --speakers all
 
     Example: smoltolk vocoder fit speech units vocoder
     """
