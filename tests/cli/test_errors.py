@@ -10,7 +10,8 @@ import pytest
 VERBS = [
     "world", "speak", "corpus folder", "corpus manifests", "corpus recipe", "corpus text", "corpus validate",
     "corpus export", "align", "units fit", "units measure", "units encode", "vocoder fit", "vocoder say",
-    "prepare", "backbone", "train", "inspect", "evaluate", "say", "hear", "continue", "quickstart", "convert",
+    "prepare", "backbone", "train", "inspect", "evaluate", "overlap", "say", "hear", "continue", "quickstart",
+    "convert", "continuations",
 ]  # fmt: skip
 
 

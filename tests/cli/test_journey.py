@@ -119,6 +119,22 @@ def test_questions_are_asked(place: Path, smoltolk: Callable) -> None:
     assert mixed.code == 1 and "holds another one" in mixed.err
 
 
+def test_continuations_are_measured(place: Path, smoltolk: Callable, ctc_dir: Path) -> None:
+    out = place / "said.jsonl"
+    measured = smoltolk(
+        "continuations", place / "model", place / "shards", "--vocoder", place / "vocoder", "--text-model",
+        place / "backbone", "--judge", ctc_dir, "--out", out, "--limit", 2, "--most", 20,
+    )  # fmt: skip
+    assert measured.code == 0, measured.err
+    assert "GenPPL" in measured.out and "AutoBLEU-2" in measured.out and len(out.read_text().splitlines()) == 2
+
+
+def test_what_of_the_questions_was_trained_on(place: Path, smoltolk: Callable) -> None:
+    found = smoltolk("overlap", place / "shards", place / "asked", "--words", 3, "--out", place / "overlap.json")
+    assert found.code == 0, found.err
+    assert set(json.loads((place / "overlap.json").read_text())) == {"words", "units"} and "runs of 3" in found.out
+
+
 def test_a_model_speaks_hears_and_goes_on(place: Path, smoltolk: Callable) -> None:
     model, units, vocoder, out = (place / name for name in ("model", "units", "vocoder", "out.wav"))
     recording = next(iter(read_corpus(place / "speech"))).audio

@@ -218,3 +218,16 @@ def test_what_is_refused(spoken_corpus: Path, models: Path, tmp_path: Path, smol
         result = smoltolk("units", *command)
         assert result.code == 1 and said in result.err and result.err.count("fix:") == 1, result
         assert not out.exists()
+
+
+def test_a_recording_unlike_what_units_were_learnt_from_is_pointed_out(
+    spoken_corpus: Path, phone_units_dir: Path, tmp_path: Path, smoltolk: Callable
+) -> None:
+    units = tmp_path / "units"
+    shutil.copytree(phone_units_dir, units)
+    audio = next(one.audio for one in read_corpus(spoken_corpus))
+    config = json.loads((units / "config.json").read_text())
+    for usual, told in ((1e-6, True), (1e6, False)):
+        (units / "config.json").write_text(json.dumps({**config, "usual_doubt": usual}))
+        made = smoltolk("units", "encode", audio, "--units", units)
+        assert made.code == 0 and ("unlike the recordings" in made.err) == told, made.err

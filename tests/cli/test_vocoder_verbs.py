@@ -83,7 +83,7 @@ def test_bad_lines_are_named_and_the_others_said(
         b'{"id": "b", "units": [[1], [2, 3]]}',
         b'{"id": "c", "units": [99999]}', b'{"id": "d", "units": [-1]}', b'{"id": "../e", "units": [1]}',
         b'{"id": "", "units": [1]}', b'{"id": "f", "units": ["x"]}', b'{"id": "g", "units": [1.5]}',
-        b'{"id": "h", "units": [1], "fingerprint": 7}', b'{"id": "i", "units": []}', b'{"id": "\\ud800", "units": [1]}',
+        b'{"id": "h", "units": [1], "fingerprint": 7}', b'{"id": "i", "units": []}',
         b'{"id": "%s", "units": [1]}' % (b"n" * 300), b'{"id": "k", "units": [1000000000000000000000000]}',
         b'{"id": "l\\u0000", "units": [1]}', b"[" * 100_000,
         b'{"id": "one", "units": [3]}',

@@ -1,4 +1,4 @@
-"""The verb that measures models: evaluate."""
+"""Verbs that measure: evaluate, overlap."""
 
 from __future__ import annotations
 
@@ -135,3 +135,95 @@ def _shown(cell: dict[str, Any] | None) -> str:
         return ""
     accuracy, low, high = (100 * cell[name] for name in ("accuracy", "low", "high"))
     return f"{accuracy:.1f} \\[{low:.0f}, {high:.0f}]"  # a bracket would be markup
+
+
+@app.command()
+def overlap(
+    train: Annotated[list[Path], typer.Argument(help="Training data: shards or texts (.txt, .jsonl), one or more.")],
+    test: Annotated[Path, typer.Argument(help="What a model is measured on: shards or texts.")],
+    words: Annotated[int, typer.Option(min=1, help="Of a run.")] = 8,
+    units: Annotated[int, typer.Option(min=1, help="Of a run.")] = 25,
+    out: Annotated[Path | None, typer.Option(help="A .json file for the figures and the ids of whole items.")] = None,
+) -> None:
+    """Look how much of a test set stands in the training data, by words and units.
+
+    Runs of neighbouring words (or units) of the test set are looked for; of a
+    shorter item the whole.
+
+    Example: smoltolk overlap shards world/text.txt asked
+    """
+    from dataclasses import asdict
+
+    from smoltolk.cli.printing import show
+    from smoltolk.common.files import write_json
+    from smoltolk.common.progress import bar
+    from smoltolk.evaluation.overlap import overlap as look
+
+    with bar("overlap", len(train), "places") as progress:
+        found = look(train, test, words=words, units=units, progress=progress)
+    for kind, one in found.items():
+        rows = {
+            f"runs of {one.length} found": f"{one.found:,} of {one.runs:,} ({one.found / one.runs:.1%})",
+            "items with one of them": f"{one.touched:,} of {one.items:,} ({one.touched / one.items:.1%})",
+            "items found whole": f"{one.whole:,} ({one.whole / one.items:.1%})",
+        }
+        show(kind, rows)
+    if out is not None:
+        write_json(out, {kind: asdict(one) for kind, one in found.items()})
+
+
+@app.command()
+def continuations(
+    model: Annotated[Path, typer.Argument(help="Directory of a model.")],
+    shards: Annotated[Path, typer.Argument(help="Shards of recordings; their first 3 s are continued.")],
+    vocoder: Annotated[Path, typer.Option(help="Of the model's units, or their codec.")],
+    text_model: Annotated[str, typer.Option(help="Reads what is heard; not the model's own backbone.")],
+    judge: Annotated[str, typer.Option(help="Writes down what is heard: hub id or directory.")],
+    out: Annotated[Path, typer.Option(help="A .jsonl file for every continuation.")],
+    limit: Annotated[int, typer.Option(min=1, help="Recordings that are continued.")] = 1000,
+    temperature: Annotated[float, typer.Option(help="Of sampling; 0: the likeliest unit.")] = 0.8,
+    most: Annotated[int, typer.Option(min=1, help="Units of a continuation.")] = 150,
+    seed: Annotated[int, typer.Option(help="Of sampling.")] = 0,
+) -> None:
+    """Measure spoken continuations by GenPPL and AutoBLEU-2.
+
+    Prompts of 3 s are continued and spoken, a recogniser writes down what is
+    heard, and a text model reads that. Recordings shorter than 3 s are left out.
+
+    Example: smoltolk continuations model asked --vocoder vocoder --text-model
+    lm --judge whisper --out said.jsonl
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from smoltolk.cli.printing import sampling_of, show
+    from smoltolk.common.devices import best_device
+    from smoltolk.common.hub import check_place
+    from smoltolk.common.progress import bar
+    from smoltolk.data.shards.parquet import read_shards
+    from smoltolk.evaluation.continuations import continuations as measure
+    from smoltolk.evaluation.continuations import long_prompts
+    from smoltolk.inference.parts import Part, check_part, load_config, load_parts
+    from smoltolk.speech.recognition.recognisers import recogniser_named
+
+    spoken = read_shards(shards)
+    about = spoken.metadata
+    check_part(model, load_config(model), "shards", Part(about.fingerprint, about.num_units, about.num_codebooks))
+    prompts = long_prompts(spoken, limit)
+    check_place(text_model, "a text model")
+    listens = recogniser_named(judge)
+    loaded, _, _, speaks = load_parts(model, None, vocoder)
+    reads = AutoModelForCausalLM.from_pretrained(text_model).to(best_device())
+    if speaks is None:
+        raise InputError("continuations are spoken", f"{vocoder} does not speak", "name a vocoder")
+    with bar("continuations", len(prompts), "prompts") as progress:
+        found = measure(
+            loaded, prompts, loaded.config.id_space, speaks, listens, reads, AutoTokenizer.from_pretrained(text_model),
+            sampling=sampling_of(temperature), most=most, seed=seed, progress=progress, log_path=out,
+        )  # fmt: skip
+    rows = {
+        "GenPPL": f"{found.gen_ppl:.2f}, of {found.scored:,} transcripts",
+        "AutoBLEU-2": f"{100 * found.auto_bleu:.2f}%",
+        "no end": f"{found.no_end:.1%} within {most} units",
+        "units a second": f"{found.units_per_second:,.0f}",
+    }
+    show(f"{len(prompts):,} continuations in {out}", rows)

@@ -165,6 +165,13 @@ def write_sound(path: Path, waveform: np.ndarray, sample_rate: int) -> None:
     print(f"{len(waveform) / sample_rate:.1f} s in {path}")
 
 
+def tell_if_strange(strangeness: float | None, what: str) -> None:
+    """Point out a recording that is unlike all that its units were learnt for."""
+    if strangeness is not None and strangeness > 1:
+        why = "is unlike the recordings that these units were learnt from: they say little of it"
+        print(f"  note: {what} {why}; fit units on recordings like this one", file=sys.stderr)
+
+
 def tell_if_cut(ended: bool, task: str) -> None:
     """Point out what came to no end: a model that has learned a task ends by itself."""
     if not ended:

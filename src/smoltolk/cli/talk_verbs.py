@@ -58,7 +58,7 @@ def hear(
 
     Example: smoltolk hear model dog.wav --units units
     """
-    from smoltolk.cli.printing import check_given, tell_if_cut, tell_rejected
+    from smoltolk.cli.printing import check_given, tell_if_cut, tell_if_strange, tell_rejected
     from smoltolk.common.rejection import Rejected, do_each
     from smoltolk.speech.audio import load
 
@@ -69,7 +69,10 @@ def hear(
     rejected: list[Rejected] = []
 
     def write_down(path: Path) -> str:
-        return talker.hear(load(path, talker.hearing_rate))
+        waveform = load(path, talker.hearing_rate)
+        text = talker.hear(waveform)
+        tell_if_strange(talker.strangeness(waveform), str(path))
+        return text
 
     heard = 0
     for path, text in do_each(audio, write_down, str, rejected):
@@ -106,7 +109,14 @@ def continue_(
 
     smoltolk continue model dog.wav --units codec --out more.wav
     """
-    from smoltolk.cli.printing import check_continuation, check_given, check_speaks, sampling_of, write_sound
+    from smoltolk.cli.printing import (
+        check_continuation,
+        check_given,
+        check_speaks,
+        sampling_of,
+        tell_if_strange,
+        write_sound,
+    )
     from smoltolk.speech.audio import load
 
     most = (150 if to == "speech" else 40) if most is None else most
@@ -118,6 +128,8 @@ def continue_(
 
     talker = Talker.load(model, units, vocoder)
     prompt = load(audio, talker.hearing_rate) if audio is not None else text or ""
+    if not isinstance(prompt, str):
+        tell_if_strange(talker.strangeness(prompt), str(audio))
     sampling = sampling_of(temperature)
     if out is not None and to == "speech":
         made = talker.go_on_speaking(prompt, most=most, sampling=sampling, seed=seed)

@@ -248,7 +248,7 @@ def units_encode(
     from collections import Counter
     from collections.abc import Iterator
 
-    from smoltolk.cli.printing import tell_rejected
+    from smoltolk.cli.printing import tell_if_strange, tell_rejected
     from smoltolk.common.files import atomic_file
     from smoltolk.common.rejection import Rejected
     from smoltolk.speech.units.files import encode_files
@@ -260,7 +260,7 @@ def units_encode(
     rejected: list[Rejected] = []
 
     def lines() -> Iterator[str]:
-        for path, found in encode_files(tokenizer, audio, rejected):
+        for path, found in encode_files(tokenizer, audio, rejected, tell_if_strange):
             name = path.stem if stems[path.stem] == 1 else "-".join(path.with_suffix("").parts).strip("/-.")
             numbers = {"units": found.units.tolist(), "durations": found.durations.tolist()}
             yield json.dumps({"id": name, **numbers, "fingerprint": tokenizer.fingerprint}, ensure_ascii=False)

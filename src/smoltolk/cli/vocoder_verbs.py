@@ -11,6 +11,7 @@ import typer
 from smoltolk.cli.options import Continuing, HoldOut, Seed, read_ids
 
 app = typer.Typer()
+_INTERVALS = ("one alone has no interval", "in brackets 95% intervals")
 vocoder_app = typer.Typer(no_args_is_help=True, help="Vocoders: units to sound.")
 app.add_typer(vocoder_app, name="vocoder")
 
@@ -44,14 +45,11 @@ def vocoder_fit(
 ) -> None:
     """Train a vocoder on one speaker of a corpus, or on all.
 
-    A recogniser tells how well its speech is understood: recordings, their
-    spectrograms inverted, and their units spoken with true durations and with
-    those that the vocoder predicts. The offline one knows the words of these
-    utterances, but not their sentences. Hold them out of the units too: name
-    them in a file, for `units fit` as well. An interrupted run goes on where it was;
-    samples of its progress end up in OUT/samples.
+    A judge that knows the words but not the sentences hears held-out recordings,
+    inverted spectrograms, and units with true and predicted durations. Hold the
+    same out of `units fit`. An interrupted run goes on; OUT/samples has samples.
 
-    Several voices: smoltolk vocoder fit speech units vocoder --kind hifigan --speakers all --device cuda
+    Several voices: smoltolk vocoder fit speech units vocoder --kind hifigan --speakers all
 
     Example: smoltolk vocoder fit speech units vocoder
     """
@@ -120,7 +118,7 @@ def vocoder_fit(
     }  # fmt: skip
     if figures["judged"]:
         words = f", {figures['judged_words']} words" if "judged_words" in figures else ""
-        rows |= {"judged": f"{figures['judged']} utterances held out{words}; in brackets 95% intervals"}
+        rows |= {"judged": f"{figures['judged']} utterances held out{words}; {_INTERVALS[figures['judged'] > 1]}"}
     rows |= {f"word errors, {title}": _interval(figures, name) for name, title in titles.items() if name in figures}
     if not no_judge and not figures["judged"]:
         rows |= {"word errors": "not measured: no utterance held out has a word that a judge could hear"}
@@ -131,7 +129,8 @@ def vocoder_fit(
 
 def _interval(figures: dict[str, Any], name: str) -> str:
     low, high = figures.get(f"{name}_low"), figures.get(f"{name}_high")
-    return f"{figures[name]:.1%}" + ("" if low is None else f" ({low:.1%} to {high:.1%})")
+    known = low is not None and figures["judged"] > 1
+    return f"{figures[name]:.1%}" + (f" ({low:.1%} to {high:.1%})" if known else "")
 
 
 @vocoder_app.command("import")

@@ -60,7 +60,7 @@ def hold(out: Path | str, share: str = "") -> Iterator[None]:
     _held[path] += 1
     try:
         path.write_text(f"{os.getpid()}\n", encoding="utf-8")
-        remove_leftovers(place.parent, {place.name})
+        remove_leftovers(place.parent, {place.name, f"old-{place.name}"})
         yield
     finally:
         _held[path] -= 1

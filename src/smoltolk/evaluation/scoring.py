@@ -79,6 +79,7 @@ def score(
             last position of a model that looks positions up in a table.
     """
     rule = rule or Rule()
+    _check(model, sequences, space)
     wanted = [_first(_scored(sequence, space, rule), rule.first) for sequence in sequences]
     count = np.array([scored.sum() for scored in wanted], np.int64)
     nll = np.zeros(len(sequences))
@@ -125,6 +126,7 @@ def score_ids(
     Raises:
         InputError: as for :func:`score`, but for such ids.
     """
+    _check(model, sequences, space)
     scope: Literal["continuation", "whole"] = "whole" if whole else "continuation"
     wanted = [_scored(sequence, space, Rule(scope=scope, score_end=True)) for sequence in sequences]
     found: dict[int, IdScores] = {}
@@ -155,8 +157,6 @@ def _in_batches(
     progress: Bar | None,
 ) -> Iterator[tuple[list[int], int, Tensor]]:
     """The members of each batch, the place that it begins at, and NLLs from there on, float32 [B, T, Q]."""
-    check_lengths(model, sequences)
-    _check_codes(sequences, space)
     _check_count(np.array([scored.sum() for scored in wanted], np.int64))
     device = next(model.parameters()).device
     portions = [Portion(list(range(len(sequences))))]
@@ -235,6 +235,11 @@ def _scored(sequence: Scored, space: IdSpace | None, rule: Rule) -> np.ndarray:
     # A unit belongs to the frame that its delay leads back to: under the delay the prompt's are still being said.
     further = place[:, None] - np.array(space.delays[1:], np.int64) >= start
     return np.concatenate([first[:, None], further & (sequence.codes_of(space.num_codebooks - 1) >= 0)], axis=1)
+
+
+def _check(model: nn.Module, sequences: Sequence[Scored], space: IdSpace | None) -> None:
+    check_lengths(model, sequences)
+    _check_codes(sequences, space)
 
 
 def check_lengths(model: nn.Module, sequences: Sequence[Scored]) -> None:

@@ -81,6 +81,10 @@ class Talker:
         made = self._generate(recognition_prompt(self.space, units), False, 2 * len(units) + 32)
         return to_text(made, self.tokenizer)
 
+    def strangeness(self, waveform: np.ndarray) -> float | None:
+        """How far a recording is from those that the units were learnt for, see ``UnitTokenizer.strangeness``."""
+        return self._held().strangeness(waveform)
+
     def say(self, text: str, *, sampling: Sampling | None = None, seed: int = 0) -> np.ndarray:
         """Speak a text.
 

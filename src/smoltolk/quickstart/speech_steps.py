@@ -116,8 +116,9 @@ def fit_units(settings: Settings, report: Report) -> dict[str, Any]:
     scale = settings.scale
     training = [_labelled(u) for u in islice(read_corpus(settings.corpus("train")), scale.num_encoder_stories)]
     tokenizer = fit_phone_units(training, steps=scale.encoder_steps, seed=settings.seed, progress=ReportBar(report))
-    tokenizer.save(settings.units)
     held_out = [_labelled(utterance) for utterance in read_corpus(settings.corpus("test"))]
+    tokenizer.measure_doubt([one.waveform for one in held_out])
+    tokenizer.save(settings.units)
     spoken = [waveform_of(utterance) for utterance in read_corpus(settings.corpus("voices"))]
     each = 2 * _PARALLEL_VOICES
     sentences = [spoken[i : i + each] for i in range(0, len(spoken), each)]

@@ -41,6 +41,6 @@ def task_svg(results: Mapping[str, Any]) -> str:
         axes.set_yticks(range(len(rows)), names)
         axes.set_ylim(len(rows) - 0.5, -0.5)
         told = " · ".join(f"{('filled', 'hollow')[number]}: {rule}" for number, rule in enumerate(rules[:2]))
-        axes.set_xlabel(f"accuracy, % · {told} · dashed: chance · diamonds: published")
+        axes.set_xlabel(f"accuracy, % · dashed: chance · diamonds: published\n{told}")
         rows_only(axes)
         return file_svg(figure, _LABEL)

@@ -126,7 +126,8 @@ def read_blocks(path: Path | str, sample_rate: int = SAMPLE_RATE, seconds: float
             given += len(waveform)
             yield waveform
         _check_whole(sound, Path(path), samples)
-        scale.check()
+        if sound.holds_floats:
+            scale.check()
         if stream is not None:
             rest = stream.resample_chunk(np.zeros(0, np.float32), last=True)
             wanted = num_samples(samples / from_rate, sample_rate) - given
@@ -151,7 +152,7 @@ def load_stretch(
         NotFoundError, InputError, MissingExtraError: as for :func:`load`; or the file has no such stretch or channel.
     """
     with _opened(path) as sound:
-        name, rate = Path(path).name, sound.sample_rate
+        name, rate, holds_floats = Path(path).name, sound.sample_rate, sound.holds_floats
         if any(not 0 <= channel < sound.num_channels for channel in channels):
             found = f"channel {max(channels)} of {name}, which has {sound.num_channels}"
             raise InputError("channels are counted from 0", found, "correct the channel")
@@ -169,9 +170,10 @@ def load_stretch(
             )
     waveform = (samples[:, list(channels)] if channels else samples).mean(axis=1, dtype=np.float32)
     check_waveform(waveform, f"a stretch of {path}")
-    scale = Scale(str(path))
-    scale.add(samples)
-    scale.check()
+    if holds_floats:
+        scale = Scale(str(path))
+        scale.add(samples)
+        scale.check()
     return resample(waveform, rate, sample_rate)
 
 

@@ -322,3 +322,24 @@ def test_shards_know_their_corpus(spoken_corpus: Path, shards_dir: Path, tmp_pat
         check_corpus(shards_dir, tmp_path / "other")
     with pytest.raises(InputError, match="was made of 'stories'"):
         validate_shards(shards_dir, corpus=tmp_path / "other")
+
+
+def test_words_that_were_hardly_found_are_joined_to_their_neighbours(
+    spoken_corpus: Path, phone_units_dir: Path, tmp_path: Path
+) -> None:
+    aligned, out = tmp_path / "corpus", tmp_path / "shards"
+    shutil.copytree(spoken_corpus, aligned)
+    for path in aligned.glob("parts/*/utterances.jsonl"):
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        for row in rows:
+            row["words"] = [[*word[:3], 0.05 if place == 2 else 0.9] for place, word in enumerate(row["words"])]
+        write_jsonl(path, rows)
+    prepare(aligned, phone_units_dir, out, workers=0)
+    whole = {one.id: one for one in read_corpus(aligned)}
+    for one in read_shards(out):
+        said = [word.text for word in whole[one.id].words]
+        assert [word.text for word in one.words] == [said[0], " ".join(said[1:4]), *said[4:]]
+    with pytest.raises(InputError, match=r"word_confidence was 0\.1, is 0"):
+        prepare(aligned, phone_units_dir, out, workers=0, word_confidence=0.0)
+    with pytest.raises(InputError, match="between 0 and 1"):
+        prepare(aligned, phone_units_dir, tmp_path / "never", word_confidence=1.5)

@@ -33,11 +33,14 @@ class Letters:
     eos_token_id = bos_token_id = pad_token_id = unk_token_id = None
     all_special_ids: tuple[int, ...] = ()
 
-    def __call__(self, texts: str | list[str], return_offsets_mapping: bool = False, **_: bool) -> Any:
-        if isinstance(texts, str):
-            return {name: values[0] for name, values in self([texts]).items()}
-        found = {"input_ids": [[0 if one == " " else ord(one) - ord("a") + 1 for one in text] for text in texts]}
-        return found | {"offset_mapping": [[(place, place + 1) for place in range(len(text))] for text in texts]}
+    def __call__(self, texts: list[str], **_: Any) -> dict[str, list]:
+        return {
+            "input_ids": [self.of(text) for text in texts],
+            "offset_mapping": [[(place, place + 1) for place in range(len(text))] for text in texts],
+        }
+
+    def of(self, text: str) -> list[int]:
+        return [0 if letter == " " else ord(letter) - ord("a") + 1 for letter in text]
 
 
 def heard(*units: int, text: str | None = None) -> Segment:
@@ -91,7 +94,7 @@ def test_every_rule_by_hand(rule: str, bigram: Any, ids: IdSpace) -> None:
         for number, option in enumerate(item.options):
             (last,) = option
             units = None if last.units is None else [ids.speech_offset + unit for unit in last.units]
-            after = units if units is not None else [0, *Letters()(last.text or "")["input_ids"]]
+            after = units if units is not None else [0, *Letters().of(last.text or "")]
             sequence: list[int] = []
             if item.prompts:
                 ((first,),) = item.prompts
@@ -99,7 +102,7 @@ def test_every_rule_by_hand(rule: str, bigram: Any, ids: IdSpace) -> None:
                 sequence = (
                     [ids.speech_offset + int(unit) for unit in first.units]
                     if first.units is not None
-                    else Letters()(first.text or "")["input_ids"]
+                    else Letters().of(first.text or "")
                 )
                 if spoken != last.is_speech:
                     sequence = [*sequence, ids.switch]
@@ -108,7 +111,7 @@ def test_every_rule_by_hand(rule: str, bigram: Any, ids: IdSpace) -> None:
             prefix: list[int] = []
             if nll.prefix and record["shape"] == "S->T" and lender.drawn_with != item.drawn_with:
                 text = "".join(segment.text or "" for segment in lender.options[0]) if lender.options[0][0].text else ""
-                prefix = Letters()(text)["input_ids"] + ([] if nll.prefix_switch else [ids.eos_text])
+                prefix = Letters().of(text) + ([] if nll.prefix_switch else [ids.eos_text])
                 begin = [ids.eos_text]
             front = [*prefix[-nll.prefix :], *([ids.switch] if nll.prefix_switch else [])] if prefix else []
             whole = [*(begin if nll.begin == "eos" else []), *front, *sequence]

@@ -11,6 +11,7 @@ from smoltolk.data.world.stories import World
 from smoltolk.speech.alignment.aligners import Alignment
 from smoltolk.speech.alignment.sphinx_alignment import PocketsphinxAligner
 from smoltolk.speech.alignment.sphinx_search import counts_of
+from smoltolk.speech.audio import resample
 from smoltolk.speech.phones import PHONES
 from smoltolk.speech.synthesis.espeak_synthesis import EspeakSynthesizer, Spoken, Voice, espeak_available, voices
 from smoltolk.speech.units.phone_encoder import phone_frames
@@ -97,6 +98,27 @@ def test_right_texts_are_told_from_wrong_ones(
     assert all(one < aligner.lowest_confidence for one in doubted)
     half = " ".join(TEXTS[0].split()[: len(TEXTS[0].split()) // 2])
     assert aligner.align(spoken[0].waveform, half).coverage < 0.85
+
+
+def test_short_texts_are_told_from_others_of_as_many_words(aligner: PocketsphinxAligner) -> None:
+    texts = ["seventeen", "password", "Thursday", "hello", "thank you", "call waiting", "press the star key now"]
+    sounds = [say(text) for text in texts]
+    own = [one for one in aligner.align_batch(sounds, texts) if not isinstance(one, InputError)]
+    assert len(own) == len(texts) and min(one.confidence for one in own) >= aligner.lowest_confidence
+    assert min(one.coverage for one in own) > 0.9
+    others = [
+        *aligner.align_batch(sounds[:4], [*texts[1:4], texts[0]]),
+        *aligner.align_batch(sounds[4:6], texts[5:3:-1]),
+    ]
+    doubted = [isinstance(one, InputError) or one.confidence < aligner.lowest_confidence for one in others]
+    assert sum(doubted) >= len(others) - 1
+
+
+def test_a_telephone_changes_little_of_what_short_texts_are_believed(aligner: PocketsphinxAligner) -> None:
+    texts = ["seventeen", "password", "Thursday", "call waiting"]
+    narrow = [resample(resample(say(text), 16_000, 8_000), 8_000, 16_000) for text in texts]
+    found = [one for one in aligner.align_batch(narrow, texts) if not isinstance(one, InputError)]
+    assert len(found) == len(texts) and np.mean([one.confidence for one in found]) > aligner.lowest_confidence
 
 
 def test_result_depends_on_recording_and_text_alone(spoken: list[Spoken], alignments: list[Alignment]) -> None:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -128,3 +130,20 @@ def test_a_recording_without_sound_is_silence(tokenizer: PhoneUnitTokenizer) -> 
     for level in (0.0, 0.25):
         units = tokenizer.encode([np.full(40_000, level, dtype=np.float32)])[0]
         assert units.units.tolist() == [tokenizer.phones.index("sil")] and units.durations.tolist() == [62]
+
+
+def test_recordings_unlike_those_measured_are_strange(
+    tokenizer: PhoneUnitTokenizer, clear_speech: list[np.ndarray], tmp_path: Path
+) -> None:
+    known = PhoneUnitTokenizer(tokenizer.phones, tokenizer.network)
+    assert known.strangeness(clear_speech[0]) is None
+    known.measure_doubt(clear_speech)
+    strangeness = [known.strangeness(one) or 0.0 for one in clear_speech]
+    assert min(strangeness) > 0 and max(strangeness) < 1
+    length = min(map(len, clear_speech))
+    babble = np.sum([one[:length] for one in clear_speech[:4]], axis=0)
+    assert (known.strangeness(babble) or 0.0) > 1.3 * np.mean(strangeness)
+    known.save(tmp_path / "units")
+    loaded = PhoneUnitTokenizer.load(tmp_path / "units")
+    assert loaded.strangeness(babble) == known.strangeness(babble)
+    assert loaded.fingerprint == tokenizer.fingerprint

@@ -111,8 +111,8 @@ def _word(row: Any, path: Path) -> tuple[Segment | str, float | None]:
     if not isinstance(row, dict):
         raise _strange(path, repr(row)[:100])
     name = row.get("text", row.get("word"))
-    start, end = row.get("start"), row.get("end")
-    if not isinstance(name, str) or not all(time is None or _is_number(time) for time in (start, end)):
+    times: list[Any] = [row.get("start"), row.get("end")]
+    if not isinstance(name, str) or not all(time is None or _is_number(time) for time in times):
         raise InputError(
             'every word needs its time: {"text": "dog", "start": 1.2, "end": 1.5} (seconds)',
             f"{path.name}: {json.dumps(row)[:100]}",
@@ -121,9 +121,9 @@ def _word(row: Any, path: Path) -> tuple[Segment | str, float | None]:
     name = _plain(name)
     score = next((row[key] for key in _SCORES if row.get(key) is not None), None)
     kept = float(score) if score is not None and _is_number(score) else None
-    if start is None or end is None:
+    if None in times:
         return name, kept
-    return Segment(name, float(start), float(end)), kept
+    return Segment(name, float(times[0]), float(times[1])), kept
 
 
 def _is_number(value: Any) -> bool:

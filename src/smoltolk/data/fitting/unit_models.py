@@ -24,7 +24,7 @@ from smoltolk.speech.units.encoder_units import EncoderUnitTokenizer
 from smoltolk.speech.units.encoders import FrameEncoder
 from smoltolk.speech.units.mfcc import MfccEncoder
 from smoltolk.speech.units.phone_bottleneck import BOTTLENECK, BottleneckEncoder
-from smoltolk.speech.units.phone_encoder import LabelledSpeech, fit_phone_units
+from smoltolk.speech.units.phone_encoder import LabelledSpeech, PhoneUnitTokenizer, fit_phone_units
 from smoltolk.speech.units.published import pretrained_encoder
 from smoltolk.speech.units.quality import LabelledUnits, UnitQuality, quality_of
 from smoltolk.speech.units.tokenizer import Units, UnitTokenizer, check_one_codebook
@@ -142,6 +142,8 @@ def fit_units(corpus: Path | str, fit: UnitFit) -> FittedUnits:
     held_out, training = split_held_out(rest, fit.most, fit.seed, fit.held_out)
     held_out, training = _readable(held_out, training, rejected)  # now, not after the training
     tokenizer, training, num_frames = _fit(training, fit, rejected)
+    if isinstance(tokenizer, PhoneUnitTokenizer):
+        tokenizer.measure_doubt([waveform for _, waveform in read_each(held_out, SAMPLE_RATE, rejected)])
     taught = {one.speaker for one in training}
     seen = [[one for one in sentence if one.speaker in taught] for sentence in parallel]
     unseen = [[one for one in sentence if one.speaker not in taught] for sentence in parallel]

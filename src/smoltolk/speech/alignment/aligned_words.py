@@ -27,8 +27,8 @@ class Alignment:
             say (a dash) has one of no length.
         phones: segments named by ``phones.PHONES`` that tile the recording from 0 to its end; empty if the aligner
             finds words only. Vowels are those of the dictionary: it does not tell AX (the a in "about") from AH.
-        scores: for each token, the mean over its frames of how well the sound fits, in nats; 0 is best, NaN where
-            nothing is said. What is usual depends on the aligner.
+        scores: for each token, the mean over its frames of how well the sound fits, in nats; 0 is good, NaN where
+            nothing is said. What is usual depends on the aligner, and on whether the text is a short one.
         score: the same over all words.
         coverage: share of the loud parts of the recording that lie inside words; below 0.9 the text lacks something.
         confidences: for each token, 0 to 1, how sure it is that this word is said here; NaN where nothing is said.

@@ -60,6 +60,7 @@ class SoundFileSound(Sound):
         except InputError as error:
             raise UnreadableError(error.rule, error.found, error.fix) from error
         self.sample_rate, self.num_channels = self._file.samplerate, self._file.channels
+        self.holds_floats = self._file.subtype in ("FLOAT", "DOUBLE")
         self._promised = self._file.frames if 0 < self._file.frames < _NOBODY_KNOWS else None
         self.num_samples = self._promised
 

@@ -1,4 +1,4 @@
-"""Whether samples have full scale at 1."""
+"""Whether samples have full scale at 1: those of files that hold floats, for what is decoded may pass it by itself."""
 
 from __future__ import annotations
 

@@ -18,11 +18,13 @@ class Sound(ABC):
         sample_rate: samples per second.
         num_channels: at least one.
         num_samples: of each channel, as the container tells it without decoding; None: only decoding tells.
+        holds_floats: whether samples are kept as floats, of which nobody knows the full scale.
     """
 
     sample_rate: int
     num_channels: int
     num_samples: int | None = None
+    holds_floats: bool = False
 
     @abstractmethod
     def blocks(self, size: int) -> Iterator[np.ndarray]:

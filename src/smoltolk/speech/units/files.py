@@ -18,7 +18,10 @@ Heard = tuple[Path, np.ndarray]
 
 
 def encode_files(
-    tokenizer: UnitTokenizer, paths: Sequence[Path], rejected: list[Rejected] | None = None
+    tokenizer: UnitTokenizer,
+    paths: Sequence[Path],
+    rejected: list[Rejected] | None = None,
+    strange: Callable[[float | None, str], None] | None = None,
 ) -> Iterator[tuple[Path, Units]]:
     """Units of each file, in order.
 
@@ -29,6 +32,7 @@ def encode_files(
         tokenizer: where it shall compute.
         paths: of audio, at any rate and with any number of channels.
         rejected: gets files that cannot be used, and the others are encoded; None: the first such file is an error.
+        strange: told of each file how far it is from those that the units were learnt for.
 
     Raises:
         NotFoundError: no such file.
@@ -48,7 +52,10 @@ def encode_files(
             encoded = _all_or_first(group, encode)
         else:
             encoded = do_together(group, encode, lambda one: str(one[0]), rejected)
-        yield from ((path, units) for (path, _), units in encoded)
+        for (path, waveform), units in encoded:
+            if strange is not None:
+                strange(tokenizer.strangeness(waveform), str(path))
+            yield path, units
 
 
 def _all_or_first(

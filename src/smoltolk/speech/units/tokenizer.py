@@ -85,6 +85,19 @@ class UnitTokenizer(ABC):
             InputError: a waveform is empty, has more than one channel or holds values that are not finite.
         """
 
+    def strangeness(self, waveform: np.ndarray) -> float | None:
+        """How far a recording is from those that the units were learnt for: above 1 the units mean little.
+
+        None where that is not known: only phone units that were measured tell it.
+
+        Args:
+            waveform: as for :meth:`encode`.
+
+        Raises:
+            InputError: as :meth:`encode`.
+        """
+        return None
+
     def to(self, device: str) -> None:
         """Compute on this device from now on (a tokenizer that can compute on others than the CPU says so itself).
 
