@@ -233,7 +233,7 @@ def units_push(
 
 @units_app.command("encode")
 def units_encode(
-    audio: Annotated[list[Path], typer.Argument(help="Recordings: wav, flac, mp3, m4a, ...")],
+    audio: Annotated[list[Path], typer.Argument(help="Recordings: wav, flac, ogg, mp3, m4a, ...")],
     units: Annotated[Path, typer.Option(help="Directory of the units, or hf://owner/name.")],
     out: Annotated[Path | None, typer.Option(help="A .jsonl file; default: the terminal.")] = None,
     device: Annotated[str, typer.Option(help="Where the encoder computes: cpu, cuda, ...")] = "cpu",

@@ -118,7 +118,8 @@ def read_blocks(path: Path | str, sample_rate: int = SAMPLE_RATE, seconds: float
         samples, given = 0, 0
         scale = Scale(str(path))
         for block in sound.blocks(num_samples(seconds, from_rate)):
-            scale.add(block)
+            if sound.holds_floats:
+                scale.add(block)
             waveform = check_waveform(block.mean(axis=1, dtype=np.float32), str(path))
             samples += len(waveform)
             if stream is not None:
@@ -126,8 +127,7 @@ def read_blocks(path: Path | str, sample_rate: int = SAMPLE_RATE, seconds: float
             given += len(waveform)
             yield waveform
         _check_whole(sound, Path(path), samples)
-        if sound.holds_floats:
-            scale.check()
+        scale.check()
         if stream is not None:
             rest = stream.resample_chunk(np.zeros(0, np.float32), last=True)
             wanted = num_samples(samples / from_rate, sample_rate) - given

@@ -234,3 +234,40 @@ def test_items_are_read_as_they_are_needed(odd: Path, tmp_path: Path) -> None:
 def test_lengths_that_cannot_be(longest: float) -> None:
     with pytest.raises(InputError, match="longer than 0 s"):
         Making("a", longest=longest)
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_what_phones_and_browsers_record(link: bool, tmp_path: Path) -> None:
+    av = pytest.importorskip("av", reason="needs the extra 'media'")
+    folder = tmp_path / "phone"
+    folder.mkdir()
+    samples = (0.3 * np.sin(np.arange(32_000) / 30 * (1 + np.arange(32_000) / 64_000))).astype(np.float32)
+    kinds = {
+        "m4a": ("aac", 16_000),
+        "webm": ("libopus", 48_000),
+        "amr": ("libopencore_amrnb", 8_000),
+        "mp4": ("aac", 16_000),
+    }
+    for suffix, (codec, rate) in kinds.items():
+        with av.open(str(folder / f"{suffix}.{suffix}"), "w") as out:
+            stream = out.add_stream(codec, rate=rate, layout="mono", bit_rate=12_200)
+            integers = np.round(32_767 * samples[:: 16_000 // min(rate, 16_000)]).astype(np.int16)
+            frame = av.AudioFrame.from_ndarray(np.repeat(integers, max(1, rate // 16_000))[None], "s16", "mono")
+            frame.sample_rate, frame.pts = rate, 0
+            out.mux(stream.encode(frame))
+            out.mux(stream.encode(None))
+        (folder / f"{suffix}.txt").write_text("one")
+    # Variable bit rates without a note of how many frames there are: its length cannot be guessed from its size.
+    soundfile.write(folder / "bare.mp3", np.concatenate([samples, 0 * samples]), 16_000)
+    content = (folder / "bare.mp3").read_bytes()
+    first = content.index(b"Xing") - 13
+    (folder / "bare.mp3").write_bytes(content[content.index(b"\xff\xf3", first + 4) :])
+    (folder / "bare.txt").write_text("one")
+    (folder / "untold.m4a").write_bytes((folder / "m4a.m4a").read_bytes())
+    (folder / "cut.mp4").write_bytes((folder / "mp4.mp4").read_bytes()[:4_000])
+    (folder / "cut.txt").write_text("one")
+    counts = collect(folder, tmp_path / "corpus", aligner=None, workers=0, link=link)
+    assert rejected(tmp_path / "corpus").keys() == {"untold", "cut"} and counts.num_utterances == 5
+    for one in read_corpus(tmp_path / "corpus"):
+        assert one.seconds == pytest.approx(4.0 if one.id == "bare" else 2.0, abs=0.15), one.id
+    assert validate_corpus(tmp_path / "corpus").num_utterances == 5

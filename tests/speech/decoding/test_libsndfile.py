@@ -92,6 +92,9 @@ def test_oggs_one_behind_the_other(
     assert abs(len(once) - len(samples)) < 400 and np.corrcoef(once[:30_000], samples[:30_000])[0, 1] > 0.9
     path = place("two.ogg", content + b"junk" + content)
     assert near(load(path), np.tile(once, 2), 0.05) and measure(path).num_samples == 2 * len(once)
+    second_page = content.index(b"OggS", 4)
+    with pytest.raises(InputError, match="its beginning is missing"):
+        load(place("tail.ogg", content[second_page:]))
     with pytest.raises(InputError, match="its end is missing"):
         load(place("two.ogg", content + content[: len(content) // 2]))
     with pytest.raises(InputError, match="one rate and as many channels"):

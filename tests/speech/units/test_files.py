@@ -69,7 +69,7 @@ def test_bad_files_are_named(speech: np.ndarray, tmp_path: Path) -> None:
         ("short.wav", r"200 samples in .*short\.wav"),
         ("empty.wav", r"empty\.wav must have samples"),
         ("holes.wav", r"holes\.wav must be finite\n.*2 of 37441 samples"),
-        ("nothing.wav", r"nothing\.wav must be audio"),
+        ("nothing.wav", r"nothing\.wav must have samples"),
         ("half.wav", r"half\.wav must be whole"),
     ):
         with pytest.raises(InputError, match=found):

@@ -5,11 +5,11 @@ It believes headers: it stops where they say. So it sees headers that say what i
 
 from __future__ import annotations
 
+import io
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,6 +23,7 @@ from smoltolk.speech.decoding.riff import find_sound
 from smoltolk.speech.decoding.sound import Sound
 from smoltolk.speech.decoding.spliced import Spliced, undisturbed
 
+_BUFFER = 1 << 16  # bytes: mp3 are read in pieces of four
 _NOBODY_KNOWS = 1 << 40  # samples: libsndfile says 2^63 - 1
 _FLAC_TOTAL, _FLAC_MASK = 18, (1 << 36) - 1  # 8 bytes that end with the number of samples
 _FIX = "copy it again, or convert it to wav or flac first"
@@ -56,7 +57,9 @@ class SoundFileSound(Sound):
         self._path, self._source, self._share = path, source, share
         try:
             with _told(path, source):
-                self._file = stack.enter_context(_Forward(os.fsencode(path) if source is None else source))
+                self._file = stack.enter_context(
+                    _Forward(os.fsencode(path) if source is None else io.BufferedReader(source, _BUFFER))
+                )
         except InputError as error:
             raise UnreadableError(error.rule, error.found, error.fix) from error
         self.sample_rate, self.num_channels = self._file.samplerate, self._file.channels
@@ -65,7 +68,9 @@ class SoundFileSound(Sound):
         self.num_samples = self._promised
 
     def blocks(self, size: int) -> Iterator[np.ndarray]:
-        while len(block := self._read(size)):
+        left = self._file.frames  # it reads no further, and clears all that it is given
+        while left > 0 and len(block := self._read(min(size, left))):
+            left -= len(block)
             yield block
 
     def missing(self, held: int) -> str | None:
@@ -164,7 +169,7 @@ class Links(Sound):
                 ", ".join(f"{rate} Hz with {channels}" for rate, channels in kinds),
                 "save each as a file of its own",
             )
-        self._sounds = sounds
+        self._sounds, self.holds_floats = sounds, any(sound.holds_floats for sound in sounds)
         self.sample_rate, self.num_channels = kinds[0]
         lengths = [sound.num_samples for sound in sounds]
         self._held = [length or 0 for length in lengths]
@@ -189,7 +194,7 @@ def open_wav(stack: ExitStack, path: Path, file: BinaryIO, start: int, end: int)
         UnreadableError: libsndfile does not know its codec.
         InputError: it is damaged.
     """
-    parts: list[tuple[Spliced | None, float]] = []
+    parts: list[tuple[Spliced | None, float | None]] = []
     while start < end:
         wav = find_sound(file, start, end)
         if wav is None and not parts:
@@ -198,27 +203,28 @@ def open_wav(stack: ExitStack, path: Path, file: BinaryIO, start: int, end: int)
             raise InputError(f"{path} must be whole", f"the wav at byte {start} has no sound", _FIX)
         parts.append((Spliced(file, wav.pieces) if wav.pieces else None, wav.share))
         start = wav.end
-    return _linked(path, (partial(SoundFileSound, stack, path, *part) for part in parts))
+    return _linked(stack, path, parts)
 
 
 def open_ogg(stack: ExitStack, path: Path, file: BinaryIO, start: int, end: int) -> Sound:
     """An ogg, or several that were put one behind the other; as :func:`open_wav`."""
     pages = read_pages(file, start, end)
-    if not pages.ends:
-        raise InputError(f"{path} must be whole", "its end is missing", _FIX)
-    return _linked(path, (partial(SoundFileSound, stack, path, Spliced(file, [link])) for link in pages.links))
+    if not pages.links or not pages.ends:
+        found = "its end is missing" if pages.links else "its beginning is missing"
+        raise InputError(f"{path} must be whole", found, _FIX)
+    return _linked(stack, path, [(Spliced(file, [link]), None) for link in pages.links])
 
 
-def _linked(path: Path, sounds: Iterable[Callable[[], SoundFileSound]]) -> Sound:
-    opened: list[SoundFileSound] = []
-    for sound in sounds:
+def _linked(stack: ExitStack, path: Path, parts: Sequence[tuple[Spliced | None, float | None]]) -> Sound:
+    sounds: list[SoundFileSound] = []
+    for source, share in parts:
         try:
-            opened.append(sound())
+            sounds.append(SoundFileSound(stack, path, source, share))
         except UnreadableError as error:
-            if opened:
+            if sounds:  # libsndfile knows the codec: this part is damaged
                 raise InputError(error.rule, error.found, error.fix) from error
             raise
-    return opened[0] if len(opened) == 1 else Links(path, opened)
+    return sounds[0] if len(sounds) == 1 else Links(path, sounds)
 
 
 @contextmanager

@@ -65,6 +65,7 @@ class MediaSound(Sound):
         self._stream = self._container.streams.best("audio")
         if self._stream is None or self._stream.codec_context is None:
             raise InputError(f"{path} must be audio", "it holds no sound that can be decoded", _FIX)
+        self.holds_floats = self._stream.codec_context.name.startswith("pcm_f")
         self._reached = 0.0
         self._frames = self._decoded()
         # What is decoded has the true rate: some codecs say half of it in their header.

@@ -23,10 +23,11 @@ class Scale:
 
     def add(self, samples: np.ndarray) -> None:
         """Count a block of samples of any shape."""
-        loudness = np.abs(samples)
-        self._peak = max(self._peak, float(loudness.max(initial=0.0)))
-        self._beyond += int(np.count_nonzero(loudness > 1))
-        self._sound += int(np.count_nonzero(loudness))
+        peak = float(max(samples.max(initial=0.0), -samples.min(initial=0.0)))
+        self._peak = max(self._peak, peak)
+        if peak > 1:
+            self._beyond += int(np.count_nonzero(np.abs(samples) > 1))
+        self._sound += int(np.count_nonzero(samples))
 
     def check(self) -> None:
         """See whether the samples seen so far have full scale at 1.
