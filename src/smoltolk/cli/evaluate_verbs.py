@@ -183,7 +183,7 @@ def continuations(
     limit: Annotated[int, typer.Option(min=1, help="Recordings that are continued.")] = 1000,
     temperature: Annotated[float, typer.Option(help="Of sampling; 0: the likeliest unit.")] = 0.8,
     most: Annotated[int, typer.Option(min=1, help="Units of a continuation.")] = 150,
-    seed: Annotated[int, typer.Option(help="Of sampling.")] = 0,
+    seed: Annotated[int, typer.Option(callback=check_seed, help="Of sampling.")] = 0,
 ) -> None:
     """Measure spoken continuations by GenPPL and AutoBLEU-2.
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from smoltolk.common.errors import InputError
 from smoltolk.data.texts.text_documents import LineDocuments
 
-line = st.text(st.characters(exclude_characters="\n", codec="utf-8"), max_size=12)
+line = st.text(st.characters(exclude_characters="\n\r", codec="utf-8"), max_size=12)
 
 
 @given(lines=st.lists(line, max_size=8), end=st.booleans(), as_json=st.booleans())

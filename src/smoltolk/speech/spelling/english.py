@@ -28,6 +28,12 @@ def bare(token: str) -> str:
 @lru_cache(maxsize=65_536)
 def ways_of(token: str, beside: Beside = ALONE) -> Ways:
     """The ways of saying a token, likeliest first; ``("",)`` where there is nothing to say."""
+    ways = _ways_of(token, beside)
+    # What is usually left unsaid (a trade mark alone) is, and what may be said is not left out.
+    return tuple(filter(None, ways)) if ways[0] else ("",)
+
+
+def _ways_of(token: str, beside: Beside) -> Ways:
     text = clean(token).lstrip(_OPENING.replace("'", "") if re.match(r"\W*'\d0s", token) else _OPENING)
     text = _LONG.sub(lambda found: " ".join(found[0]), text)  # longer than any number
     dotted = text.rstrip(_CLOSING.replace(".", ""))
