@@ -52,6 +52,7 @@ bench: .venv/.dev
 	$(BIN)/python benchmarks/codebooks.py
 	$(BIN)/python benchmarks/data.py
 	$(BIN)/python benchmarks/corpora.py
+	$(BIN)/python benchmarks/audio.py
 	$(BIN)/python benchmarks/speech.py
 	$(BIN)/python benchmarks/units.py
 
