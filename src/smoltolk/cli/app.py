@@ -15,6 +15,7 @@ from smoltolk.cli import (
     evaluate_verbs,
     inspect_verbs,
     model_verbs,
+    report_verbs,
     shard_verbs,
     speech_verbs,
     talk_verbs,
@@ -78,6 +79,7 @@ for verbs in (
     model_verbs,
     analysis_verbs,
     evaluate_verbs,
+    report_verbs,
     convert_verbs,
     talk_verbs,
 ):

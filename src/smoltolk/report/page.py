@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,10 @@ from smoltolk.common.errors import NotFoundError
 from smoltolk.common.files import write_text
 from smoltolk.report import outcome_plots, plots, titles, wording
 from smoltolk.report.comparison import compare
+from smoltolk.report.embedding import data_address
+from smoltolk.report.measures import measures
 from smoltolk.report.results import (
     BASELINES,
-    COMPARED,
     DIRECTIONS,
     KINDS,
     LENS,
@@ -31,21 +31,6 @@ from smoltolk.report.results import (
 from smoltolk.report.verdict import judge
 
 __all__ = ["validate_results", "write_report"]
-
-_MEDIA_TYPES = {".mp3": "audio/mpeg", ".ogg": "audio/ogg", ".flac": "audio/flac", ".wav": "audio/wav"}
-# What a row of the table of other measures shows: title, key of a model, kind of number, key of its interval.
-_MEASURES = (
-    ("Parameters", "parameters", "count", None),
-    ("Speech, nats per unit (held out)", "speech_nll", "nats", None),
-    ("Text before, nats per token", "text_nll_before", "nats", None),
-    ("Text after, nats per token", "text_nll_after", "nats", None),
-    ("Recognition, word error rate", "recognition_wer", "percent", "recognition_wer"),
-    ("Recognition, no end within the limit", "recognition_failures", "percent", None),
-    ("Synthesis, word error rate of the judge", "synthesis_wer", "percent", "synthesis_wer"),
-    ("Synthesis, no end within the limit", "synthesis_failures", "percent", None),
-    ("Training, ids per second", "train_tokens_per_second", "count", None),
-    ("Training, seconds per step", "seconds_per_step", "seconds", None),
-)
 
 
 def write_report(results: Mapping[str, Any], out_dir: Path | str) -> Path:
@@ -111,7 +96,7 @@ def _context(results: Mapping[str, Any]) -> dict[str, Any]:
         "leads": lambda kind, way, pair: [compare(results, kind, way, baseline, pair) for baseline in BASELINES],
         "paired": all(difference_key(baseline) in results.get("differences", {}) for baseline in BASELINES),
         "lens_rows": _lens_rows(results),
-        "measures": _measures(results),
+        "measures": measures(results),
         "outcomes_svg": _both(outcome_plots.outcomes_svg, results),
         "lens_svg": _both(outcome_plots.lens_svg, results),
         "accuracy_svg": _both(plots.accuracy_svg, results),
@@ -149,21 +134,6 @@ def _lens_rows(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     return groups
 
 
-def _measures(results: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Rows of the table of other measures, those that all that are compared have."""
-    rows, models = [], [results["models"][system] for system in shown_systems(results)]
-    for title, key, kind, interval in _MEASURES:
-        if all(key in results["models"][system] for system in COMPARED):
-            cells = []
-            for model in models:
-                bounds = [model.get(f"{interval}_{side}") for side in ("low", "high")]
-                cells.append(
-                    {"value": model.get(key), "bounds": None if interval is None or None in bounds else bounds}
-                )
-            rows.append({"title": title, "kind": kind, "cells": cells})
-    return rows
-
-
 def _grouped(samples: Any) -> list[list[Mapping[str, Any]]]:
     """Samples of one prompt and direction together, in the order in which they first come."""
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
@@ -196,5 +166,4 @@ def _sound(root: Path, name: str) -> str:
         raise NotFoundError(
             f"the sample {name} must lie in the run's directory", f"no file {path}", "make the samples again"
         )
-    content = base64.b64encode(path.read_bytes()).decode("ascii")
-    return f"data:{_MEDIA_TYPES.get(path.suffix, 'audio/wav')};base64,{content}"
+    return data_address(path.read_bytes(), path.suffix)

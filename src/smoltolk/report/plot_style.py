@@ -111,12 +111,23 @@ def page_svg(figure: Figure, name: str, label: str) -> str:
         name: before all its ids; figures share a page.
         label: for those who do not see it.
     """
-    text = _drawn(figure, name, transparent=True)
-    text = re.sub(r'\bid="', f'id="{name}-', text)
-    text = re.sub(r'href="#', f'href="#{name}-', text)
-    text = re.sub(r"url\(#", f"url(#{name}-", text)
+    text = with_ids_of_its_own(_drawn(figure, name, transparent=True), name)
     text = _exchanged(text, "var(--sans)", {variable: f"var(--{variable.replace('_', '-')})" for variable in COLOURS})
     return _headed(text, f'role="img" aria-label="{label}"')
+
+
+def with_ids_of_its_own(svg: str, name: str) -> str:
+    """An ``<svg>`` element whose ids, and whatever refers to them, begin with a name."""
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = re.sub(r'href="#', f'href="#{name}-', svg)
+    return re.sub(r"url\(#", f"url(#{name}-", svg)
+
+
+def on_paper(svg: str) -> str:
+    """What :func:`page_svg` made, in real colours: a file of its own."""
+    for variable, colour in REAL.items():
+        svg = svg.replace(f"var(--{variable.replace('_', '-')})", colour)
+    return svg.replace("var(--sans)", _FONTS)
 
 
 def file_svg(figure: Figure, label: str) -> str:

@@ -30,7 +30,7 @@ def by_question(rows: Sequence[Row], rule: Rule, seed: int) -> Cell:
     Of sWUGGY ``by_frequency`` has the official scorer's bands, and ``in_vocabulary`` is the mean over questions in
     any of them but ``oov``, words that LibriSpeech does not have.
     """
-    names, values, strata = _by_question(rows)
+    names, values, strata = points_of_questions(rows)
     cell = _bootstrap(values, names, seed)
     if all("length" in one for one in strata):
         cell["by_length"] = _by_stratum(values, [one["length"] for one in strata])
@@ -46,7 +46,7 @@ def by_question(rows: Sequence[Row], rule: Rule, seed: int) -> Cell:
 
 def by_type(rows: Sequence[Row], rule: Rule, seed: int) -> Cell:
     """Mean over voices, over the questions of a type, and over types (macro); ``by_pair`` is that over questions."""
-    names, values, strata = _by_question(rows)
+    names, values, strata = points_of_questions(rows)
     types = [one.get("type", "") for one in strata]
     cell = strata_bootstrap(values, types, seed=seed).as_dict("accuracy")
     return cell | {"by_pair": _bootstrap(values, names, seed), "by_type": _by_stratum(values, types)}
@@ -63,8 +63,8 @@ def cells_of(rows: Sequence[Row], aggregate: str, rule: Rule, seed: int) -> dict
     }
 
 
-def _by_question(rows: Sequence[Row]) -> tuple[list[str], np.ndarray, list[dict[str, str]]]:
-    """Names of questions, their mean points, and the strata of each."""
+def points_of_questions(rows: Sequence[Row]) -> tuple[list[str], np.ndarray, list[dict[str, str]]]:
+    """Names of questions, their mean points over voices, and the strata of each, in the order in which they come."""
     points: dict[str, list[float]] = {}
     strata: dict[str, dict[str, str]] = {}
     for row in rows:

@@ -1,0 +1,49 @@
+"""What kind of run left a directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from smoltolk.common.errors import InputError, NotFoundError
+from smoltolk.common.files import read_json
+
+Kind = Literal["evaluation", "analysis", "quick start", "ablation", "training"]
+# By the file that tells it, and the verb that leaves it.
+_FILES: dict[str, Kind] = {"ablation.json": "ablation", "analysis.json": "analysis", "training.json": "training"}
+_KNOWN = (
+    "a report is made of directories of `evaluate` (results.json), `analyse` (analysis.json), `quickstart`"
+    " (results.json), `ablate` (ablation.json) and of trained models (training.json)"
+)
+
+
+def kind_of(place: Path) -> tuple[Kind, Any]:
+    """The kind of a directory, and the JSON that tells it.
+
+    Raises:
+        NotFoundError: no such directory.
+        InputError: none of the known kinds, one that is not finished, or a file that is not JSON.
+    """
+    if not place.is_dir():
+        raise NotFoundError("a report is made of directories that exist", f"no directory {place}", "check the path")
+    for name, kind in _FILES.items():
+        if (place / name).is_file():
+            return kind, read_json(place / name)
+    if (place / "results.json").is_file():
+        results = read_json(place / "results.json")
+        if isinstance(results, dict) and "tasks" in results:
+            return "evaluation", results
+        if isinstance(results, dict) and "models" in results:
+            return "quick start", results
+        raise InputError(_KNOWN, f"{place / 'results.json'} is of none of them", "name other directories")
+    if (place / "run.json").is_file():
+        raise InputError(
+            f"{_KNOWN}, when they are finished",
+            f"{place} has a run.json and no results",
+            "run its command again: it goes on",
+        )
+    held = sorted(path.name for path in place.iterdir())
+    found = (
+        f"{place} holds {', '.join(held[:4])}{' and more' if len(held) > 4 else ''}" if held else f"{place} is empty"
+    )
+    raise InputError(_KNOWN, found, "name other directories")

@@ -1,0 +1,93 @@
+"""A directory that a report is made of, and what every kind of it has."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from smoltolk.common.errors import InputError
+from smoltolk.common.files import read_text
+from smoltolk.overview.kinds import Kind
+from smoltolk.report.embedding import MEDIA_TYPES
+from smoltolk.report.sections import Sound
+
+_SOUNDS = tuple(suffix for suffix in MEDIA_TYPES if suffix != ".svg")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A directory.
+
+    Attributes:
+        name: short, and no other run's.
+        place: of it.
+        kind: what left it.
+        found: the JSON that tells its kind.
+    """
+
+    name: str
+    place: Path
+    kind: Kind
+    found: Any
+
+
+def names_of(places: Sequence[Path]) -> list[str]:
+    """For each place the last parts of its path, as many as no other one ends with.
+
+    Raises:
+        InputError: none, or one that is named twice.
+    """
+    whole = [place.absolute() for place in places]
+    if not places or len(set(whole)) < len(places):
+        found = "none" if not places else f"{Counter(map(str, whole)).most_common(1)[0][0]} twice"
+        raise InputError("a report is made of one directory or several, each named once", found, "name them")
+    names = []
+    for place in whole:
+        for count in range(1, len(place.parts) + 1):
+            name = "/".join(part.strip("/") for part in place.parts[-count:])
+            if sum(other.parts[-count:] == place.parts[-count:] for other in whole) == 1:
+                break
+        names.append(name or str(place))
+    return names
+
+
+def sounds_of(run: Run, told: Mapping[str, tuple[str, str]] | None = None) -> tuple[Sound, ...]:
+    """What lies in the folder ``samples`` of a run, by name.
+
+    Args:
+        run: whose.
+        told: title and words of files by their path under the run's directory. Of others the title is that path, and
+            the words lie in a ``.txt`` beside the file, where there is one.
+    """
+    folder, told = run.place / "samples", told or {}
+    sounds = []
+    for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
+        if path.suffix.lower() in _SOUNDS and path.is_file() and not path.name.startswith("."):
+            name = path.relative_to(run.place).as_posix()
+            title = path.relative_to(folder).with_suffix("").as_posix()
+            words = (read_text(path.with_suffix(".txt")) or "").strip()
+            sounds.append(Sound(path, *told.get(name, (title, words))))
+    return tuple(sounds)
+
+
+@contextmanager
+def damage_named(place: Path) -> Iterator[None]:
+    """Tell of errors in what a file holds where the file lies.
+
+    Raises:
+        InputError: instead of every error that comes of a value which is not there, or not what it should be.
+    """
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{place}: {error.rule}", error.found, error.fix) from error
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError, ZeroDivisionError, StopIteration) as error:
+        raise InputError(
+            f"{place} must be as its command left it",
+            f"it is damaged, or of another version ({type(error).__name__}: {error})",
+            "run the command again, or leave this directory out",
+        ) from error
