@@ -35,11 +35,23 @@ def evaluate(
     seed: Annotated[int, typer.Option(callback=check_seed, help="Of draws and of the bootstrap.")] = 0,
     bf16: Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16.")] = False,
     no_prompts: Annotated[bool, typer.Option("--no-prompts", help="Score options alone: faster.")] = False,
+    vocoder: Annotated[Path | None, typer.Option(help="Speaks in `synthesis`.")] = None,
+    judge: Annotated[
+        str | None, typer.Option(help="Hears it: pocketsphinx (English, the default), or a hub id or directory.")
+    ] = None,
+    judge_texts: Annotated[
+        Path | None, typer.Option(help="What pocketsphinx may hear; default: what is to be said.")
+    ] = None,
+    quality: Annotated[
+        str | None, typer.Option(help="A command: paths of wav files in, JSON lines with figures out.")
+    ] = None,
+    quality_timeout: Annotated[float, typer.Option(min=1, help="Seconds that it may take.")] = 3600,
 ) -> None:
     """Measure a model; every score tells its rule and its 95% interval.
 
     Tasks: swuggy, sblimp, ssc, tsc, shellaswag, salmon, choices, world,
-    llama-questions, web-questions, trivia-qa, text/NAME (lm-eval).
+    llama-questions, web-questions, trivia-qa, recognition, synthesis,
+    text/NAME (lm-eval).
     Rules: ours, smoltolk-release, lf2ar, slamkit. An interrupted run goes on.
     Several devices: torchrun --nproc-per-node 8 --no-python smoltolk ...
 
@@ -48,21 +60,29 @@ def evaluate(
     """
     from rich.console import Console
 
+    from smoltolk.cli.printing import show
     from smoltolk.common.files import write_json, write_text
     from smoltolk.common.progress import bar
     from smoltolk.evaluation.runs.evaluating import Request
     from smoltolk.evaluation.runs.evaluating import evaluate as measure
     from smoltolk.evaluation.runs.presets import rule_named
     from smoltolk.evaluation.runs.results import judge_again
+    from smoltolk.evaluation.runs.voices import OFFLINE
     from smoltolk.report.task_plot import task_svg
     from smoltolk.report.task_table import task_markdown
+    from smoltolk.report.transcription_table import transcription_rows
 
     if from_run is not None:
         if model is not None:
             raise InputError("a stored run is judged without a model", f"--from and {model!r}", "leave the model out")
         rules = rule or ["ours"]
-        results: dict[str, Any] | None = judge_again(from_run, [rule_named(name) for name in rules])
-        place = out or from_run / "again" / "+".join(rules).replace("=", "-").replace(",", "-")
+        results: dict[str, Any] | None = judge_again(
+            from_run, [rule_named(name) for name in rules], judge=judge, judge_texts=judge_texts, quality=quality,
+            quality_timeout=quality_timeout,
+        )  # fmt: skip
+        names = [name.replace("=", "-").replace(",", "-") for name in rules]
+        names += [f"judge-{Path(judge).name}"] if judge else []
+        place = out or from_run / "again" / "+".join(names)
         if results is not None:
             write_json(place / "results.json", results)
     else:
@@ -74,6 +94,8 @@ def evaluate(
             Request(
                 model, tasks or [], out, _places(data or []), units, shards, questions, rule or [], limit, seed,
                 _directions(directions), split, synthesizer, before, bf16, not no_prompts,
+                vocoder=vocoder, judge=judge or OFFLINE, judge_texts=judge_texts, quality=quality,
+                quality_timeout=quality_timeout,
             ),
             bar,
         )  # fmt: skip
@@ -85,7 +107,10 @@ def evaluate(
     rules = list(dict.fromkeys(name for task in results["tasks"].values() for name in task["rules"]))
     for number, name in enumerate(rules, 1):
         print(f"rule {number}: {name}")
-    Console().print(_table(results, rules))
+    if results["tasks"]:
+        Console().print(_table(results, rules))
+    for name, task in results.get("transcription", {}).items():
+        show(f"{name}: {task['scored']:,} of {task['items']:,} scored", transcription_rows(task))
     print(f"records and results in {place}")
 
 

@@ -76,15 +76,9 @@ def recognition(
     references = [text for _, text in utterances]
     _check(references)
     space.check_tokenizer(tokenizer)
-    made = generate(
-        model,
-        [recognition_prompt(space, units) for units, _ in utterances],
-        end_id=space.eos_text,
-        pad_id=space.eos_text,
-        max_new_tokens=max_new_tokens or 2 * max(len(plain_ids(tokenizer, text)) for text in references) + 8,
-        batch_size=batch_size,
-        progress=progress,
-    )
+    most = max_new_tokens or most_tokens(references, tokenizer)
+    heard = [units for units, _ in utterances]
+    made = write_down(model, heard, space, max_new_tokens=most, batch_size=batch_size, progress=progress)
     hypotheses = [to_text(one, tokenizer) for one in made]
     _log(log_path, references, hypotheses, made)
     return Transcribed(error_rate(references, hypotheses), _failures(made), references, hypotheses)
@@ -131,17 +125,9 @@ def synthesis(
     _check(texts)
     space.check_tokenizer(tokenizer)
     check_speaker(space, vocoder)
-    made = generate(
-        model,
-        [synthesis_prompt(space, plain_ids(tokenizer, text)) for text in texts],
-        end_id=space.eos_speech,
-        pad_id=space.eos_text,
-        max_new_tokens=max_new_tokens or most_units(max(texts, key=len), space, vocoder.frame_rate),
-        sampling=sampling,
-        seed=seed,
-        batch_size=batch_size,
-        progress=progress,
-    )
+    most = max_new_tokens or most_units(max(texts, key=len), space, vocoder.frame_rate)
+    settings: dict[str, Any] = {"sampling": sampling, "seed": seed, "batch_size": batch_size, "progress": progress}
+    made = say(model, texts, tokenizer, space, max_new_tokens=most, **settings)
     units = [to_units(one, space) for one in made]
     waveforms = speak_units(units, vocoder, seed=seed)
     if judge is None:
@@ -150,6 +136,43 @@ def synthesis(
         hypotheses = judge.transcribe_batch(waveforms)
     _log(log_path, texts, hypotheses, made)
     return Transcribed(error_rate(texts, hypotheses), _failures(made), texts, hypotheses, units, waveforms)
+
+
+def write_down(
+    model: Any, heard: Sequence[np.ndarray], space: IdSpace, *, max_new_tokens: int, **settings: Any
+) -> list[Generation]:
+    """What a model writes when it hears units, the likeliest id at every step.
+
+    Args:
+        model, space: as for :func:`recognition`.
+        heard: units [n] each, of several codebooks frames [n, Q].
+        max_new_tokens: the limit, see :func:`most_tokens`.
+        settings: ``batch_size`` and ``progress`` of :func:`smoltolk.inference.generation.generate`.
+    """
+    prompts = [recognition_prompt(space, units) for units in heard]
+    ends = {"end_id": space.eos_text, "pad_id": space.eos_text}
+    return generate(model, prompts, **ends, max_new_tokens=max_new_tokens, **settings)
+
+
+def say(
+    model: Any, texts: Sequence[str], tokenizer: Any, space: IdSpace, *, max_new_tokens: int, **settings: Any
+) -> list[Generation]:
+    """What a model speaks when it reads texts, as ids.
+
+    Args:
+        model, texts, tokenizer, space: as for :func:`synthesis`.
+        max_new_tokens: the limit, units or frames.
+        settings: ``sampling``, ``seed``, ``batch_size`` and ``progress`` of
+            :func:`smoltolk.inference.generation.generate`.
+    """
+    prompts = [synthesis_prompt(space, plain_ids(tokenizer, text)) for text in texts]
+    ends = {"end_id": space.eos_speech, "pad_id": space.eos_text}
+    return generate(model, prompts, **ends, max_new_tokens=max_new_tokens, **settings)
+
+
+def most_tokens(texts: Sequence[str], tokenizer: Any) -> int:
+    """Text ids that writing any of these texts takes at most: twice those of the longest, and eight."""
+    return 2 * max(len(plain_ids(tokenizer, text)) for text in texts) + 8
 
 
 def _check(texts: Sequence[str]) -> None:

@@ -78,6 +78,18 @@ def load_parts(
         NotFoundError: something is not there.
         InputError: parts that were made for other units, or a codec of one codebook as a vocoder.
     """
+    hears, says = load_sound_parts(model, units, vocoder)
+    return *load_model(model), hears, says
+
+
+def load_sound_parts(
+    model: Path | str, units: Path | str | None, vocoder: Path | str | None
+) -> tuple[UnitTokenizer | None, Speaker | None]:
+    """What a model hears and speaks with; the model itself is only asked what it is.
+
+    Args:
+        model, units, vocoder: as for :func:`load_parts`, which has the errors too.
+    """
     config = load_config(model)
     described = {"units": units, "vocoder": vocoder}
     parts = {what: read_part(place) for what, place in described.items() if place is not None}
@@ -99,7 +111,7 @@ def load_parts(
         says = load_unit_tokenizer(vocoder) if hears is None else hears
     elif vocoder is not None:
         says = load_vocoder(vocoder, None if hears is None else hears.fingerprint)
-    return *load_model(model), hears, speaker_of(says, hears)
+    return hears, speaker_of(says, hears)
 
 
 def load_model(name_or_path: Path | str) -> tuple[SmolTolkForCausalLM, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from smoltolk.report.transcription_table import transcription_markdown
 from smoltolk.report.wording import percent
 
 
@@ -21,9 +22,12 @@ def task_markdown(results: Mapping[str, Any]) -> str:
         f"{results['precision']}, seed {results['seed']}, smoltolk {results['version']}",
     ]
     parts = ["# Evaluation", " · ".join(head)]
-    parts.append("Accuracy in % with its 95% interval by bootstrap; n counts what is averaged.")
+    if results["tasks"]:
+        parts.append("Accuracy in % with its 95% interval by bootstrap; n counts what is averaged.")
     for name, task in results["tasks"].items():
         parts += [f"## {name}: {task['about']}", _cells(task), *_about(task)]
+    if results.get("transcription"):
+        parts.append(transcription_markdown(results["transcription"]))
     if results.get("text"):
         parts += ["## Text", _texts(results["text"])]
     return "\n\n".join(parts) + "\n"

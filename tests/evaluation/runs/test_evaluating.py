@@ -14,8 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaForCausalLM
 
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import read_jsonl
@@ -49,27 +48,6 @@ class NoBar:
 @contextmanager
 def no_bars(title: str, total: float, unit: str) -> Iterator[Any]:
     yield NoBar()
-
-
-@pytest.fixture(scope="module")
-def model_dir(
-    phone_units_dir: Path, byte_tokenizer: PreTrainedTokenizerFast, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """A random model of the units of the tests."""
-    units = load_unit_tokenizer(phone_units_dir)
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(byte_tokenizer), hidden_size=32, intermediate_size=32, num_hidden_layers=2,
-        num_attention_heads=2, bos_token_id=0, eos_token_id=0,
-    )  # fmt: skip
-    made = SmolTolkForCausalLM.from_text_model(
-        LlamaForCausalLM(config), num_units=units.num_units, eos_text_id=0, num_input_layers=1, num_output_layers=1,
-        unit_fingerprint=units.fingerprint,
-    )  # fmt: skip
-    place = tmp_path_factory.mktemp("model") / "model"
-    made.save_pretrained(place)
-    byte_tokenizer.save_pretrained(place)
-    return place
 
 
 @pytest.fixture(scope="module")

@@ -6,18 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from smoltolk.common.errors import InputError, named
 from smoltolk.common.files import write_json
 from smoltolk.common.processes import is_main
+from smoltolk.common.progress import Bar
 from smoltolk.data.shards.parquet import common_metadata, shard_paths
+from smoltolk.evaluation.quality import TIMEOUT, check_command
 from smoltolk.evaluation.runs.answering import answer, answer_results
 from smoltolk.evaluation.runs.asking import Asking
 from smoltolk.evaluation.runs.presets import NamedRule, rule_named
-from smoltolk.evaluation.runs.results import Results, beside, head_of, submissions, task_results
+from smoltolk.evaluation.runs.records import Record
+from smoltolk.evaluation.runs.results import Results, beside, head_of, submissions, task_results, transcribed
 from smoltolk.evaluation.runs.run import (
     CHUNK,
     Asked,
@@ -31,9 +34,12 @@ from smoltolk.evaluation.runs.run import (
     missing_chunks,
     open_run,
 )
+from smoltolk.evaluation.runs.transcribing import Transcribing, Voice
 from smoltolk.evaluation.runs.units_of import EncodedUnits, StoredUnits, UnitSource, sounds_in
-from smoltolk.evaluation.tasks.items import check_items
+from smoltolk.evaluation.runs.voices import OFFLINE, VoiceSettings, texts_of
+from smoltolk.evaluation.tasks.items import Sound, check_items
 from smoltolk.evaluation.tasks.names import TASKS
+from smoltolk.evaluation.tasks.said_texts import RECOGNITION, SAID_TEXTS, SYNTHESIS, SaidTexts, load_said_texts
 from smoltolk.evaluation.tasks.spoken_answers import ANSWERS, Question, load_questions
 from smoltolk.evaluation.tasks.task import Source
 from smoltolk.evaluation.tasks.text_retention import PREFIX, harness_tasks, text_scores
@@ -41,7 +47,8 @@ from smoltolk.inference.parts import Part, check_part, load_config, load_model, 
 from smoltolk.report.results import DIRECTIONS
 from smoltolk.speech.units.kinds import load_unit_tokenizer
 
-ALL = (*TASKS, *ANSWERS, f"{PREFIX}NAME")
+_Item = TypeVar("_Item")
+ALL = (*TASKS, *ANSWERS, *SAID_TEXTS, f"{PREFIX}NAME")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,9 @@ class Request:
         bf16: compute in bfloat16 where autocast allows it.
         keep_prompts: score prompts too.
         batch_tokens: most ids of a batch.
+        vocoder: speaks in ``synthesis``; None: the codec among the units.
+        judge, judge_texts: who listens, and for pocketsphinx a file of what may be said; None: the texts spoken.
+        quality, quality_timeout: a command that measures what was spoken, and its seconds; None: none.
     """
 
     model: str
@@ -81,6 +91,32 @@ class Request:
     bf16: bool = False
     keep_prompts: bool = True
     batch_tokens: int = 4096
+    vocoder: Path | None = None
+    judge: str = OFFLINE
+    judge_texts: Path | None = None
+    quality: str | None = None
+    quality_timeout: float = TIMEOUT
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """All that was read for a run: choices, spoken questions, texts that are heard or said, and their units."""
+
+    asked: Sequence[Asked]
+    questions: dict[str, list[Question]]
+    said: Sequence[SaidTexts]
+    units: UnitSource | None = None
+    voice: VoiceSettings | None = None
+
+    def sounds(self) -> list[Sound]:
+        """Recordings that must become units."""
+        segments = [segment for one in self.asked for item in one.loaded.items for segment in item.segments()]
+        heard = [item for one in self.said if one.name == RECOGNITION for item in one.items]
+        return [
+            *sounds_in(segments),
+            *(question.sound for members in self.questions.values() for question in members),
+            *(item.sound for item in heard if item.sound is not None and item.units is None),
+        ]
 
 
 def evaluate(request: Request, bars: Bars) -> Results | None:
@@ -99,12 +135,20 @@ def evaluate(request: Request, bars: Bars) -> Results | None:
     config = load_config(request.model)
     asked = [_load(request, name, rules[0]) for name in names if name in TASKS]
     questions = {name: _questions(request, name) for name in names if name in ANSWERS}
+    said = [
+        load_said_texts(name, _source(request, name, (name,)), request.limit, request.seed)
+        for name in names
+        if name in SAID_TEXTS
+    ]
     texts = [name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX)]
     known = harness_tasks(texts, request.data.get("text")) if texts else None
-    units = _units(request, config, asked, questions)
-    about = _about(request, rules[0], asked, units)
-    open_run(request.out, _command(request, rules[0], asked, questions, about), about)
-    _measure(request, asked, questions, units, bars)
+    work = _Work(asked, questions, said, voice=_voice(request, said))
+    work = replace(work, units=_units(request, config, work))
+    about = _about(request, rules[0], work)
+    # Parts are loaded before a run begins, so that it is not begun with wrong ones.
+    voice = work.voice.load(request.out) if work.voice is not None and _missing(request.out, said) else None
+    open_run(request.out, _command(request, rules[0], work, about), about)
+    _measure(request, work, voice, bars)
     if not is_main():
         return None
     results: Results = head_of(about) | {"tasks": {}}
@@ -117,6 +161,12 @@ def evaluate(request: Request, bars: Bars) -> Results | None:
     for name, members in questions.items():
         records = gather(request.out, name, len(_chunks(members)))
         results["tasks"][name] = answer_results(records, request.seed)
+    for texts_said in said:
+        gather(request.out, texts_said.name, len(_chunks(texts_said.items)))
+    if said:
+        results["transcription"] = transcribed(
+            request.out, about, quality=request.quality, quality_timeout=request.quality_timeout
+        )
     if texts:
         results["text"] = _texts(request, texts, known)
     write_json(request.out / "results.json", results)
@@ -128,7 +178,7 @@ def evaluate(request: Request, bars: Bars) -> Results | None:
 
 def _check_names(names: Sequence[str]) -> None:
     for name in names:
-        if name in TASKS or name in ANSWERS or name.startswith(PREFIX):
+        if name in (*TASKS, *ANSWERS, *SAID_TEXTS) or name.startswith(PREFIX):
             continue
         if Path(name).exists():  # the form of before: evaluate MODEL QUESTIONS SHARDS
             raise InputError(
@@ -174,12 +224,30 @@ def _questions(request: Request, name: str) -> list[Question]:
     return load_questions(name, _source(request, name, ANSWERS[name][1]))[: request.limit]
 
 
-def _units(
-    request: Request, config: Any, asked: Sequence[Asked], questions: dict[str, list[Question]]
-) -> UnitSource | None:
+def _voice(request: Request, said: Sequence[SaidTexts]) -> VoiceSettings | None:
+    """What speaks and listens in synthesis; None where that is not asked for."""
+    spoken = [item.text for one in said if one.name == SYNTHESIS for item in one.items]
+    if request.quality is not None:
+        if not spoken:
+            raise InputError("--quality measures what is spoken", "synthesis is not among the tasks", "add it")
+        check_command(request.quality)
+    if not spoken:
+        return None
+    may_be_said = texts_of(request.judge_texts, spoken)
+    return VoiceSettings(request.model, request.units, request.vocoder, request.judge, may_be_said, request.seed)
+
+
+def _missing(out: Path, said: Sequence[SaidTexts]) -> bool:
+    spoken = [one.items for one in said if one.name == SYNTHESIS]
+    return any(missing_chunks(out, SYNTHESIS, len(_chunks(items))) for items in spoken)
+
+
+def _units(request: Request, config: Any, work: _Work) -> UnitSource | None:
     """What recordings become units by; they must be the model's."""
-    segments = [segment for one in asked for item in one.loaded.items for segment in item.segments()]
-    sounds = [*sounds_in(segments), *(question.sound for members in questions.values() for question in members)]
+    sounds = work.sounds()
+    for stored in (one.metadata for one in work.said if one.metadata is not None):
+        part = Part(stored.fingerprint, stored.num_units, stored.num_codebooks)
+        check_part(request.model, config, "shards", part)
     if request.shards is not None:
         metadata = common_metadata(shard_paths(request.shards))
         part = Part(metadata.fingerprint, metadata.num_units, metadata.num_codebooks)
@@ -200,8 +268,11 @@ def _units(
     )
 
 
-def _about(request: Request, rule: NamedRule, asked: Sequence[Asked], units: UnitSource | None) -> dict[str, Any]:
+def _about(request: Request, rule: NamedRule, work: _Work) -> dict[str, Any]:
     """What a run says of itself."""
+    asked, units, voice = work.asked, work.units, work.voice
+    notes = {one.name: one.notes for one in work.said}
+    synthesis = {} if voice is None else {"synthesis": voice.as_dict()}
     return {
         "version": version("smoltolk"),
         "model": {"name": request.model, "fingerprint": fingerprint_of_model(Path(request.model))},
@@ -211,20 +282,16 @@ def _about(request: Request, rule: NamedRule, asked: Sequence[Asked], units: Uni
         "precision": "bfloat16" if request.bf16 else "float32",
         "rule": rule.name,
         "feeds": {one.task.name: {shape: feed.as_dict() for shape, feed in one.feeds.items()} for one in asked},
-        "notes": {one.task.name: one.loaded.notes for one in asked},
+        "notes": {one.task.name: one.loaded.notes for one in asked} | notes,
+        **synthesis,
     }
 
 
-def _command(
-    request: Request,
-    rule: NamedRule,
-    asked: Sequence[Asked],
-    questions: dict[str, list[Question]],
-    about: dict[str, Any],
-) -> dict[str, Any]:
+def _command(request: Request, rule: NamedRule, work: _Work, about: dict[str, Any]) -> dict[str, Any]:
     """What decides the records of a run."""
-    items = {one.task.name: [f"{item.cell} {item.id}" for item in one.loaded.items] for one in asked}
-    items |= {name: [question.id for question in members] for name, members in questions.items()}
+    items = {one.task.name: [f"{item.cell} {item.id}" for item in one.loaded.items] for one in work.asked}
+    items |= {name: [question.id for question in members] for name, members in work.questions.items()}
+    items |= {one.name: [f"{item.id} {item.text}" for item in one.items] for one in work.said}
     return {
         "verb": "evaluate",
         "model": about["model"]["fingerprint"],
@@ -234,21 +301,18 @@ def _command(
         "feeds": about["feeds"],
         "precision": about["precision"],
         "keep_prompts": request.keep_prompts,
+        **({"synthesis": about["synthesis"]} if "synthesis" in about else {}),
     }
 
 
 # ---------------------------------------------------------------------- with the model
 
 
-def _measure(
-    request: Request,
-    asked: Sequence[Asked],
-    questions: dict[str, list[Question]],
-    units: UnitSource | None,
-    bars: Bars,
-) -> None:
+def _measure(request: Request, work: _Work, voice: Voice | None, bars: Bars) -> None:
+    asked, questions, units = work.asked, work.questions, work.units
     sizes = {one.task.name: len(one.chunks) for one in asked}
     sizes |= {name: len(_chunks(members)) for name, members in questions.items()}
+    sizes |= {one.name: len(_chunks(one.items)) for one in work.said}
     if not any(missing_chunks(request.out, name, size) for name, size in sizes.items()):
         return
     model, tokenizer = load_model(request.model)
@@ -284,8 +348,24 @@ def _measure(
             bars,
         )
 
+    transcribing = Transcribing(model, tokenizer, space, units, voice, request.bf16)
+    for texts in work.said:
+        if missing_chunks(request.out, texts.name, sizes[texts.name]):
+            _transcribe(request.out, transcribing, texts, bars)
 
-def _chunks(members: Sequence[Question]) -> list[Sequence[Question]]:
+
+def _transcribe(out: Path, transcribing: Transcribing, texts: SaidTexts, bars: Bars) -> None:
+    chunks, most = _chunks(texts.items), transcribing.limit(texts.name, texts.items)
+
+    def do(number: int, progress: Bar) -> list[Record]:
+        if texts.name == RECOGNITION:
+            return transcribing.recognise(chunks[number], most, progress)
+        return transcribing.speak(chunks[number], sum(map(len, chunks[:number])), most, progress)
+
+    do_chunks(out, texts.name, chunks, do, bars)
+
+
+def _chunks(members: Sequence[_Item]) -> list[Sequence[_Item]]:
     return [members[start : start + CHUNK] for start in range(0, len(members), CHUNK)]
 
 

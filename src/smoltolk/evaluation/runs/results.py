@@ -10,15 +10,20 @@ from typing import Any
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import read_json, read_jsonl
 from smoltolk.evaluation.published import published
+from smoltolk.evaluation.quality import TIMEOUT
 from smoltolk.evaluation.runs.aggregates import cells_of
 from smoltolk.evaluation.runs.feeds import Feed
 from smoltolk.evaluation.runs.judging import check_feed, judge
 from smoltolk.evaluation.runs.presets import NamedRule, rule_named
 from smoltolk.evaluation.runs.records import Record, failures, is_scored
 from smoltolk.evaluation.runs.run import RUN
+from smoltolk.evaluation.runs.transcribing import heard_again, quality_results, transcription_results
+from smoltolk.evaluation.runs.voices import listener, texts_of
 from smoltolk.evaluation.tasks.names import TASKS
+from smoltolk.evaluation.tasks.said_texts import SAID_TEXTS, SYNTHESIS
 from smoltolk.evaluation.tasks.task import Task
 from smoltolk.evaluation.tasks.zerospeech import write_submission
+from smoltolk.speech.recognition.recognisers import Recogniser
 
 Results = dict[str, Any]
 
@@ -84,8 +89,51 @@ def task_results(
     }
 
 
-def judge_again(run: Path, rules: Sequence[NamedRule], seed: int | None = None) -> Results:
-    """A stored run by other rules.
+def transcribed(
+    run: Path,
+    about: Mapping[str, Any],
+    *,
+    judge: Recogniser | None = None,
+    quality: str | None = None,
+    quality_timeout: float = TIMEOUT,
+) -> Results:
+    """Error rates of recognition and synthesis, from the records of a run.
+
+    Args:
+        run: the directory.
+        about: its ``run.json``.
+        judge: hears the stored wav files anew; None: who heard them in the run.
+        quality, quality_timeout: as for :func:`smoltolk.evaluation.runs.transcribing.quality_results`.
+    """
+    found: Results = {}
+    for name in SAID_TEXTS:
+        place = run / f"{name}.jsonl"
+        if not place.is_file():
+            continue
+        records: list[Record] = list(read_jsonl(place))
+        heard_by = None
+        if name == SYNTHESIS:
+            heard_by = about["synthesis"]["judge"] if judge is None else judge.name
+            records = records if judge is None else heard_again(run, records, judge)
+        notes = about["notes"].get(name, ())
+        found[name] = transcription_results(name, records, about["seed"], notes=notes, judge=heard_by)
+        if name == SYNTHESIS:
+            measured = quality_results(run, records, about["seed"], quality, quality_timeout)
+            found[name] |= {} if measured is None else {"quality": measured}
+    return found
+
+
+def judge_again(
+    run: Path,
+    rules: Sequence[NamedRule],
+    seed: int | None = None,
+    *,
+    judge: str | None = None,
+    judge_texts: Path | None = None,
+    quality: str | None = None,
+    quality_timeout: float = TIMEOUT,
+) -> Results:
+    """A stored run by other rules; what was spoken by another judge, or measured by another command.
 
     Raises:
         NotFoundError: no run there.
@@ -108,9 +156,18 @@ def judge_again(run: Path, rules: Sequence[NamedRule], seed: int | None = None) 
             run=str(run),
             notes=about["notes"].get(name, ()),
         )
-    if not tasks:
+    spoken = (run / f"{SYNTHESIS}.jsonl").is_file()
+    if not spoken and (judge is not None or quality is not None):
+        raise InputError("what was spoken is heard and measured again", f"no {SYNTHESIS} in {run}", "leave it out")
+    listens = None
+    if judge is not None:
+        texts = [record["reference"] for record in read_jsonl(run / f"{SYNTHESIS}.jsonl")]
+        listens = listener(judge, texts_of(judge_texts, texts))
+    settings: dict[str, Any] = {"quality": quality, "quality_timeout": quality_timeout}
+    said = transcribed(run, about, judge=listens, **settings)
+    if not tasks and not said:
         raise NotFoundError("a run has a finished task at least", f"none in {run}", "let it finish first")
-    return head_of(about) | {"tasks": tasks}
+    return head_of(about) | {"tasks": tasks} | ({"transcription": said} if said else {})
 
 
 def head_of(about: Mapping[str, Any]) -> Results:

@@ -21,6 +21,51 @@ def normalise(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Errors:
+    """Errors of one transcript, both sides normalised.
+
+    Attributes:
+        words, characters: of the reference.
+        word_errors, character_errors: substitutions, deletions and insertions.
+    """
+
+    words: int
+    word_errors: int
+    characters: int
+    character_errors: int
+
+
+def errors_in(reference: str, hypothesis: str) -> Errors:
+    """What jiwer counts in one transcript.
+
+    Raises:
+        InputError: a reference without words.
+    """
+    said, heard = normalise(reference), normalise(hypothesis)
+    if not said:
+        raise InputError("every reference must have a word", repr(reference), "leave this utterance out")
+    words, characters = jiwer.process_words(said, heard), jiwer.process_characters(said, heard)
+    return Errors(
+        words=words.hits + words.substitutions + words.deletions,
+        word_errors=words.substitutions + words.deletions + words.insertions,
+        characters=characters.hits + characters.substitutions + characters.deletions,
+        character_errors=characters.substitutions + characters.deletions + characters.insertions,
+    )
+
+
+def rate_interval(errors: np.ndarray, sizes: np.ndarray, seed: int = 0) -> tuple[float, float]:
+    """95% interval of ``errors.sum() / sizes.sum()``, by bootstrap over utterances.
+
+    Args:
+        errors, sizes: int [n], of each utterance.
+        seed: of the bootstrap.
+    """
+    picks = generator(seed, "error_rate").integers(len(sizes), size=(_NUM_RESAMPLES, len(sizes)))
+    low, high = np.quantile(errors[picks].sum(1) / sizes[picks].sum(1), [0.025, 0.975])
+    return float(low), float(high)
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorRate:
     """How far transcripts are from what was said.
 
@@ -56,20 +101,15 @@ def error_rate(references: Sequence[str], hypotheses: Sequence[str], seed: int =
             f"{len(references)} references, {len(hypotheses)} transcripts",
             "transcribe every utterance once",
         )
-    said, heard = [normalise(text) for text in references], [normalise(text) for text in hypotheses]
-    for reference, text in zip(said, references, strict=True):
-        if not reference:
-            raise InputError("every reference must have a word", repr(text), "leave this utterance out")
-    per_utterance = [jiwer.process_words(one, other) for one, other in zip(said, heard, strict=True)]
-    errors = np.array([counts.substitutions + counts.deletions + counts.insertions for counts in per_utterance])
-    words = np.array([len(reference.split()) for reference in said])
-    picks = generator(seed, "error_rate").integers(len(said), size=(_NUM_RESAMPLES, len(said)))
-    low, high = np.quantile(errors[picks].sum(1) / words[picks].sum(1), [0.025, 0.975])
+    counts = [errors_in(said, heard) for said, heard in zip(references, hypotheses, strict=True)]
+    errors = np.array([one.word_errors for one in counts])
+    words = np.array([one.words for one in counts])
+    low, high = rate_interval(errors, words, seed)
     return ErrorRate(
         wer=float(errors.sum() / words.sum()),
-        cer=float(jiwer.cer(said, heard)),
-        low=float(low),
-        high=float(high),
+        cer=sum(one.character_errors for one in counts) / sum(one.characters for one in counts),
+        low=low,
+        high=high,
         num_words=int(words.sum()),
-        num_utterances=len(said),
+        num_utterances=len(counts),
     )
