@@ -150,8 +150,8 @@ def write_down(
         settings: ``batch_size`` and ``progress`` of :func:`smoltolk.inference.generation.generate`.
     """
     prompts = [recognition_prompt(space, units) for units in heard]
-    ends = {"end_id": space.eos_text, "pad_id": space.eos_text}
-    return generate(model, prompts, **ends, max_new_tokens=max_new_tokens, **settings)
+    end = space.eos_text
+    return generate(model, prompts, end_id=end, pad_id=space.eos_text, max_new_tokens=max_new_tokens, **settings)
 
 
 def say(
@@ -166,8 +166,8 @@ def say(
             :func:`smoltolk.inference.generation.generate`.
     """
     prompts = [synthesis_prompt(space, plain_ids(tokenizer, text)) for text in texts]
-    ends = {"end_id": space.eos_speech, "pad_id": space.eos_text}
-    return generate(model, prompts, **ends, max_new_tokens=max_new_tokens, **settings)
+    end = space.eos_speech
+    return generate(model, prompts, end_id=end, pad_id=space.eos_text, max_new_tokens=max_new_tokens, **settings)
 
 
 def most_tokens(texts: Sequence[str], tokenizer: Any) -> int:
