@@ -20,31 +20,25 @@ app = typer.Typer()
 def evaluate(
     model: Annotated[str | None, typer.Argument(help="Directory of a model, or hub id.")] = None,
     tasks: Annotated[list[str] | None, typer.Argument(help="What to measure; see above.")] = None,
-    out: Annotated[Path | None, typer.Option(help="The run: records, results.json, .md, .svg.")] = None,
-    data: Annotated[list[str] | None, typer.Option(help="Folder of the tasks, or TASK=FOLDER.")] = None,
-    units: Annotated[Path | None, typer.Option(help="Of the model; recordings become these.")] = None,
-    shards: Annotated[Path | None, typer.Option(help="Stored units in place of recordings.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run: records, results.")] = None,
+    data: Annotated[list[str] | None, typer.Option(help="Folder of tasks, or TASK=FOLDER.")] = None,
+    units: Annotated[Path | None, typer.Option(help="What recordings become.")] = None,
+    shards: Annotated[Path | None, typer.Option(help="Stored units instead.")] = None,
     questions: Annotated[Path | None, typer.Option(help="Of `world`: its directory.")] = None,
     rule: Annotated[list[str] | None, typer.Option(help="NAME[,KEY=VALUE]; the first decides what is fed.")] = None,
-    from_run: Annotated[Path | None, typer.Option("--from", help="Judge a stored run again by --rule.")] = None,
+    from_run: Annotated[Path | None, typer.Option("--from", help="Judge a stored run again.")] = None,
     directions: Annotated[str, typer.Option(help="Of prompt and option.")] = "S->S,T->T,S->T,T->S",
-    split: Annotated[str | None, typer.Option(help="dev or test, of swuggy and sblimp.")] = None,
-    synthesizer: Annotated[str | None, typer.Option(help="Speaks texts without a recording.")] = None,
-    before: Annotated[str | None, typer.Option(help="The text model of before, for text/NAME.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Questions of a task, drawn by the seed.")] = None,
-    seed: Annotated[int, typer.Option(callback=check_seed, help="Of draws and of the bootstrap.")] = 0,
+    split: Annotated[str | None, typer.Option(help="dev or test (swuggy, sblimp).")] = None,
+    synthesizer: Annotated[str | None, typer.Option(help="Speaks what is only written.")] = None,
+    before: Annotated[str | None, typer.Option(help="Text model, for text/NAME.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Questions, drawn by the seed.")] = None,
+    seed: Annotated[int, typer.Option(callback=check_seed, help="Of draws and bootstrap.")] = 0,
     bf16: Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16.")] = False,
     no_prompts: Annotated[bool, typer.Option("--no-prompts", help="Score options alone: faster.")] = False,
     vocoder: Annotated[Path | None, typer.Option(help="Speaks in `synthesis`.")] = None,
-    judge: Annotated[
-        str | None, typer.Option(help="Hears it: pocketsphinx (English, the default), or a hub id or directory.")
-    ] = None,
-    judge_texts: Annotated[
-        Path | None, typer.Option(help="What pocketsphinx may hear; default: what is to be said.")
-    ] = None,
-    quality: Annotated[
-        str | None, typer.Option(help="A command: paths of wav files in, JSON lines with figures out.")
-    ] = None,
+    judge: Annotated[str | None, typer.Option(help="Hears it: pocketsphinx, or a hub id.")] = None,
+    judge_texts: Annotated[Path | None, typer.Option(help="What pocketsphinx may hear.")] = None,
+    quality: Annotated[str | None, typer.Option(help="Command: wav paths in, JSON lines out.")] = None,
     quality_timeout: Annotated[float, typer.Option(min=1, help="Seconds that it may take.")] = 3600,
 ) -> None:
     """Measure a model; every score tells its rule and its 95% interval.
