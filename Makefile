@@ -17,7 +17,7 @@ test: .venv/.dev
 
 # Tests that need more extras than all others.
 more: .venv/.more
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training/test_trl_trainers.py tests/docs/test_site.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training/test_trl_trainers.py tests/docs/test_site.py tests/demo/test_page.py tests/demo/test_browser.py
 
 # The documentation as a site in site/: strictly, without a network. Look at it: python -m http.server -d site
 docs: .venv/.docs

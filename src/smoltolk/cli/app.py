@@ -12,6 +12,7 @@ from smoltolk.cli import (
     analysis_verbs,
     convert_verbs,
     corpus_verbs,
+    demo_verbs,
     evaluate_verbs,
     inspect_verbs,
     model_verbs,
@@ -82,5 +83,6 @@ for verbs in (
     report_verbs,
     convert_verbs,
     talk_verbs,
+    demo_verbs,
 ):
     app.add_typer(verbs.app)

@@ -22,6 +22,7 @@ _EXTRAS = {
     "lm_eval": "eval",
     "torchao": "int8",
     "sounddevice": "microphone",
+    "gradio": "demo",
 }
 
 
