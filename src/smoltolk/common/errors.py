@@ -19,6 +19,7 @@ _EXTRAS = {
     "ray": "ray",
     "faiss": "faiss",
     "trl": "trl",
+    "peft": "lora",
     "lm_eval": "eval",
 }
 

@@ -18,6 +18,7 @@ from smoltolk.common.devices import best_device
 from smoltolk.common.errors import InputError, SmolTolkError, first_line
 from smoltolk.common.files import read_json
 from smoltolk.common.hub import check_place
+from smoltolk.inference.lora import is_lora, merged
 from smoltolk.inference.speakers import Speaker, check_says_frames, speaker_of
 from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.modeling import SmolTolkForCausalLM
@@ -118,7 +119,7 @@ def load_model(name_or_path: Path | str) -> tuple[SmolTolkForCausalLM, Any]:
     """A SmolTolk model, on the GPU if there is one, and the tokenizer of its text.
 
     Args:
-        name_or_path: a directory as ``smoltolk train`` writes it, or a hub id.
+        name_or_path: a directory as ``smoltolk train`` writes it, or a hub id; of a LoRA it goes into the weights.
 
     Raises:
         NotFoundError, InputError: no such model, or a tokenizer that is longer than its text table.
@@ -127,8 +128,8 @@ def load_model(name_or_path: Path | str) -> tuple[SmolTolkForCausalLM, Any]:
     with _a_model(name_or_path):
         tokenizer = AutoTokenizer.from_pretrained(str(name_or_path))
         config.id_space.check_tokenizer(tokenizer)
-        model = SmolTolkForCausalLM.from_pretrained(str(name_or_path)).eval()
-    return model.to(best_device()), tokenizer
+        model = merged(name_or_path) if is_lora(name_or_path) else SmolTolkForCausalLM.from_pretrained(str(name_or_path))
+    return model.eval().to(best_device()), tokenizer
 
 
 def load_config(name_or_path: Path | str) -> SmolTolkConfig:

@@ -9,15 +9,19 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.training.recipe import Recipe, Stage
+from smoltolk.training.tuning.lora import has_lora, lora_parameters
 
 
 def set_trainable(model: nn.Module, stage: Stage) -> list[str]:
     """Freeze all that the stage does not train; return the names of what it trains.
 
-    A SmolTolk model says what that is: its ``trainable_parameters``. Of a text model by itself all train.
+    A SmolTolk model says what that is: its ``trainable_parameters``; of one with a LoRA that trains, and what is
+    trained whole beside it. Of a text model by itself all train.
     """
     trained = dict(model.named_parameters())
-    if isinstance(model, SmolTolkForCausalLM):
+    if has_lora(model):
+        trained = lora_parameters(model, everything=stage.trainable == "all")
+    elif isinstance(model, SmolTolkForCausalLM):
         trained = model.trainable_parameters(everything=stage.trainable == "all")
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in trained)
