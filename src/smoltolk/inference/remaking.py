@@ -42,7 +42,7 @@ def with_switch(model: SmolTolkForCausalLM, *, seed: int) -> SmolTolkForCausalLM
 
     Args:
         model: left as it is.
-        seed: of the column for ``<switch>``.
+        seed: of the columns for ``<switch>``.
     """
     return _remade(model, {"predict_switch": True}, seed, lambda name: True)
 
