@@ -3,7 +3,7 @@
 ::
 
     DIR/adapter_config.json, adapter_model.safetensors   as PEFT writes them
-    DIR/config.json, tokenizer files                     of the model with it: parts are held against each other by these
+    DIR/config.json, tokenizer files                     of the model with it, by which parts are held against it
     DIR/start.json                                       which weights it stands beside
 """
 
@@ -136,7 +136,9 @@ def beside(directory: Path | str, model: SmolTolkForCausalLM, *, is_trainable: b
         return peft.PeftModel.from_pretrained(model, str(directory), is_trainable=is_trainable)
     except (RuntimeError, ValueError, SafetensorError) as error:
         raise InputError(
-            "a LoRA fits the model that it was trained beside", f"{directory}: {first_line(error)}", "name its own model"
+            "a LoRA fits the model that it was trained beside",
+            f"{directory}: {first_line(error)}",
+            "name its own model",
         ) from error
 
 

@@ -128,7 +128,9 @@ def load_model(name_or_path: Path | str) -> tuple[SmolTolkForCausalLM, Any]:
     with _a_model(name_or_path):
         tokenizer = AutoTokenizer.from_pretrained(str(name_or_path))
         config.id_space.check_tokenizer(tokenizer)
-        model = merged(name_or_path) if is_lora(name_or_path) else SmolTolkForCausalLM.from_pretrained(str(name_or_path))
+        model = (
+            merged(name_or_path) if is_lora(name_or_path) else SmolTolkForCausalLM.from_pretrained(str(name_or_path))
+        )
     return model.eval().to(best_device()), tokenizer
 
 

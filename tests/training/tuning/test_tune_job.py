@@ -110,7 +110,12 @@ def test_what_cannot_be_used_is_listed(
     figures = job(tmp_path / "out", rows=rows, amount={"steps": 1}).run()
     assert figures["dialogues"] == 8
     listed = [json.loads(line) for line in (tmp_path / "out" / "rejected.jsonl").read_text().splitlines()]
-    assert [one["id"].rpartition("/")[2] for one in listed] == ["rows.jsonl:9", "bad.wav", "rows.jsonl:10", "rows.jsonl:11"]
+    assert [one["id"].rpartition("/")[2] for one in listed] == [
+        "rows.jsonl:9",
+        "bad.wav",
+        "rows.jsonl:10",
+        "rows.jsonl:11",
+    ]
 
 
 def test_from_a_lora(job: Callable[..., TuneJob], talking: Path, tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_pairs(space: IdSpace) -> None:
         assert batch["attention_mask"][row].tolist() == [int(n < len(ids)) for n in range(batch["input_ids"].shape[1])]
         answered = batch["completion_mask"][row].nonzero().flatten().tolist()
         assert answered == list(range(len(pair["prompt_ids"]) + 1, len(ids)))  # behind the <switch>
-    assert sum(len(group.lengths) if hasattr(group, "lengths") else 1 for group in batch["spans"])
+    assert sum(int(group.mask.any(-1).sum()) for group in batch["spans"]) == 4
     assert ("codes" in batch) == (space is SEVERAL)
     with pytest.raises(InputError, match="worse"):
         PairRows([Encoded(dialogue(0))], seed=0)

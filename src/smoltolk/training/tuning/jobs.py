@@ -20,7 +20,7 @@ from smoltolk.model.text_models.positions import longest_row, trained_positions
 from smoltolk.speech.units.kinds import load_unit_tokenizer
 from smoltolk.training.backbone import load_tokenizer
 from smoltolk.training.recipe import Recipe, Stage
-from smoltolk.training.stages import load_log, save_model
+from smoltolk.training.stages import StageLog, save_model
 from smoltolk.training.systems import num_parameters
 from smoltolk.training.trainer import Report
 from smoltolk.training.tuning.dialogues import read_dialogues
@@ -166,6 +166,13 @@ class DialogueJob:
             raise InputError("there is a dialogue to learn from", f"{self.rejected[0].line()}", "correct the rows")
         return self._encoded
 
+    @property
+    def notes(self) -> list[str]:
+        """What should be known although it works."""
+        if self._units is not None and self.config.unit_fingerprint is None:
+            return [f"{self.model_name} does not say of which units it is: those given are taken for its own"]
+        return []
+
     # ------------------------------------------------------------------ what is done
 
     @property
@@ -186,7 +193,7 @@ class DialogueJob:
     @property
     def is_small(self) -> bool:
         """Whether the model is of the size of the quick start's."""
-        text = self.config.text_config
+        text: Any = self.config.text_config
         return text.num_hidden_layers * text.hidden_size**2 * 12 < _SMALL
 
     def recipe(self) -> Recipe:
@@ -213,8 +220,8 @@ class DialogueJob:
         """The model before its first step."""
         return open_start(self.model_name, predict_switch=self.predict_switch, lora=self.lora, seed=self.seed)
 
-    def train(self, start: Start, work: Path, report: Report | None) -> dict[str, Any]:
-        """Train, and return what is special in the figures."""
+    def train(self, start: Start, work: Path, report: Report | None) -> tuple[StageLog, dict[str, Any]]:
+        """Train, and return the log and what is special in the figures."""
         raise NotImplementedError
 
     def run(self, report: Callable[[float, str], None] | None = None) -> dict[str, Any]:
@@ -226,8 +233,7 @@ class DialogueJob:
         with hold(self.out):
             work = self._place.work
             encoded, start = self.open(), self.start()
-            more = self.train(start, work / self.VERB, report)
-            log = load_log(work / self.VERB)
+            log, more = self.train(start, work / self.VERB, report)
             history = [{**entry, "stage": self.VERB} for entry in log.history]
             known = self._known_before() | {"start": known_name(self.model_name), "history": history}
             save_model(start.model, work / "model", known, self.tokenizer)

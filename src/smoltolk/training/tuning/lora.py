@@ -72,7 +72,7 @@ def remembering(model: Any, origin: Origin) -> Any:
     plain = model.save_pretrained
 
     def save_pretrained(self: Any, save_directory: Path | str, *args: Any, **kwargs: Any) -> None:
-        plain(str(save_directory), *args, **kwargs)
+        plain(str(save_directory), *args, **({"selected_adapters": ["default"]} | kwargs))  # not a reference beside it
         if Path(save_directory).is_dir():  # of several processes one writes
             write_origin(Path(save_directory), origin, self)
 
@@ -167,4 +167,6 @@ def _layer_of(parameter: str) -> str:
 
 def _no_module(name: str, kind: str, there: list[str]) -> InputError:
     some = ", ".join(list(dict.fromkeys(one.rpartition(".")[2] for one in there))[:12])
-    return InputError(f"a LoRA names {kind} of the model", repr(name), f"take backbone, speech, or the end of a name: {some}")
+    return InputError(
+        f"a LoRA names {kind} of the model", repr(name), f"take backbone, speech, or the end of a name: {some}"
+    )

@@ -106,7 +106,11 @@ def open_start(
     origin = Origin(known_name(name))
     model = merged(name) if is_lora(name) else SmolTolkForCausalLM.from_pretrained(str(name))
     if renew and units is not None:
-        kind = {"num_units": units.num_units, "num_codebooks": units.num_codebooks, "unit_fingerprint": units.fingerprint}
+        kind: dict[str, Any] = {
+            "num_units": units.num_units,
+            "num_codebooks": units.num_codebooks,
+            "unit_fingerprint": units.fingerprint,
+        }
         model, origin = with_new_units(model, seed=seed, **kind), replace(origin, units=kind, seed=seed)
         notes.append(
             f"the units are others than those of {name}: speech tables, adapters and selector are made anew, its text"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from smoltolk.data.rows.loader import RowCollator
-from smoltolk.training.stages import run_stage
+from smoltolk.training.stages import StageLog, run_stage
 from smoltolk.training.trainer import Report
 from smoltolk.training.tuning.jobs import DialogueJob
 from smoltolk.training.tuning.starting import Start
@@ -53,9 +53,9 @@ class TuneJob(DialogueJob):
         space = self.config.id_space
         return TurnRows(self.open(), space, row_length=self.row_length, seed=self.seed, num_rows=number)
 
-    def train(self, start: Start, work: Path, report: Report | None) -> dict[str, Any]:
+    def train(self, start: Start, work: Path, report: Report | None) -> tuple[StageLog, dict[str, Any]]:
         """One stage."""
         recipe, rows = self.recipe(), self.rows()
         collate = RowCollator(start.config.id_space)
-        run_stage(start.model, recipe, recipe.stages[0], rows, collate, work, seed=self.seed, report=report)
-        return {"rows_in_epoch": rows.num_in_epoch}
+        log = run_stage(start.model, recipe, recipe.stages[0], rows, collate, work, seed=self.seed, report=report)
+        return log, {"rows_in_epoch": rows.num_in_epoch}

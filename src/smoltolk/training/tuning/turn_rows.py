@@ -153,7 +153,7 @@ def collate_documents(documents: Sequence[TurnDocument], space: IdSpace) -> dict
         size = len(document)
         ids[row, :size], mask[row, :size], codes[row, :size] = document.input_ids, 1, document.codes
         answers[row, :size] = answer_labels(document) != IGNORE
-    arrays = {"input_ids": ids, "attention_mask": mask, "completion_mask": answers}
+    arrays: dict[str, np.ndarray] = {"input_ids": ids, "attention_mask": mask, "completion_mask": answers}
     if space.num_codebooks > 1:
         arrays["codes"] = codes
     batch: dict[str, Any] = {name: torch.from_numpy(values) for name, values in arrays.items()}
