@@ -88,6 +88,15 @@ class Clock:
         """From now on the next rows are waited for."""
         self.waiting_since = time.monotonic()
 
+    def waiting(self) -> float | None:
+        """Seconds that the next rows have been waited for; None while a step is under way."""
+        since = self.waiting_since
+        return None if since is None else time.monotonic() - since
+
+    def pause(self) -> None:
+        """Something else is done than waiting, until :meth:`wait` is called."""
+        self.waiting_since = None
+
     def read(self) -> tuple[int, float, float]:
         """Steps, seconds of them and seconds of waiting since the last time; begins anew."""
         found = self.steps, self.stepped, self.waited
