@@ -20,8 +20,8 @@ from smoltolk.training.changes import Changes
 from smoltolk.training.job import TrainingJob, shorter_runs
 from smoltolk.training.presets import preset_named, text_recipe
 from smoltolk.training.recipe import BackboneSize
+from smoltolk.training.stages import rows_that_fit
 from smoltolk.training.text_job import TextJob
-from smoltolk.training.workplace import rows_that_fit
 
 FEW = Changes(steps=3, row_length=96, rows_per_step=2)
 

@@ -23,12 +23,13 @@ from smoltolk.model.text_models.positions import trained_positions
 from smoltolk.training.backbone import load_tokenizer
 from smoltolk.training.changes import OPTIONS, Changes
 from smoltolk.training.checks import check_fit
+from smoltolk.training.hardware import Hardware
 from smoltolk.training.presets import Preset, preset_for, preset_named
 from smoltolk.training.recipe import Recipe
 from smoltolk.training.run import Run
 from smoltolk.training.systems import num_parameters, settings_of, system_named
 from smoltolk.training.trainer import Report
-from smoltolk.training.workplace import ID_LAYOUT, Workplace, check_device_rows, plain, rows_that_fit
+from smoltolk.training.workplace import ID_LAYOUT, Workplace, plain
 
 _LITTLE_SPEECH = 3600.0  # seconds
 
@@ -74,7 +75,6 @@ class TrainingJob:
         seed: int = 0,
         index: Path | None = None,
     ):
-        check_device_rows(device_rows)
         self.out, self.system, self.seed, self._index = out, system_named(system), seed, index
         named = None if preset is None else preset_named(preset)
         self.documents = None if text is None else read_documents(text)
@@ -96,7 +96,7 @@ class TrainingJob:
             num_input_layers=self.preset.num_input_layers,
             num_output_layers=self.preset.num_output_layers,
         )
-        self.device_rows = device_rows or rows_that_fit(self.recipe)
+        self.hardware = Hardware(autocast=self.recipe.bf16, rows_per_device=device_rows)
         command = {
             "verb": "train",
             "id_layout": ID_LAYOUT,
@@ -167,7 +167,7 @@ class TrainingJob:
             speech=self.open(),
             text=text,
             seed=self.seed,
-            device_rows=self.device_rows,
+            hardware=self.hardware,
         )
 
     def run(self, report: Report | None = None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from smoltolk.data.rows.mixture import TextSource
 from smoltolk.data.rows.row_source import RowSource
 from smoltolk.data.shards.parquet import ShardMetadata
 from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.training.hardware import Hardware
 from smoltolk.training.recipe import Recipe, Stage
 from smoltolk.training.rows import row_source
 from smoltolk.training.stages import load_log, run_stage, save_model
@@ -52,7 +53,7 @@ class Run:
         speech: aligned utterances.
         text: running text for the text task; None: the utterances' own.
         seed: of new parameters and rows.
-        device_rows: rows of a forward pass on each device; None: all of a step.
+        hardware: how it computes; None: in the recipe's precision, on what is there.
     """
 
     text_model: PreTrainedModel
@@ -64,7 +65,7 @@ class Run:
     speech: AlignedCorpus
     text: TextSource | AlignedCorpus | None = None
     seed: int = 0
-    device_rows: int | None = None
+    hardware: Hardware | None = None
 
     def build(self) -> SmolTolkForCausalLM:
         """The model before its first step."""
@@ -120,7 +121,7 @@ class Run:
         collate = RowCollator(model.config.id_space)
         run_stage(
             model, self.recipe, stage, rows, collate, folder,
-            seed=self.seed, report=report, device_rows=self.device_rows,
+            hardware=self.hardware, seed=self.seed, report=report,
         )  # fmt: skip
         save_model(model, folder / "model")
 
