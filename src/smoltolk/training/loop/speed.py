@@ -38,7 +38,9 @@ def flops_per_id(model: nn.Module) -> float:
     heads = getattr(model, "get_output_embeddings", lambda: None)()
     head = getattr(heads, "weight", None)
     tables = {
-        id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding) and module.weight is not head
+        id(module.weight)
+        for module in model.modules()
+        if isinstance(module, nn.Embedding) and module.weight is not head
     }
     counted = [parameter for parameter in model.parameters() if id(parameter) not in tables]
     return float(sum((6 if parameter.requires_grad else 4) * parameter.numel() for parameter in counted))

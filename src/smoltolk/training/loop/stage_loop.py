@@ -133,7 +133,7 @@ class StageLoop(TrainerCallback):
         entry |= self._norms.told(logs["grad_norm"]) if "grad_norm" in logs else {}
         self._write(entry)
         if self._is_validated(state.global_step, state):
-            entry = self._validate(model, step)
+            entry = self._validate(model, step, args.per_device_train_batch_size)
             logs |= {f"held_out_{name}": entry[name] for name in ("speech_nll", "text_nll") if name in entry}
         if self._of.settings.is_milestone(step):
             self._of.keeper.keep_milestone(model, entry)
@@ -185,11 +185,11 @@ class StageLoop(TrainerCallback):
                 self._told = True
                 self._of.warn(told, step)
 
-    def _validate(self, model: PreTrainedModel, step: int) -> dict[str, Any]:
+    def _validate(self, model: PreTrainedModel, step: int, rows_per_pass: int) -> dict[str, Any]:
         figures: dict[str, Any] = {}
         with undisturbed(model):
             if self._of.rows is not None:
-                figures |= self._of.rows.measure(model)
+                figures |= self._of.rows.measure(model, rows_per_pass)
             for measure in self._of.measures:
                 figures |= measure(model, step)
         entry = self._entry("held_out", step, figures)

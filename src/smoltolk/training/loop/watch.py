@@ -25,9 +25,7 @@ class LoaderWatch:
         every: seconds between two looks.
     """
 
-    def __init__(
-        self, clock: Clock, warn: Warn, seconds: float = STALLED_SECONDS, every: float = _LOOK_EVERY_SECONDS
-    ):
+    def __init__(self, clock: Clock, warn: Warn, seconds: float = STALLED_SECONDS, every: float = _LOOK_EVERY_SECONDS):
         self._clock, self._warn, self._seconds, self._every = clock, warn, seconds, every
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
@@ -65,7 +63,9 @@ def waiting_told(stepped: float, waited: float, is_gpu: bool) -> str | None:
     if share < WAITING_SHARE:
         return None
     who = "the GPU waits" if is_gpu else "steps wait"
-    return f"{who} for rows {100 * share:.0f}% of the time: use faster storage, more processes a device, or longer steps"
+    return (
+        f"{who} for rows {100 * share:.0f}% of the time: use faster storage, more processes a device, or longer steps"
+    )
 
 
 def repetition_told(epochs: Mapping[str, float], stage: str) -> str | None:

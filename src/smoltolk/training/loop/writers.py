@@ -53,7 +53,9 @@ class TrackioWriter:
     """
 
     def __init__(self, project: str, name: str, settings: Mapping[str, Any]):
-        self._run: Any = require("trackio", "the logger trackio").init(project=project, name=name, resume="allow", config=dict(settings), embed=False)
+        self._run: Any = require("trackio", "the logger trackio").init(
+            project=project, name=name, resume="allow", config=dict(settings), embed=False
+        )
 
     def write(self, numbers: Mapping[str, float], step: int) -> None:
         """See :class:`Writer`."""
