@@ -22,6 +22,9 @@ _EXTRAS = {
     "lm_eval": "eval",
     "torchao": "int8",
     "sounddevice": "microphone",
+    "tensorboard": "log",
+    "trackio": "trackio",
+    "wandb": "wandb",
 }
 
 

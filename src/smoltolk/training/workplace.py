@@ -79,7 +79,15 @@ class Workplace:
 
 
 def plain(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as JSON would give it back, its stages by name: what a message about it can point at."""
+    """A recipe as JSON would give it back, its stages by name: what a message about it can point at.
+
+    Settings that came later are left out where they change nothing, so that older records stay true.
+    """
     fields = asdict(recipe)
     stages = {stage.pop("name"): stage for stage in fields.pop("stages")}
+    for stage in stages.values():
+        if not stage["factors"]:
+            del stage["factors"]
+    if fields["layer_decay"] == 1:
+        del fields["layer_decay"]
     return json.loads(json.dumps(stages | fields))
