@@ -17,7 +17,8 @@ from smoltolk.data.world.stories import World
 
 # Words that are in no story: they have the frequency 0, as words have that the training speech never says.
 UNHEARD = (
-    "basket", "candle", "doctor", "garden", "hammer", "ladder", "mirror", "pencil", "ribbon", "saddle", "ticket", "velvet",
+    "basket", "candle", "doctor", "garden", "hammer", "ladder", "mirror", "pencil", "ribbon", "saddle", "ticket",
+    "velvet",
 )  # fmt: skip
 _ONSETS = tuple("bdfgklmnprstvw")
 _IDLE = 100  # stories in a row that say nothing new
