@@ -20,6 +20,8 @@ _EXTRAS = {
     "faiss": "faiss",
     "trl": "trl",
     "lm_eval": "eval",
+    "torchao": "int8",
+    "sounddevice": "microphone",
 }
 
 
