@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from transformers import LlamaConfig
 
 from smoltolk.common.errors import InputError
+from smoltolk.inference.drawing import Sampling
 from smoltolk.inference.generation import generate
 from smoltolk.inference.running.batch import RunningBatch
 from smoltolk.inference.running.drawing import Drawing
@@ -93,11 +94,14 @@ def test_a_row_is_what_it_would_be_alone(sharp, asks, expected, data):
     assert len(batch.grid) == 0 and batch.grid.num_bytes == 0
 
 
-def test_greedy_rows_are_those_of_generate(sharp, asks, expected):
+def test_rows_are_those_of_generate(sharp, asks, expected):
     for ask, kept in zip(asks, expected, strict=True):
-        if ask.drawing.temperature == 0:
+        one = ask.drawing
+        if one.top_p == 1:
             (end,) = ask.end_ids
-            (made,) = generate(sharp, [ask.prompt], end_id=end, pad_id=0, max_new_tokens=ask.most)
+            sampling = Sampling(one.temperature, one.top_k) if one.temperature else None
+            options = {"pad_id": 0, "max_new_tokens": ask.most, "sampling": sampling, "seed": [one.seed]}
+            (made,) = generate(sharp, [ask.prompt], end_id=end, **options)
             assert made.ids.tolist() == kept.ids
             assert made.ended == (kept.ending == "stop")
 

@@ -144,7 +144,7 @@ class RunningBatch:
         if self.model.config.predict_switch:
             never = torch.tensor([row.ask.holds or row.last == self.space.switch for row in rows], device=self.device)
             logits[:, self.space.switch] = logits[:, self.space.switch].masked_fill(never, -torch.inf)
-        chosen = draw(logits, [row.ask.drawing for row in rows], [row.generator for row in rows]).tolist()
+        chosen = draw(logits, [row.ask.drawing for row in rows], [row.draw for row in rows]).tolist()
         asked = [number for number, row in enumerate(rows) if row.ask.top_logprobs is not None]
         told: list[Logprob | None] = [None] * len(rows)
         if asked:

@@ -1,15 +1,15 @@
 """How each row of a running batch draws its next id: by its own settings, with its own random numbers.
 
-What a row draws depends on its logits and its generator alone, whoever stands beside it: ids are kept or left out row
-by row, and one random number chooses among those that are kept, in the order of ids.
+What a row draws depends on its logits and its seed alone, whoever stands beside it: ids are kept or left out row by
+row, and one number chooses among those that are kept, the likeliest first. So rows of the same seed draw what
+:mod:`smoltolk.inference.drawing` draws for them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -40,52 +40,44 @@ class Drawing:
                 "give such numbers; temperature 0 is the most likely id",
             )
 
-    def generator(self) -> np.random.Generator:
-        """The row's own source of random numbers."""
-        return np.random.Generator(np.random.PCG64(self.seed))
 
-
-def draw(logits: Tensor, drawings: Sequence[Drawing], generators: Sequence[np.random.Generator]) -> Tensor:
-    """The next id of each row.
+def draw(logits: Tensor, drawings: Sequence[Drawing], draws: Sequence[Callable[[], float]]) -> Tensor:
+    """The next id of each row: the first whose share, with those of all likelier ones, exceeds the row's number.
 
     Args:
         logits: float [B, ids].
-        drawings, generators: of each row; a generator gives one number, if its row is not greedy.
+        drawings: of each row.
+        draws: give each row's numbers, in [0, 1); one is taken, if the row is not greedy.
 
     Returns:
         int64 [B].
     """
     chosen = logits.argmax(-1)
     sampled = [row for row, drawing in enumerate(drawings) if drawing.temperature > 0]
-    if not sampled:
-        return chosen
-    settings = [drawings[row] for row in sampled]
-    probs = _kept(logits[sampled].double(), settings)
-    until = probs.cumsum(-1)
-    randoms = torch.tensor([generators[row].random() for row in sampled], dtype=torch.float64, device=logits.device)
-    # Below the total, whatever the rounding: behind the last id that is kept nothing can be chosen.
-    total = until[:, -1]
-    wanted = torch.minimum(randoms * total, torch.nextafter(total, torch.zeros_like(total)))
-    chosen[sampled] = torch.searchsorted(until, wanted[:, None], right=True)[:, 0]
+    size = logits.shape[1]
+    # The likeliest ids alone where that is all a row can draw; a large vocabulary takes long to sort.
+    few = [row for row in sampled if 0 < drawings[row].top_k < size]
+    rest = [row for row in sampled if not 0 < drawings[row].top_k < size]
+    for rows, most in ((few, max((drawings[row].top_k for row in few), default=0)), (rest, size)):
+        if rows:
+            best, ids = logits[rows].float().topk(most, dim=-1)
+            place = _place(best, [drawings[row] for row in rows], [draws[row]() for row in rows])
+            chosen[rows] = ids.gather(1, place[:, None])[:, 0]
     return chosen
 
 
-def _kept(logits: Tensor, settings: Sequence[Drawing]) -> Tensor:
-    """Probabilities [B, ids], 0 for ids that are left out; ties are kept together."""
-    numbers = torch.tensor([(one.temperature, one.top_k, one.top_p) for one in settings], dtype=torch.float64)
-    temperature, top_k, top_p = numbers.to(logits.device).unbind(1)
-    logits = logits / temperature[:, None]
-    limited = (top_k > 0) & (top_k < logits.shape[1])
-    if bool(limited.any()):
-        most = int(top_k[limited].max())
-        least = logits.topk(most).values.gather(1, (top_k.clamp(1, most) - 1).long()[:, None])
-        logits = logits.masked_fill((logits < least) & limited[:, None], -torch.inf)
-    probs = logits.softmax(-1)
-    nucleus = top_p < 1
-    if bool(nucleus.any()):
-        ordered = probs[nucleus].sort(-1, descending=True).values
-        # An id is needed while those before it fall short.
-        needed = (ordered.cumsum(-1) - ordered < top_p[nucleus, None]).sum(-1, keepdim=True)
-        least = ordered.gather(1, needed - 1)
-        probs[nucleus] = probs[nucleus].masked_fill(probs[nucleus] < least, 0.0)
-    return probs
+def _place(best: Tensor, settings: Sequence[Drawing], numbers: Sequence[float]) -> Tensor:
+    """Where in its list of likeliest ids, logits [B, n] in descending order, each row finds its id: int64 [B]."""
+    told = torch.tensor([(one.temperature, one.top_k or best.shape[1], one.top_p) for one in settings])
+    temperature, top_k, top_p = told.to(best.device)[..., None].unbind(1)
+    beyond = torch.arange(best.shape[1], device=best.device) >= top_k
+    shares = (best / temperature).masked_fill(beyond, -torch.inf).softmax(-1).double()
+    reached = shares.cumsum(-1)
+    # An id is needed while those before it fall short.
+    needed = (reached - shares < top_p).sum(-1, keepdim=True).clamp(min=1)
+    total = reached.gather(1, needed - 1)
+    wanted = torch.tensor(numbers, dtype=torch.float64, device=best.device)[:, None] * total
+    place = (reached <= wanted).sum(-1)
+    # Whatever the rounding, nothing behind the last id that is kept, and none of no share.
+    last = ((reached <= total) & (shares > 0)).sum(-1) - 1
+    return torch.minimum(place, torch.minimum(last, needed[:, 0] - 1).clamp(min=0))

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from smoltolk.common.errors import InputError, SmolTolkError
+from smoltolk.inference.drawing import Draw
 from smoltolk.inference.running.drawing import Drawing
 from smoltolk.model.configuration import SmolTolkConfig
 
@@ -115,7 +116,7 @@ class Row:
 
     def __init__(self, ask: Ask, receive: Callable[[Made], None]):
         self.ask, self.receive = ask, receive
-        self.generator = ask.drawing.generator()
+        self.draw = Draw(ask.drawing.seed)
         self.cancelled = self.ended = False
         self.made = 0  # ids so far
         self.last = int(ask.prompt[-1])
