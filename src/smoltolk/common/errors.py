@@ -20,6 +20,9 @@ _EXTRAS = {
     "faiss": "faiss",
     "trl": "trl",
     "lm_eval": "eval",
+    "tensorboard": "log",
+    "trackio": "trackio",
+    "wandb": "wandb",
 }
 
 

@@ -2,30 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
-GROUPS = ("backbone", "speech", "text_tables")
-
-
-def groups_of(model: nn.Module) -> dict[str, list[nn.Parameter]]:
-    """Parameters of the backbone, of what the text model did not bring, and of its tables.
-
-    Args:
-        model: a SmolTolk model, one with adapters of PEFT around it, or a text model.
-    """
-    own: Any = getattr(model, "speech_parameters", dict)
-    speech = {id(parameter) for parameter in own().values()}
-    embeddings = [getattr(model, name)() for name in ("get_input_embeddings", "get_output_embeddings")]
-    tables = {id(table.weight) for table in embeddings if isinstance(getattr(table, "weight", None), nn.Parameter)}
-    groups: dict[str, list[nn.Parameter]] = {name: [] for name in GROUPS}
-    for parameter in model.parameters():
-        name = "speech" if id(parameter) in speech else "text_tables" if id(parameter) in tables else "backbone"
-        groups[name].append(parameter)
-    return groups
+from smoltolk.training.optimization import groups_of
 
 
 class GradientNorms:
@@ -36,7 +17,9 @@ class GradientNorms:
     """
 
     def __init__(self, model: nn.Module):
-        self._groups = groups_of(model)
+        self._groups: dict[str, list[nn.Parameter]] = {}
+        for (_, parameter), group in zip(model.named_parameters(), groups_of(model).values(), strict=True):
+            self._groups.setdefault(group, []).append(parameter)
         self._norms: dict[str, Tensor] = {}
 
     def take(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from accelerate.utils import send_to_device
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from smoltolk.common.processes import num_processes, rank
 from smoltolk.model.ids import IGNORE
@@ -26,15 +27,13 @@ class HeldOutRows:
         rows: of each task, as a data set gives them.
         collate: rows to a batch.
         speech_offset: ids from there on are speech.
-        rows_per_pass: rows of a forward pass on each device.
     """
 
-    rows: Mapping[str, Sequence[dict[str, Tensor]]]
+    rows: Mapping[str, Dataset]
     collate: Callable[[Sequence[Any]], dict]
     speech_offset: int
-    rows_per_pass: int
 
-    def measure(self, model: nn.Module) -> dict[str, Any]:
+    def measure(self, model: nn.Module, rows_per_pass: int) -> dict[str, Any]:
         """Nats per id, and the mean weight of each layer where speech is predicted.
 
         Several processes share the rows evenly, each with as many forward passes as every other one, and all of them
@@ -42,6 +41,7 @@ class HeldOutRows:
 
         Args:
             model: a SmolTolk model, evaluating.
+            rows_per_pass: rows of a forward pass on each device.
 
         Returns:
             ``TASK/speech_nll`` and ``TASK/text_nll`` of each task that has such ids, ``speech_nll`` and ``text_nll``
@@ -50,34 +50,34 @@ class HeldOutRows:
         figures: dict[str, Any] = {}
         nll_of_all, mixed_of_all = [], []
         for task, rows in self.rows.items():
-            nll, mixed = self._table(model, rows)
+            nll, mixed = self._table(model, rows, rows_per_pass)
             nll_of_all.append(nll)
             mixed_of_all.append(mixed)
             figures |= {f"{task}/{name}": value for name, value in _means(nll).items()}
         figures |= _means(torch.cat(nll_of_all))
         return figures | _selected(torch.cat(mixed_of_all))
 
-    def _table(self, model: nn.Module, rows: Sequence[dict[str, Tensor]]) -> tuple[Tensor, Tensor]:
+    def _table(self, model: nn.Module, rows: Dataset, step: int) -> tuple[Tensor, Tensor]:
         """float64 of each row: its NLLs and their number, of text then speech [R, 4]; sums over what speech is
         predicted from: of each layer's weight, of the entropy, and how many these are [R, M + 2]."""
-        step, device = self.rows_per_pass, device_of(model)
-        starts = list(range(0, len(rows), step))
-        nll = torch.zeros(len(rows), 4, dtype=torch.float64, device=device)
+        device = device_of(model)
+        size = len(rows)  # type: ignore[arg-type]
+        starts = list(range(0, size, step))
+        nll = torch.zeros(size, 4, dtype=torch.float64, device=device)
         mixed: Tensor | None = None
         for turn in range(math.ceil(len(starts) / num_processes())):
             mine = turn * num_processes() + rank()
             start = starts[min(mine, len(starts) - 1)]
-            found, selected = self._pass(model, rows[start : start + step], device)
+            chosen = [rows[number] for number in range(start, min(start + step, size))]
+            found, selected = self._pass(model, chosen, device)
             if mixed is None:
-                mixed = torch.zeros(len(rows), selected.shape[1], dtype=torch.float64, device=device)
+                mixed = torch.zeros(size, selected.shape[1], dtype=torch.float64, device=device)
             if mine < len(starts):  # else it was another one's share, computed to keep step with the others
                 nll[start : start + step], mixed[start : start + step] = found, selected
         assert mixed is not None  # noqa: S101 - there is a row
         return summed(nll).cpu(), summed(mixed).cpu()
 
-    def _pass(
-        self, model: nn.Module, rows: Sequence[dict[str, Tensor]], device: torch.device
-    ) -> tuple[Tensor, Tensor]:
+    def _pass(self, model: nn.Module, rows: Sequence[dict[str, Tensor]], device: torch.device) -> tuple[Tensor, Tensor]:
         batch = send_to_device(self.collate(rows), device)
         output = model(**batch, output_nll=True, output_selector_weights=True)
         labels = batch["labels"]

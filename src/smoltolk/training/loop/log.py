@@ -1,4 +1,4 @@
-"""The log of a run: a line of JSON for each thing that was measured, in the order of steps, however often it was killed.
+"""The log of a run: a line of JSON for each thing that was measured, in the order of steps, with kills and without.
 
 Lines are appended as they come. What a kill left behind its last whole checkpoint is measured again, so whoever goes on
 from a checkpoint first takes away the lines of later steps, and the half of a line at the end.

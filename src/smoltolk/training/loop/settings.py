@@ -29,7 +29,7 @@ class Logging:
         cloze_items: questions asked of each, evenly spread.
         samples: held-out sentences that are written down and said, for word error rates and to listen to; 0: none.
         vocoder: directory of what speaks the samples; None: they are not spoken.
-        best: held-out figure that chooses the best model, lower is better; ``speech_nll``: nats per unit over all tasks.
+        best: held-out figure that chooses the best model, lower is better; ``speech_nll``: nats per unit, all tasks.
         milestones: steps, counted over all stages, at which the model is kept.
         milestone_steps: keep one every so many steps, too; None: no others.
     """

@@ -38,7 +38,9 @@ def flops_per_id(model: nn.Module) -> float:
     heads = getattr(model, "get_output_embeddings", lambda: None)()
     head = getattr(heads, "weight", None)
     tables = {
-        id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding) and module.weight is not head
+        id(module.weight)
+        for module in model.modules()
+        if isinstance(module, nn.Embedding) and module.weight is not head
     }
     counted = [parameter for parameter in model.parameters() if id(parameter) not in tables]
     return float(sum((6 if parameter.requires_grad else 4) * parameter.numel() for parameter in counted))
@@ -87,6 +89,15 @@ class Clock:
     def wait(self) -> None:
         """From now on the next rows are waited for."""
         self.waiting_since = time.monotonic()
+
+    def waiting(self) -> float | None:
+        """Seconds that the next rows have been waited for; None while a step is under way."""
+        since = self.waiting_since
+        return None if since is None else time.monotonic() - since
+
+    def pause(self) -> None:
+        """Something else is done than waiting, until :meth:`wait` is called."""
+        self.waiting_since = None
 
     def read(self) -> tuple[int, float, float]:
         """Steps, seconds of them and seconds of waiting since the last time; begins anew."""
