@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from transformers import PreTrainedConfig, PreTrainedModel
+import torch
+from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
 from smoltolk.common.errors import named
 
@@ -120,3 +121,9 @@ def system_named(name: str) -> str:
 def num_parameters(model: PreTrainedModel) -> int:
     """Parameters, shared ones once."""
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def size_of(config: PreTrainedConfig) -> int:
+    """Parameters of a text model of that configuration; none is made."""
+    with torch.device("meta"):  # shapes without numbers
+        return num_parameters(AutoModelForCausalLM.from_config(config.get_text_config()))

@@ -88,8 +88,8 @@ def bind(kind: Any, value: Any, root: type | None = None, where: str = "") -> An
     if origin in (Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
-        (kind,) = (one for one in arguments if one is not type(None))
-        return bind(kind, value, root, where)
+        kinds = [one for one in arguments if one is not type(None)]
+        return bind(next((one for one in kinds if _is(one, value)), kinds[0]), value, root, where)
     if is_dataclass(kind) and isinstance(kind, type):
         return value if isinstance(value, kind) else _bind_tree(kind, value, root or kind, where)
     if kind is Any:
@@ -101,7 +101,9 @@ def bind(kind: Any, value: Any, root: type | None = None, where: str = "") -> An
         if len(each) == len(value):
             return tuple(bind(one, v, root, f"{where}.{i}") for i, (one, v) in enumerate(zip(each, value, strict=True)))
     if origin is dict and isinstance(value, Mapping):
-        return {bind(arguments[0], k, root, where): bind(arguments[1], v, root, _join(where, k)) for k, v in value.items()}
+        return {
+            bind(arguments[0], k, root, where): bind(arguments[1], v, root, _join(where, k)) for k, v in value.items()
+        }
     if kind is float and type(value) is int:
         return float(value)
     if kind in (bool, int, float, str) and type(value) is kind:
@@ -172,6 +174,11 @@ def _join(where: str, name: str) -> str:
     return f"{where}.{name}" if where else str(name)
 
 
+def _is(kind: Any, value: Any) -> bool:
+    """Whether a value is of one of several plain types."""
+    return value in get_args(kind) if get_origin(kind) is Literal else type(value) is kind
+
+
 def _words(kind: Any) -> str:
     """A type as one says it."""
     origin, arguments = get_origin(kind), get_args(kind)
@@ -179,7 +186,11 @@ def _words(kind: Any) -> str:
         return f"one of {', '.join(map(str, arguments))}"
     if origin is tuple:
         many = arguments[-1] is Ellipsis
-        return f"a list, each {_words(arguments[0])}" if many else f"a list of {len(arguments)}, each {_words(arguments[0])}"
+        return (
+            f"a list, each {_words(arguments[0])}"
+            if many
+            else f"a list of {len(arguments)}, each {_words(arguments[0])}"
+        )
     if origin is dict:
         return f"{_words(arguments[1])} for each name, e.g. {{name: 1}}"
     if is_dataclass(kind):

@@ -46,16 +46,28 @@ def changes_of_words(words: Iterable[str]) -> Further:
         found = _FORM.fullmatch(word)
         if found is None:
             raise InputError("a setting is changed by name=value", repr(word), "write e.g. stages.1.learning_rate=1e-4")
-        *path, last = found[1].split(".")
-        node = changes
-        for part in path:
-            node = node.setdefault(part, Further())
-            if not isinstance(node, Further):
-                break
-        if not isinstance(node, Further) or last in node:
-            raise InputError("a setting is given once", f"{found[1]} again", "leave one of them out")
-        node[last] = parse_value(found[2])
+        add_change(changes, found[1], parse_value(found[2]))
     return changes
+
+
+def add_change(changes: Further, name: str, value: Any) -> None:
+    """Add one change.
+
+    Args:
+        changes: so far; gets one more.
+        name: dotted.
+        value: of the setting.
+
+    Raises:
+        InputError: it is among them already.
+    """
+    *path, last = name.split(".")
+    node: Any = changes
+    for part in path:
+        node = node.setdefault(part, Further()) if isinstance(node, Further) else None
+    if not isinstance(node, Further) or last in node:
+        raise InputError("a setting is given once", f"{name} again", "leave one of them out")
+    node[last] = value
 
 
 def parse_value(text: str) -> Any:
@@ -67,4 +79,6 @@ def parse_value(text: str) -> Any:
     try:
         return OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]))["value"]  # type: ignore[index,call-overload]
     except yaml.YAMLError as error:
-        raise InputError("a value is written as in YAML", f"{text!r}: {first_line(error)}", "put it in quotes") from error
+        raise InputError(
+            "a value is written as in YAML", f"{text!r}: {first_line(error)}", "put it in quotes"
+        ) from error

@@ -15,9 +15,8 @@ from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.training.recipes.binding import bind, changed
 from smoltolk.training.recipes.presets import RECIPES
 from smoltolk.training.recipes.tree import RunRecipe
-from smoltolk.training.recipes.yaml_files import read_yaml
+from smoltolk.training.recipes.yaml_files import RECIPE_FILE, read_yaml
 
-RECIPE_FILE = "recipe.yaml"  # the resolved recipe, beside the model that it made
 _FUNCTION = re.compile(r"(.+\.py):(\w+)")
 _BASE = "base"
 
@@ -25,6 +24,11 @@ _BASE = "base"
 def is_recipe(word: str) -> bool:
     """Whether a word names a recipe: a preset, ``file.py:function`` or a file of YAML."""
     return word in RECIPES or _FUNCTION.fullmatch(word) is not None or word.endswith((".yaml", ".yml"))
+
+
+def nearest_recipe(word: str) -> str | None:
+    """The preset whose name is most like a word; None: none is."""
+    return next(iter(get_close_matches(word, RECIPES, 1)), None)
 
 
 def recipe_named(word: str) -> RunRecipe:
@@ -44,11 +48,11 @@ def recipe_named(word: str) -> RunRecipe:
     if word.endswith((".yaml", ".yml")):
         return _from_yaml(Path(word))
     if word not in RECIPES:
-        near = get_close_matches(word, RECIPES, 1)
+        near = nearest_recipe(word)
         raise InputError(
             f"a recipe is file.py:function, a .yaml, or one of {', '.join(RECIPES)}",
             repr(word),
-            f"did you mean {near[0]}?" if near else "choose one of them",
+            f"did you mean {near}?" if near else "choose one of them",
         )
     return RECIPES[word]()
 
@@ -116,5 +120,7 @@ def load_python(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:
-        raise InputError("a file of recipes is Python", f"{path}, line {error.lineno}: {error.msg}", "correct it") from error
+        raise InputError(
+            "a file of recipes is Python", f"{path}, line {error.lineno}: {error.msg}", "correct it"
+        ) from error
     return module

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from transformers import PreTrainedConfig
@@ -10,8 +10,11 @@ from transformers import PreTrainedConfig
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.interleave import SpanLengths
 from smoltolk.model.configuration import LayerMixMode, LayerMixPool
+from smoltolk.training.hardware import Hardware
+from smoltolk.training.loop.settings import Logging
 from smoltolk.training.recipe import Recipe, Stage
 from smoltolk.training.systems import Settings, settings_of
+from smoltolk.training.tuning.settings import Tuning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,17 +106,14 @@ class DataSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optimisation:
-    """How steps are made; attributes are those of :class:`~smoltolk.training.recipe.Recipe`."""
+    """How steps are made, and how often they are kept; see :class:`~smoltolk.training.recipe.Recipe`."""
 
     rows_per_step: int = 512
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 0.1
     max_grad_norm: float = 1.0
     layer_decay: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.rows_per_step < 1:
-            raise InputError("rows_per_step must be 1 or more", f"{self.rows_per_step}", "give a positive number")
+    save_steps: int = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,18 +121,26 @@ class RunRecipe:
     """Everything that decides a training.
 
     Attributes:
+        name: for people and logs; it decides nothing.
         model: what is built.
         data: what is read.
         stages: in order; see :class:`~smoltolk.training.recipe.Stage`.
         optimisation: how steps are made.
+        hardware: what it runs on, and how.
+        logging: what is measured and written down meanwhile.
+        tuning: from where it starts, where that is not a text model.
         seed: of new parameters and rows.
         out: the model directory; checkpoints lie in ``OUT.work`` until it is whole.
     """
 
+    name: str = "run"
     model: ModelSettings = field(default_factory=ModelSettings)
     data: DataSettings = field(default_factory=DataSettings)
     stages: tuple[Stage, ...]
     optimisation: Optimisation = field(default_factory=Optimisation)
+    hardware: Hardware = field(default_factory=Hardware)
+    logging: Logging = field(default_factory=Logging)
+    tuning: Tuning = field(default_factory=Tuning)
     seed: int = 0
     out: str | None = None
 
@@ -140,19 +148,38 @@ class RunRecipe:
         names = [stage.name for stage in self.stages]
         if not names or len(set(names)) < len(names):
             raise InputError("a run has stages, each with a name of its own", f"{names}", "name each once")
+        for name, value in (
+            ("data.row_length", self.data.row_length),
+            ("optimisation.rows_per_step", self.optimisation.rows_per_step),
+            ("optimisation.save_steps", self.optimisation.save_steps),
+        ):
+            if value < 1:
+                raise InputError(f"{name} must be 1 or more", f"{value}", "give a positive number")
 
     def recipe(self) -> Recipe:
         """Its stages, and what they share."""
-        make, data = self.optimisation, self.data
         return Recipe(
             stages=self.stages,
-            row_length=data.row_length,
-            rows_per_step=make.rows_per_step,
-            betas=make.betas,
-            weight_decay=make.weight_decay,
-            max_grad_norm=make.max_grad_norm,
-            layer_decay=make.layer_decay,
-            spans=data.spans,
-            prompted_length=data.prompted_length,
+            bf16=self.hardware.autocast,
             predict_switch=self.model.predict_switch,
+            **{name: getattr(self.optimisation, name) for name in _SHARED[Optimisation]},
+            **{name: getattr(self.data, name) for name in _SHARED[DataSettings]},
         )
+
+    def with_recipe(self, recipe: Recipe) -> RunRecipe:
+        """The same run with other stages, and what they share: :meth:`recipe` gives them back."""
+        return replace(
+            self,
+            stages=recipe.stages,
+            model=replace(self.model, predict_switch=recipe.predict_switch),
+            data=replace(self.data, **{name: getattr(recipe, name) for name in _SHARED[DataSettings]}),
+            optimisation=Optimisation(**{name: getattr(recipe, name) for name in _SHARED[Optimisation]}),
+            hardware=replace(self.hardware, autocast=recipe.bf16),
+        )
+
+
+# What of a Recipe lies where in the tree.
+_SHARED = {
+    DataSettings: ("row_length", "spans", "prompted_length"),
+    Optimisation: tuple(one.name for one in fields(Optimisation)),
+}

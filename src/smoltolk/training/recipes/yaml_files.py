@@ -13,10 +13,12 @@ from omegaconf.errors import OmegaConfBaseException
 from smoltolk.common.errors import InputError, NotFoundError, first_line
 from smoltolk.training.recipes.tree import RunRecipe
 
+RECIPE_FILE = "recipe.yaml"  # the resolved recipe, beside the model that it made
+
 
 def to_yaml(recipe: RunRecipe) -> str:
     """A recipe with every setting that it has; :func:`read_yaml` gives it back."""
-    return OmegaConf.to_yaml(OmegaConf.create(asdict(recipe)))
+    return yaml.safe_dump(asdict(recipe), sort_keys=False, default_flow_style=None, width=120)
 
 
 def read_yaml(path: Path | str) -> dict[str, Any]:
