@@ -18,6 +18,7 @@ from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.training.changes import Changes, parse_mixture
 from smoltolk.training.job import TrainingJob
 from smoltolk.training.presets import PRESETS
+from smoltolk.training.recipes.positional import positional_recipe
 
 PROCESS = Path(__file__).parent / "processes" / "command.py"
 STEPS, LENGTH, ROWS, MIXTURE = 24, 96, 4, "speech=1,interleaved=1"
@@ -56,7 +57,7 @@ def train_alone(backbone: Path, shards_dir: Path) -> Callable[[Path], None]:
         with pytest.MonkeyPatch.context() as patch:
             small = PRESETS["small"]
             patch.setitem(PRESETS, "small", replace(small, recipe=replace(small.recipe, bf16=False, save_steps=4)))
-            TrainingJob(str(backbone), shards_dir, out, changes=changes, device_rows=4).run()
+            TrainingJob(positional_recipe(str(backbone), shards_dir, out, changes=changes, device_rows=4)).run()
 
     return train
 

@@ -21,6 +21,11 @@ _EXTRAS = {
     "trl": "trl",
     "peft": "lora",
     "lm_eval": "eval",
+    "torchao": "int8",
+    "sounddevice": "microphone",
+    "tensorboard": "log",
+    "trackio": "trackio",
+    "wandb": "wandb",
 }
 
 
