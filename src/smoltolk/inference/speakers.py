@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -13,9 +14,10 @@ from smoltolk.model.ids import IdSpace
 from smoltolk.speech.audio import SAMPLE_RATE, resample
 from smoltolk.speech.units.codecs import CodecUnitTokenizer
 from smoltolk.speech.units.tokenizer import UnitTokenizer
-from smoltolk.speech.vocoders.vocoder import Vocoder
+from smoltolk.speech.vocoders.vocoder import Reach, Vocoder
 
 _SILENCE_SECONDS = 0.2
+_CODEC_SECONDS = 2.0  # that a stream of frames decodes again
 # Of slow speech with pauses, so that whoever says a text is not cut off before its end.
 _LETTERS_PER_SECOND, _PAUSE_SECONDS = 8, 2
 
@@ -57,6 +59,27 @@ class CodecSpeaker:
     ) -> list[np.ndarray]:
         """Frames [n, Q] each -> waveforms [samples] each, in [-1, 1]; all frames last alike, and nothing is random."""
         return [np.clip(self.codec.decode(frames), -1, 1) for frames in units]
+
+    @property
+    def reach(self) -> Reach:
+        """Frames that are decoded again with those behind them; a codec that attends to all of them hears few."""
+        return Reach(0, math.ceil(_CODEC_SECONDS * self.frame_rate))
+
+    def predict_durations(self, units: np.ndarray) -> np.ndarray:
+        """All frames [n, Q] last alike: ones, int64 [n]."""
+        return np.ones(len(units), np.int64)
+
+    def resume(
+        self,
+        units: np.ndarray,
+        durations: np.ndarray,
+        said: np.ndarray,
+        seed: int = 0,
+        *,
+        speaker: str | int | None = None,
+    ) -> np.ndarray:
+        """Frames [n, Q] of which the first have been said -> samples of all."""
+        return speak(units, self, voice=speaker)
 
 
 def speaker_of(vocoder: Speaker | UnitTokenizer | None, units: UnitTokenizer | None = None) -> Speaker | None:

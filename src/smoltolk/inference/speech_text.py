@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -19,6 +19,8 @@ from smoltolk.inference.generation import Generation, generate, to_text, to_unit
 from smoltolk.inference.parts import load_parts
 from smoltolk.inference.recordings import Audio, is_recording, waveform_of
 from smoltolk.inference.speakers import Speaker, check_speaker, durations_of, most_units, speak, speaker_of, voices_of
+from smoltolk.inference.streaming import Voice, stream_answer
+from smoltolk.model.generation.streaming import PieceIterator
 from smoltolk.processing import SmolTolkProcessor
 from smoltolk.speech.units.tokenizer import UnitTokenizer
 
@@ -287,15 +289,25 @@ class SpeechText:
         max_seconds: float | None,
         begin: float,
     ) -> Iterator[StreamPiece]:
-        request = replace(request, most=min(request.most, self._room(request.document, to == "speech")))
-        (made,) = self._made([request], to, sampling, max_seconds)
-        if to == "text":
-            yield StreamPiece(text=to_text(made, self.tokenizer), seconds=time.perf_counter() - begin)
-            yield StreamPiece(text="", seconds=time.perf_counter() - begin, ends=True, ended=made.ended)
-            return
-        units, waveform = self._sound(made, request.seed, speaker, max_seconds)
-        rate, seconds = self.speaking_rate, time.perf_counter() - begin
-        yield StreamPiece(units=units, waveform=waveform, rate=rate, seconds=seconds, ends=True, ended=made.ended)
+        speaks = to == "speech"
+        most = min(request.most, self._room(request.document, speaks))
+
+        def run(streamer: PieceIterator, stop: Callable[[], bool]) -> Generation:
+            (made,) = generate(
+                self.model,
+                [request.document],
+                end_id=self.space.eos_speech if speaks else self.space.eos_text,
+                pad_id=self.space.eos_text,
+                max_new_tokens=most,
+                sampling=sampling,
+                seed=[request.seed],
+                streamer=streamer,
+                stop=stop,
+            )
+            return made
+
+        voice = Voice(self._speaker(), speaker, request.seed, max_seconds) if speaks else None
+        return stream_answer(run, self.tokenizer, self.space, voice, begin=begin)
 
     def _write(self, requests: list[Request], sampling: Sampling | None, hearing: float) -> list[Answer]:
         begin = time.perf_counter()

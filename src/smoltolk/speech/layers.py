@@ -36,6 +36,11 @@ class ResidualConvs(nn.Module):
             for dilation in dilations
         )
 
+    @property
+    def reach(self) -> int:
+        """Places to either side that decide one of them."""
+        return sum(layer.conv.padding[0] for layer in self.layers)
+
     def forward(self, hidden_BCT: Tensor, mask_BT: Tensor | None = None) -> Tensor:
         """``mask_BT`` is true where there is something; padding stays zero, as beyond the end of a file."""
         for layer in self.layers:

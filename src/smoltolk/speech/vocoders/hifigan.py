@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -11,7 +12,7 @@ import torch
 from smoltolk.common.errors import InputError
 from smoltolk.speech.vocoders.hifigan_config import HifiGanConfig
 from smoltolk.speech.vocoders.hifigan_network import HifiGanNetwork
-from smoltolk.speech.vocoders.vocoder import Vocoder, to_samples
+from smoltolk.speech.vocoders.vocoder import Reach, Vocoder, to_samples
 
 
 class HifiGanVocoder(Vocoder):
@@ -49,6 +50,20 @@ class HifiGanVocoder(Vocoder):
         self.speakers = tuple(speakers)
         self.network = HifiGanNetwork(config)
         self.eval()
+
+    @property
+    def reach(self) -> Reach:
+        """Of its convolutions: half a kernel, times the dilation, at the rate of each."""
+        network, rate, frames = self.network, 1, float(_half(self.network.conv_pre))
+        for number, up in enumerate(network.ups):
+            frames += up.kernel_size[0] / up.stride[0] / rate  # of its input
+            rate *= up.stride[0]
+            each = self.network.blocks_of(number)
+            widest = max(sum(map(_half, [*block.convs1, *block.convs2])) for block in each)
+            frames += widest / rate
+        predictor = network.dur_predictor
+        units = 0 if predictor is None else _half(predictor.conv1[0]) + _half(predictor.conv2[0])
+        return Reach(units, math.ceil(frames + _half(network.conv_post) / rate))
 
     @torch.inference_mode()
     def synthesize(
@@ -128,3 +143,8 @@ class HifiGanVocoder(Vocoder):
             speakers=config["speakers"],
             styles=config["styles"],
         )
+
+
+def _half(convolution: torch.nn.Conv1d) -> int:
+    """Places to either side that a convolution sees."""
+    return (convolution.kernel_size[0] - 1) // 2 * convolution.dilation[0]

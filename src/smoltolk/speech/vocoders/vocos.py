@@ -109,6 +109,12 @@ class VocosVocoder(MelVocoder):
         self.vocos = VocosNetwork(**(network or {}))
         self.eval()
 
+    @property
+    def _hops_of_samples(self) -> int:
+        """Those that a window covers, and those that the network sees."""
+        seen = self.vocos.enter.padding[0] + sum(block.depthwise.padding[0] for block in self.vocos.blocks)
+        return super()._hops_of_samples + seen
+
     @torch.inference_mode()
     def _invert(self, log_mel: Tensor, seed: int) -> Tensor:
         log_mel = log_mel.to(self.device)[None]
