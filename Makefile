@@ -17,7 +17,7 @@ test: .venv/.dev
 
 # Tests that need more extras than all others.
 more: .venv/.more
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training/test_trl_trainers.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training/test_trl_trainers.py tests/training/loop/test_writers.py
 
 # Ctrl-C and SIGTERM at twenty random moments of every long verb, and three processes of each at once: an hour.
 stops: .venv/.dev
@@ -49,6 +49,7 @@ format: .venv/.dev
 bench: .venv/.dev
 	$(BIN)/python benchmarks/model.py
 	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/codebooks.py
 	$(BIN)/python benchmarks/data.py
 	$(BIN)/python benchmarks/corpora.py
