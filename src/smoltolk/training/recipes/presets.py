@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from smoltolk.training.presets import PRESETS, Preset
+from smoltolk.training.presets import PRESETS, Preset, small_recipe
 from smoltolk.training.recipes.tree import ModelSettings, RunRecipe
 
 
@@ -34,7 +34,25 @@ def smoltolk_2b() -> RunRecipe:
     return replace(recipe_of_preset(PRESETS["2b"]), name="smoltolk-2b")
 
 
+def quick(first: int, second: int, rate: float) -> RunRecipe:
+    """The quick start's two stages around a small text model, for a CPU and recordings of a few sentences.
+
+    Args:
+        first, second: optimizer steps of the stages.
+        rate: peak learning rate of both.
+    """
+    recipe = small_recipe(first, second, rate)
+    model = ModelSettings(num_input_layers=2, num_output_layers=1)
+    return RunRecipe(name="quickstart", model=model, stages=recipe.stages).with_recipe(recipe)
+
+
+def small() -> RunRecipe:
+    """The quick start's at scale small: 300 and 2,200 steps. Name the text model (`smoltolk backbone` makes one)."""
+    return replace(quick(300, 2200, 3e-3), name="small")
+
+
 RECIPES: dict[str, Callable[[], RunRecipe]] = {
+    "small": small,
     "smoltolk-150m": smoltolk_150m,
     "smoltolk-400m": smoltolk_400m,
     "smoltolk-2b": smoltolk_2b,
