@@ -12,7 +12,8 @@ MORE := \
 	tests/training/tuning/test_prefer_job.py \
 	tests/docs/test_site.py \
 	tests/demo/test_page.py \
-	tests/demo/test_browser.py
+	tests/demo/test_browser.py \
+	tests/training/loop/test_writers.py
 
 .PHONY: quickstart test more docs real official stops check format bench clean
 
@@ -61,6 +62,7 @@ format: .venv/.dev
 bench: .venv/.dev
 	$(BIN)/python benchmarks/model.py
 	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/codebooks.py
 	$(BIN)/python benchmarks/data.py
 	$(BIN)/python benchmarks/corpora.py
