@@ -19,6 +19,7 @@ from smoltolk.cli import (
     shard_verbs,
     speech_verbs,
     talk_verbs,
+    tune_verbs,
     unit_verbs,
     vocoder_verbs,
 )
@@ -82,5 +83,6 @@ for verbs in (
     report_verbs,
     convert_verbs,
     talk_verbs,
+    tune_verbs,
 ):
     app.add_typer(verbs.app)

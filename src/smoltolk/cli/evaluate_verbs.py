@@ -98,11 +98,10 @@ def evaluate(
     write_text(place / "results.md", task_markdown(results))
     if results["tasks"]:
         write_text(place / "results.svg", task_svg(results))
-    rules = list(dict.fromkeys(name for task in results["tasks"].values() for name in task["rules"]))
-    for number, name in enumerate(rules, 1):
-        print(f"rule {number}: {name}")
-    if results["tasks"]:
-        Console().print(_table(results, rules))
+    for rules, tasks in _by_rules(results).items():
+        for number, name in enumerate(rules, 1):
+            print(f"rule {number}: {name}")
+        Console().print(_table(tasks, rules))
     for name, task in results.get("transcription", {}).items():
         show(f"{name}: {task['scored']:,} of {task['items']:,} scored", transcription_rows(task))
     print(f"records and results in {place}")
@@ -127,31 +126,41 @@ def _directions(text: str) -> tuple[str, ...]:
     return asked
 
 
-def _table(results: dict[str, Any], rules: list[str]) -> Table:
-    """Accuracies in percent, a column for each rule."""
+def _by_rules(results: dict[str, Any]) -> dict[tuple[str, ...], dict[str, Any]]:
+    """Tasks that were judged by the same rules, together."""
+    groups: dict[tuple[str, ...], dict[str, Any]] = {}
+    for name, task in results["tasks"].items():
+        groups.setdefault(tuple(task["rules"]), {})[name] = task
+    return groups
+
+
+def _table(tasks: dict[str, Any], rules: tuple[str, ...]) -> Table:
+    """Accuracies in percent, a column for each rule, and the figures that were published beside them."""
     from rich import box
     from rich.table import Table
 
+    from smoltolk.report.wording import percent
+
     title = "Accuracy, % [95% interval]"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
-    table.add_column("task", no_wrap=True)
-    table.add_column("n", justify="right")
-    for number in range(1, len(rules) + 1):
-        table.add_column(f"rule {number}", justify="right", no_wrap=True)
-    for name, task in results["tasks"].items():
-        first = next(iter(task["rules"].values()))["cells"]
-        for cell in first:
-            each = [task["rules"].get(rule, {}).get("cells", {}).get(cell) for rule in rules]
-            table.add_row(f"{name} {cell}", str(first[cell]["n"]), *map(_shown, each))
-            if first[cell].get("pair"):
-                pairs = [one and one["pair"] for one in each]
-                table.add_row("  in pairs", str(first[cell]["pair"]["n"]), *map(_shown, pairs))
+    table.add_column("task", overflow="fold")
+    for head in ("n", *(f"rule {number}" for number in range(1, len(rules) + 1))):
+        table.add_column(head, justify="right", no_wrap=True)
+    told = any(task["published"] for task in tasks.values())
+    if told:
+        table.add_column("published (rule)")
+    for name, task in tasks.items():
+        for cell, first in task["rules"][rules[0]]["cells"].items():
+            each = [task["rules"][rule]["cells"][cell] for rule in rules]
+            figures = [one for one in task["published"] if one["cell"] == cell]
+            published = "\n".join(f"{one['system']} {percent(one['accuracy'])} ({one['rule']})" for one in figures)
+            table.add_row(f"{name} {cell}", str(first["n"]), *map(_shown, each), *([published] if told else []))
+            if first.get("pair"):
+                table.add_row("  in pairs", str(first["pair"]["n"]), *(_shown(one["pair"]) for one in each))
     return table
 
 
-def _shown(cell: dict[str, Any] | None) -> str:
-    if cell is None:
-        return ""
+def _shown(cell: dict[str, Any]) -> str:
     accuracy, low, high = (100 * cell[name] for name in ("accuracy", "low", "high"))
     return f"{accuracy:.1f} \\[{low:.0f}, {high:.0f}]"  # a bracket would be markup
 

@@ -88,6 +88,13 @@ def train(
     device_rows: DeviceRows = None,
     index: Index = None,
     seed: Annotated[int | None, typer.Option(callback=check_seed_given, help="Of every random choice.")] = None,
+    eval_steps: Annotated[int | None, typer.Option(help="Steps between two validations; default: none.")] = None,
+    held_out: Annotated[
+        Path | None, typer.Option(help="Shards for validation; default: the last utterances of SHARDS.")
+    ] = None,
+    logger: Annotated[
+        str | None, typer.Option(help="tensorboard (default), trackio, wandb, several with commas, or none.")
+    ] = None,
     lora: Annotated[str | None, typer.Option(help="Low-rank matrices in place of the weights, e.g. r=16.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the recipe and stop.")] = False,
     model: Annotated[Path | None, typer.Option("--from", help="Take the recipe of this model.")] = None,
@@ -108,6 +115,7 @@ def train(
     from smoltolk.cli.printing import run_job, show
     from smoltolk.common.lock import hold
     from smoltolk.common.processes import is_main
+    from smoltolk.evaluation.in_training import cloze_measure
     from smoltolk.training.job import TrainingJob, named_places
     from smoltolk.training.recipes.command import recipe_of_words
     from smoltolk.training.recipes.yaml_files import to_yaml
@@ -120,7 +128,8 @@ def train(
     )  # fmt: skip
     options: dict[str, Any] = {
         "data.text": text, "data.units": units, "data.index": index, "model.system": system,
-        "hardware.rows_per_device": device_rows, "seed": seed,
+        "hardware.rows_per_device": device_rows, "seed": seed, "logging.eval_steps": eval_steps,
+        "logging.held_out": held_out, "logging.loggers": None if logger is None else logger.split(","),
     }  # fmt: skip
     options = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
     options["tuning.lora"] = None if lora is None else parse_lora(lora)
@@ -129,7 +138,7 @@ def train(
         print(to_yaml(tree), end="")
         return
     with hold(named_places(tree).out):
-        job = TrainingJob(tree)
+        job = TrainingJob(tree, cloze_measure)
         stages = " + ".join(f"{stage.num_steps:,} steps" for stage in job.recipe.stages)
         show(
             f"train {tree.model.system} (recipe {tree.name})",

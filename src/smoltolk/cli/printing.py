@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from smoltolk.data.corpora.corpus import Counts
-    from smoltolk.inference.generation import Sampling
+    from smoltolk.inference.drawing import Sampling
 
 
 def show(title: str, rows: Mapping[str, Any]) -> None:
@@ -152,7 +152,7 @@ def sampling_of(temperature: float) -> Sampling | None:
     Raises:
         InputError: below 0.
     """
-    from smoltolk.inference.generation import Sampling
+    from smoltolk.inference.drawing import Sampling
 
     return Sampling(temperature=temperature) if temperature else None
 

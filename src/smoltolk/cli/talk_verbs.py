@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from smoltolk.cli.options import Seed
+
+if TYPE_CHECKING:
+    from smoltolk.inference.answers import Answer
 
 app = typer.Typer()
 
@@ -41,11 +44,12 @@ def say(
 
     check_given(model, text=text, out=out, units=units, vocoder=vocoder)
     check_speaks(units, vocoder, out)
-    from smoltolk.inference.talker import Talker
+    from smoltolk.inference.speech_text import SpeechText
 
-    talker = Talker.load(model, units, vocoder)
-    write_sound(out, talker.say(text, sampling=sampling_of(temperature), seed=seed), talker.speaking_rate)
-    tell_if_cut(talker.ended, "synthesis")
+    talker = SpeechText.load(model, units, vocoder)
+    spoken = talker.say(text, sampling=sampling_of(temperature), seed=seed)
+    write_sound(out, spoken.waveform, spoken.rate)
+    tell_if_cut(spoken.ended, "synthesis")
 
 
 @app.command()
@@ -63,22 +67,22 @@ def hear(
     from smoltolk.speech.audio import load
 
     check_given(model, audio=audio, units=units)
-    from smoltolk.inference.talker import Talker
+    from smoltolk.inference.speech_text import SpeechText
 
-    talker = Talker.load(model, units)
+    talker = SpeechText.load(model, units)
     rejected: list[Rejected] = []
 
-    def write_down(path: Path) -> str:
+    def write_down(path: Path) -> Answer:
         waveform = load(path, talker.hearing_rate)
-        text = talker.hear(waveform)
+        answer = talker.recognize(waveform)
         tell_if_strange(talker.strangeness(waveform), str(path))
-        return text
+        return answer
 
     heard = 0
-    for path, text in do_each(audio, write_down, str, rejected):
+    for path, answer in do_each(audio, write_down, str, rejected):
         heard += 1
-        print(text if len(audio) == 1 else f"{path}: {text}")
-        tell_if_cut(talker.ended, "recognition")
+        print(answer.text if len(audio) == 1 else f"{path}: {answer.text}")
+        tell_if_cut(answer.ended, "recognition")
     tell_rejected(rejected)
     if not heard:
         raise typer.Exit(1)
@@ -124,15 +128,15 @@ def continue_(
     check_given(model, audio=[] if audio is None else [audio], text=text, out=out, units=units, vocoder=vocoder)
     if to == "speech":
         check_speaks(units, vocoder, out)
-    from smoltolk.inference.talker import Talker
+    from smoltolk.inference.speech_text import SpeechText
 
-    talker = Talker.load(model, units, vocoder)
+    talker = SpeechText.load(model, units, vocoder)
     prompt = load(audio, talker.hearing_rate) if audio is not None else text or ""
     if not isinstance(prompt, str):
         tell_if_strange(talker.strangeness(prompt), str(audio))
     sampling = sampling_of(temperature)
     if out is not None and to == "speech":
-        made = talker.go_on_speaking(prompt, most=most, sampling=sampling, seed=seed)
-        write_sound(out, made, talker.speaking_rate)
+        spoken = talker.generate(prompt, to="speech", max_new=most, sampling=sampling, seed=seed).speech
+        write_sound(out, spoken.waveform, spoken.rate)
     else:
-        print(talker.go_on_writing(prompt, most=most, sampling=sampling, seed=seed))
+        print(talker.generate(prompt, to="text", max_new=most, sampling=sampling, seed=seed).text)

@@ -13,6 +13,7 @@ from smoltolk.model.ids import IdSpace
 from smoltolk.speech.audio import SAMPLE_RATE, resample
 from smoltolk.speech.units.codecs import CodecUnitTokenizer
 from smoltolk.speech.units.tokenizer import UnitTokenizer
+from smoltolk.speech.vocoders.vocoder import Vocoder
 
 _SILENCE_SECONDS = 0.2
 # Of slow speech with pauses, so that whoever says a text is not cut off before its end.
@@ -110,6 +111,52 @@ def most_units(text: str, space: IdSpace, frame_rate: float) -> int:
     if space.num_codebooks == 1:
         return 2 * len(text) + 32
     return int(frame_rate * (len(text) / _LETTERS_PER_SECOND + _PAUSE_SECONDS)) + 1
+
+
+def voices_of(speaker: Speaker | None) -> tuple[str, ...]:
+    """Names of the voices of what speaks; empty where they have none, as those of a codec."""
+    return speaker.speakers if isinstance(speaker, Vocoder) else ()
+
+
+def durations_of(units: np.ndarray, speaker: Speaker) -> np.ndarray:
+    """Frames of each unit, int64 ``[n]``, as it would say them.
+
+    Raises:
+        InputError: a vocoder that predicts no durations.
+    """
+    return speaker.predict_durations(units) if isinstance(speaker, Vocoder) else np.ones(len(units), np.int64)
+
+
+def speak(
+    units: np.ndarray,
+    speaker: Speaker,
+    *,
+    seed: int = 0,
+    voice: str | int | None = None,
+    durations: np.ndarray | None = None,
+) -> np.ndarray:
+    """One waveform, float32 ``[samples]`` at its own rate.
+
+    Args:
+        units: int ``[n]``, at least one; of several codebooks frames ``[n, Q]``.
+        speaker: what says them.
+        seed: of a vocoder with something random in it.
+        voice: name or number of one of its voices; default: its first.
+        durations: frames of each unit; default: its own.
+
+    Raises:
+        InputError: no such voice.
+    """
+    if isinstance(speaker, Vocoder):
+        return speaker.synthesize(units, durations, seed, speaker=voice)
+    if voice not in (None, 0):
+        raise InputError(
+            "a speaker must be one of the vocoder's voices",
+            f"{voice!r}; what speaks here has but one",
+            "leave the speaker out (no --speaker)",
+        )
+    (waveform,) = speaker.synthesize_batch([units], seed=seed)
+    return waveform
 
 
 def speak_units(units: Sequence[np.ndarray], speaker: Speaker, *, seed: int = 0) -> list[np.ndarray]:

@@ -26,12 +26,13 @@ from smoltolk.training.backbone import load_tokenizer
 from smoltolk.training.changes import OPTIONS
 from smoltolk.training.checks import check_fit
 from smoltolk.training.hardware import Hardware
+from smoltolk.training.loop.opening import Asker, open_loop
 from smoltolk.training.recipes.tree import RunRecipe
 from smoltolk.training.recipes.yaml_files import RECIPE_FILE, to_yaml
 from smoltolk.training.run import Run
 from smoltolk.training.systems import system_named
 from smoltolk.training.trainer import Report
-from smoltolk.training.workplace import ID_LAYOUT, Workplace, plain
+from smoltolk.training.workplace import ID_LAYOUT, RECORD, Workplace, plain
 
 _LITTLE_SPEECH = 3600.0  # seconds
 
@@ -41,6 +42,7 @@ class TrainingJob:
 
     Args:
         tree: all that decides it, its places too.
+        ask: makes a measure of the question sets that ``tree.logging`` names; None: there must be none.
 
     Attributes:
         tree: as it was given.
@@ -54,9 +56,9 @@ class TrainingJob:
         NotFoundError, InputError: something is missing or does not fit.
     """
 
-    def __init__(self, tree: RunRecipe):
+    def __init__(self, tree: RunRecipe, ask: Asker | None = None):
         text_model, shards, self.out = named_places(tree)
-        self.tree, self.recipe, self.seed = tree, tree.recipe(), tree.seed
+        self.tree, self.recipe, self.seed, self._ask = tree, tree.recipe(), tree.seed, ask
         system_named(tree.model.system)
         self.documents = None if tree.data.text is None else read_documents(tree.data.text)
         self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(text_model)
@@ -90,7 +92,7 @@ class TrainingJob:
             "settings": self._settings,
             "recipe": plain(self.recipe),
             "seed": tree.seed,
-        }
+        } | tree.logging.decides
         if tree.hardware.dtype != Hardware().dtype:
             command["dtype"] = tree.hardware.dtype
         return command
@@ -138,6 +140,11 @@ class TrainingJob:
     def plan(self) -> Run:
         """All that decides the training."""
         text = None if self.documents is None else AlignedCorpus(Texts(self.documents), self.tokenizer, 1.0)
+        opened = open_loop(
+            self.tree.logging, speech=self.open(), text=text, units=self.shards.metadata,
+            row_length=self.recipe.row_length, tokenizer=self.tokenizer, folder=self._place.work / RECORD,
+            name=self.out.name, command=self._place.command, ask=self._ask,
+        )  # fmt: skip
         return Run(
             text_model=self._text_model,
             tokenizer=self.tokenizer,
@@ -145,10 +152,11 @@ class TrainingJob:
             settings=self._settings,
             recipe=self.recipe,
             units=self.shards.metadata,
-            speech=self.open(),
-            text=text,
+            speech=opened.speech,
+            text=opened.text,
             seed=self.seed,
             hardware=self.tree.hardware,
+            loop=opened.loop,
         )
 
     def run(self, report: Report | None = None) -> dict[str, Any]:

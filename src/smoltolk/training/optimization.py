@@ -11,15 +11,18 @@ from transformers import PreTrainedModel
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.model.text_models.layers import layer_parameter_names
 from smoltolk.training.recipe import Group, Recipe, Stage
+from smoltolk.training.tuning.lora import has_lora, lora_parameters
 
 
 def groups_of(model: nn.Module) -> dict[str, Group]:
     """The group of each parameter, by its name: see :data:`smoltolk.training.recipe.Group`.
 
     Args:
-        model: a SmolTolk model; or any other, which is backbone but for its tables.
+        model: a SmolTolk model, or PEFT's around one; or any other, which is backbone but for its tables.
     """
     speech = set(model.speech_parameters()) if isinstance(model, SmolTolkForCausalLM) else set()
+    if has_lora(model):
+        speech = set(lora_parameters(model, everything=False))
     tables = _tables(model)
 
     def group(name: str, parameter: nn.Parameter) -> Group:
@@ -41,11 +44,15 @@ def rate_factors(model: nn.Module, stage: Stage, layer_decay: float = 1.0) -> di
     """By name, what the stage's rate is multiplied by for each parameter; 0: it does not train.
 
     Args:
-        model: as for :func:`groups_of`. Of a text model by itself everything trains, at the factors of its groups.
+        model: as for :func:`groups_of`. Of a text model by itself everything trains, at the factors of its groups; of a
+            model with a LoRA the LoRA, and what is trained whole beside it.
         stage: whose factors.
         layer_decay: as of :class:`~smoltolk.training.recipe.Recipe`.
     """
     groups = groups_of(model)
+    if has_lora(model):
+        trained = lora_parameters(model)
+        return {name: stage.factor(group) if name in trained else 0.0 for name, group in groups.items()}
     if not isinstance(model, SmolTolkForCausalLM):
         return {name: stage.factors.get(group, 1.0) for name, group in groups.items()}
     may_train = model.trainable_parameters()

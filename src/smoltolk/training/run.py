@@ -20,6 +20,7 @@ from smoltolk.training.hardware import Hardware
 from smoltolk.training.loop.run_loop import RunLoop, epochs_of
 from smoltolk.training.recipe import Recipe, Stage
 from smoltolk.training.rows import row_source
+from smoltolk.training.sharding import is_sharded, load_weights
 from smoltolk.training.stages import load_log, run_stage, save_model
 from smoltolk.training.systems import Settings, num_parameters
 from smoltolk.training.trainer import Report
@@ -107,9 +108,11 @@ class Run:
         for stage in self.recipe.stages:
             folder = work / stage.name
             if (folder / "model").is_dir():
-                model.load_state_dict(SmolTolkForCausalLM.from_pretrained(folder / "model").state_dict())
+                model = _loaded(model, folder / "model")
             else:
                 self._train_stage(stage, model, folder, steps_before, report)
+                if is_sharded(model) and stage is not self.recipe.stages[-1]:  # what trains was settled when it was
+                    model = SmolTolkForCausalLM.from_pretrained(folder / "model", dtype=model.dtype)
             log = load_log(folder)
             seconds += log.seconds
             for entry in log.history:
@@ -146,6 +149,15 @@ class Run:
         ids = self.recipe.rows_per_step * self.recipe.row_length
         with self.loop.stage(stage.name, before, ids, rows, epochs) as callback:
             yield [callback]
+
+
+def _loaded(model: SmolTolkForCausalLM, folder: Path) -> SmolTolkForCausalLM:
+    """A model with the weights of a directory, in the memory of its own."""
+    if load_weights(model, folder):
+        return model
+    dtype = model.dtype
+    del model
+    return SmolTolkForCausalLM.from_pretrained(folder, dtype=dtype)
 
 
 def _shifted(report: Report | None, before: int) -> Report | None:

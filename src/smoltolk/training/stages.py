@@ -19,6 +19,7 @@ from smoltolk.training.hardware import Hardware
 from smoltolk.training.optimization import build_optimizer, set_trainable
 from smoltolk.training.processes import wait_for_all
 from smoltolk.training.recipe import Recipe, Stage
+from smoltolk.training.sharding import is_sharded, shard, whole_state
 from smoltolk.training.trainer import LinesBeforeCheckpoints, Report, Reporter, SmolTolkTrainer
 
 # Processes a device that make rows ahead of the steps: a GPU would wait for them, a CPU needs its cores for the steps.
@@ -78,12 +79,14 @@ def run_stage(
     rows = rows_of_a_pass(recipe, hardware)
     set_trainable(model, stage)
     with _attending(model, hardware.attention), _as_it_was(model):
+        if hardware.fsdp and num_processes() > 1:
+            shard(model, hardware.kind)
         trainer = SmolTolkTrainer(
             model=model,
-            args=_arguments(recipe, stage, hardware, rows, out_dir, seed),
+            args=_arguments(model, recipe, stage, hardware, rows, out_dir, seed),
             train_dataset=dataset,
             data_collator=collate,
-            optimizers=build_optimizer(model, recipe, stage),
+            optimization=lambda trained: build_optimizer(trained, recipe, stage),
             callbacks=[LinesBeforeCheckpoints(), *callbacks, *([Reporter(report)] if report else [])],
         )
         trainer.remove_callback(PrinterCallback)
@@ -124,7 +127,7 @@ def rows_that_fit(recipe: Recipe) -> int:
 
 
 def _arguments(
-    recipe: Recipe, stage: Stage, hardware: Hardware, rows: int, out_dir: Path, seed: int
+    model: PreTrainedModel, recipe: Recipe, stage: Stage, hardware: Hardware, rows: int, out_dir: Path, seed: int
 ) -> TrainingArguments:
     cuda = hardware.kind == "cuda"
     arguments = TrainingArguments(
@@ -132,6 +135,9 @@ def _arguments(
         max_steps=stage.num_steps,
         per_device_train_batch_size=rows,
         gradient_accumulation_steps=recipe.rows_per_step // (rows * num_processes()),
+        # Every parameter has a gradient in every batch, but for those of experts that nothing was sent to.
+        ddp_find_unused_parameters=any("expert" in name for name, _ in model.named_modules()),
+        logging_nan_inf_filter=False,  # the trainer stops at them
         max_grad_norm=recipe.max_grad_norm,
         bf16=hardware.autocast,
         activation_checkpointing=hardware.gradient_checkpointing,
@@ -183,15 +189,15 @@ def _as_it_was(model: PreTrainedModel) -> Iterator[None]:
     """Take off, after the block, what accelerate wraps around a model (its autocast would stay on in evaluations), and
     let layers keep their states again."""
     held = {name: model.__dict__[name] for name in _WRAPPING if name in model.__dict__}
-    checkpointed = model.is_gradient_checkpointing
+    checkpointed = model.is_activation_checkpointing
     try:
         yield
     finally:
         for name in _WRAPPING:
             model.__dict__.pop(name, None)
         model.__dict__.update(held)
-        if model.is_gradient_checkpointing and not checkpointed:
-            model.gradient_checkpointing_disable()
+        if model.is_activation_checkpointing and not checkpointed:
+            model.activation_checkpointing_disable()
 
 
 def save_model(
@@ -208,9 +214,10 @@ def save_model(
         extra: what else is known about it, as ``training.json``.
         tokenizer: of its text side.
     """
+    state = whole_state(model) if is_sharded(model) else None  # all processes have a part of it
     if is_main():
         with atomic_directory(folder) as temporary:
-            model.save_pretrained(temporary)
+            model.save_pretrained(temporary, state_dict=state)
             if tokenizer is not None:
                 tokenizer.save_pretrained(temporary)
             if extra is not None:

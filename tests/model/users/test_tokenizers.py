@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import AutoProcessor, PreTrainedModel, PreTrainedTokenizerFast
 
 from smoltolk.common.errors import InputError
-from smoltolk.inference.talker import Talker
+from smoltolk.inference.speech_text import SpeechText
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.processing import SmolTolkProcessor
 from smoltolk.training.changes import Changes
@@ -73,7 +73,7 @@ def test_a_saved_model(
     """Read by the processor, by the verbs that speak and hear, and by training from a checkpoint."""
     make_model(text_model).save_pretrained(tmp_path)
     longer.save_pretrained(tmp_path)
-    for read in (SmolTolkProcessor.from_pretrained, AutoProcessor.from_pretrained, Talker.load):
+    for read in (SmolTolkProcessor.from_pretrained, AutoProcessor.from_pretrained, SpeechText.load):
         with pytest.raises(InputError, match=str(NUM_IDS + 1)):
             read(str(tmp_path))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -80,14 +79,3 @@ def _gathered(model: nn.Module) -> dict[str, Any] | None:
 
 def _unwrapped(model: nn.Module) -> PreTrainedModel:
     return model  # type: ignore[return-value] - the Trainer hands its callbacks the model itself
-
-
-def put_beside(source: Path, out: Path) -> None:
-    """Copy what a run left in its folder (log, kept models, samples, events) into a model directory.
-
-    Args:
-        source: the folder; may not exist.
-        out: the directory, not yet in its place.
-    """
-    if source.is_dir():
-        shutil.copytree(source, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".tmp-*"))

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,10 +23,12 @@ from smoltolk.common.processes import is_main
 from smoltolk.data.rows.aligned import AlignedCorpus
 from smoltolk.data.rows.loader import RowCollator, RowDataset
 from smoltolk.data.rows.row_source import RowSource
+from smoltolk.inference.speakers import Speaker
 from smoltolk.model.ids import IdSpace
 from smoltolk.training.loop.held_out import HeldOutRows
 from smoltolk.training.loop.keeping import Keeper
 from smoltolk.training.loop.log import NAME, RunLog
+from smoltolk.training.loop.samples import Samples
 from smoltolk.training.loop.settings import Logging
 from smoltolk.training.loop.stage_loop import Measure, Measured, StageLoop
 from smoltolk.training.loop.watch import repetition_told
@@ -47,6 +49,7 @@ class RunLoop:
         tokenizer: saved with models that are kept.
         measures: what is measured beside held-out likelihood.
         speech, text: held-out utterances and running text; None: no likelihood is measured; the utterances' own text.
+        speaker: says samples; None: they are not heard.
     """
 
     settings: Logging
@@ -57,6 +60,7 @@ class RunLoop:
     measures: Sequence[Measure] = ()
     speech: AlignedCorpus | None = None
     text: AlignedCorpus | None = None
+    speaker: Speaker | None = None
 
     def __post_init__(self) -> None:
         for text in check_writers(self.settings.written_to):
@@ -84,6 +88,15 @@ class RunLoop:
             most = self.settings.eval_rows if plan is None else min(self.settings.eval_rows, plan.num_rows)
             rows[task] = RowDataset(source, most)
         return HeldOutRows(rows, RowCollator(space), space.speech_offset) if rows else None
+
+    def _measures(self, tasks: Collection[str]) -> list[Measure]:
+        if not self.settings.samples or self.speech is None:
+            return list(self.measures)
+        samples = Samples(
+            corpus=self.speech, count=self.settings.samples, tokenizer=self.tokenizer, tasks=tasks, folder=self.folder,
+            speaker=self.speaker,
+        )  # fmt: skip
+        return [*self.measures, samples]
 
     @contextmanager
     def stage(
@@ -114,14 +127,9 @@ class RunLoop:
             tell(told)
         keeper = Keeper(self.folder, self.settings.best, self.tokenizer)
         measured = Measured(
-            settings=self.settings,
-            log=log,
-            keeper=keeper,
-            writers=writers,
-            rows=rows,
-            measures=self.measures,
-            warn=warn,
-        )
+            settings=self.settings, log=log, keeper=keeper, writers=writers, rows=rows,
+            measures=self._measures(() if rows is None else rows.rows), warn=warn,
+        )  # fmt: skip
         loop = StageLoop(name, before, ids_per_step, measured)
         try:
             yield loop

@@ -25,8 +25,8 @@ class Logging:
         eval_rows: held-out rows of each task.
         held_out: directory of shards that are held out; None: the last utterances of the training shards, which are
             then trained on no longer.
-        cloze: directories of small question sets, as ``smoltolk world`` and ``prepare`` make them.
-        cloze_items: questions asked of each, evenly spread.
+        cloze: small question sets, ``QUESTIONS=SHARDS`` each: a directory of ``smoltolk world``, and shards of it.
+        cloze_items: questions asked of each kind in each set.
         samples: held-out sentences that are written down and said, for word error rates and to listen to; 0: none.
         vocoder: directory of what speaks the samples; None: they are not spoken.
         best: held-out figure that chooses the best model, lower is better; ``speech_nll``: nats per unit, all tasks.
@@ -68,6 +68,12 @@ class Logging:
     def written_to(self) -> tuple[str, ...]:
         """Loggers beside the log itself."""
         return tuple(name for name in dict.fromkeys(self.loggers) if name != "none")
+
+    @property
+    def decides(self) -> dict[str, int]:
+        """What of this decides what comes out: how much of the training data is held out."""
+        holds_out = self.eval_steps is not None and self.held_out is None
+        return {"held_out_rows": self.eval_rows} if holds_out else {}
 
     def is_milestone(self, step: int) -> bool:
         """Whether the model is kept after this step, counted over all stages."""

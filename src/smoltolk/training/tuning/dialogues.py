@@ -1,13 +1,14 @@
 """Dialogues in files, as LLaMA-Factory and ms-swift have them, read with the place of every mistake.
 
 A row is ``{"messages": [{"role": "user", "content": "<audio>What is said?"}, {"role": "assistant", "content": ...}],
-"audios": ["a.wav"]}``: each ``<audio>`` stands for the next of ``audios``, whose paths are relative to the file. What is
-also taken: ``conversations`` of ``from`` and ``value`` (ShareGPT), ``system``, contents that are lists of parts
-(``{"type": "text", "text": ...}``, ``{"type": "audio", "audio": PATH}``), and ``loss`` of a message (false: not learned).
+"audios": ["a.wav"]}``: each ``<audio>`` stands for the next of ``audios``, whose paths are relative to the file. Also
+taken are ``conversations`` of ``from`` and ``value`` (ShareGPT), ``system``, contents that are lists of parts
+(``{"type": "text", "text": ...}``, ``{"type": "audio", "audio": PATH}``), and ``loss`` of a message (false: it is not
+learned).
 
 Preferences are rows whose last answer is the better one, with the worse one in ``rejected_response`` (its recordings in
-``rejected_audios``) or as a whole dialogue in ``rejected_messages``; or rows that end with a question, with two messages
-``chosen`` and ``rejected``, whose recordings follow in ``audios``.
+``rejected_audios``) or as a whole dialogue in ``rejected_messages``; or rows that end with a question, with two
+messages ``chosen`` and ``rejected``, whose recordings follow in ``audios``.
 """
 
 from __future__ import annotations
@@ -82,7 +83,10 @@ def read_dialogues(path: Path, rejected: list[Rejected], *, preferences: bool = 
     found = [
         dialogue
         for _, dialogue in do_each(
-            _rows(path), lambda row: kind(_value(row[1], path, row[0]), row[0], path.parent), lambda row: row[0], rejected
+            _rows(path),
+            lambda row: kind(_value(row[1], path, row[0]), row[0], path.parent),
+            lambda row: row[0],
+            rejected,
         )
     ]
     if not found:
@@ -96,7 +100,9 @@ def _rows(path: Path) -> Iterator[tuple[str, Any]]:
     if path.suffix == ".json":
         value = read_json(path)
         if not isinstance(value, list):
-            raise InputError("a JSON file of dialogues is a list of rows", str(path), "write a list, or lines of .jsonl")
+            raise InputError(
+                "a JSON file of dialogues is a list of rows", str(path), "write a list, or lines of .jsonl"
+            )
         for number, row in enumerate(value, 1):
             yield f"{path}: row {number}", row
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from smoltolk.common.errors import InputError
@@ -69,7 +70,13 @@ def parse_lora(text: str) -> LoraSettings:
         InputError: something else.
     """
     given: dict[str, object] = {}
-    kinds = {"r": int, "alpha": float, "dropout": float, "targets": _names, "whole": _names}
+    kinds: dict[str, Callable[[str], object]] = {
+        "r": int,
+        "alpha": float,
+        "dropout": float,
+        "targets": _names,
+        "whole": _names,
+    }
     for part in text.replace(" ", "").split(","):
         name, _, value = part.partition("=")
         try:

@@ -15,7 +15,7 @@ from smoltolk.common.errors import InputError
 from smoltolk.data.rows.documents import recognition_prompt
 from smoltolk.data.rows.prompts import mixed_prompt
 from smoltolk.inference.generation import Sampling, generate, to_text, to_units
-from smoltolk.inference.talker import Talker
+from smoltolk.inference.speech_text import SpeechText
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.speech.units.codecs import CodecUnitTokenizer
 from smoltolk.speech.units.tokenizer import Units, UnitTokenizer
@@ -72,20 +72,20 @@ def never_ends(model: SmolTolkForCausalLM) -> SmolTolkForCausalLM:
 
 
 def test_a_prompt_leaves_room_to_answer(make_small: Callable, byte_tokenizer: PreTrainedTokenizerFast) -> None:
-    talker = Talker(make_small(max_position_embeddings=32), byte_tokenizer)
-    written = talker.go_on_writing("a" * 20, most=100, sampling=Sampling(temperature=5.0))
+    talker = SpeechText(make_small(max_position_embeddings=32), byte_tokenizer)
+    written = talker.generate("a" * 20, to="text", max_new=100, sampling=Sampling(temperature=5.0)).text
     assert 0 < len(byte_tokenizer(written)["input_ids"]) <= 3 * 12  # bytes that are no letter become three
     with pytest.raises(InputError, match="ids, the model holds 32\n"):
-        talker.go_on_writing("a" * 40, most=1)
+        talker.generate("a" * 40, to="text", max_new=1)
 
 
 def test_a_long_text_is_said_to_its_end(make_small: Callable, byte_tokenizer: PreTrainedTokenizerFast) -> None:
     """What is said may be as long as the text asks for: two units a letter, and 32."""
     vocoder = Listening()
-    talker = Talker(never_ends(make_small()), byte_tokenizer, vocoder=vocoder)
+    talker = SpeechText(never_ends(make_small()), byte_tokenizer, vocoder=vocoder)
     for letters in (1, 100):
         made = talker.say("a" * letters, sampling=Sampling(temperature=9.0))
-        assert not talker.ended and len(made) == len(vocoder.said[-1])
+        assert not made.ended and len(made.waveform) == len(vocoder.said[-1])
         drawn = 2 * letters + 32
         assert 0.7 * drawn < len(vocoder.said[-1]) <= drawn  # less what deduplication joins: every 12th
 
@@ -94,10 +94,11 @@ def test_frames_are_said_as_long_as_slow_speech_takes(
     make_codec_model: Callable, byte_tokenizer: PreTrainedTokenizerFast, codec: CodecUnitTokenizer
 ) -> None:
     """Frames are not deduplicated: a codec of many a second needs many for a letter."""
-    talker = Talker(never_ends(make_codec_model()), byte_tokenizer, codec)
+    talker = SpeechText(never_ends(make_codec_model()), byte_tokenizer, codec)
     for letters in (1, 40):
-        seconds = len(talker.say("a" * letters)) / talker.speaking_rate
-        assert not talker.ended and letters / 8 + 2 <= seconds < letters / 8 + 2.2
+        spoken = talker.say("a" * letters)
+        seconds = spoken.seconds
+        assert not spoken.ended and letters / 8 + 2 <= seconds < letters / 8 + 2.2
 
 
 def test_room_for_the_last_frames_delay(
@@ -105,12 +106,12 @@ def test_room_for_the_last_frames_delay(
 ) -> None:
     model = never_ends(make_codec_model())
     model.config.text_config.max_position_embeddings = 40
-    talker = Talker(model, byte_tokenizer, codec)
+    talker = SpeechText(model, byte_tokenizer, codec)
     # The prompt, its begin id and its <switch> leave 26 positions, and the last seven frames are finished by them.
-    assert len(talker.go_on_speaking("a" * 12, most=500)) == (26 - 7) * codec.hop
-    assert len(talker.go_on_writing("a" * 12, most=500).encode()) <= 3 * 27
+    assert len(talker.generate("a" * 12, max_new=500).speech.waveform) == (26 - 7) * codec.hop
+    assert len(talker.generate("a" * 12, to="text", max_new=500).text.encode()) <= 3 * 27
     with pytest.raises(InputError, match="34 ids, the model holds 40\n"):
-        talker.go_on_speaking("a" * 32, most=1)
+        talker.generate("a" * 32, max_new=1)
 
 
 def test_a_model_of_a_codec_hears_speaks_and_goes_on(
@@ -119,7 +120,7 @@ def test_a_model_of_a_codec_hears_speaks_and_goes_on(
     codec: CodecUnitTokenizer,
     recording: np.ndarray,
 ) -> None:
-    talker, space = Talker(codec_model, byte_tokenizer, codec), codec_model.config.id_space
+    talker, space = SpeechText(codec_model, byte_tokenizer, codec), codec_model.config.id_space
     assert (talker.hearing_rate, talker.speaking_rate) == (codec.sample_rate, codec.sound_rate)
     frames = codec.encode([recording])[0].units
     options = {"pad_id": space.eos_text, "max_new_tokens": 2 * len(frames) + 32}
@@ -129,49 +130,52 @@ def test_a_model_of_a_codec_hears_speaks_and_goes_on(
     for prompt, segment in ((recording, (True, frames)), ("Hi", (False, byte_tokenizer("Hi")["input_ids"]))):
         (made,) = generate(codec_model, [mixed_prompt(space, [segment], continue_in_speech=True)], **options)
         assert to_units(made, space).shape == (9, 8)
-        sound = talker.go_on_speaking(prompt, most=9)
+        sound = talker.generate(prompt, max_new=9, sampling=None).speech.waveform
         assert np.array_equal(sound, codec.decode(to_units(made, space)).clip(-1, 1))
-    assert talker.go_on_writing(recording, most=9) != talker.go_on_writing(recording[::-1].copy(), most=9)
+    written = [talker.generate(one, to="text", max_new=9, sampling=None) for one in (recording, recording[::-1].copy())]
+    assert written[0].text != written[1].text
 
 
 def test_nothing_to_hear_and_nothing_to_say(
     make_small: Callable, byte_tokenizer: PreTrainedTokenizerFast, codec_model: SmolTolkForCausalLM
 ) -> None:
-    talker = Talker(make_small(), byte_tokenizer, Deaf())
-    for act in (talker.hear, lambda waveform: talker.go_on_writing(waveform, most=3)):
+    talker = SpeechText(make_small(), byte_tokenizer, Deaf())
+    for act in (talker.hear, lambda waveform: talker.generate(waveform, to="text", max_new=3)):
         with pytest.raises(InputError, match="a unit at least\n  found: 3 samples"):
             act(np.zeros(3, np.float32))
-    for act in (talker.say, lambda text: talker.go_on_speaking(text, most=3)):
+    for act in (talker.say, lambda text: talker.generate(text, max_new=3)):
         with pytest.raises(InputError, match="speaking needs a vocoder"):
             act("Hi")
     with pytest.raises(InputError, match="hearing needs the units"):
-        Talker(make_small(), byte_tokenizer).hear(np.zeros(3, np.float32))
+        SpeechText(make_small(), byte_tokenizer).hear(np.zeros(3, np.float32))
     with pytest.raises(InputError, match=r"8 codebook.* and a Listening"):
-        Talker(codec_model, byte_tokenizer, vocoder=Listening())
+        SpeechText(codec_model, byte_tokenizer, vocoder=Listening())
 
 
 def test_a_codec_where_it_cannot_speak(
     make_small: Callable, byte_tokenizer: PreTrainedTokenizerFast, codec: CodecUnitTokenizer
 ) -> None:
     with pytest.raises(InputError, match=r"1 codebook.* and a CodecSpeaker"):
-        Talker(make_small(), byte_tokenizer, vocoder=codec)
+        SpeechText(make_small(), byte_tokenizer, vocoder=codec)
     first = CodecUnitTokenizer(codec.model, 1)
     with pytest.raises(InputError, match="codec with one codebook"):
-        Talker(make_small(), byte_tokenizer, vocoder=first)
+        SpeechText(make_small(), byte_tokenizer, vocoder=first)
     with pytest.raises(InputError, match="found: Deaf"):
-        Talker(make_small(), byte_tokenizer, vocoder=Deaf())
-    assert Talker(make_small(), byte_tokenizer, first).vocoder is None
+        SpeechText(make_small(), byte_tokenizer, vocoder=Deaf())
+    with pytest.raises(InputError, match=r"a tokenizer of 2048 units .* a model of 12"):
+        SpeechText(make_small(), byte_tokenizer, first)
 
 
 def test_a_tokenizer_with_words_added(make_small: Callable, byte_tokenizer: PreTrainedTokenizerFast) -> None:
     longer = copy.deepcopy(byte_tokenizer)
     longer.add_tokens(["<song>"])
     with pytest.raises(InputError, match="tokenizer"):
-        Talker(make_small(), longer)
+        SpeechText(make_small(), longer)
 
 
 def test_names_of_special_tokens_are_said(make_small: Callable, byte_tokenizer: PreTrainedTokenizerFast) -> None:
     """The prompt of a text that spells them holds its letters."""
-    talker = Talker(make_small(), byte_tokenizer)
+    talker = SpeechText(make_small(), byte_tokenizer)
     assert 0 in byte_tokenizer("a <eos> b")["input_ids"]
-    assert byte_tokenizer.decode(talker._tokens("a <eos> b")) == "a <eos> b" and 0 not in talker._tokens("a <eos> b")
+    ids = talker.processor.document("a <eos> b").input_ids[1:]
+    assert byte_tokenizer.decode(ids) == "a <eos> b" and 0 not in ids
