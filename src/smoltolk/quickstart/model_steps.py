@@ -17,7 +17,7 @@ from smoltolk.evaluation.nll import held_out_nll
 from smoltolk.model.text_models.assembly import load_text_model
 from smoltolk.quickstart.settings import Settings
 from smoltolk.quickstart.speech_steps import text_documents
-from smoltolk.training.backbone import load_tokenizer, new_backbone, pretrain, train_tokenizer
+from smoltolk.training.backbone import load_text_config, load_tokenizer, new_backbone, pretrain, train_tokenizer
 from smoltolk.training.checks import check_fit
 from smoltolk.training.recipe import Recipe, Stage
 from smoltolk.training.run import Run
@@ -106,16 +106,15 @@ def train_system(
         more: settings of the model beyond the system's.
     """
     scale, tokenizer = settings.scale, load_tokenizer(settings.backbone)
-    text_model = load_text_model(str(settings.backbone))
     units = read_shards(settings.shards("train"))
     made = settings_of(
         system,
-        text_model.config,
+        load_text_config(str(settings.backbone)),
         num_input_layers=scale.num_input_layers,
         num_output_layers=scale.num_output_layers,
     )
     run = Run(
-        text_model=text_model,
+        text_model=str(settings.backbone),
         tokenizer=tokenizer,
         system=system,
         settings=made | dict(more or {}),

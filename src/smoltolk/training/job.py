@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.lock import hold
@@ -80,19 +80,20 @@ class TrainingJob:
         self.documents = None if text is None else read_documents(text)
         self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(text_model)
         self.shards = look_over(shards, fingerprint=unit_fingerprint)
-        self._text_model: PreTrainedModel = load_text_model(text_model)
-        if isinstance(self._text_model, SmolTolkForCausalLM):
+        loaded = load_text_model(text_model)  # for checks alone: it is let go before the training
+        if isinstance(loaded, SmolTolkForCausalLM):
             raise InputError(
                 "training starts from a model of text alone",
                 f"{text_model!r} is a SmolTolk model",
                 "name the text model that it was made from",
             )
-        self.preset: Preset = named or preset_for(num_parameters(self._text_model))
+        self.preset: Preset = named or preset_for(num_parameters(loaded))
         self.recipe: Recipe = (changes or Changes()).apply(self.preset.recipe)
-        check_fit(self._text_model, self.tokenizer, self.recipe)
+        check_fit(loaded, self.tokenizer, self.recipe)
+        self._text_model, self._text_config = text_model, loaded.config
         self._settings = settings_of(
             system,
-            self._text_model.config,
+            self._text_config,
             num_input_layers=self.preset.num_input_layers,
             num_output_layers=self.preset.num_output_layers,
         )
@@ -128,7 +129,7 @@ class TrainingJob:
                 f"{torch.cuda.device_count()} GPUs are there and {num_processes()} will be used: torchrun"
                 f" --nproc-per-node {torch.cuda.device_count()} --no-python smoltolk train ... uses all"
             )
-        length, known = self.recipe.row_length, trained_positions(self._text_model.config)
+        length, known = self.recipe.row_length, trained_positions(self._text_config)
         if known is not None and length > known:
             told.append(
                 f"the text model was made for {known:,} positions and has not seen the distances in rows of {length:,}"
