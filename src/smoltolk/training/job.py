@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import write_text
@@ -64,15 +64,16 @@ class TrainingJob:
         self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(text_model)
         units = None if tree.data.units is None else load_unit_tokenizer(tree.data.units).fingerprint
         self.shards = look_over(shards, fingerprint=units)
-        self._text_model: PreTrainedModel = load_text_model(text_model)
-        if isinstance(self._text_model, SmolTolkForCausalLM):
+        loaded = load_text_model(text_model)  # for checks alone: it is let go before the training
+        if isinstance(loaded, SmolTolkForCausalLM):
             raise InputError(
                 "training starts from a model of text alone",
                 f"{text_model!r} is a SmolTolk model",
                 "name the text model that it was made from",
             )
-        check_fit(self._text_model, self.tokenizer, self.recipe)
-        self._settings = tree.model.settings(self._text_model.config)
+        check_fit(loaded, self.tokenizer, self.recipe)
+        self._text_model, self._text_config = text_model, loaded.config
+        self._settings = tree.model.settings(self._text_config)
         self._place = Workplace(self.out, self._command(text_model), OPTIONS)
         self.figures = self._place.figures
         self._speech: AlignedCorpus | None = None
@@ -111,7 +112,7 @@ class TrainingJob:
                 f"{torch.cuda.device_count()} GPUs are there and {num_processes()} will be used: torchrun"
                 f" --nproc-per-node {torch.cuda.device_count()} --no-python smoltolk train ... uses all"
             )
-        length, known = self.recipe.row_length, trained_positions(self._text_model.config)
+        length, known = self.recipe.row_length, trained_positions(self._text_config)
         if known is not None and length > known:
             told.append(
                 f"the text model was made for {known:,} positions and has not seen the distances in rows of {length:,}"

@@ -48,7 +48,8 @@ class Run:
     """Everything that decides a training.
 
     Attributes:
-        text_model: what speech is put around; left as it is.
+        text_model: what speech is put around, by hub id or directory: then no second copy of it is held while the model
+            trains; or a loaded one, which is left as it is.
         tokenizer: of its text.
         system: name of what is built, for the record.
         settings: of ``from_text_model``: what makes the system.
@@ -61,7 +62,7 @@ class Run:
         loop: what is measured and written down meanwhile; None: nothing.
     """
 
-    text_model: PreTrainedModel
+    text_model: PreTrainedModel | str
     tokenizer: PreTrainedTokenizerBase
     system: str
     settings: Settings
@@ -82,6 +83,7 @@ class Run:
             unit_fingerprint=self.units.fingerprint,
             eos_text_id=self.tokenizer.eos_token_id,
             predict_switch=self.recipe.predict_switch,
+            dtype=None if self.hardware is None else self.hardware.torch_dtype,
             seed=self.seed,
             **self.settings,
         )
