@@ -15,7 +15,7 @@ from smoltolk.report.log_plots import held_out_svg, running_svg, selector_by_ste
 from smoltolk.report.outcome_plots import lens_svg, outcomes_svg
 from smoltolk.report.plots import accuracy_svg, curves_svg, selector_svg
 from smoltolk.report.quickstart_table import quickstart_markdown
-from smoltolk.report.sections import Picture, Section
+from smoltolk.report.sections import Picture, Section, Sound
 from smoltolk.report.titles import SYSTEM_TITLES
 from smoltolk.report.training_plot import training_svg, training_table
 from smoltolk.report.wording import arrow
@@ -108,9 +108,15 @@ def training_section(runs: Sequence[Run]) -> Section:
     svg = training_svg(histories)
     pictures = (Picture("curves", "Training curves.", svg, of_page=True),) if svg else ()
     pictures += _of_logs({run.name: run.place for run in runs})
-    sounds = tuple(sound for run in runs for sound in sounds_of(run))
+    sounds = tuple(sound for run in runs for sound in _latest(sounds_of(run)))
     places = ", ".join(str(run.place) for run in runs)
     return Section("Training", places, f"# Training\n\n{training_table(histories)}\n", pictures, sounds)
+
+
+def _latest(sounds: Sequence[Sound]) -> list[Sound]:
+    """Of samples that a training makes at several steps, in a folder each, those of the last one."""
+    last = max((sound.path.parent for sound in sounds), default=None)
+    return [sound for sound in sounds if sound.path.parent == last]
 
 
 def _of_logs(places: Mapping[str, Path]) -> tuple[Picture, ...]:

@@ -10,11 +10,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from smoltolk.report.plot_style import COLOURS, LINES, MARKERS, drawing, page_svg
+from smoltolk.report.plot_style import COLOURS, LINES, drawing, page_svg
 
 Lines = Sequence[Mapping[str, Any]]  # of log.jsonl
-_STYLES = list(MARKERS)
+# Colours and lines: those of the systems, and two more.
+_STYLES = [
+    *((COLOURS[name], LINES[name]) for name in LINES),
+    (COLOURS["ink"], (0, (1, 1))),
+    (COLOURS["muted"], (0, (8, 2))),
+]
 _HELD_OUT = {"speech_nll": "Held-out speech, nats per unit", "text_nll": "Held-out text, nats per token"}
+_WER = {"recognition_wer": "WER of what it writes", "synthesis_wer": "WER of what it says"}
+_ACCURACY = "Accuracy: "
 _RUNNING = {
     "grad_norm": "Gradient norm before clipping",
     "ids_per_second": "Ids a second",
@@ -35,8 +42,16 @@ def held_out_svg(logs: Mapping[str, Lines]) -> str:
     kept = {name: [line for line in lines if line.get("kind") == "held_out"] for name, lines in logs.items()}
     known = sorted({key for lines in kept.values() for line in lines for key in line if _is_number(line[key])})
     panels = [_panel(title, key, kept, known) for key, title in _HELD_OUT.items() if key in known]
-    others = [key for key in known if key.endswith("_wer") or "->" in key]
-    panels += [(key.replace("->", " → "), [(name, key) for name in kept]) for key in others]
+    panels += [_panel(_WER[key], key, kept, known) for key in _WER if key in known]
+    # Accuracies: of one run its directions together, of several a panel for each.
+    asked = [key for key in known if "->" in key]
+    if len(kept) == 1:
+        kinds = dict.fromkeys(key.partition("/")[0] for key in asked)
+        panels += [
+            (_accuracy(kind), [(n, key) for n in kept for key in asked if key.startswith(f"{kind}/")]) for kind in kinds
+        ]
+    else:
+        panels += [(_accuracy(key), [(name, key) for name in kept]) for key in asked]
     return _drawn(panels, kept, "held-out", "Held-out figures by step")
 
 
@@ -84,6 +99,10 @@ def selector_by_step_svg(lines: Lines, name: str) -> str:
 Panel = tuple[str, list[tuple[str, str]]]  # title; (run, key) of each line in it
 
 
+def _accuracy(key: str) -> str:
+    return f"{_ACCURACY}{key.replace('_', ' ').replace('/', ' ').replace('->', ' → ')}"
+
+
 def _panel(title: str, key: str, logs: Mapping[str, Lines], known: Iterable[str]) -> Panel:
     """A line for each run; of a single run also for each part of the figure: ``TASK/key`` or ``key/GROUP``."""
     lines = [(name, key) for name in logs]
@@ -106,7 +125,8 @@ def _drawn(panels: Sequence[Panel], logs: Mapping[str, Lines], name: str, label:
         for axes, (title, drawn) in zip(grid, panels, strict=False):
             _draw(axes, title, drawn, logs, _named_part if single else lambda run, key: run)
             if single and len(drawn) > 1:
-                axes.legend(frameon=False, fontsize=9)
+                across = {"loc": "upper center", "ncols": 4, "columnspacing": 1.0, "handlelength": 1.4}
+                axes.legend(frameon=False, fontsize=9, **(across if title.startswith(_ACCURACY) else {}))
         for axes in grid[len(panels) :]:
             axes.set_visible(False)
         if not single:
@@ -118,7 +138,8 @@ def _drawn(panels: Sequence[Panel], logs: Mapping[str, Lines], name: str, label:
 def _named_part(run: str, key: str) -> str:
     """``speech`` of ``speech/speech_nll`` and of ``grad_norm/speech``; the figure itself is of all."""
     before, slash, behind = key.partition("/")
-    return "all" if not slash else (before if behind.endswith("_nll") else behind).replace("_", " ")
+    part = before if behind.endswith("_nll") else behind
+    return "all" if not slash else part.replace("_", " ").replace("->", " → ")
 
 
 def _draw(
@@ -130,16 +151,19 @@ def _draw(
 ) -> None:
     for number, (run, key) in enumerate(drawn):
         points = [(line["step"], line[key]) for line in logs[run] if _is_number(line.get(key))]
-        style = _STYLES[number % len(_STYLES)]
+        colour, line = _STYLES[number % len(_STYLES)]
         axes.plot(
             [step for step, _ in points],
             [value for _, value in points],
-            color=COLOURS[style],
-            linestyle=LINES[style],
+            color=colour,
+            linestyle=line,
             marker="." if len(points) < 3 else None,
             label=called(run, key).replace("$", r"\$").lstrip("_"),
         )
     axes.set_title(title, fontsize=10.5)
+    if title.startswith(_ACCURACY):
+        axes.set_ylim(-0.03, 1.25)  # with room for the legend
+        axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
     axes.set_xlabel("step")
     axes.grid(alpha=0.6)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,7 +54,7 @@ def open_loop(
         row_length: ids of a row.
         tokenizer: of the text.
         folder: for the log and what is kept.
-        name, command: of the run, for loggers.
+        name, command: of the run, for loggers, who tell it from others of that name.
         ask: makes a measure of question sets.
 
     Raises:
@@ -65,7 +67,7 @@ def open_loop(
     loop = RunLoop(
         settings=settings,
         folder=folder,
-        name=name,
+        name=f"{name}-{_digest(folder, command)}",
         command=command,
         tokenizer=tokenizer,
         measures=measures,
@@ -74,6 +76,10 @@ def open_loop(
         speaker=None if settings.vocoder is None else _speaker(settings.vocoder, units),
     )
     return Opened(parts.speech, parts.text, loop)
+
+
+def _digest(folder: Path, command: Mapping[str, Any]) -> str:
+    return hashlib.sha256(f"{folder.resolve()}\n{json.dumps(command, default=str)}".encode()).hexdigest()[:6]
 
 
 def _speaker(place: str, units: ShardMetadata) -> Speaker | None:

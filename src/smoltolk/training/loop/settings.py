@@ -21,7 +21,8 @@ class Logging:
         loggers: who else is told: of :data:`LOGGERS`; ``none`` stands alone.
         project: what trackio and wandb file the run under.
         peak_flops: of one device, FLOPs a second, for the MFU; None: what is known of the GPU, and no MFU elsewhere.
-        eval_steps: optimizer steps between two validations, the last step of a stage always among them; None: none.
+        eval_steps: optimizer steps between two validations, counted over all stages, and one at the end of each stage;
+            None: none.
         eval_rows: held-out rows of each task.
         held_out: directory of shards that are held out; None: the last utterances of the training shards, which are
             then trained on no longer.

@@ -151,7 +151,7 @@ class StageLoop(TrainerCallback):
 
     def _is_validated(self, step: int, state: TrainerState) -> bool:
         every = self._of.settings.eval_steps
-        return every is not None and (step % every == 0 or step == state.max_steps)
+        return every is not None and ((self._before + step) % every == 0 or step == state.max_steps)
 
     def _is_logged(self, step: int, args: TrainingArguments, state: TrainerState) -> bool:
         """A line is a mean since the last one: one before each checkpoint, so that who goes on there has the same."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,7 +46,7 @@ class TensorBoardWriter:
 
 
 class TrackioWriter:
-    """A run of trackio, which goes on under its name.
+    """A run of trackio, which goes on under its name; steps that a kill undid are there twice, the last ones count.
 
     Args:
         project, name: of the run.
@@ -67,7 +68,7 @@ class TrackioWriter:
 
 
 class WandbWriter:
-    """A run of Weights & Biases; ``WANDB_MODE=offline`` keeps it on this machine.
+    """A run of Weights & Biases, which goes on under its name; ``WANDB_MODE=offline`` keeps it on this machine.
 
     Args:
         folder: of the run; its files lie in ``wandb`` in it.
@@ -114,7 +115,7 @@ def open_writers(
     Args:
         names: which of them.
         folder: of the run.
-        project, name: what the run is filed under.
+        project, name: what the run is filed under; no other run has the name.
         step: the last one that was trained.
         settings: what decides the run.
     """
@@ -129,11 +130,11 @@ def open_writers(
 
 
 def numbers_of(entry: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of a line of the log by name, those of lists with their place, from 1; no step."""
+    """The finite numbers of a line of the log by name, those of lists with their place, from 1; no step."""
     found: dict[str, float] = {}
     for name, value in entry.items():
         if isinstance(value, list):
             found |= {f"{name}/{place}": float(one) for place, one in enumerate(value, 1)}
         elif isinstance(value, int | float) and not isinstance(value, bool) and name != "step":
             found[name] = float(value)
-    return found
+    return {name: value for name, value in found.items() if math.isfinite(value)}
