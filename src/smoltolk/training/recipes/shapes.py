@@ -107,4 +107,4 @@ def parameters_by_group(model: SmolTolkForCausalLM) -> dict[str, int]:
     groups, counts = groups_of(model), Counter(dict.fromkeys(GROUPS, 0))
     for name, parameter in model.named_parameters():
         counts[groups[name]] += parameter.numel()
-    return dict(counts)
+    return {str(group): count for group, count in counts.items()}
