@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import write_text
@@ -72,7 +72,7 @@ class TrainingJob:
         self._speech: AlignedCorpus | None = None
 
     def _begin(self, name: str) -> tuple[PreTrainedConfig, Settings]:
-        """The text model's configuration and the settings of what is put around it; none, where training goes on with what is there."""
+        """The text model's configuration, and the settings of what is put around it; none where training goes on."""
         tuning = self.tree.tuning
         if tuning.start is None and not is_smoltolk(name):
             text_model = load_text_model(name)  # for checks alone: it is let go before the training
