@@ -112,7 +112,10 @@ def tiny(recipe: RunRecipe, backbone: Path, shards: Path, out: Path) -> RunRecip
 def test_two_steps_at_tiny_size(name: str, backbone: Path, shards_dir: Path, tmp_path: Path) -> None:
     recipe = tiny(RECIPES[name](), backbone, shards_dir, tmp_path / "model")
     assert TrainingJob(recipe).run()["loss"] < 20
+    if recipe.tuning.lora is not None:
+        assert any("lora_A" in key for key in load_file(tmp_path / "model" / "adapter_model.safetensors"))
+        return
     after = load_file(tmp_path / "model" / "model.safetensors")
     table, before = "model.embed_tokens.weight", load_file(backbone / "model.safetensors")
     kept = after[f"backbone.{table}"][: len(before[table])].equal(before[table])
-    assert kept == (name in ("inserted-150m", "stage1-alone-150m", "lora-400m"))
+    assert kept == (name in ("inserted-150m", "stage1-alone-150m"))
