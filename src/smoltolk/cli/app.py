@@ -20,6 +20,7 @@ from smoltolk.cli import (
     shard_verbs,
     speech_verbs,
     talk_verbs,
+    tune_verbs,
     unit_verbs,
     vocoder_verbs,
 )
@@ -83,6 +84,7 @@ for verbs in (
     report_verbs,
     convert_verbs,
     talk_verbs,
+    tune_verbs,
     demo_verbs,
 ):
     app.add_typer(verbs.app)
