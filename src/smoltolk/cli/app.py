@@ -16,6 +16,7 @@ from smoltolk.cli import (
     inspect_verbs,
     model_verbs,
     report_verbs,
+    serve_verbs,
     shard_verbs,
     speech_verbs,
     talk_verbs,
@@ -82,5 +83,6 @@ for verbs in (
     report_verbs,
     convert_verbs,
     talk_verbs,
+    serve_verbs,
 ):
     app.add_typer(verbs.app)

@@ -20,6 +20,9 @@ _EXTRAS = {
     "faiss": "faiss",
     "trl": "trl",
     "lm_eval": "eval",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
     "torchao": "int8",
     "sounddevice": "microphone",
 }
