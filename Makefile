@@ -17,7 +17,7 @@ test: .venv/.dev
 
 # Tests that need more extras than all others.
 more: .venv/.more
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training/test_trl_trainers.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training/test_trl_trainers.py tests/serving
 
 # Ctrl-C and SIGTERM at twenty random moments of every long verb, and three processes of each at once: an hour.
 stops: .venv/.dev

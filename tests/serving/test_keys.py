@@ -15,9 +15,12 @@ FIRST, SECOND = "first-key-0123456789", "second-key-0123456789"
 
 @pytest.fixture(scope="module")
 def locked(bundle_dir, serving):
-    with serving(SpeechText.from_pretrained(bundle_dir), keys=Keys([FIRST, SECOND])) as (address, app):
-        with httpx.Client(base_url=address, timeout=30) as client:
-            yield client, app
+    talker = SpeechText.from_pretrained(bundle_dir)
+    with (
+        serving(talker, keys=Keys([FIRST, SECOND])) as (address, app),
+        httpx.Client(base_url=address, timeout=30) as client,
+    ):
+        yield client, app
 
 
 def test_nothing_without_a_key(locked, wavs):

@@ -62,7 +62,8 @@ def test_truncated_recordings(ask, wavs, cut):
 
 def test_what_is_no_recording(ask):
     for data in (b"hello, this is text. " * 50, bytes(range(256)) * 40, b"\x89PNG\r\n\x1a\n" + b"\0" * 500, b"fLaC",
-                 b"RIFF\0\0\0\0WAVE", b"OggS" + b"\0" * 300, b"ID3" + b"\xff" * 300, b"\0\0\0\x20ftypM4A " + b"\0" * 99):  # fmt: skip
+                 b"RIFF\0\0\0\0WAVE", b"OggS" + b"\0" * 300, b"ID3" + b"\xff" * 300,
+                 b"\0\0\0\x20ftypM4A " + b"\0" * 99):  # fmt: skip
         refused(transcribe(ask, data))
 
 

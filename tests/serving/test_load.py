@@ -91,7 +91,7 @@ def test_a_client_that_leaves_frees_its_slot_within_a_second(bundle_dir, serving
 
 def test_more_than_wait_are_told_to_come_again(bundle_dir, serving):
     talker = SpeechText.from_pretrained(bundle_dir)
-    with serving(talker, limits=Limits(slots=1, queue=2, new_ids=400)) as (address, app):
+    with serving(talker, limits=Limits(slots=1, queue=2, new_ids=400)) as (address, _):
         body = {"model": "bundle", "prompt": "Mia", "max_tokens": 300, "temperature": 2.0, "top_k": 0}
 
         async def ask():

@@ -5,10 +5,10 @@ import io
 import json
 
 import numpy as np
+import openai
 import pytest
 import soundfile
-
-openai = pytest.importorskip("openai", reason="needs the extra 'more'")
+import torch
 
 from smoltolk.speech.audio import load_bytes
 
@@ -206,8 +206,6 @@ def test_scores_are_those_of_the_model(client, make_talker):
     talker = make_talker()
     text = "Mia has a dog."
     ids = [0, *talker.tokenizer(text)["input_ids"]]
-    import torch
-
     with torch.no_grad():
         logits = talker.model(input_ids=torch.tensor([ids])).logits[0].double()
     logits = logits.masked_fill(logits < -1e30, -torch.inf)

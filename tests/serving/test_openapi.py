@@ -1,10 +1,9 @@
 """The OpenAPI document, and what comes of requests that are made from it."""
 
-import pytest
-
-schemathesis = pytest.importorskip("schemathesis", reason="needs the extra 'more'")
-
+import httpx
 import hypothesis
+import pytest
+import schemathesis
 from hypothesis import HealthCheck
 from schemathesis.checks import not_a_server_error
 
@@ -33,8 +32,6 @@ def test_nothing_that_fits_the_document_breaks_the_server(described):
 
 
 def test_the_document_has_examples(server):
-    import httpx
-
     document = httpx.get(f"{server[0]}/openapi.json").json()
     for path in ("/v1/audio/speech", "/v1/chat/completions", "/v1/completions"):
         content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]

@@ -23,7 +23,7 @@ from smoltolk.serving.state import State
 _DESCRIPTION = """Models that hear, speak and write, by the OpenAI API.
 
 Errors are `{"error": {message, type, param, code}}`. Fields that mean nothing here are told of in the header
-`x-smoltolk-warning`; fields that nobody knows are refused. `seed`, `top_k`, `parts`, `modality` and `units` are ours."""
+`x-smoltolk-warning`; fields that nobody knows are refused. `top_k`, `parts`, `modality` and `segments` are ours."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from smoltolk.serving.streaming import StreamedSound
 from smoltolk.serving.tokens import chat_logprobs
 from smoltolk.serving.wire import (
     DONE,
+    EITHER,
     Form,
     Seed,
     Stop,
@@ -148,9 +149,7 @@ _EXAMPLES: dict[str, Any] = {
     "/v1/chat/completions",
     summary="Go on with a dialogue",
     response_class=Response,
-    responses={
-        200: {"description": "The next turn.", "content": dict.fromkeys(("application/json", "text/event-stream"), {})}
-    },
+    responses={200: {"description": "The next turn.", "content": EITHER}},
 )
 async def chat(
     request: Request, form: Annotated[ChatForm, Body(openapi_examples=_EXAMPLES)], state: Shared
@@ -185,7 +184,7 @@ class _Answer:
         self._id, self._created = new_id("chatcmpl"), int(time.time())
         self._seed, self._warnings = new_seed(form.seed), form.warnings()
         self._prompt = np.zeros(0, np.int64)
-        audio = form.audio or ChatAudio()
+        audio = form.audio or ChatAudio(voice=None)
         self._format, self._voice = _FORMATS.get(audio.format, audio.format), None
         if form.speaks:
             check_format(self._format)
@@ -240,9 +239,10 @@ class _Answer:
                 drawing = drawing_of(
                     self._engine.settings, form.temperature, form.top_p, form.top_k, self._seed + number
                 )
+                most = self._engine.room(self._prompt, self._most)
                 ask = Ask(
-                    self._prompt, frozenset([space.eos_text, space.eos_speech]), self._engine.room(self._prompt, self._most),
-                    drawing, top_logprobs=(form.top_logprobs or 0) if form.logprobs else None,
+                    self._prompt, frozenset([space.eos_text, space.eos_speech]), most, drawing,
+                    top_logprobs=(form.top_logprobs or 0) if form.logprobs else None,
                     at_once=bool(form.stream or form.stop),
                 )  # fmt: skip
                 rows.append(self._engine.start(ask))

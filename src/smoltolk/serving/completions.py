@@ -28,6 +28,7 @@ from smoltolk.serving.streaming import StreamedSound
 from smoltolk.serving.tokens import completion_logprobs, ids_as_text, segments_of_ids
 from smoltolk.serving.wire import (
     DONE,
+    EITHER,
     Form,
     Seed,
     Stop,
@@ -106,9 +107,7 @@ _EXAMPLES: dict[str, Any] = {
     "/v1/completions",
     summary="Go on with a prompt, or score it",
     response_class=Response,
-    responses={
-        200: {"description": "What comes.", "content": dict.fromkeys(("application/json", "text/event-stream"), {})}
-    },
+    responses={200: {"description": "What comes.", "content": EITHER}},
 )
 async def completions(
     request: Request, form: Annotated[CompletionForm, Body(openapi_examples=_EXAMPLES)], state: Shared

@@ -23,30 +23,37 @@ class Metrics:
 
     def __init__(self, workers: Mapping[str, Worker]):
         self.registry = CollectorRegistry()
-        known = {"registry": self.registry}
-        self.requests = Counter("smoltolk_requests", "Requests answered.", ["route", "status"], **known)
+        self.requests = Counter("smoltolk_requests", "Requests answered.", ["route", "status"], registry=self.registry)
         self.seconds = Histogram(
-            "smoltolk_request_seconds", "Time of requests, to their last byte.", ["route"], buckets=_SECONDS, **known
+            "smoltolk_request_seconds",
+            "Time of requests, to their last byte.",
+            ["route"],
+            buckets=_SECONDS,
+            registry=self.registry,
         )
-        self.open = Gauge("smoltolk_open_requests", "Requests under way.", **known)
+        self.open = Gauge("smoltolk_open_requests", "Requests under way.", registry=self.registry)
         self.first_sound = Histogram(
-            "smoltolk_first_sound_seconds", "From the first unit to the first sound.", buckets=_SECONDS, **known
+            "smoltolk_first_sound_seconds",
+            "From the first unit to the first sound.",
+            buckets=_SECONDS,
+            registry=self.registry,
         )
-        self.heard = Counter("smoltolk_heard_seconds", "Seconds of sound that were heard.", **known)
-        self.spoken = Counter("smoltolk_spoken_seconds", "Seconds of sound that were spoken.", **known)
+        self.heard = Counter("smoltolk_heard_seconds", "Seconds of sound that were heard.", registry=self.registry)
+        self.spoken = Counter("smoltolk_spoken_seconds", "Seconds of sound that were spoken.", registry=self.registry)
         self._workers = workers
-        self.registry.register(self)  # type: ignore[arg-type]
+        self.registry.register(self)
 
     def collect(self) -> Any:
         """What the running batches tell, asked by the registry."""
         batches = {name: worker.batch for name, worker in self._workers.items()}
+        running = {name: len(one.running) for name, one in batches.items()}
+        waiting = {name: worker.num_waiting for name, worker in self._workers.items()}
+        held = {name: one.grid.num_bytes for name, one in batches.items()}
         counts = {
-            "smoltolk_running_rows": ("Rows that run.", {name: len(one.running) for name, one in batches.items()}),
-            "smoltolk_waiting_rows": (
-                "Rows that wait for a slot.", {name: worker.num_waiting for name, worker in self._workers.items()},
-            ),
-            "smoltolk_cache_bytes": ("Storage of the cache.", {name: one.grid.num_bytes for name, one in batches.items()}),
-        }  # fmt: skip
+            "smoltolk_running_rows": ("Rows that run.", running),
+            "smoltolk_waiting_rows": ("Rows that wait for a slot.", waiting),
+            "smoltolk_cache_bytes": ("Storage of the cache.", held),
+        }
         for metric, (text, values) in counts.items():
             family: Any = GaugeMetricFamily(metric, text, labels=["model"])
             for name, value in values.items():

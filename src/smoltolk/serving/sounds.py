@@ -30,12 +30,13 @@ def check_format(name: str) -> str:
     Raises:
         InputError: another one.
     """
-    known = {
-        one: held for one, held in FORMATS.items()
-        if not held[1] or (held[1] in soundfile.available_formats() and held[2] in soundfile.available_subtypes(held[1]))
-    }  # fmt: skip
+    known = {one: held for one, held in FORMATS.items() if _is_written(*held[1:])}
     named("a format of speech", name, known)
     return name
+
+
+def _is_written(form: str, codec: str) -> bool:
+    return not form or (form in soundfile.available_formats() and codec in soundfile.available_subtypes(form))
 
 
 def encoded(waveform: np.ndarray, rate: int, form: str) -> bytes:

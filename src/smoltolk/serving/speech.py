@@ -34,7 +34,7 @@ from smoltolk.serving.wire import (
 )
 from smoltolk.serving.writing import Writing
 
-_MEDIA = [media for media, _, _ in FORMATS.values()]
+_MEDIA: dict[str, Any] = {kind: {} for kind in [*(media for media, _, _ in FORMATS.values()), "text/event-stream"]}
 _EXAMPLES: dict[str, Any] = {
     "a sentence": {"value": {"model": "bundle", "input": "The dog eats bread.", "seed": 0}},
     "a stream of events": {"value": {"model": "bundle", "input": "The dog eats bread.", "stream_format": "sse"}},
@@ -79,7 +79,7 @@ class SpeechForm(Form):
     "/v1/audio/speech",
     summary="Speak a text",
     response_class=Response,
-    responses={200: {"description": "The sound.", "content": dict.fromkeys([*_MEDIA, "text/event-stream"], {})}},
+    responses={200: {"description": "The sound.", "content": _MEDIA}},
 )
 async def speech(
     request: Request, form: Annotated[SpeechForm, Body(openapi_examples=_EXAMPLES)], state: Shared
@@ -105,10 +105,13 @@ async def speech(
         row.close()
         raise
     if form.stream_format == "sse":
-        failed = {"failed": lambda told: event({"type": "speech.audio.error", **told})}
-        return Streamed(_events(made, first), closes=[row.close], **failed, **options)
+        return Streamed(_events(made, first), failed=_failed, closes=[row.close], **options)
     media = FORMATS[form.response_format][0]
     return Streamed(_bytes(made, first), closes=[row.close], failed=None, media_type=media, **options)
+
+
+def _failed(told: dict[str, Any]) -> bytes:
+    return event({"type": "speech.audio.error", **told})
 
 
 class _Made:

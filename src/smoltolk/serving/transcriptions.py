@@ -34,7 +34,7 @@ from smoltolk.serving.wire import (
 from smoltolk.serving.writing import Writing
 
 router = APIRouter(tags=["audio"], responses=RESPONSES)
-_MEDIA = dict.fromkeys(("application/json", "text/plain", "text/event-stream"), {})
+_MEDIA: dict[str, Any] = {"application/json": {}, "text/plain": {}, "text/event-stream": {}}
 
 
 class TranscriptionForm(Form):

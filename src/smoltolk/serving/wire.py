@@ -19,6 +19,7 @@ from smoltolk.inference.running.rows import Ending
 from smoltolk.serving.errors import RefusedError, as_refused, told_of
 
 _Result = TypeVar("_Result")
+EITHER: dict[str, Any] = {"application/json": {}, "text/event-stream": {}}  # what an answer is, whole or streamed
 WARNING_HEADER = "x-smoltolk-warning"
 LARGEST_SEED = 2**63 - 1
 
@@ -126,7 +127,7 @@ class Streamed(StreamingResponse):
     Args:
         parts: of the body. What they raise becomes their last part.
         seconds: until the end.
-        failed: of an error that came after the beginning, the last part; None: nothing can be told, the body breaks off.
+        failed: of an error that came after the beginning, the last part; None: the body breaks off.
         closes: called at the end, however it comes; also where nobody asked for a single part.
         media_type, headers: of the answer.
     """
