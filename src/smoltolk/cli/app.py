@@ -12,6 +12,7 @@ from smoltolk.cli import (
     analysis_verbs,
     convert_verbs,
     corpus_verbs,
+    demo_verbs,
     evaluate_verbs,
     inspect_verbs,
     model_verbs,
@@ -20,6 +21,7 @@ from smoltolk.cli import (
     shard_verbs,
     speech_verbs,
     talk_verbs,
+    tune_verbs,
     unit_verbs,
     vocoder_verbs,
 )
@@ -84,5 +86,7 @@ for verbs in (
     convert_verbs,
     talk_verbs,
     serve_verbs,
+    tune_verbs,
+    demo_verbs,
 ):
     app.add_typer(verbs.app)

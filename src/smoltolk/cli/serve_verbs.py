@@ -32,10 +32,6 @@ def serve(
 
     smoltolk serve quickstart/bundle --host 0.0.0.0 --keys keys.txt
     """
-    from smoltolk.common.errors import require
-
-    for module in ("fastapi", "uvicorn", "prometheus_client"):
-        require(module, "serving")
     from smoltolk.serving.keys import Keys
     from smoltolk.serving.limits import Limits
     from smoltolk.serving.run import check_reachable, offers_of, serve
