@@ -13,7 +13,8 @@ MORE := \
 	tests/docs/test_site.py \
 	tests/demo/test_page.py \
 	tests/demo/test_browser.py \
-	tests/training/loop/test_writers.py
+	tests/training/loop/test_writers.py \
+	tests/serving
 
 .PHONY: quickstart test more docs real official stops check format bench clean
 
