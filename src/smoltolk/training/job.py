@@ -13,10 +13,10 @@ from transformers import PreTrainedTokenizerBase
 from smoltolk.common.errors import InputError
 from smoltolk.common.lock import hold
 from smoltolk.common.processes import num_processes
-from smoltolk.data.rows.aligned import AlignedCorpus, Texts
+from smoltolk.data.rows.aligned import AlignedCorpus
 from smoltolk.data.rows.index import aligned_shards
 from smoltolk.data.shards.shard_set import look_over
-from smoltolk.data.texts.reading import read_documents
+from smoltolk.data.texts.text_index import WrittenText
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.model.text_models.assembly import load_text_model
 from smoltolk.model.text_models.positions import trained_positions
@@ -77,7 +77,7 @@ class TrainingJob:
     ):
         self.out, self.system, self.seed, self._index = out, system_named(system), seed, index
         named = None if preset is None else preset_named(preset)
-        self.documents = None if text is None else read_documents(text)
+        self._text = None if text is None else WrittenText(text, index=index)
         self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(text_model)
         self.shards = look_over(shards, fingerprint=unit_fingerprint)
         loaded = load_text_model(text_model)  # for checks alone: it is let go before the training
@@ -102,7 +102,7 @@ class TrainingJob:
             "verb": "train",
             "id_layout": ID_LAYOUT,
             "text_model": str(Path(text_model).resolve()) if Path(text_model).exists() else text_model,
-            "text": None if self.documents is None else self.documents.digest,
+            "text": None if self._text is None else self._text.digest,
             "units": asdict(self.shards.metadata),
             "utterances": self.shards.num_utterances,
             "seconds": self.shards.seconds,
@@ -157,7 +157,7 @@ class TrainingJob:
 
     def plan(self) -> Run:
         """All that decides the training."""
-        text = None if self.documents is None else AlignedCorpus(Texts(self.documents), self.tokenizer, 1.0)
+        text = None if self._text is None else self._text.open(self.tokenizer)
         return Run(
             text_model=self._text_model,
             tokenizer=self.tokenizer,

@@ -32,6 +32,7 @@ small = PRESETS["small"]
 recipe = replace(small.recipe, bf16=False, save_steps=int(os.environ.get("SAVE_STEPS", "2")))
 PRESETS["small"] = replace(small, recipe=recipe)
 train_step, clip, run_stage = SmolTolkTrainer.training_step, SmolTolkTrainer._clip_grad_norm, run.run_stage
+compute_loss = SmolTolkTrainer.compute_loss
 killed_in, _, killed_at = os.environ.get("KILLED_AT", "0").rpartition(":")
 
 
@@ -40,9 +41,13 @@ def mortal(self: SmolTolkTrainer, *args: object) -> torch.Tensor:
         os.kill(os.getpid(), signal.SIGKILL)
     if os.environ.get("LARGEST_FILE"):  # from here on: what a start leaves in caches is larger
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(os.environ["LARGEST_FILE"]), resource.RLIM_INFINITY))
-    loss = train_step(self, *args)
-    lost = "stage2" in self.args.output_dir and self.state.global_step + 1 == int(os.environ.get("LOST_AT", "0"))
-    return loss * float("nan") if lost else loss
+    return train_step(self, *args)
+
+
+def lost(self: SmolTolkTrainer, *args: Any, **kwargs: Any) -> Any:
+    loss = compute_loss(self, *args, **kwargs)
+    now = "stage2" in self.args.output_dir and self.state.global_step + 1 == int(os.environ.get("LOST_AT", "0"))
+    return loss * float("nan") if now else loss
 
 
 def watched(self: SmolTolkTrainer, model: torch.nn.Module) -> Any:
@@ -61,6 +66,7 @@ def shared_out(*args: Any, hardware: Hardware | None = None, **kwargs: Any) -> A
 
 SmolTolkTrainer.training_step = mortal
 SmolTolkTrainer._clip_grad_norm = watched
+SmolTolkTrainer.compute_loss = lost
 if os.environ.get("SHARDED"):
     run.run_stage = shared_out
 main()
