@@ -6,6 +6,15 @@ SCALE ?= small
 OUT ?= quickstart
 SEED ?= 0
 REAL ?= .cache/real
+# Tests of `make more`, a file or folder a line.
+MORE := \
+	tests/training/test_trl_trainers.py \
+	tests/training/tuning/test_prefer_job.py \
+	tests/docs/test_site.py \
+	tests/demo/test_page.py \
+	tests/demo/test_browser.py \
+	tests/training/loop/test_writers.py \
+	tests/serving
 
 .PHONY: quickstart test more docs real official stops check format bench clean
 
@@ -17,7 +26,7 @@ test: .venv/.dev
 
 # Tests that need more extras than all others.
 more: .venv/.more
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training/test_trl_trainers.py tests/training/tuning/test_prefer_job.py tests/docs/test_site.py tests/training/loop/test_writers.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(MORE)
 
 # The documentation as a site in site/: strictly, without a network. Look at it: python -m http.server -d site
 docs: .venv/.docs

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch.utils.data import Dataset
+from transformers import AutoConfig
 
 from smoltolk.common.files import read_json
 from smoltolk.data.rows.loader import RowCollator, RowDataset
@@ -46,9 +47,9 @@ def rows(run: Run, stage: str, count: int = 12) -> list[np.ndarray]:
 @pytest.mark.parametrize("system", SETTINGS)
 def test_the_model_has_the_settings_of_its_run(plan: Callable, system: str) -> None:
     run = plan(system=system)
-    config = run.build().config
+    config, text_config = run.build().config, AutoConfig.from_pretrained(run.text_model)
     assert run.settings and all(getattr(config, name) == value for name, value in run.settings.items())
-    assert config.id_space == id_space(run.text_model.config, run.tokenizer, run.units.num_units)
+    assert config.id_space == id_space(text_config, run.tokenizer, run.units.num_units)
     assert (config.unit_fingerprint, config.eos_text_id) == (run.units.fingerprint, run.tokenizer.eos_token_id)
 
 

@@ -21,11 +21,15 @@ _EXTRAS = {
     "trl": "trl",
     "peft": "lora",
     "lm_eval": "eval",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
     "torchao": "int8",
     "sounddevice": "microphone",
     "tensorboard": "log",
     "trackio": "trackio",
     "wandb": "wandb",
+    "gradio": "demo",
 }
 
 

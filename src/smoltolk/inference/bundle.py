@@ -3,7 +3,7 @@
 ::
 
     README.md               the card: what it is, how it is used, data and voices, licence and consent, figures
-    bundle.json             the parts, settings of generation, and the size and digest of every other file
+    bundle.json             the parts, settings of generation, and size and digest of every file but the card
     config.json, *.safetensors, generation_config.json, tokenizer files, processor_config.json     the model
     units/                  the unit tokenizer; a codec of several codebooks speaks too
     vocoder/                what speaks, where the units are no such codec
@@ -26,7 +26,7 @@ from smoltolk.common.files import read_json
 from smoltolk.common.hub import check_place
 from smoltolk.inference.drawing import Sampling
 
-RECORD = "bundle.json"
+RECORD, CARD = "bundle.json", "README.md"
 VERSION = 1
 UNITS, VOCODER = "units", "vocoder"
 _ALWAYS_READ = 64 << 20  # bytes; of larger files the size alone is compared when a bundle is loaded

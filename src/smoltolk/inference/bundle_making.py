@@ -14,7 +14,17 @@ from transformers import AutoTokenizer
 from smoltolk import __version__
 from smoltolk.common.errors import InputError, NotFoundError, first_line
 from smoltolk.common.files import atomic_directory, check_place, read_json, write_json, write_text
-from smoltolk.inference.bundle import RECORD, UNITS, VERSION, VOCODER, Bundle, BundleSettings, digest_of, open_bundle
+from smoltolk.inference.bundle import (
+    CARD,
+    RECORD,
+    UNITS,
+    VERSION,
+    VOCODER,
+    Bundle,
+    BundleSettings,
+    digest_of,
+    open_bundle,
+)
 from smoltolk.inference.bundle_card import bundle_card
 from smoltolk.inference.bundle_figures import read_figures
 from smoltolk.inference.parts import load_config, load_sound_parts, read_part
@@ -103,6 +113,7 @@ def make_bundle(
         said = _say_sample(place, sample, settings)
         record: dict[str, Any] = {
             "version": VERSION,
+            "name": out.name,
             "made_by": f"smoltolk {__version__}",
             "unit_fingerprint": hears.fingerprint,
             "num_units": hears.num_units,
@@ -118,8 +129,8 @@ def make_bundle(
             "figures": figures,
             "sample": said,
         }
-        write_text(place / "README.md", bundle_card(config, record, str(out)))
         record["files"] = _files(place)
+        write_text(place / CARD, bundle_card(config, record, record["name"]))  # people may change it
         write_json(place / RECORD, record)
     return open_bundle(out)
 

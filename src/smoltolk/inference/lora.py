@@ -183,7 +183,8 @@ def digest_of_weights(model: nn.Module) -> str:
     }
     for name in sorted(named):
         values = named[name].detach().flatten()
-        ends = torch.cat([values[:_SAMPLED], values[-_SAMPLED:]]).float().cpu()
+        # Rounded, so that weights of one precision know those of another.
+        ends = torch.cat([values[:_SAMPLED], values[-_SAMPLED:]]).bfloat16().float().cpu()
         digest.update(f"{name} {list(named[name].shape)}".encode())
         digest.update(ends.numpy().tobytes())
     return digest.hexdigest()

@@ -17,7 +17,7 @@ from smoltolk.evaluation.nll import held_out_nll
 from smoltolk.model.text_models.assembly import load_text_model
 from smoltolk.quickstart.settings import Settings
 from smoltolk.quickstart.speech_steps import text_documents
-from smoltolk.training.backbone import load_tokenizer, new_backbone, pretrain, train_tokenizer
+from smoltolk.training.backbone import load_text_config, load_tokenizer, new_backbone, pretrain, train_tokenizer
 from smoltolk.training.checks import check_fit
 from smoltolk.training.job import named_places
 from smoltolk.training.recipe import Recipe
@@ -113,13 +113,12 @@ def train_by(settings: Settings, tree: RunRecipe, work: Path, report: Report) ->
         report: called with the steps done.
     """
     places = named_places(tree)
-    tokenizer, text_model = load_tokenizer(places.text_model), load_text_model(places.text_model)
-    units = read_shards(places.shards)
+    tokenizer, units = load_tokenizer(places.text_model), read_shards(places.shards)
     run = Run(
-        text_model=text_model,
+        text_model=places.text_model,
         tokenizer=tokenizer,
         system=tree.model.system,
-        settings=tree.model.settings(text_model.config),
+        settings=tree.model.settings(load_text_config(places.text_model)),
         recipe=tree.recipe(),
         units=units.metadata,
         speech=AlignedCorpus(units, tokenizer, units.metadata.frame_rate),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import write_text
@@ -18,7 +19,6 @@ from smoltolk.data.rows.aligned import AlignedCorpus, Texts
 from smoltolk.data.rows.index import aligned_shards
 from smoltolk.data.shards.shard_set import look_over
 from smoltolk.data.texts.reading import read_documents
-from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.model.text_models.assembly import load_text_model
 from smoltolk.model.text_models.positions import trained_positions
 from smoltolk.speech.units.kinds import load_unit_tokenizer
@@ -30,8 +30,9 @@ from smoltolk.training.loop.opening import Asker, open_loop
 from smoltolk.training.recipes.tree import RunRecipe
 from smoltolk.training.recipes.yaml_files import RECIPE_FILE, to_yaml
 from smoltolk.training.run import Run
-from smoltolk.training.systems import system_named
+from smoltolk.training.systems import Settings, system_named
 from smoltolk.training.trainer import Report
+from smoltolk.training.tuning.starting import Start, check_going_on, going_on, is_smoltolk, open_start
 from smoltolk.training.workplace import ID_LAYOUT, RECORD, Workplace, plain
 
 _LITTLE_SPEECH = 3600.0  # seconds
@@ -64,18 +65,29 @@ class TrainingJob:
         self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(text_model)
         units = None if tree.data.units is None else load_unit_tokenizer(tree.data.units).fingerprint
         self.shards = look_over(shards, fingerprint=units)
-        self._text_model: PreTrainedModel = load_text_model(text_model)
-        if isinstance(self._text_model, SmolTolkForCausalLM):
-            raise InputError(
-                "training starts from a model of text alone",
-                f"{text_model!r} is a SmolTolk model",
-                "name the text model that it was made from",
-            )
-        check_fit(self._text_model, self.tokenizer, self.recipe)
-        self._settings = tree.model.settings(self._text_model.config)
+        self._start: Start | None = None
+        self._text_model, (self._text_config, self._settings) = text_model, self._begin(text_model)
         self._place = Workplace(self.out, self._command(text_model), OPTIONS)
         self.figures = self._place.figures
         self._speech: AlignedCorpus | None = None
+
+    def _begin(self, name: str) -> tuple[PreTrainedConfig, Settings]:
+        """The text model's configuration, and the settings of what is put around it; none where training goes on."""
+        tuning = self.tree.tuning
+        if tuning.start is None and not is_smoltolk(name):
+            text_model = load_text_model(name)  # for checks alone: it is let go before the training
+            check_fit(text_model, self.tokenizer, self.recipe)
+            return text_model.config, self.tree.model.settings(text_model.config)
+        self._start = open_start(
+            name,
+            units=self.shards.metadata,
+            predict_switch=self.recipe.predict_switch,
+            lora=tuning.lora,
+            seed=self.seed,
+        )
+        self.recipe = going_on(self.recipe, self._start)
+        check_going_on(self._start, self.tokenizer, self.recipe)
+        return self._start.config.text_config, {}
 
     def _command(self, text_model: str) -> dict[str, Any]:
         """All that decides what comes out; what came later is left out where it changes nothing."""
@@ -95,12 +107,15 @@ class TrainingJob:
         } | tree.logging.decides
         if tree.hardware.dtype != Hardware().dtype:
             command["dtype"] = tree.hardware.dtype
+        if tree.tuning.lora is not None:
+            command["lora"] = json.loads(json.dumps(asdict(tree.tuning.lora)))
         return command
 
     @property
     def advice(self) -> list[str]:
         """What should be changed although it works."""
-        told = [] if self.shards.warning is None else [self.shards.warning]
+        told = [] if self._start is None else list(self._start.notes)
+        told += [] if self.shards.warning is None else [self.shards.warning]
         if self.shards.seconds < _LITTLE_SPEECH:
             told.append(
                 f"{self.shards.seconds / 60:.0f} minutes of speech are little to learn from: the quick start's small"
@@ -111,7 +126,7 @@ class TrainingJob:
                 f"{torch.cuda.device_count()} GPUs are there and {num_processes()} will be used: torchrun"
                 f" --nproc-per-node {torch.cuda.device_count()} --no-python smoltolk train ... uses all"
             )
-        length, known = self.recipe.row_length, trained_positions(self._text_model.config)
+        length, known = self.recipe.row_length, trained_positions(self._text_config)
         if known is not None and length > known:
             told.append(
                 f"the text model was made for {known:,} positions and has not seen the distances in rows of {length:,}"
@@ -148,7 +163,7 @@ class TrainingJob:
         return Run(
             text_model=self._text_model,
             tokenizer=self.tokenizer,
-            system=self.tree.model.system,
+            system=self.tree.model.system if self._start is None else self._start.system or self.tree.model.system,
             settings=self._settings,
             recipe=self.recipe,
             units=self.shards.metadata,
@@ -157,6 +172,8 @@ class TrainingJob:
             seed=self.seed,
             hardware=self.tree.hardware,
             loop=opened.loop,
+            start=self._start,
+            lora=self.tree.tuning.lora,
         )
 
     def run(self, report: Report | None = None) -> dict[str, Any]:
@@ -185,7 +202,7 @@ class Places(NamedTuple):
     """What every run must name.
 
     Attributes:
-        text_model: hub id or directory.
+        text_model: hub id or directory; of a SmolTolk model or a LoRA, where training goes on with it.
         shards: directory.
         out: the model directory.
     """
@@ -201,7 +218,8 @@ def named_places(tree: RunRecipe) -> Places:
     Raises:
         InputError: it does not name one of them.
     """
-    places = {"model.text_model": tree.model.text_model, "data.shards": tree.data.shards, "out": tree.out}
+    start = tree.tuning.start or tree.model.text_model
+    places = {"model.text_model": start, "data.shards": tree.data.shards, "out": tree.out}
     missing = [name for name, place in places.items() if place is None]
     if missing:
         raise InputError(

@@ -24,6 +24,9 @@ from smoltolk.training.sharding import is_sharded, load_weights
 from smoltolk.training.stages import load_log, run_stage, save_model
 from smoltolk.training.systems import Settings, num_parameters
 from smoltolk.training.trainer import Report
+from smoltolk.training.tuning.lora import has_lora, load_lora_weights
+from smoltolk.training.tuning.settings import LoraSettings
+from smoltolk.training.tuning.starting import Start, lora_around
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +51,8 @@ class Run:
     """Everything that decides a training.
 
     Attributes:
-        text_model: what speech is put around; left as it is.
+        text_model: what speech is put around, by hub id or directory: then no second copy of it is held while the model
+            trains; or a loaded one, which is left as it is.
         tokenizer: of its text.
         system: name of what is built, for the record.
         settings: of ``from_text_model``: what makes the system.
@@ -59,9 +63,11 @@ class Run:
         seed: of new parameters and rows.
         hardware: how it computes; None: in the recipe's precision, on what is there.
         loop: what is measured and written down meanwhile; None: nothing.
+        start: a SmolTolk model to go on with, in place of what the settings make of the text model.
+        lora: train a LoRA around what they make.
     """
 
-    text_model: PreTrainedModel
+    text_model: PreTrainedModel | str
     tokenizer: PreTrainedTokenizerBase
     system: str
     settings: Settings
@@ -72,19 +78,27 @@ class Run:
     seed: int = 0
     hardware: Hardware | None = None
     loop: RunLoop | None = None
+    start: Start | None = None
+    lora: LoraSettings | None = None
 
     def build(self) -> SmolTolkForCausalLM:
-        """The model before its first step."""
-        return SmolTolkForCausalLM.from_text_model(
-            self.text_model,
-            num_units=self.units.num_units,
-            num_codebooks=self.units.num_codebooks,
-            unit_fingerprint=self.units.fingerprint,
-            eos_text_id=self.tokenizer.eos_token_id,
-            predict_switch=self.recipe.predict_switch,
-            seed=self.seed,
+        """The model before its first step; where a LoRA trains, PEFT's around it."""
+        if self.start is not None:
+            return self.start.model
+        settings: Settings = {
+            "num_units": self.units.num_units,
+            "num_codebooks": self.units.num_codebooks,
+            "unit_fingerprint": self.units.fingerprint,
+            "eos_text_id": self.tokenizer.eos_token_id,
+            "predict_switch": self.recipe.predict_switch,
             **self.settings,
-        )
+        }
+        dtype = None if self.hardware is None else self.hardware.torch_dtype
+        model = SmolTolkForCausalLM.from_text_model(self.text_model, dtype=dtype, seed=self.seed, **settings)
+        if self.lora is None:
+            return model
+        name = self.text_model if isinstance(self.text_model, str) else self.text_model.config.name_or_path
+        return lora_around(model, name, settings, self.lora, self.seed)
 
     def rows(self, stage: Stage, model: SmolTolkForCausalLM) -> RowSource:
         """The rows of one stage."""
@@ -153,6 +167,9 @@ class Run:
 
 def _loaded(model: SmolTolkForCausalLM, folder: Path) -> SmolTolkForCausalLM:
     """A model with the weights of a directory, in the memory of its own."""
+    if has_lora(model):
+        load_lora_weights(model, folder)
+        return model
     if load_weights(model, folder):
         return model
     dtype = model.dtype

@@ -3,7 +3,7 @@ steps, and a death to order.
 
 Environment:
     KILLED_AT: ``9``: the process kills itself before the ninth step of stage 2; ``stage1:9``: of another stage.
-    SAVE_STEPS: between checkpoints, 4 by default.
+    SAVE_STEPS: between checkpoints, 2 by default.
     SHARDED: ``1``: weights are shared out among the processes (FSDP2).
     GRADIENTS: a directory: the gradients of the first step of stage 2 are written there, whole.
 """
@@ -26,7 +26,7 @@ from smoltolk.training.trainer import SmolTolkTrainer
 
 torch.set_num_threads(1)
 small = PRESETS["small"]
-recipe = replace(small.recipe, bf16=False, save_steps=int(os.environ.get("SAVE_STEPS", "4")))
+recipe = replace(small.recipe, bf16=False, save_steps=int(os.environ.get("SAVE_STEPS", "2")))
 PRESETS["small"] = replace(small, recipe=recipe)
 train_step, clip, run_stage = SmolTolkTrainer.training_step, SmolTolkTrainer._clip_grad_norm, run.run_stage
 killed_in, _, killed_at = os.environ.get("KILLED_AT", "0").rpartition(":")

@@ -72,7 +72,9 @@ def remembering(model: Any, origin: Origin) -> Any:
     plain = model.save_pretrained
 
     def save_pretrained(self: Any, save_directory: Path | str, *args: Any, **kwargs: Any) -> None:
-        plain(str(save_directory), *args, **({"selected_adapters": ["default"]} | kwargs))  # not a reference beside it
+        # Not a reference beside it, and no look at what the tables of the origin were.
+        own = {"selected_adapters": ["default"], "save_embedding_layers": False}
+        plain(str(save_directory), *args, **(own | kwargs))
         if Path(save_directory).is_dir():  # of several processes one writes
             write_origin(Path(save_directory), origin, self)
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from smoltolk.common.errors import InputError
+from smoltolk.common.files import read_json
 from smoltolk.inference.lora import Origin, is_lora, merged, open_lora, origin_of
 from smoltolk.inference.parts import load_config
 from smoltolk.inference.remaking import with_new_units, with_switch
 from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.model.text_models.positions import longest_row
+from smoltolk.training.changes import Changes
 from smoltolk.training.recipe import Recipe
 from smoltolk.training.tuning.lora import add_lora, has_lora, remembering
 from smoltolk.training.tuning.settings import LoraSettings
@@ -45,6 +49,12 @@ class Start:
     notes: tuple[str, ...] = ()
 
     @property
+    def system(self) -> str | None:
+        """What was built, by the name that its training noted; None: it noted none."""
+        known = Path(self.origin.name) / "training.json"
+        return read_json(known).get("system") if known.is_file() else None
+
+    @property
     def config(self) -> SmolTolkConfig:
         """The model's."""
         return self.inner.config
@@ -53,6 +63,38 @@ class Start:
     def inner(self) -> SmolTolkForCausalLM:
         """The SmolTolk model, of a LoRA what stands inside."""
         return self.model.get_base_model() if has_lora(self.model) else self.model
+
+
+def lora_around(
+    model: SmolTolkForCausalLM, text_model: str, settings: dict[str, Any], lora: LoraSettings, seed: int
+) -> Any:
+    """A LoRA around what ``from_text_model`` has made; its speech part, which is new, trains whole.
+
+    Args:
+        model: as it was made.
+        text_model: directory or hub id.
+        settings: that ``from_text_model`` was given.
+        lora: its settings.
+        seed: that ``from_text_model`` was given, and of the LoRA.
+    """
+    origin = Origin(known_name(text_model), settings=settings, seed=seed)
+    return add_lora(model, lora, origin, speech_is_new=True, seed=seed)
+
+
+def check_going_on(start: Start, tokenizer: Sized, recipe: Recipe) -> None:
+    """Hold a model to go on with against its tokenizer and its rows.
+
+    Raises:
+        InputError: a tokenizer with more ids than its text table has rows, or rows longer than its positions.
+    """
+    start.config.id_space.check_tokenizer(tokenizer)
+    longest = longest_row(start.config.text_config)
+    if longest is not None and recipe.row_length > longest:
+        raise InputError(
+            "a row is no longer than the model has positions",
+            f"rows of {recipe.row_length:,} ids, {longest:,} positions",
+            f"train on shorter rows (--row-length {longest})",
+        )
 
 
 def is_smoltolk(name: Path | str) -> bool:
@@ -127,11 +169,15 @@ def open_start(
 
 
 def going_on(recipe: Recipe, start: Start) -> Recipe:
-    """A recipe for what has learned speech already: the stages that train the speech part alone are for new ones."""
+    """A recipe for what has learned speech already: stages that train the speech part alone are for new ones.
+
+    Their steps are done by the others.
+    """
+    recipe = replace(recipe, predict_switch=start.config.predict_switch)
     stages = tuple(stage for stage in recipe.stages if stage.trainable == "all")
-    if start.speech_is_new or not stages:
+    if start.speech_is_new or stages in ((), recipe.stages):
         return recipe
-    return replace(recipe, stages=stages, predict_switch=start.config.predict_switch)
+    return Changes(steps=recipe.num_steps).apply(replace(recipe, stages=stages))
 
 
 def _knows(config: SmolTolkConfig, units: UnitKind) -> bool:
