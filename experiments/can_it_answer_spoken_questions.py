@@ -42,7 +42,7 @@ from smoltolk.speech.vocoders.kinds import load_vocoder
 from smoltolk.training.tuning.dialogues import read_dialogues
 from smoltolk.training.tuning.encoding import Recordings, encode_dialogues
 from smoltolk.training.tuning.jobs import Amount
-from smoltolk.training.tuning.prefer_job import PreferJob, Preference, preference_accuracy
+from smoltolk.training.tuning.prefer_job import Preference, PreferJob, preference_accuracy
 from smoltolk.training.tuning.settings import LoraSettings
 from smoltolk.training.tuning.tune_job import TuneJob
 
@@ -121,16 +121,14 @@ def questions(world: World, seed: int) -> list[Asked]:
     for fact in world.facts:
         who = world.person(fact.person).name
         answers = sorted({other.answer for other in world.facts if other.attribute == fact.attribute})
-            world.person(fact.person).name,
-            sorted({f.answer for f in world.facts if f.attribute == fact.attribute}),
-        )
         others = [answer for answer in answers if answer != fact.answer]
         wrong = others[int(generator(seed, "wrong", fact.id).integers(len(others)))]
         form = ATTRIBUTES[fact.attribute].forms[0]
+        right, worse = (form.format(who=who, answer=answer) for answer in (fact.answer, wrong))
+        question = QUESTIONS[fact.attribute].format(who=who)
         found.append(
             Asked(
-                fact.id, fact.person, fact.heard, fact.attribute, QUESTIONS[fact.attribute].format(who=who),
-                form.format(who=who, answer=fact.answer), fact.answer, tuple(answers), form.format(who=who, answer=wrong),
+                fact.id, fact.person, fact.heard, fact.attribute, question, right, fact.answer, tuple(answers), worse
             )
         )  # fmt: skip
     return found
@@ -199,9 +197,8 @@ class Examiner:
         self.vocoder = load_vocoder(room.parts.vocoder, self.tokenizer.fingerprint)
         wanted = [room.sounds[f"{one.id}-{which}"] for one in room.held_out for which in ("q0", "right")]
         self.units = Recordings(self.tokenizer).units_of(wanted, [])
-        self.may_be_said = [
-            sentence for k in range(room.sizes.judged) for sentence in room.parts.world.story(k, heard_only=False).sentences
-        ]
+        stories = (room.parts.world.story(k, heard_only=False) for k in range(room.sizes.judged))
+        self.may_be_said = [sentence for story in stories for sentence in story.sentences]
         self.pairs = room.pairs(room.held_out, "held_out_pairs.jsonl")
 
     def heard(self, units: Sequence[np.ndarray]) -> list[str]:
