@@ -14,6 +14,7 @@ from smoltolk.cli import (
     convert_verbs,
     corpus_verbs,
     dialogue_verbs,
+    demo_verbs,
     evaluate_verbs,
     inspect_verbs,
     model_verbs,
@@ -21,6 +22,7 @@ from smoltolk.cli import (
     shard_verbs,
     speech_verbs,
     talk_verbs,
+    tune_verbs,
     unit_verbs,
     vocoder_verbs,
 )
@@ -86,5 +88,7 @@ for verbs in (
     bundle_verbs,
     talk_verbs,
     dialogue_verbs,
+    tune_verbs,
+    demo_verbs,
 ):
     app.add_typer(verbs.app)

@@ -19,9 +19,14 @@ _EXTRAS = {
     "ray": "ray",
     "faiss": "faiss",
     "trl": "trl",
+    "peft": "lora",
     "lm_eval": "eval",
     "torchao": "int8",
     "sounddevice": "microphone",
+    "tensorboard": "log",
+    "trackio": "trackio",
+    "wandb": "wandb",
+    "gradio": "demo",
 }
 
 

@@ -19,6 +19,7 @@ from smoltolk.common.errors import InputError, SmolTolkError, first_line
 from smoltolk.common.files import read_json
 from smoltolk.common.hub import check_place
 from smoltolk.inference.eight_bits import in_eight_bits
+from smoltolk.inference.lora import is_lora, merged
 from smoltolk.inference.speakers import Speaker, check_says_frames, speaker_of
 from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.modeling import SmolTolkForCausalLM
@@ -127,7 +128,7 @@ def load_model(
     """A SmolTolk model and the tokenizer of its text.
 
     Args:
-        name_or_path: a directory as ``smoltolk train`` writes it, or a hub id.
+        name_or_path: a directory as ``smoltolk train`` writes it, or a hub id; of a LoRA it goes into the weights.
         device: where it computes; None: on a GPU if there is one.
         int8: hold the weights of linear layers in eight bits.
 
@@ -140,8 +141,9 @@ def load_model(
     with _a_model(name_or_path):
         tokenizer = AutoTokenizer.from_pretrained(str(name_or_path))
         config.id_space.check_tokenizer(tokenizer)
-        model = SmolTolkForCausalLM.from_pretrained(str(name_or_path)).eval()
-    model = model.to(place)
+        lora = is_lora(name_or_path)
+        model = merged(name_or_path) if lora else SmolTolkForCausalLM.from_pretrained(str(name_or_path))
+    model = model.eval().to(place)
     return (in_eight_bits(model) if int8 else model), tokenizer
 
 

@@ -18,6 +18,7 @@ from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.processing import SmolTolkProcessor
 from smoltolk.training.changes import Changes
 from smoltolk.training.job import TrainingJob
+from smoltolk.training.recipes.positional import positional_recipe
 
 Make = Callable[..., SmolTolkForCausalLM]
 NUM_IDS = 257  # of the tokenizer of bytes
@@ -87,10 +88,10 @@ def test_training(
     few = Changes(steps=3, row_length=96, rows_per_step=2)
     text_model.save_pretrained(tmp_path / "text")
     byte_tokenizer.save_pretrained(tmp_path / "text")
-    TrainingJob(str(tmp_path / "text"), shards_dir, tmp_path / "model", changes=few)
+    TrainingJob(positional_recipe(str(tmp_path / "text"), shards_dir, tmp_path / "model", changes=few))
     longer.save_pretrained(tmp_path / "text")
     with pytest.raises(InputError, match=str(NUM_IDS + 1)):
-        TrainingJob(str(tmp_path / "text"), shards_dir, tmp_path / "model", changes=few)
+        TrainingJob(positional_recipe(str(tmp_path / "text"), shards_dir, tmp_path / "model", changes=few))
 
 
 def test_a_table_that_is_longer_than_the_tokenizer(
