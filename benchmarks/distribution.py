@@ -72,9 +72,8 @@ def build(place: Path) -> tuple[Path, Path]:
     files = [sorted(zipfile.ZipFile(one).namelist()) for one in (wheel, again)]
     if files[0] != files[1]:
         sys.exit(f"wheel and sdist differ: {sorted(set(files[0]) ^ set(files[1]))}")
-    print(
-        f"{wheel.name}: {wheel.stat().st_size:,} bytes, {len(files[0])} files; {sdist.name}: {sdist.stat().st_size:,} bytes"
-    )
+    print(f"{wheel.name}: {wheel.stat().st_size:,} bytes, {len(files[0])} files")
+    print(f"{sdist.name}: {sdist.stat().st_size:,} bytes")
     return wheel, sdist
 
 
