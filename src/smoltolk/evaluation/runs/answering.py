@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from smoltolk.common.progress import Bar
 from smoltolk.data.rows.prompts import mixed_prompt
@@ -26,6 +27,8 @@ def answer(
     units: UnitSource,
     questions: Sequence[Question],
     progress: Bar | None = None,
+    *,
+    bf16: bool = False,
 ) -> list[Record]:
     """A record for each question: ``id, references, answer, ended, points, error``; greedy, at most ``MOST`` ids."""
     found = units.of([(question.sound,) for question in questions])
@@ -41,7 +44,9 @@ def answer(
         else:
             prompts.append((record, mixed_prompt(space, [(True, heard.units)], continue_in_speech=False)))
     documents = [prompt for _, prompt in prompts]
-    made = generate(model, documents, end_id=space.eos_text, pad_id=space.eos_text, max_new_tokens=MOST)
+    device = next(model.parameters()).device
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        made = generate(model, documents, end_id=space.eos_text, pad_id=space.eos_text, max_new_tokens=MOST)
     for (record, _), one in zip(prompts, made, strict=True):
         text = to_text(one, tokenizer)
         record |= {"answer": text, "ended": one.ended, "points": float(has_answer(text, record["references"]))}
@@ -50,9 +55,12 @@ def answer(
     return records
 
 
-def answer_results(records: Sequence[Record], seed: int) -> dict[str, Any]:
-    """Accuracy with its interval, how often no end came within the limit, and failures. These count as wrong."""
-    points = np.array([record.get("points", 0.0) for record in records])
+def answer_results(records: Sequence[Record], seed: int, notes: Sequence[str] = ()) -> dict[str, Any]:
+    """Accuracy with its interval, how often no end came within the limit, and failures. These count as wrong.
+
+    Points are worked out anew from the answers.
+    """
+    points = np.array([float(has_answer(record.get("answer", ""), record["references"])) for record in records])
     wrong = failures([{"nll": 0, **record} for record in records])
     done = [record for record in records if record["error"] is None]
     if len(records) > 1:
@@ -65,7 +73,7 @@ def answer_results(records: Sequence[Record], seed: int) -> dict[str, Any]:
         "items": len(records),
         "scored": len(done),
         "failures": wrong,
-        "notes": [],
+        "notes": list(notes),
         "no_end": sum(not record["ended"] for record in done) / max(len(done), 1),
         "rules": {"has_answer": {"rule": {"match": "has_answer", "most_ids": MOST}, "cells": {"S->T": cell}}},
         "published": [],
