@@ -282,6 +282,17 @@ def test_spoken_questions_are_answered(request_of: Callable, data: Path, tmp_pat
     assert again["failures"] == found["failures"]
 
 
+def test_a_letter_that_cannot_be_read_is_wrong_and_told() -> None:
+    answers = ["The answer is B.", "c", "rain", ""]
+    records = [{"id": str(n), "references": ["B"], "answer": one, "ended": True, "error": None}
+               for n, one in enumerate(answers)]  # fmt: skip
+    records.append({"id": "x", "references": ["B"], "error": "no sound"})
+    found = answering.answer_results("openbookqa", records, 0)
+    cell = found["rules"]["letter"]["cells"]["S->T"]
+    assert (cell["accuracy"], cell["n"], found["chance"]) == (0.2, 5, 0.25)
+    assert found["notes"] == ["2 answers name no letter, or several: wrong"] and found["failures"] == {"no sound": 1}
+
+
 def test_spoken_questions_are_drawn_by_the_seed(request_of: Callable, data: Path, tmp_path: Path) -> None:
     sound = next((data / "tSC").glob("*_mutual.wav")).read_bytes()
     kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])

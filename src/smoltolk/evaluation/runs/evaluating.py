@@ -54,7 +54,7 @@ def evaluate(request: Request, bars: Bars) -> Results | None:
         submissions(one.task, records, rules[0], request.out)
     for name, members in work.questions.items():
         records = gather(request.out, name, len(_chunks(members)))
-        results["tasks"][name] = answer_results(records, request.seed, about["notes"].get(name, ()))
+        results["tasks"][name] = answer_results(name, records, request.seed, about["notes"].get(name, ()))
     for texts_said in work.said:
         gather(request.out, texts_said.name, len(_chunks(texts_said.items)))
     if work.said:

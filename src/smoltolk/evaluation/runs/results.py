@@ -162,7 +162,9 @@ def judge_again(
     for name in ANSWERS:
         if (run / f"{name}.jsonl").is_file():
             records = list(read_jsonl(run / f"{name}.jsonl"))
-            tasks[name] = answer_results(records, about["seed"] if seed is None else seed, about["notes"].get(name, ()))
+            tasks[name] = answer_results(
+                name, records, about["seed"] if seed is None else seed, about["notes"].get(name, ())
+            )
     spoken = (run / f"{SYNTHESIS}.jsonl").is_file()
     if not spoken and (judge is not None or quality is not None):
         raise InputError("what was spoken is heard and measured again", f"no {SYNTHESIS} in {run}", "leave it out")

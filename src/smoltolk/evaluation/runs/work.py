@@ -97,7 +97,7 @@ def _load(request: Request, name: str, rule: NamedRule) -> Asked:
 
 
 def _questions(request: Request, name: str) -> list[Question]:
-    found = load_questions(name, source_of(request, name, ANSWERS[name][1]))
+    found = load_questions(name, source_of(request, name, ANSWERS[name].folders))
     if request.limit is None or request.limit >= len(found):
         return found
     kept = sorted(generator(request.seed, "limit", name).permutation(len(found))[: request.limit])
