@@ -11,7 +11,7 @@ VERBS = [
     "world", "speak", "corpus folder", "corpus manifests", "corpus recipe", "corpus text", "corpus validate",
     "corpus export", "align", "units fit", "units measure", "units encode", "vocoder fit", "vocoder say",
     "prepare", "backbone", "train", "inspect", "evaluate", "overlap", "say", "hear", "continue", "quickstart",
-    "convert", "continuations",
+    "convert", "continuations", "sets",
 ]  # fmt: skip
 
 

@@ -75,7 +75,7 @@ def test_two_evaluations_stand_side_by_side(two_runs: list[Path], tmp_path: Path
     assert "rule ours" in page.words and "Evaluation: b" in page.words
     assert len(set(page.ids)) == len(page.ids)
     figures = sorted(path.name for path in (tmp_path / "page-figures").iterdir())
-    assert figures == ["02-accuracy.svg", "03-accuracy.svg"]
+    assert figures == ["01-side-by-side.svg", "03-accuracy.svg", "04-accuracy.svg"]
     assert all(f"(page-figures/{name})" in text for name in figures)
 
 

@@ -27,10 +27,12 @@ from smoltolk.evaluation.nll import held_out_nll
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.model.text_models.assembly import load_text_model
 from smoltolk.quickstart import evaluation_steps, model_steps, speech_steps
+from smoltolk.quickstart.scales import SCALES
 from smoltolk.quickstart.settings import Settings
 from smoltolk.quickstart.story import quickstart
 from smoltolk.report.results import COMPARED, DIRECTIONS, KINDS, validate_results
 from smoltolk.training.backbone import load_tokenizer
+from smoltolk.training.recipes.sources import recipe_of_model
 
 
 def results_of(run: Path) -> dict:
@@ -85,7 +87,7 @@ def test_models_are_measured_on_the_best_device(finished, monkeypatch):
     for place in ("smoltolk.quickstart.model_steps", "smoltolk.inference.parts"):
         monkeypatch.setattr(f"{place}.best_device", lambda: "meta")
     monkeypatch.setattr(model_steps, "held_out_nll", measure)
-    monkeypatch.setattr(evaluation_steps, "evaluate_clozes", measure)
+    monkeypatch.setattr(evaluation_steps, "answers_of", measure)
     monkeypatch.setattr(model_steps, "pretrain", lambda *_, **__: [{"loss": 1.0}])
     settings = Settings(finished, "tiny", 0)
     for step in (model_steps.train_backbone, lambda *given: evaluation_steps.evaluate_one(given[0], "late", given[1])):
@@ -130,6 +132,8 @@ def test_models_are_ordinary_directories(finished):
         model = SmolTolkForCausalLM.from_pretrained(finished / "models" / system)
         tokenizer = load_tokenizer(finished / "models" / system)
         assert model.config.eos_text_id == tokenizer.eos_token_id
+        recipe = recipe_of_model(finished / "models" / system)  # beside it lies what made it
+        assert (recipe.model.system, recipe.stages) == (system, SCALES["tiny"].speech.stages)
 
 
 def test_the_same_command_again_keeps_everything(finished, smoltolk):

@@ -18,6 +18,7 @@ from smoltolk.model.ids import IGNORE
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.training.changes import Changes
 from smoltolk.training.job import TrainingJob
+from smoltolk.training.recipes.positional import positional_recipe
 from smoltolk.training.rows import id_space, stage_named
 from smoltolk.training.run import Run
 from smoltolk.training.stages import run_stage
@@ -33,7 +34,7 @@ def plan(backbone: Path, shards_dir: Path, tmp_path_factory: pytest.TempPathFact
 
     def make(changes: Changes = FEW, **options: object) -> Run:
         out = tmp_path_factory.mktemp("plan") / "out"
-        return TrainingJob(str(backbone), shards_dir, out, changes=changes, **options).plan()  # type: ignore[arg-type]
+        return TrainingJob(positional_recipe(str(backbone), shards_dir, out, changes=changes, **options)).plan()  # type: ignore[arg-type]
 
     return make
 
@@ -104,7 +105,7 @@ def test_whether_switches_are_predicted_is_one_setting(
     backbone: Path, shards_dir: Path, tmp_path: Path, predict: bool
 ) -> None:
     changes = Changes(steps=2, row_length=96, rows_per_step=2, predict_switch=predict)
-    job = TrainingJob(str(backbone), shards_dir, tmp_path / "model", changes=changes)
+    job = TrainingJob(positional_recipe(str(backbone), shards_dir, tmp_path / "model", changes=changes))
     run = job.plan()
     model = run.build()
     source, switch = run.rows(stage_named(run.recipe, "stage1"), model), model.config.switch_id

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from smoltolk.analysis.boundaries import BASELINES, METHODS
+from smoltolk.report.markdown import in_cell
 
 _PROBES = {"speech": "speech", "text": "text", "transfer": "fitted on text, asked about speech"}
 _SERIES = {
@@ -159,9 +160,11 @@ _PARTS: dict[str, tuple[str, Callable[[Mapping[str, Found]], Lines]]] = {
 
 
 def _by_layer(rows: Mapping[str, Sequence[Mapping[str, float | None]]]) -> Lines:
-    yield from _head(["", *map(_layer, range(max(map(len, rows.values()))))])
+    """A column for each layer of the deepest model; of others the last ones are empty."""
+    most = max(map(len, rows.values()))
+    yield from _head(["", *map(_layer, range(most))])
     for label, cells in rows.items():
-        yield _row([label, *map(_cell, cells)])
+        yield _row([label, *map(_cell, cells), *[""] * (most - len(cells))])
     yield ""
 
 
@@ -171,7 +174,7 @@ def _head(names: Sequence[str]) -> Lines:
 
 
 def _row(texts: Sequence[str]) -> str:
-    return "| " + " | ".join(texts) + " |"
+    return "| " + " | ".join(map(in_cell, texts)) + " |"
 
 
 def _layer(number: int) -> str:

@@ -1,4 +1,4 @@
-"""Verbs that make texts and corpora: world, corpus folder | manifests | recipe | text | validate | export, align."""
+"""Verbs that make texts, sets and corpora: world, sets, align, corpus folder | manifests | recipe | text | ..."""
 
 from __future__ import annotations
 
@@ -77,6 +77,44 @@ def world(
         else:
             kept(out)
     show(f"world in {out}", {**figures, "stories": f"{stories} to read, {stories} to speak"})
+
+
+@app.command()
+def sets(
+    out: Annotated[Path, typer.Argument(help="A folder with a folder for each task.")],
+    seed: Annotated[int, typer.Option(callback=check_seed, help="Of the world, its voices and all choices.")] = 0,
+    people: Annotated[int, typer.Option(help="Of the world; a multiple of 12.")] = 240,
+    items: Annotated[int, typer.Option(min=4, help="Of each task.")] = 40,
+    voices: Annotated[int, typer.Option(min=2, help="That speak.")] = 8,
+) -> None:
+    """Write small sets of every task of `evaluate`, of a story world.
+
+    Words and sentences (the sLM21 tree), StoryCloze, sHellaSwag, SALMon, spoken
+    questions, choices, texts to hear and to say, a task file of lm-eval; in hub/
+    the same in other layouts. Seed and people are those of `world` and of the
+    quick start, whose models they measure.
+
+    Example: smoltolk sets sets
+    """
+    from smoltolk.cli.printing import kept, show
+    from smoltolk.common.files import atomic_directory
+    from smoltolk.common.lock import hold
+    from smoltolk.common.made import made_before, record
+    from smoltolk.common.progress import bar
+    from smoltolk.data.world.stories import World
+    from smoltolk.evaluation.sets.writing import NAMES, SetSizes, num_sets, write_sets
+
+    made, sizes = World(seed, people), SetSizes(items, voices, seed)
+    command = {"verb": "sets", "seed": seed, "people": people, "items": items, "voices": voices}
+    with hold(out):
+        figures = made_before(out, command)
+        if figures is None:
+            with atomic_directory(out) as directory, bar("sets", num_sets(), "sets") as progress:
+                figures = write_sets(directory, out, made, sizes, progress)
+                record(directory, command, figures)
+        else:
+            kept(out)
+    show(f"sets in {out}", {**figures, "tasks": ", ".join(NAMES)})
 
 
 @corpus_app.command("folder", cls=Continuing)

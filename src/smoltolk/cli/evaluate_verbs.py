@@ -69,14 +69,14 @@ def evaluate(
     if from_run is not None:
         if model is not None:
             raise InputError("a stored run is judged without a model", f"--from and {model!r}", "leave the model out")
-        rules = rule or ["ours"]
+        names = rule or ["ours"]
         results: dict[str, Any] | None = judge_again(
-            from_run, [rule_named(name) for name in rules], judge=judge, judge_texts=judge_texts, quality=quality,
+            from_run, [rule_named(name) for name in names], judge=judge, judge_texts=judge_texts, quality=quality,
             quality_timeout=quality_timeout,
         )  # fmt: skip
-        names = [name.replace("=", "-").replace(",", "-") for name in rules]
-        names += [f"judge-{Path(judge).name}"] if judge else []
-        place = out or from_run / "again" / "+".join(names)
+        parts = [name.replace("=", "-").replace(",", "-") for name in names]
+        parts += [f"judge-{Path(judge).name}"] if judge else []
+        place = out or from_run / "again" / "+".join(parts)
         if results is not None:
             write_json(place / "results.json", results)
     else:
@@ -96,13 +96,16 @@ def evaluate(
     if results is None:  # not the first process
         return
     write_text(place / "results.md", task_markdown(results))
-    if results["tasks"]:
-        write_text(place / "results.svg", task_svg(results))
-    rules = list(dict.fromkeys(name for task in results["tasks"].values() for name in task["rules"]))
-    for number, name in enumerate(rules, 1):
-        print(f"rule {number}: {name}")
-    if results["tasks"]:
-        Console().print(_table(results, rules))
+    drawn = task_svg(results)
+    if drawn is not None:
+        write_text(place / "results.svg", drawn)
+    for rules, alike in _by_rules(results).items():
+        for number, name in enumerate(rules, 1):
+            print(f"rule {number}: {name}")
+        Console().print(_table(alike, rules))
+        figures = _published(alike)
+        if figures is not None:
+            Console().print(figures)
     for name, task in results.get("transcription", {}).items():
         show(f"{name}: {task['scored']:,} of {task['items']:,} scored", transcription_rows(task))
     print(f"records and results in {place}")
@@ -127,31 +130,63 @@ def _directions(text: str) -> tuple[str, ...]:
     return asked
 
 
-def _table(results: dict[str, Any], rules: list[str]) -> Table:
+def _by_rules(results: dict[str, Any]) -> dict[tuple[str, ...], dict[str, Any]]:
+    """Tasks that were judged by the same rules, together."""
+    groups: dict[tuple[str, ...], dict[str, Any]] = {}
+    for name, task in results["tasks"].items():
+        groups.setdefault(tuple(task["rules"]), {})[name] = task
+    return groups
+
+
+def _table(tasks: dict[str, Any], rules: tuple[str, ...]) -> Table:
     """Accuracies in percent, a column for each rule."""
     from rich import box
     from rich.table import Table
 
     title = "Accuracy, % [95% interval]"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
-    table.add_column("task", no_wrap=True)
-    table.add_column("n", justify="right")
-    for number in range(1, len(rules) + 1):
-        table.add_column(f"rule {number}", justify="right", no_wrap=True)
-    for name, task in results["tasks"].items():
-        first = next(iter(task["rules"].values()))["cells"]
-        for cell in first:
-            each = [task["rules"].get(rule, {}).get("cells", {}).get(cell) for rule in rules]
-            table.add_row(f"{name} {cell}", str(first[cell]["n"]), *map(_shown, each))
-            if first[cell].get("pair"):
-                pairs = [one and one["pair"] for one in each]
-                table.add_row("  in pairs", str(first[cell]["pair"]["n"]), *map(_shown, pairs))
+    table.add_column("task", overflow="fold")
+    for head in ("n", *(f"rule {number}" for number in range(1, len(rules) + 1))):
+        table.add_column(head, justify="right", no_wrap=True)
+    for name, task in tasks.items():
+        for cell, first in task["rules"][rules[0]]["cells"].items():
+            each = [task["rules"][rule]["cells"][cell] for rule in rules]
+            table.add_row(f"{name} {cell}", str(first["n"]), *map(_shown, each))
+            if first.get("pair"):
+                table.add_row("  in pairs", str(first["pair"]["n"]), *(_shown(one["pair"]) for one in each))
     return table
 
 
-def _shown(cell: dict[str, Any] | None) -> str:
-    if cell is None:
-        return ""
+def _published(tasks: dict[str, Any]) -> Table | None:
+    """What others published of the same cells, with the rule that each was measured by; None: nothing."""
+    from rich import box
+    from rich.table import Table
+
+    from smoltolk.report.wording import percent
+
+    rows: dict[tuple[str, str, str], dict[str, str]] = {}
+    for name, task in tasks.items():
+        asked = next(iter(task["rules"].values()))["cells"]
+        for one in task["published"]:
+            if one["cell"] in asked:
+                rows.setdefault((name, one["system"], one["rule"]), {})[one["cell"]] = percent(one["accuracy"])
+    if not rows:
+        return None
+    cells = list(dict.fromkeys(cell for row in rows.values() for cell in row))
+    table = Table(
+        title="Published, by the rule that comes closest, %", title_justify="left", box=box.SIMPLE_HEAD,
+        padding=(0, 1), show_edge=False,
+    )  # fmt: skip
+    for head in ("task", "system", "rule"):
+        table.add_column(head, overflow="fold")
+    for cell in cells:
+        table.add_column(cell, justify="right", no_wrap=True)
+    for names, row in rows.items():
+        table.add_row(*names, *(row.get(cell, "") for cell in cells))
+    return table
+
+
+def _shown(cell: dict[str, Any]) -> str:
     accuracy, low, high = (100 * cell[name] for name in ("accuracy", "low", "high"))
     return f"{accuracy:.1f} \\[{low:.0f}, {high:.0f}]"  # a bracket would be markup
 

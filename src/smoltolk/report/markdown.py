@@ -13,12 +13,18 @@ _READER = MarkdownIt("zero", {"html": False}).enable(
     ["table", "heading", "list", "backticks", "escape", "emphasis"]
 )  # fmt: skip
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!&])")
+_IN_CELL = re.compile(r"([\\`*|])")
 _INTERVAL = re.compile(r"(.*\S) \[([^\[\],]+), ([^\[\],]+)\]")
 
 
 def escaped(text: str) -> str:
     """A name as it stands in a line or cell of markdown."""
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def in_cell(text: str) -> str:
+    """A name as it stands in a cell of a table: what would end the cell or change letters, and nothing else."""
+    return _IN_CELL.sub(r"\\\1", " ".join(text.split()))
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

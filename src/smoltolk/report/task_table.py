@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from smoltolk.report.markdown import in_cell, table
 from smoltolk.report.transcription_table import transcription_markdown
 from smoltolk.report.wording import percent
 
@@ -45,17 +46,19 @@ def _cells(task: Mapping[str, Any]) -> str:
     for cell, found in first.items():
         others = [figure for figure in task["published"] if figure["cell"] == cell]
         told = "; ".join(f"{one['system']} {percent(one['accuracy'])} ({one['rule']})" for one in others)
-        rows.append([cell, str(found["n"]), *(shown_cell(rule["cells"][cell]) for rule in rules.values()), told])
+        rows.append(
+            [in_cell(cell), str(found["n"]), *(shown_cell(rule["cells"][cell]) for rule in rules.values()), told]
+        )
         for part, title in (("pair", "in pairs"), ("in_vocabulary", "in vocabulary"), ("by_pair", "over pairs")):
             if found.get(part):
                 each = [shown_cell(rule["cells"][cell][part]) for rule in rules.values()]
-                rows.append([f"{cell}, {title}", str(found[part]["n"]), *each, ""])
+                rows.append([f"{in_cell(cell)}, {title}", str(found[part]["n"]), *each, ""])
     if any("mean" in rule for rule in rules.values()):
         rows.append(["mean of cells", "", *(percent(rule["mean"]) for rule in rules.values()), ""])
     heads = ["", "n", *rules, "published (rule)"]
     if not any(row[-1] for row in rows):
         heads, rows = heads[:-1], [row[:-1] for row in rows]
-    return _table(heads, rows)
+    return table(heads, rows)
 
 
 def _about(task: Mapping[str, Any]) -> list[str]:
@@ -79,10 +82,14 @@ def _about(task: Mapping[str, Any]) -> list[str]:
 def _texts(texts: Mapping[str, Any]) -> str:
     rows = []
     for name, found in texts.items():
-        metrics = [key for key in found["after"] if not key.endswith("_stderr")]
+        metrics = [key for key in found["after"] if not key.endswith("_stderr") and key != "sample_len"]
         for metric in metrics:
-            rows.append([name, metric, *(_metric(found[when], metric) for when in ("before", "after"))])
-    return _table(["task", "metric", "text model before", "this model"], rows)
+            each = [_metric(found.get(when), metric) for when in ("before", "after")]
+            rows.append([in_cell(name), in_cell(metric), *each])
+    heads = ["task", "metric", "text model before", "this model"]
+    if not any(row[2] for row in rows):  # it was not measured
+        heads, rows = [*heads[:2], heads[3]], [[*row[:2], row[3]] for row in rows]
+    return table(heads, rows)
 
 
 def _metric(scores: Mapping[str, float] | None, metric: str) -> str:
@@ -90,8 +97,3 @@ def _metric(scores: Mapping[str, float] | None, metric: str) -> str:
         return ""
     spread = scores.get(f"{metric}_stderr")
     return f"{scores[metric]:.4f}" + (f" ± {1.96 * spread:.4f}" if spread else "")
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(row) + " |" for row in (heads, ["---"] * len(heads), *rows)]
-    return "\n".join(lines)

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from transformers import AutoModelForCausalLM, PreTrainedConfig
-
 from smoltolk.data.rows.aligned import AlignedCorpus
 from smoltolk.data.rows.index import index_shards, stays_on_disk
 from smoltolk.data.rows.inspection import plain_space, words_tokenizer
@@ -23,7 +20,7 @@ from smoltolk.training.changes import Changes
 from smoltolk.training.presets import preset_for, preset_named
 from smoltolk.training.recipe import Recipe
 from smoltolk.training.rows import id_space, row_source, stage_named
-from smoltolk.training.systems import num_parameters
+from smoltolk.training.systems import size_of
 
 _WITHOUT_TEXT_MODEL = "150m"  # whose figures are the paper's
 
@@ -80,7 +77,7 @@ def training_rows(
     else:
         tokenizer, config = load_tokenizer(text_model), load_text_config(text_model)
         space = id_space(config, tokenizer, **kinds)
-        chosen = preset_for(_size(config)) if preset is None else preset_named(preset)
+        chosen = preset_for(size_of(config)) if preset is None else preset_named(preset)
     recipe = (changes or Changes()).apply(chosen.recipe)
     if on_disk:
         speech: AlignedCorpus = index_shards(found, tokenizer, index)
@@ -89,8 +86,3 @@ def training_rows(
     written = None if running is None else running.open(tokenizer)
     source = row_source(stage_named(recipe, stage), recipe, space, speech, written, seed)
     return TrainingRows(source, recipe, tokenizer, found, units)
-
-
-def _size(config: PreTrainedConfig) -> int:
-    with torch.device("meta"):  # shapes without numbers
-        return num_parameters(AutoModelForCausalLM.from_config(config.get_text_config()))

@@ -20,7 +20,7 @@ from smoltolk.training.optimization import build_optimizer, set_trainable
 from smoltolk.training.processes import wait_for_all
 from smoltolk.training.recipe import Recipe, Stage
 from smoltolk.training.sharding import is_sharded, shard, whole_state
-from smoltolk.training.trainer import Report, Reporter, SmolTolkTrainer
+from smoltolk.training.trainer import LinesBeforeCheckpoints, Report, Reporter, SmolTolkTrainer
 
 # Processes a device that make rows ahead of the steps: a GPU would wait for them, a CPU needs its cores for the steps.
 # Rows are functions of their number, so that they are the same with any number of processes.
@@ -70,7 +70,7 @@ def run_stage(
         hardware: how it computes; None: in the recipe's precision, on what is there.
         seed: of the Trainer.
         report: called after every step.
-        callbacks: more of them, of the Trainer.
+        callbacks: more of them, of the Trainer; what they add to the logs is reported.
 
     Raises:
         InputError: rows that cannot be shared out evenly.
@@ -87,7 +87,7 @@ def run_stage(
             train_dataset=dataset,
             data_collator=collate,
             optimization=lambda trained: build_optimizer(trained, recipe, stage),
-            callbacks=[*([Reporter(report)] if report else []), *callbacks],
+            callbacks=[LinesBeforeCheckpoints(), *callbacks, *([Reporter(report)] if report else [])],
         )
         trainer.remove_callback(PrinterCallback)
         trainer.resume(out_dir)

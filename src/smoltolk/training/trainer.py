@@ -25,6 +25,9 @@ from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.training.processes import wait_for_all
 from smoltolk.training.sharding import is_sharded, load_optimizer, load_weights, save_optimizer, whole_state
 
+# What is told of a line of the log, and how it is called on a terminal.
+_LOSSES = {"loss": "loss", "speech_loss": "speech", "text_loss": "text"}
+_HELD_OUT = {"held_out_speech_nll": "held-out speech", "held_out_text_nll": "held-out text"}
 _WHOLE = "whole.json"  # written last into a checkpoint: without it a kill cut the writing short
 Report = Callable[[float, str], None]  # (optimizer steps done, a short text)
 Optimization = Callable[[torch.nn.Module], tuple[Optimizer, LRScheduler]]
@@ -230,24 +233,42 @@ def _num_positions(batch: dict[str, torch.Tensor]) -> torch.Tensor:
     return torch.tensor(batch["input_ids"].numel()) if mask is None else mask.sum()
 
 
+class LinesBeforeCheckpoints(TrainerCallback):
+    """Logs a line before each checkpoint, wherever that is.
+
+    A line is a mean over the steps since the last one. Whoever goes on from a checkpoint begins a new one there, and so
+    does a training that was not disturbed.
+    """
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """The Trainer has decided by now whether it saves."""
+        control.should_log = control.should_log or control.should_save
+
+
 class Reporter(TrainerCallback):
     """Tells of every step.
 
     Args:
-        report: called with the steps done and the last loss.
+        report: called with the steps done and the last losses.
     """
 
     def __init__(self, report: Report):
         self._report, self._note = report, ""
+        self._held_out: list[str] = []
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict | None = None, **kwargs: Any) -> None:
-        """Keep the loss."""
+        """Keep the losses; those that are held out until the next ones."""
         if logs and "loss" in logs:
-            self._note = f"loss {logs['loss']:.3f}"
+            self._held_out = _told(logs, _HELD_OUT) or self._held_out
+            self._note = ", ".join(_told(logs, _LOSSES) + self._held_out)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Report."""
         self._report(state.global_step, self._note)
+
+
+def _told(logs: dict, names: dict[str, str]) -> list[str]:
+    return [f"{short} {logs[name]:.3f}" for name, short in names.items() if name in logs]
 
 
 def last_whole_checkpoint(folder: Path) -> Path | None:

@@ -21,6 +21,9 @@ from smoltolk.training.recipe import Recipe
 ID_LAYOUT = 2  # which ids a model has: 1: control ids as rows of the text table; 2: behind it, in a table of their own
 
 
+RECORD = "record"  # in ``OUT.work``: the log and what else is kept beside the model
+
+
 class Workplace:
     """A model directory, and ``OUT.work`` beside it, of one command.
 
@@ -73,13 +76,24 @@ class Workplace:
         if is_main():
             with atomic_directory(self.out) as temporary:
                 shutil.copytree(self.work / "model", temporary, dirs_exist_ok=True)
+                if (self.work / RECORD).is_dir():
+                    leftovers = shutil.ignore_patterns(".tmp-*")
+                    shutil.copytree(self.work / RECORD, temporary, dirs_exist_ok=True, ignore=leftovers)
                 record(temporary, self.command, figures)
             shutil.rmtree(self.work)
         wait_for_all()
 
 
 def plain(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as JSON would give it back, its stages by name: what a message about it can point at."""
+    """A recipe as JSON would give it back, its stages by name: what a message about it can point at.
+
+    Settings that came later are left out where they change nothing, so that older records stay true.
+    """
     fields = asdict(recipe)
     stages = {stage.pop("name"): stage for stage in fields.pop("stages")}
+    for stage in stages.values():
+        if not stage["factors"]:
+            del stage["factors"]
+    if fields["layer_decay"] == 1:
+        del fields["layer_decay"]
     return json.loads(json.dumps(stages | fields))

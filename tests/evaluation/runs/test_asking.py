@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from smoltolk.common.errors import InputError
-from smoltolk.evaluation.cloze import evaluate_clozes
 from smoltolk.evaluation.rules import Rule
 from smoltolk.evaluation.runs.aggregates import cells_of
 from smoltolk.evaluation.runs.asking import Asking
@@ -21,8 +20,7 @@ from smoltolk.evaluation.runs.presets import PRESETS, rule_named
 from smoltolk.evaluation.runs.records import failures, is_scored
 from smoltolk.evaluation.scoring import score
 from smoltolk.evaluation.sequences import Scored
-from smoltolk.evaluation.tasks.items import Item, Segment, SoundFile, check_items
-from smoltolk.evaluation.tasks.world import world_items
+from smoltolk.evaluation.tasks.items import Item, Segment, SoundFile
 from smoltolk.model.ids import IdSpace
 from smoltolk.report.results import DIRECTIONS
 
@@ -144,26 +142,6 @@ def test_likelihoods_are_those_of_score_whatever_is_shared(model: Any, tokenizer
             (row,) = judge([record], rule)
             expected = score(model, [Scored(ids, 1 + len(prompt))], space=space, rule=rule).nll[0]
             assert row["values"][number] == pytest.approx(expected, rel=1e-5)
-
-
-def test_the_world_is_scored_as_before(model: Any, tokenizer: Any, items: list) -> None:
-    """Questions through tasks and records: the same cells as by evaluate_clozes, pairs and intervals too."""
-    space = model.config.id_space
-    for rule in (Rule(), Rule("sum", ties="wrong")):
-        expected = evaluate_clozes(model, items, space, seed=3, rule=rule).cells
-        asked = world_items(items, DIRECTIONS)
-        check_items(asked, "world")
-        records = Asking(model, tokenizer, space).ask(asked, Feed())
-        found = cells_of(judge(records, rule), "plain", rule, 3)
-        assert {name.split()[0] for name in found} == set(expected)
-        for name, cell in found.items():
-            kind, way = name.split()
-            assert cell == pytest.approx(expected[kind][way], abs=1e-9) if "pair" not in cell else True
-            for part in ("accuracy", "low", "high", "n"):
-                assert cell[part] == pytest.approx(expected[kind][way][part])
-                assert cell["pair"][part] == pytest.approx(expected[kind][way]["pair"][part])
-    paired = Rule(paired=True)
-    assert cells_of(judge(records, paired), "plain", paired, 3)[name]["accuracy"] == found[name]["pair"]["accuracy"]
 
 
 def test_items_that_cannot_be_scored_are_told_and_the_others_are(bigram: Any, ids: IdSpace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,7 +89,7 @@ class Recording(_Found):
 
 
 @dataclass(frozen=True)
-class _Unusable(_Found):
+class _Unusable(_Found, ABC):
     @property
     def original(self) -> Path | None:
         """None."""
@@ -106,8 +107,9 @@ class _Unusable(_Found):
         """See :meth:`said`."""
         raise self._problem()
 
+    @abstractmethod
     def _problem(self) -> InputError | NotFoundError:
-        raise NotImplementedError
+        """What lies there instead."""
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,16 @@ being made its place is locked: whoever else needs it waits, and a kill opens th
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import atomic_directory, cache_dir, remove_leftovers, write_json
@@ -143,12 +143,14 @@ def _locked(roots: Sequence[Path], name: str) -> Iterator[Path]:
     refused = []
     for root in roots:
         try:
-            file = _lock(root, name)
+            lock = _lock(root, name)
         except OSError as error:
             refused.append(f"{root}: {error.strerror}")
             continue
-        with file:
+        try:
             yield root
+        finally:
+            lock.release()
         return
     raise InputError(
         "an index of shards lies where one may write, on a file system that can lock",
@@ -157,17 +159,14 @@ def _locked(roots: Sequence[Path], name: str) -> Iterator[Path]:
     )
 
 
-def _lock(root: Path, name: str) -> IO[str]:
-    """An open file that is ours alone until it is closed, by a kill too."""
+def _lock(root: Path, name: str) -> FileLock:
+    """A lock that is ours alone until it is released, by a kill too."""
     root.mkdir(parents=True, exist_ok=True)
-    file = (root / f".{name}.lock").open("w")
+    lock = FileLock(root / f".{name}.lock")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        lock.acquire(timeout=0)
+    except Timeout:
         if is_main():  # of many processes one line is enough
             print(f"  another process makes the index in {root / name}: waiting for it", file=sys.stderr, flush=True)
-        fcntl.flock(file, fcntl.LOCK_EX)
-    except OSError:
-        file.close()
-        raise
-    return file
+        lock.acquire()
+    return lock

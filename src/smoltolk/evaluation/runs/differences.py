@@ -18,7 +18,7 @@ from smoltolk.evaluation.tasks.names import TASKS
 
 Difference = dict[str, Any]
 # What makes two records those of one item, whatever the model.
-_SAME = ("question", "cluster", "rival", "mirror", "strata", "right", "prompt", "options", "references")
+_SAME = ("question", "cluster", "rival", "mirror", "strata", "right", "prompt", "options", "references", "reference")
 
 
 def other_items(one: Sequence[Record], other: Sequence[Record]) -> str | None:

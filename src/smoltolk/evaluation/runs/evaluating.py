@@ -39,7 +39,7 @@ from smoltolk.evaluation.runs.units_of import EncodedUnits, StoredUnits, UnitSou
 from smoltolk.evaluation.runs.voices import OFFLINE, VoiceSettings, texts_of
 from smoltolk.evaluation.tasks.items import Sound, check_items
 from smoltolk.evaluation.tasks.names import TASKS
-from smoltolk.evaluation.tasks.said_texts import RECOGNITION, SAID_TEXTS, SYNTHESIS, SaidTexts, load_said_texts
+from smoltolk.evaluation.tasks.said_texts import FOLDERS, RECOGNITION, SAID_TEXTS, SYNTHESIS, SaidTexts, load_said_texts
 from smoltolk.evaluation.tasks.spoken_answers import ANSWERS, Question, load_questions
 from smoltolk.evaluation.tasks.task import Source
 from smoltolk.evaluation.tasks.text_retention import PREFIX, harness_tasks, text_scores
@@ -136,7 +136,7 @@ def evaluate(request: Request, bars: Bars) -> Results | None:
     asked = [_load(request, name, rules[0]) for name in names if name in TASKS]
     questions = {name: _questions(request, name) for name in names if name in ANSWERS}
     said = [
-        load_said_texts(name, _source(request, name, (name,)), request.limit, request.seed)
+        load_said_texts(name, _source(request, name, FOLDERS[name]), request.limit, request.seed)
         for name in names
         if name in SAID_TEXTS
     ]

@@ -22,6 +22,11 @@ from smoltolk.evaluation.tasks.task import Source
 
 RECOGNITION, SYNTHESIS = "recognition", "synthesis"
 SAID_TEXTS = (RECOGNITION, SYNTHESIS)
+# Names under which they may lie in a folder of several tasks.
+FOLDERS = {
+    RECOGNITION: (RECOGNITION,),
+    SYNTHESIS: (SYNTHESIS, f"{SYNTHESIS}.txt", f"{SYNTHESIS}.jsonl"),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,81 @@
+"""Models that are kept beside the last one: the best by a held-out figure, and milestones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+from torch.distributed.tensor import DTensor
+from transformers import PreTrainedModel
+
+from smoltolk.common.files import atomic_directory, write_json
+from smoltolk.common.processes import is_main
+from smoltolk.training.processes import wait_for_all
+
+
+class Keeper:
+    """Writes model directories that appear whole or not at all.
+
+    Args:
+        folder: of the run: ``best`` and ``milestones/STEP`` lie in it.
+        figure: that chooses the best, lower is better.
+        tokenizer: saved with each; None: none.
+    """
+
+    def __init__(self, folder: Path, figure: str, tokenizer: Any = None):
+        self._folder, self._figure, self._tokenizer = folder, figure, tokenizer
+        self._best: float | None = None
+
+    def continue_from(self, entries: Iterable[Mapping[str, Any]]) -> None:
+        """Take up what a log tells of the figure so far; milestones of later steps are made again.
+
+        Args:
+            entries: lines up to the last step that was trained.
+        """
+        found = [entry.get(self._figure) for entry in entries if entry.get("kind") == "held_out"]
+        self._best = min((value for value in found if value is not None), default=None)
+
+    def is_best(self, figures: Mapping[str, Any]) -> bool:
+        """Whether no validation before was as good, and what was measured has the figure at all."""
+        value = figures.get(self._figure)
+        if value is None or (self._best is not None and not value < self._best):
+            return False
+        self._best = value
+        return True
+
+    def keep_best(self, model: nn.Module, entry: Mapping[str, Any]) -> None:
+        """Write ``best``; every process calls it.
+
+        Args:
+            model: as it is.
+            entry: its line of the log.
+        """
+        self._write(model, self._folder / "best", entry)
+
+    def keep_milestone(self, model: nn.Module, entry: Mapping[str, Any]) -> None:
+        """Write ``milestones/STEP``; every process calls it."""
+        self._write(model, self._folder / "milestones" / f"{entry['step']:06d}", entry)
+
+    def _write(self, model: nn.Module, folder: Path, entry: Mapping[str, Any]) -> None:
+        weights = _gathered(model)
+        if is_main():
+            with atomic_directory(folder) as temporary:
+                _unwrapped(model).save_pretrained(temporary, **({} if weights is None else {"state_dict": weights}))
+                if self._tokenizer is not None:
+                    self._tokenizer.save_pretrained(temporary)
+                write_json(temporary / "kept.json", dict(entry))
+        wait_for_all()
+
+
+def _gathered(model: nn.Module) -> dict[str, Any] | None:
+    """All weights of a model whose parts lie in several processes; None of one that is whole in each of them."""
+    if not any(isinstance(parameter, DTensor) for parameter in model.parameters()):
+        return None
+    return get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+
+
+def _unwrapped(model: nn.Module) -> PreTrainedModel:
+    return model  # type: ignore[return-value] - the Trainer hands its callbacks the model itself
