@@ -9,7 +9,7 @@ REAL ?= .cache/real
 # Tests of `make more`, a file or folder a line.
 MORE := \
 	tests/training/test_trl_trainers.py \
-	tests/training/tuning/test_prefer_job.py \
+	tests/training/tuning/test_prefer_job.py tests/experiments \
 	tests/docs/test_site.py \
 	tests/demo/test_page.py \
 	tests/demo/test_browser.py \

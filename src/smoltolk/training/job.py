@@ -73,6 +73,12 @@ class TrainingJob:
     def _begin(self, name: str) -> tuple[PreTrainedConfig, Settings]:
         """The text model's configuration, and the settings of what is put around it; none where training goes on."""
         tuning = self.tree.tuning
+        if tuning.lora is not None and self.tree.hardware.fsdp:
+            raise InputError(
+                "a LoRA trains in copies of the model: what it adds is small, and its weights stand still",
+                "hardware.fsdp=true",
+                "leave one of them out",
+            )
         if tuning.start is None and not is_smoltolk(name):
             text_model = load_text_model(name)  # for checks alone: it is let go before the training
             check_fit(text_model, self.tokenizer, self.recipe)
