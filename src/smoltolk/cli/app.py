@@ -19,6 +19,7 @@ from smoltolk.cli import (
     inspect_verbs,
     model_verbs,
     report_verbs,
+    serve_verbs,
     shard_verbs,
     speech_verbs,
     talk_verbs,
@@ -87,8 +88,9 @@ for verbs in (
     convert_verbs,
     bundle_verbs,
     talk_verbs,
-    dialogue_verbs,
+    serve_verbs,
     tune_verbs,
     demo_verbs,
+    dialogue_verbs,
 ):
     app.add_typer(verbs.app)

@@ -69,14 +69,14 @@ def evaluate(
     if from_run is not None:
         if model is not None:
             raise InputError("a stored run is judged without a model", f"--from and {model!r}", "leave the model out")
-        rules = rule or ["ours"]
+        names = rule or ["ours"]
         results: dict[str, Any] | None = judge_again(
-            from_run, [rule_named(name) for name in rules], judge=judge, judge_texts=judge_texts, quality=quality,
+            from_run, [rule_named(name) for name in names], judge=judge, judge_texts=judge_texts, quality=quality,
             quality_timeout=quality_timeout,
         )  # fmt: skip
-        names = [name.replace("=", "-").replace(",", "-") for name in rules]
-        names += [f"judge-{Path(judge).name}"] if judge else []
-        place = out or from_run / "again" / "+".join(names)
+        parts = [name.replace("=", "-").replace(",", "-") for name in names]
+        parts += [f"judge-{Path(judge).name}"] if judge else []
+        place = out or from_run / "again" / "+".join(parts)
         if results is not None:
             write_json(place / "results.json", results)
     else:
@@ -99,11 +99,11 @@ def evaluate(
     drawn = task_svg(results)
     if drawn is not None:
         write_text(place / "results.svg", drawn)
-    for rules, tasks in _by_rules(results).items():
+    for rules, alike in _by_rules(results).items():
         for number, name in enumerate(rules, 1):
             print(f"rule {number}: {name}")
-        Console().print(_table(tasks, rules))
-        figures = _published(tasks)
+        Console().print(_table(alike, rules))
+        figures = _published(alike)
         if figures is not None:
             Console().print(figures)
     for name, task in results.get("transcription", {}).items():

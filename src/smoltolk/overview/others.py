@@ -95,7 +95,7 @@ def training_section(runs: Sequence[Run]) -> Section:
     """
     histories = {}
     for run in runs:
-        with damage_named(run.place / "training.json"):
+        with damage_named(run.place / ("training.json" if (run.place / "training.json").is_file() else "log.jsonl")):
             schema.keys(history=_list)(run.found, "")
             history = run.found["history"]
             for number, point in enumerate(history):
@@ -121,12 +121,9 @@ def _latest(sounds: Sequence[Sound]) -> list[Sound]:
 
 def _of_logs(places: Mapping[str, Path]) -> tuple[Picture, ...]:
     """Figures of the logs that there are."""
-    logs = {}
-    for name, place in places.items():
-        path = log_of(place)
-        if path is not None:
-            logs[name] = list(RunLog(path))
-    with damage_named(Path("log.jsonl")):
+    paths = {name: log_of(place) for name, place in places.items()}
+    logs = {name: list(RunLog(path)) for name, path in paths.items() if path is not None}
+    with damage_named(Path(", ".join(str(path) for path in paths.values() if path is not None))):
         drawn = {
             "held-out": ("Held-out figures.", held_out_svg(logs)),
             "running": ("Gradients, speed and memory.", running_svg(logs)),

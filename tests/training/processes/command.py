@@ -5,10 +5,13 @@ Environment:
     KILLED_AT: ``9``: the process kills itself before the ninth step of stage 2; ``stage1:9``: of another stage.
     SAVE_STEPS: between checkpoints, 2 by default.
     SHARDED: ``1``: weights are shared out among the processes (FSDP2).
+    LARGEST_FILE: bytes beyond which no file of a checkpoint can be written, as where a disk is full.
+    LOST_AT: ``9``: the loss of the ninth step of stage 2 is NaN.
     GRADIENTS: a directory: the gradients of the first step of stage 2 are written there, whole.
 """
 
 import os
+import resource
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -29,13 +32,22 @@ small = PRESETS["small"]
 recipe = replace(small.recipe, bf16=False, save_steps=int(os.environ.get("SAVE_STEPS", "2")))
 PRESETS["small"] = replace(small, recipe=recipe)
 train_step, clip, run_stage = SmolTolkTrainer.training_step, SmolTolkTrainer._clip_grad_norm, run.run_stage
+compute_loss = SmolTolkTrainer.compute_loss
 killed_in, _, killed_at = os.environ.get("KILLED_AT", "0").rpartition(":")
 
 
 def mortal(self: SmolTolkTrainer, *args: object) -> torch.Tensor:
     if Path(self.args.output_dir).name == (killed_in or "stage2") and self.state.global_step + 1 == int(killed_at):
         os.kill(os.getpid(), signal.SIGKILL)
+    if os.environ.get("LARGEST_FILE"):  # from here on: what a start leaves in caches is larger
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(os.environ["LARGEST_FILE"]), resource.RLIM_INFINITY))
     return train_step(self, *args)
+
+
+def lost(self: SmolTolkTrainer, *args: Any, **kwargs: Any) -> Any:
+    loss = compute_loss(self, *args, **kwargs)
+    now = "stage2" in self.args.output_dir and self.state.global_step + 1 == int(os.environ.get("LOST_AT", "0"))
+    return loss * float("nan") if now else loss
 
 
 def watched(self: SmolTolkTrainer, model: torch.nn.Module) -> Any:
@@ -54,6 +66,7 @@ def shared_out(*args: Any, hardware: Hardware | None = None, **kwargs: Any) -> A
 
 SmolTolkTrainer.training_step = mortal
 SmolTolkTrainer._clip_grad_norm = watched
+SmolTolkTrainer.compute_loss = lost
 if os.environ.get("SHARDED"):
     run.run_stage = shared_out
 main()
