@@ -6,12 +6,12 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer
 
-from smoltolk import __version__
 from smoltolk.common.errors import InputError, NotFoundError, first_line
 from smoltolk.common.files import atomic_directory, check_place, read_json, write_json, write_text
 from smoltolk.inference.bundle import (
@@ -117,7 +117,7 @@ def make_bundle(
         record: dict[str, Any] = {
             "version": VERSION,
             "name": out.name,
-            "made_by": f"smoltolk {__version__}",
+            "made_by": f"smoltolk {version('smoltolk')}",
             "unit_fingerprint": hears.fingerprint,
             "num_units": hears.num_units,
             "num_codebooks": hears.num_codebooks,
