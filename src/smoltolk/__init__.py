@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 __all__ = [
+    "Answer",
+    "Bundle",
+    "BundleSettings",
     "PieceIterator",
     "PieceStreamer",
     "Rule",
@@ -19,7 +22,9 @@ __all__ = [
     "SmolTolkError",
     "SmolTolkForCausalLM",
     "SmolTolkProcessor",
-    "Talker",
+    "Speech",
+    "SpeechText",
+    "StreamPiece",
     "UnitCorpus",
     "UnitTokenizer",
     "Units",
@@ -32,6 +37,8 @@ __all__ = [
     "load_audio",
     "load_unit_tokenizer",
     "load_vocoder",
+    "make_bundle",
+    "open_bundle",
     "quick_attention",
     "read_corpus",
     "read_shards",
@@ -50,8 +57,11 @@ if TYPE_CHECKING:
     from smoltolk.evaluation.rules import Rule
     from smoltolk.evaluation.scoring import Scores, score
     from smoltolk.evaluation.sequences import Scored
-    from smoltolk.inference.generation import Sampling
-    from smoltolk.inference.talker import Talker
+    from smoltolk.inference.answers import Answer, Speech, StreamPiece
+    from smoltolk.inference.bundle import Bundle, BundleSettings, open_bundle
+    from smoltolk.inference.bundle_making import make_bundle
+    from smoltolk.inference.drawing import Sampling
+    from smoltolk.inference.speech_text import SpeechText
     from smoltolk.model.configuration import SmolTolkConfig
     from smoltolk.model.generation.compiled import compiled_decoding
     from smoltolk.model.generation.modes import generation_settings
@@ -69,17 +79,22 @@ if TYPE_CHECKING:
 else:
     # The same again, for the moment when a name is asked for; a test holds the two against each other.
     _HOMES = {
+        "Answer": "inference.answers",
+        "Bundle": "inference.bundle",
+        "BundleSettings": "inference.bundle",
         "PieceIterator": "model.generation.streaming",
         "PieceStreamer": "model.generation.streaming",
         "Rule": "evaluation.rules",
-        "Sampling": "inference.generation",
+        "Sampling": "inference.drawing",
         "Scored": "evaluation.sequences",
         "Scores": "evaluation.scoring",
         "SmolTolkConfig": "model.configuration",
         "SmolTolkError": "common.errors",
         "SmolTolkForCausalLM": "model.modeling",
         "SmolTolkProcessor": "processing",
-        "Talker": "inference.talker",
+        "Speech": "inference.answers",
+        "SpeechText": "inference.speech_text",
+        "StreamPiece": "inference.answers",
         "UnitCorpus": "data.shards.unit_corpus",
         "UnitTokenizer": "speech.units.tokenizer",
         "Units": "speech.units.tokenizer",
@@ -91,6 +106,8 @@ else:
         "load_audio": "speech.audio:load",
         "load_unit_tokenizer": "speech.units.kinds",
         "load_vocoder": "speech.vocoders.kinds",
+        "make_bundle": "inference.bundle_making",
+        "open_bundle": "inference.bundle",
         "quick_attention": "model.text_models.attention",
         "read_corpus": "data.corpora.corpus",
         "read_shards": "data.shards.parquet",

@@ -108,30 +108,39 @@ class SmolTolkProcessor(ProcessorMixin):
         Raises:
             InputError: an empty prompt or segment, units out of range, a recording without a unit tokenizer.
         """
-        if continue_in not in (None, "text", "speech"):
-            raise InputError("a prompt is continued in text or in speech", repr(continue_in), "choose one of them")
-        in_speech = None if continue_in is None else continue_in == "speech"
-        batch = _as_list(prompts)
-        rows = []
-        for prompt in batch:
-            segments = [self._read(content, sample_rate) for content in _as_list(prompt)]
-            rows.append(mixed_prompt(self.space, segments, continue_in_speech=in_speech))
-        return self._batch(rows)
+        return self._batch(
+            [self.document(one, continue_in=continue_in, sample_rate=sample_rate) for one in _as_list(prompts)]
+        )
 
     def recognition(self, speech: Content | Sequence[Content], *, sample_rate: int | None = None) -> BatchFeature:
         """Prompts that a model trained on recognition continues with what is said; as for a call."""
-        return self._batch(
-            [
-                recognition_prompt(self.space, self._read(one, sample_rate, wanted="speech")[1])
-                for one in _as_list(speech)
-            ]
-        )
+        return self._batch([self.recognition_document(one, sample_rate=sample_rate) for one in _as_list(speech)])
 
     def synthesis(self, text: str | Sequence[str]) -> BatchFeature:
         """Prompts that a model trained on synthesis continues by speaking the text; as for a call."""
-        return self._batch(
-            [synthesis_prompt(self.space, self._read(one, None, wanted="text")[1]) for one in _as_list(text)]
-        )
+        return self._batch([self.synthesis_document(one) for one in _as_list(text)])
+
+    def document(
+        self,
+        prompt: Prompt,
+        *,
+        continue_in: Literal["text", "speech"] | None = None,
+        sample_rate: int | None = None,
+    ) -> Document:
+        """One prompt by itself, which knows its length; arguments and errors are those of a call."""
+        if continue_in not in (None, "text", "speech"):
+            raise InputError("a prompt is continued in text or in speech", repr(continue_in), "choose one of them")
+        segments = [self._read(content, sample_rate) for content in _as_list(prompt)]
+        in_speech = None if continue_in is None else continue_in == "speech"
+        return mixed_prompt(self.space, segments, continue_in_speech=in_speech)
+
+    def recognition_document(self, speech: Content, *, sample_rate: int | None = None) -> Document:
+        """One prompt of :meth:`recognition` by itself."""
+        return recognition_prompt(self.space, self._read(speech, sample_rate, wanted="speech")[1])
+
+    def synthesis_document(self, text: str) -> Document:
+        """One prompt of :meth:`synthesis` by itself."""
+        return synthesis_prompt(self.space, self._read(text, None, wanted="text")[1])
 
     def _batch(self, rows: list[Document]) -> BatchFeature:
         if not rows:
@@ -141,6 +150,10 @@ class SmolTolkProcessor(ProcessorMixin):
         if self.space.num_codebooks > 1:
             batch["codes"] = pad_codes(rows, input_ids.shape[1], self.space.num_codebooks - 1)
         return BatchFeature(batch)
+
+    def segment(self, content: Content, *, sample_rate: int | None = None) -> tuple[bool, np.ndarray]:
+        """One segment by itself: whether it is speech, and its text ids or units; errors as of a call."""
+        return self._read(content, sample_rate)
 
     def _read(self, content: Any, sample_rate: int | None, wanted: str | None = None) -> tuple[bool, np.ndarray]:
         """Whether a segment is speech, and its text ids or units."""
@@ -259,7 +272,14 @@ class SmolTolkProcessor(ProcessorMixin):
         if "space" not in described:
             config = _config_beside(name, **kwargs)
             kwargs |= {"space": asdict(config.id_space), "unit_fingerprint": config.unit_fingerprint}
-        return super().from_pretrained(name, units=units, **kwargs)
+        made = super().from_pretrained(name, units=units, **kwargs)
+        for ours in (
+            "units",
+            "space",
+            "unit_fingerprint",
+        ):  # transformers gives them to the tokenizer too, which saves them
+            made.tokenizer.init_kwargs.pop(ours, None)
+        return made
 
     def _check_unit_tokenizer(self, units: UnitTokenizer) -> None:
         several = units.num_codebooks != self.space.num_codebooks

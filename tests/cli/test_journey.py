@@ -53,7 +53,7 @@ def test_what_the_steps_print(place: Path, smoltolk: Callable) -> None:
     units = smoltolk(*STEPS["units"].format(place).split()).out
     assert "purity" in units and "units a second" in units and "already there" in units
     assert "utterances  8" in smoltolk(*STEPS["speech"].format(place).split()).out
-    assert "preset small" in smoltolk(*STEPS["model"].format(place).split()).out
+    assert "recipe small" in smoltolk(*STEPS["model"].format(place).split()).out
 
 
 def test_what_a_model_was_trained_on_is_on_record(place: Path) -> None:

@@ -17,6 +17,7 @@ from smoltolk.common.errors import InputError
 from smoltolk.training.backbone import BackboneSize
 from smoltolk.training.job import TrainingJob
 from smoltolk.training.presets import SMALL_MIXTURE
+from smoltolk.training.recipes.positional import positional_recipe
 from smoltolk.training.text_job import TextJob
 
 Run = Callable[..., tuple[int, str]]
@@ -103,7 +104,9 @@ def test_the_ids_of_a_printed_row_are_those_of_training(
     form = ("--row-length", 120, "--spans", "1-2,1-2", "--mixture", "text=1,interleaved=3", "--predict-switch")
     looked = ("inspect", shards_dir, "--text-model", tmp_path / "backbone", *options, *form, "--full")
     changes = changes_of(row_length=120, spans="1-2,1-2", mixture="text=1,interleaved=3", predict_switch=True)
-    plan = TrainingJob(str(tmp_path / "backbone"), shards_dir, tmp_path / "out", changes=changes, **given).plan()
+    plan = TrainingJob(
+        positional_recipe(str(tmp_path / "backbone"), shards_dir, tmp_path / "out", changes=changes, **given)
+    ).plan()
     source, predicted = plan.rows(plan.recipe.stages[1], plan.build()), set()
     for number in range(6):
         row = source.row(number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from smoltolk.common.devices import device_of
+from smoltolk.common.devices import best_device, chosen_device, device_of
 from smoltolk.common.errors import InputError
 
 
@@ -21,3 +21,11 @@ def test_a_device_is_one_of_this_machine(device: str) -> None:
     assert device_of("cpu") == torch.device("cpu")
     with pytest.raises(InputError, match=f"found: {device}: "):
         device_of(device)
+
+
+def test_apples_gpus_are_refused_by_name_and_never_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert best_device() == chosen_device() and "mps" not in best_device()
+    for choose in (device_of, chosen_device):
+        with pytest.raises(InputError, match="mps, Apple's GPU"):
+            choose("mps:0")

@@ -27,10 +27,12 @@ from smoltolk.evaluation.nll import held_out_nll
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.model.text_models.assembly import load_text_model
 from smoltolk.quickstart import evaluation_steps, model_steps, speech_steps
+from smoltolk.quickstart.scales import SCALES
 from smoltolk.quickstart.settings import Settings
 from smoltolk.quickstart.story import quickstart
 from smoltolk.report.results import COMPARED, DIRECTIONS, KINDS, validate_results
 from smoltolk.training.backbone import load_tokenizer
+from smoltolk.training.recipes.sources import recipe_of_model
 
 
 def results_of(run: Path) -> dict:
@@ -130,6 +132,8 @@ def test_models_are_ordinary_directories(finished):
         model = SmolTolkForCausalLM.from_pretrained(finished / "models" / system)
         tokenizer = load_tokenizer(finished / "models" / system)
         assert model.config.eos_text_id == tokenizer.eos_token_id
+        recipe = recipe_of_model(finished / "models" / system)  # beside it lies what made it
+        assert (recipe.model.system, recipe.stages) == (system, SCALES["tiny"].speech.stages)
 
 
 def test_the_same_command_again_keeps_everything(finished, smoltolk):

@@ -90,7 +90,7 @@ def test_as_much_compute_waits_for_what_it_is_measured_by(tmp_path):
 
 def test_steps_are_those_of_the_recipe(tmp_path):
     assert ablation(tmp_path, num_steps=800).recipe.num_steps == 800
-    assert ablation(tmp_path).recipe == SCALES["small"].speech
+    assert ablation(tmp_path).recipe == SCALES["small"].speech.recipe()
 
 
 @pytest.mark.parametrize(

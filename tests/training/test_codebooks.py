@@ -16,6 +16,7 @@ from smoltolk.speech.segments import Segment
 from smoltolk.training.changes import Changes
 from smoltolk.training.job import TrainingJob
 from smoltolk.training.recipe import BackboneSize
+from smoltolk.training.recipes.positional import positional_recipe
 from smoltolk.training.text_job import TextJob
 
 Q, RATE = 3, 12.5
@@ -46,7 +47,11 @@ def test_from_shards_to_a_model(tmp_path: Path) -> None:
     TextJob(tmp_path / "text.txt", tmp_path / "text", size=size, steps=2, row_length=64, rows_per_step=2).run()
     write_shard(tmp_path / "shards" / "part-0.parquet")
     changes = Changes(steps=16, row_length=96, rows_per_step=4)
-    job = TrainingJob(str(tmp_path / "text"), tmp_path / "shards", tmp_path / "model", changes=changes, device_rows=2)
+    job = TrainingJob(
+        positional_recipe(
+            str(tmp_path / "text"), tmp_path / "shards", tmp_path / "model", changes=changes, device_rows=2
+        )
+    )
     run = job.plan()
     model = run.build()
     for stage in run.recipe.stages:

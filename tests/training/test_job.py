@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,14 +21,15 @@ from smoltolk.training.changes import Changes
 from smoltolk.training.job import TrainingJob, shorter_runs
 from smoltolk.training.presets import preset_named, text_recipe
 from smoltolk.training.recipe import BackboneSize
+from smoltolk.training.recipes.positional import positional_recipe
+from smoltolk.training.stages import rows_that_fit
 from smoltolk.training.text_job import TextJob
-from smoltolk.training.workplace import rows_that_fit
 
 FEW = Changes(steps=3, row_length=96, rows_per_step=2)
 
 
 def job(backbone: Path, shards_dir: Path, out: Path, **options: Any) -> TrainingJob:
-    return TrainingJob(str(backbone), shards_dir, out, **{"changes": FEW, **options})
+    return TrainingJob(positional_recipe(str(backbone), shards_dir, out, **{"changes": FEW, **options}))
 
 
 def test_a_text_model_is_an_ordinary_directory(text: Path, backbone: Path, text_job: Callable) -> None:
@@ -139,19 +141,19 @@ def test_a_run_that_never_began_blocks_nothing(backbone: Path, shards_dir: Path,
 
 
 def test_what_does_not_fit_is_told_before_anything_is_written(
-    backbone: Path, shards_dir: Path, trained: Path, tmp_path: Path
+    backbone: Path, shards_dir: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    others = SimpleNamespace(fingerprint="0" * 64)
+    monkeypatch.setattr("smoltolk.training.job.load_unit_tokenizer", {str(tmp_path / "others"): others}.__getitem__)
     for error, message, options in (
         (InputError, "late, early, early_plus", {"system": "fusion"}),
         (InputError, "150m", {"preset": "7b"}),
-        (InputError, "one tokenizer", {"unit_fingerprint": "0" * 64}),
+        (InputError, "one tokenizer", {"units": tmp_path / "others"}),
         (NotFoundError, "no file", {"text": tmp_path / "nothing.txt"}),
         (InputError, "1 or more", {"device_rows": 0}),
     ):
         with pytest.raises(error, match=message):
             job(backbone, shards_dir, tmp_path / "out", **options)
-    with pytest.raises(InputError, match="text alone"):
-        job(trained, shards_dir, tmp_path / "out")
     shutil.copytree(backbone, tmp_path / "dumb")
     (tmp_path / "dumb" / "tokenizer.json").unlink()
     (tmp_path / "dumb" / "tokenizer_config.json").unlink()

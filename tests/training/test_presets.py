@@ -30,9 +30,9 @@ def test_published_figures(name: str, text_model: str, first: float, second: flo
 
 def test_small_is_the_quick_starts() -> None:
     scale, preset = SCALES["small"], preset_named("small")
-    assert preset.recipe == scale.speech
-    assert preset.num_input_layers == scale.num_input_layers
-    assert preset.num_output_layers == scale.num_output_layers
+    assert preset.recipe == scale.speech.recipe()
+    assert preset.num_input_layers == scale.speech.model.num_input_layers
+    assert preset.num_output_layers == scale.speech.model.num_output_layers
 
 
 def test_the_preset_follows_the_size_of_the_text_model() -> None:

@@ -14,9 +14,10 @@ from smoltolk.data.rows.interleave import SpanLengths
 from smoltolk.training.changes import Changes
 from smoltolk.training.job import TrainingJob
 from smoltolk.training.presets import preset_named
-from smoltolk.training.row_view import _size, training_rows
+from smoltolk.training.recipes.positional import positional_recipe
+from smoltolk.training.row_view import training_rows
 from smoltolk.training.rows import stage_named
-from smoltolk.training.systems import num_parameters
+from smoltolk.training.systems import num_parameters, size_of
 
 CHANGES = Changes(
     row_length=160,
@@ -36,7 +37,7 @@ def test_row_i_is_row_i(
 ) -> None:
     places = {"text": text, "index": tmp_path / "index"}
     given = {name: places.get(name, value) for name, value in options.items()}
-    run = TrainingJob(str(backbone), shards_dir, tmp_path / "out", **given).plan()
+    run = TrainingJob(positional_recipe(str(backbone), shards_dir, tmp_path / "out", **given)).plan()
     trained = run.rows(stage_named(run.recipe, stage), run.build())
     looked = training_rows(shards_dir, stage=stage, text_model=str(backbone), **given)
     assert looked.recipe == run.recipe and looked.source.space == trained.space
@@ -56,7 +57,7 @@ def test_without_a_text_model_rows_have_the_same_pieces_and_a_token_a_word(backb
 
 def test_the_size_of_a_text_model_is_known_without_its_weights(backbone: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(backbone)
-    assert _size(AutoConfig.from_pretrained(backbone)) == num_parameters(model)
+    assert size_of(AutoConfig.from_pretrained(backbone)) == num_parameters(model)
 
 
 def test_a_stage_that_there_is_not(shards_dir: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch.utils.data import Dataset
+from transformers import AutoConfig
 
 from smoltolk.common.files import read_json
 from smoltolk.data.rows.loader import RowCollator, RowDataset
@@ -17,6 +18,7 @@ from smoltolk.model.ids import IGNORE
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.training.changes import Changes
 from smoltolk.training.job import TrainingJob
+from smoltolk.training.recipes.positional import positional_recipe
 from smoltolk.training.rows import id_space, stage_named
 from smoltolk.training.run import Run
 from smoltolk.training.stages import run_stage
@@ -32,7 +34,7 @@ def plan(backbone: Path, shards_dir: Path, tmp_path_factory: pytest.TempPathFact
 
     def make(changes: Changes = FEW, **options: object) -> Run:
         out = tmp_path_factory.mktemp("plan") / "out"
-        return TrainingJob(str(backbone), shards_dir, out, changes=changes, **options).plan()  # type: ignore[arg-type]
+        return TrainingJob(positional_recipe(str(backbone), shards_dir, out, changes=changes, **options)).plan()  # type: ignore[arg-type]
 
     return make
 
@@ -45,9 +47,9 @@ def rows(run: Run, stage: str, count: int = 12) -> list[np.ndarray]:
 @pytest.mark.parametrize("system", SETTINGS)
 def test_the_model_has_the_settings_of_its_run(plan: Callable, system: str) -> None:
     run = plan(system=system)
-    config = run.build().config
+    config, text_config = run.build().config, AutoConfig.from_pretrained(run.text_model)
     assert run.settings and all(getattr(config, name) == value for name, value in run.settings.items())
-    assert config.id_space == id_space(run.text_model.config, run.tokenizer, run.units.num_units)
+    assert config.id_space == id_space(text_config, run.tokenizer, run.units.num_units)
     assert (config.unit_fingerprint, config.eos_text_id) == (run.units.fingerprint, run.tokenizer.eos_token_id)
 
 
@@ -103,7 +105,7 @@ def test_whether_switches_are_predicted_is_one_setting(
     backbone: Path, shards_dir: Path, tmp_path: Path, predict: bool
 ) -> None:
     changes = Changes(steps=2, row_length=96, rows_per_step=2, predict_switch=predict)
-    job = TrainingJob(str(backbone), shards_dir, tmp_path / "model", changes=changes)
+    job = TrainingJob(positional_recipe(str(backbone), shards_dir, tmp_path / "model", changes=changes))
     run = job.plan()
     model = run.build()
     source, switch = run.rows(stage_named(run.recipe, "stage1"), model), model.config.switch_id

@@ -14,7 +14,9 @@ import torch
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.loader import RowCollator
 from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.model.text_models.attention import NAME
 from smoltolk.training import stages
+from smoltolk.training.hardware import Hardware
 from smoltolk.training.recipe import Recipe, Stage
 from smoltolk.training.stages import load_log, run_stage
 from smoltolk.training.trainer import last_whole_checkpoint
@@ -67,7 +69,11 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(
     (tmp_path / "cut" / "checkpoint-6").mkdir()
     model, steps = build(), []
     resumed = train(
-        model, plan, tmp_path / "cut", device_rows=resumed_rows, report=lambda step, note: steps.append(step)
+        model,
+        plan,
+        tmp_path / "cut",
+        hardware=Hardware(autocast=False, rows_per_device=resumed_rows),
+        report=lambda step, note: steps.append(step),
     )
     assert steps == list(range(5, 13))
     exactly = resumed_rows == 4  # as many rows a pass as before: the same to the bit
@@ -84,7 +90,7 @@ def test_a_kill_while_old_checkpoints_are_cleared_away_costs_nothing(
 
     def half(path: Any, *args: Any, **kwargs: Any) -> None:
         if Path(path).name == "checkpoint-4":
-            (Path(path) / "optimizer.pt").unlink()  # half of it is gone, then ...
+            next(Path(path).glob("optimizer*")).unlink()  # half of it is gone, then ...
             raise Killed
         remove(path, *args, **kwargs)
 
@@ -108,10 +114,10 @@ def test_a_stage_that_was_killed_behind_its_last_step_is_not_trained_again(
     assert not steps and all(map(torch.equal, whole.parameters(), model.parameters()))
 
 
-def test_one_process_has_one_device(make_recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_process_has_one_device(build, make_recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = make_recipe()
     monkeypatch.setattr("transformers.TrainingArguments.n_gpu", 4)
-    assert vars(stages._arguments(plan, plan.stages[0], 4, tmp_path, 0))["_n_gpu"] == 1
+    assert vars(stages._arguments(build(), plan, plan.stages[0], Hardware(), 4, tmp_path, 0))["_n_gpu"] == 1
 
 
 def test_the_time_of_an_interrupted_stage_is_that_of_all_its_parts(
@@ -155,6 +161,33 @@ def test_every_stage_computes_in_the_recipes_precision_and_evaluations_in_their_
     assert set(vars(model)) == attributes and model.backbone.config._attn_implementation == attention
 
 
+@pytest.mark.parametrize("how", [{"attention": "eager"}, {"attention": "sdpa"}, {"gradient_checkpointing": True}])
+def test_how_a_stage_computes_changes_nothing_but_the_last_bits(
+    train, build, make_recipe, tmp_path: Path, how: dict
+) -> None:
+    models, seen = [build(), build()], set()
+    models[1].backbone.base_model.register_forward_pre_hook(
+        lambda *_: seen.add(
+            (models[1].backbone.config._attn_implementation, models[1].backbone.model.layers[0].gradient_checkpointing)
+        )
+    )
+    for model, more in zip(models, ({}, how), strict=True):
+        before = model.config._attn_implementation
+        train(model, make_recipe(4), tmp_path / str(len(more)), hardware=Hardware(autocast=False, **more))
+        assert model.config._attn_implementation == before
+    if "attention" in how:
+        assert {name for name, _ in seen} == {how["attention"]}
+    else:
+        assert (NAME, True) in seen and not models[1].backbone.model.layers[0].gradient_checkpointing
+    for (name, a), (_, b) in zip(*(model.named_parameters() for model in models), strict=True):
+        assert torch.allclose(a, b, atol=2e-4), name
+
+
+def test_attention_that_is_none_is_refused(train, build, make_recipe, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'telepathy'"):
+        train(build(), make_recipe(2), tmp_path, hardware=Hardware(attention="telepathy"))
+
+
 def test_gradients_are_clipped(train, build, make_recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     norms: list[float] = []
     make = stages.build_optimizer
@@ -191,7 +224,7 @@ def test_rows_made_ahead_are_the_same_rows(
 
 def test_rows_that_cannot_be_shared_out_are_refused(train, build, make_recipe, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="multiple of those of a forward pass"):
-        train(build(), make_recipe(2), tmp_path, device_rows=3)
+        train(build(), make_recipe(2), tmp_path, hardware=Hardware(autocast=False, rows_per_device=3))
 
 
 def test_a_stage_that_does_not_fit_is_refused() -> None:

@@ -15,6 +15,7 @@ from smoltolk.common.errors import InputError
 from smoltolk.data.rows.documents import Document
 from smoltolk.data.rows.loader import RowCollator
 from smoltolk.model.ids import IdSpace
+from smoltolk.training.hardware import Hardware
 from smoltolk.training.stages import run_stage
 from smoltolk.training.trainer import SmolTolkTrainer
 
@@ -47,7 +48,15 @@ def test_one_pass_or_several(
         model, plan = build(**settings), make_recipe(6)
         rows = uneven_rows(model.config.id_space, 6 * plan.rows_per_step)
         out, collate = tmp_path / str(device_rows), RowCollator(model.config.id_space)
-        history = run_stage(model, plan, plan.stages[0], rows, collate, out, device_rows=device_rows).history
+        history = run_stage(
+            model,
+            plan,
+            plan.stages[0],
+            rows,
+            collate,
+            out,
+            hardware=Hardware(autocast=False, rows_per_device=device_rows),
+        ).history
         logs.append(torch.tensor([[entry.get(name, 0.0) for name in PARTS] for entry in history]))
         weights.append(torch.cat([parameter.detach().flatten() for parameter in model.parameters()]))
     for log, weight in zip(logs[1:], weights[1:], strict=True):
@@ -88,7 +97,15 @@ def test_each_codebooks_part_is_a_mean_over_its_own_units(
         model, plan = build(num_codebooks=3), make_recipe(4)
         rows, collate = FrameRows(model.config.id_space), RowCollator(model.config.id_space)
         out = tmp_path / str(device_rows)
-        history = run_stage(model, plan, plan.stages[0], rows, collate, out, device_rows=device_rows).history
+        history = run_stage(
+            model,
+            plan,
+            plan.stages[0],
+            rows,
+            collate,
+            out,
+            hardware=Hardware(autocast=False, rows_per_device=device_rows),
+        ).history
         names = [*PARTS, *(f"codebook_{number}_loss" for number in range(3))]
         logs.append(torch.tensor([[entry[name] for name in names] for entry in history]))
     assert torch.allclose(*logs, atol=2e-4)
@@ -110,7 +127,15 @@ def test_the_entropy_in_the_log_is_the_mean_over_all_real_positions(
     assert not real.all()
     for device_rows in (4, 1):
         out = tmp_path / str(device_rows)
-        (entry,) = run_stage(build(), plan, plan.stages[0], rows, collate, out, device_rows=device_rows).history
+        (entry,) = run_stage(
+            build(),
+            plan,
+            plan.stages[0],
+            rows,
+            collate,
+            out,
+            hardware=Hardware(autocast=False, rows_per_device=device_rows),
+        ).history
         assert entry["selector_entropy"] == pytest.approx(float(entropy[real].mean()), rel=1e-5)
         num_text, num_speech = ((batch["labels"] >= 0).sum(), (batch["labels"] >= model.config.speech_offset).sum())
         text = (int(num_text) - int(num_speech)) * entry["text_loss"]

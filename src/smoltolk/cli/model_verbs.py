@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,6 +20,7 @@ from smoltolk.cli.options import (
     Stage1Mixture,
     Text,
     changes_of,
+    check_seed_given,
 )
 
 app = typer.Typer()
@@ -65,12 +66,15 @@ def backbone(
 
 @app.command(cls=Continuing)
 def train(
-    text_model: Annotated[str, typer.Argument(help="Hub id or directory of a text model with its tokenizer.")],
-    shards: Annotated[Path, typer.Argument(help="Directory of shards, of `prepare`.")],
-    out: Annotated[Path, typer.Argument(help="The model directory; checkpoints lie in OUT.work meanwhile.")],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="RECIPE|TEXT_MODEL SHARDS OUT [NAME=VALUE]...", help="See below.", show_default=False),
+    ] = None,
     text: Text = None,
     units: Annotated[Path | None, typer.Option(help="The shards must be of these units.")] = None,
-    system: Annotated[str, typer.Option(help="late (SmolTolk), early, early_plus, or an ablation.")] = "late",
+    system: Annotated[
+        str | None, typer.Option(help="late (SmolTolk, the default), early, early_plus, or an ablation.")
+    ] = None,
     preset: PresetName = None,
     steps: Annotated[int | None, typer.Option(help="Of both stages together.")] = None,
     row_length: RowLength = None,
@@ -83,14 +87,28 @@ def train(
     predict_switch: PredictSwitch = False,
     device_rows: DeviceRows = None,
     index: Index = None,
-    seed: Seed = 0,
+    seed: Annotated[int | None, typer.Option(callback=check_seed_given, help="Of every random choice.")] = None,
+    eval_steps: Annotated[int | None, typer.Option(help="Steps between two validations; default: none.")] = None,
+    held_out: Annotated[
+        Path | None, typer.Option(help="Shards for validation; default: the last utterances of SHARDS.")
+    ] = None,
+    logger: Annotated[
+        str | None, typer.Option(help="tensorboard (default), trackio, wandb, several with commas, or none.")
+    ] = None,
+    lora: Annotated[str | None, typer.Option(help="Low-rank matrices in place of the weights, e.g. r=16.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the recipe and its plan, and stop.")] = False,
+    mfu: Annotated[float, typer.Option(min=0.001, max=1.0, help="Of --dry-run: share of the devices' peak.")] = 0.4,
+    devices: Annotated[int, typer.Option(min=1, help="Of --dry-run: that share the work.")] = 1,
+    model: Annotated[Path | None, typer.Option("--from", help="Take the recipe of this model.")] = None,
 ) -> None:
     """Teach a text model to hear and to speak, in two stages.
 
-    A preset has the figures of the paper (150m, 400m, 2b: 512 rows of 2048 ids a
-    step) or of the quick start (small); the options change it. The tasks of
-    stage 2 are speech, text, interleaved, recognition (`hear` needs it) and
-    synthesis (`say` needs it). An interrupted run goes on where it was.
+    The first word is a recipe (a name, my_runs.py:my_run or run.yaml) or a text
+    model, with shards and the model directory behind it. NAME=VALUE changes any
+    setting that --dry-run shows. Presets have the figures of the paper (150m,
+    400m, 2b) or of the quick start (small). The tasks of stage 2 are speech,
+    text, interleaved, recognition (`hear` needs it) and synthesis (`say` needs
+    it). An interrupted run goes on where it was.
 
     Several devices: torchrun --nproc-per-node 8 --no-python smoltolk train ...
 
@@ -99,22 +117,37 @@ def train(
     from smoltolk.cli.printing import run_job, show
     from smoltolk.common.lock import hold
     from smoltolk.common.processes import is_main
-    from smoltolk.speech.units.kinds import load_unit_tokenizer
-    from smoltolk.training.job import TrainingJob
+    from smoltolk.evaluation.in_training import cloze_measure
+    from smoltolk.training.job import TrainingJob, named_places
+    from smoltolk.training.recipes.command import recipe_of_words
+    from smoltolk.training.recipes.yaml_files import to_yaml
+    from smoltolk.training.tuning.settings import parse_lora
 
     changes = changes_of(
         steps=steps, row_length=row_length, rows_per_step=rows_per_step,
         rates={"stage1": stage1_rate, "stage2": stage2_rate}, mixture=mixture, stage1_mixture=stage1_mixture,
         spans=spans, predict_switch=predict_switch,
     )  # fmt: skip
-    with hold(out):
-        job = TrainingJob(
-            text_model, shards, out, text=text, system=system, preset=preset, changes=changes, device_rows=device_rows,
-            seed=seed, index=index, unit_fingerprint=None if units is None else load_unit_tokenizer(units).fingerprint,
-        )  # fmt: skip
+    options: dict[str, Any] = {
+        "data.text": text, "data.units": units, "data.index": index, "model.system": system,
+        "hardware.rows_per_device": device_rows, "seed": seed, "logging.eval_steps": eval_steps,
+        "logging.held_out": held_out, "logging.loggers": None if logger is None else logger.split(","),
+    }  # fmt: skip
+    options = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
+    options["tuning.lora"] = None if lora is None else parse_lora(lora)
+    tree = recipe_of_words(words or (), model=model, preset=preset, changes=changes, options=options)
+    if dry_run:
+        from smoltolk.cli.plan_tables import print_plan
+        from smoltolk.training.recipes.plan import plan_of
+
+        print(to_yaml(tree), end="", flush=True)  # by itself it is a recipe
+        print_plan(plan_of(tree, mfu=mfu, num_devices=devices))
+        return
+    with hold(named_places(tree).out):
+        job = TrainingJob(tree, cloze_measure)
         stages = " + ".join(f"{stage.num_steps:,} steps" for stage in job.recipe.stages)
         show(
-            f"train {system} (preset {job.preset.name})",
+            f"train {tree.model.system} (recipe {tree.name})",
             {
                 "speech": f"{job.shards.num_utterances:,} utterances, {job.shards.seconds / 3600:.2f} hours",
                 "stages": f"{stages} of {job.recipe.rows_per_step} rows of {job.recipe.row_length:,} ids",
@@ -127,4 +160,4 @@ def train(
         figures = run_job(job, "train")
     rows = {"parameters": f"{figures['parameters']:,}", "ids a second": f"{figures['ids_per_second']:,.0f}"}
     names = [name for name in ("text_loss", "speech_loss") if name in figures]
-    show(f"model in {out}", rows | {name.replace("_", " "): f"{figures[name]:.3f}" for name in names})
+    show(f"model in {job.out}", rows | {name.replace("_", " "): f"{figures[name]:.3f}" for name in names})

@@ -38,6 +38,11 @@ def check_seed(seed: int) -> int:
     return seed
 
 
+def check_seed_given(seed: int | None) -> int | None:
+    """A seed that may be left out; see :func:`check_seed`."""
+    return None if seed is None else check_seed(seed)
+
+
 Workers = Annotated[
     int | None, typer.Option(min=0, metavar="N", help="Processes; default: one per processor; 0: no others.")
 ]

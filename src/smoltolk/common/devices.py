@@ -8,21 +8,38 @@ import torch
 
 from smoltolk.common.errors import InputError, first_line
 
+SUPPORTED = ("cpu", "cuda")
+
 
 def best_device() -> str:
-    """A GPU if there is one; of several processes that were started together each has its own."""
+    """A GPU if there is one; of several processes that were started together each has its own.
+
+    Apple's GPUs (``mps``) are never chosen: see :func:`check_supported`.
+    """
     if not torch.cuda.is_available():
         return "cpu"
     rank = os.environ.get("LOCAL_RANK", "")
     return f"cuda:{int(rank) % torch.cuda.device_count()}" if rank.isdecimal() else "cuda"
 
 
+def chosen_device(name: str | None = None) -> str:
+    """A device by its name; the best one where none is named.
+
+    Raises:
+        InputError: one of a kind that is not supported.
+    """
+    if name is not None:
+        check_supported(name.partition(":")[0])
+    return name or best_device()
+
+
 def device_of(name: torch.device | str) -> torch.device:
     """A device that is there.
 
     Raises:
-        InputError: no such device, or no such name.
+        InputError: no such device, no such name, or one of a kind that is not supported.
     """
+    check_supported(str(name).partition(":")[0])
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
@@ -31,6 +48,23 @@ def device_of(name: torch.device | str) -> torch.device:
         found = f"{name}: {first_line(error)}"
         raise InputError("a device must be there", found, "name another, or leave it out") from error
     return device
+
+
+def check_supported(kind: str) -> None:
+    """Refuse kinds of devices by name that none of this was tried on: a run there would end somewhere in the middle.
+
+    Args:
+        kind: of device, without its number.
+
+    Raises:
+        InputError: Apple's ``mps``.
+    """
+    if kind == "mps":
+        raise InputError(
+            f"networks compute on {' or '.join(SUPPORTED)}",
+            "mps, Apple's GPU, where not all of it computes the same",
+            "choose cpu, or leave the device out",
+        )
 
 
 def only_cpu(device: str, what: str, kind: str) -> None:

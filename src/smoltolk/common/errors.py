@@ -19,7 +19,17 @@ _EXTRAS = {
     "ray": "ray",
     "faiss": "faiss",
     "trl": "trl",
+    "peft": "lora",
     "lm_eval": "eval",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
+    "torchao": "int8",
+    "sounddevice": "microphone",
+    "tensorboard": "log",
+    "trackio": "trackio",
+    "wandb": "wandb",
+    "gradio": "demo",
 }
 
 

@@ -183,7 +183,8 @@ class _Joining:
             seconds=self._seconds(i, start),
         )
         if bare:
-            cut = _Cut(cut.prompt_tokens, self._bare_tokens(i, cut), cut.prompt_units, self._bare_units(i, cut), 0.0)
+            tokens, units = self._bare_tokens(i, cut), self._bare_units(i, cut)
+            cut = _Cut(cut.prompt_tokens, tokens, cut.prompt_units, units, cut.seconds)
         sides = {"prompt_tokens": cut.prompt_tokens, "tokens": cut.tokens, "prompt_units": cut.prompt_units}
         empty = [part for part, items in {**sides, "units": cut.units}.items() if len(items) == 0]
         if empty:

@@ -14,10 +14,12 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
-from smoltolk.common.devices import best_device
+from smoltolk.common.devices import best_device, device_of
 from smoltolk.common.errors import InputError, SmolTolkError, first_line
 from smoltolk.common.files import read_json
 from smoltolk.common.hub import check_place
+from smoltolk.inference.eight_bits import in_eight_bits
+from smoltolk.inference.lora import is_lora, merged
 from smoltolk.inference.speakers import Speaker, check_says_frames, speaker_of
 from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.modeling import SmolTolkForCausalLM
@@ -62,7 +64,12 @@ def read_part(directory: Path | str) -> Part | None:
 
 
 def load_parts(
-    model: Path | str, units: Path | str | None, vocoder: Path | str | None
+    model: Path | str,
+    units: Path | str | None,
+    vocoder: Path | str | None,
+    *,
+    device: str | None = None,
+    int8: bool = False,
 ) -> tuple[SmolTolkForCausalLM, Any, UnitTokenizer | None, Speaker | None]:
     """All that talking takes.
 
@@ -70,6 +77,7 @@ def load_parts(
         model: as for :func:`load_model`.
         units: directory of the units; None: none.
         vocoder: directory of the vocoder; None: none, but a codec of several codebooks among the units speaks too.
+        device, int8: as for :func:`load_model`.
 
     Returns:
         The model, its tokenizer, the units, and what speaks.
@@ -79,7 +87,7 @@ def load_parts(
         InputError: parts that were made for other units, or a codec of one codebook as a vocoder.
     """
     hears, says = load_sound_parts(model, units, vocoder)
-    return *load_model(model), hears, says
+    return *load_model(model, device, int8=int8), hears, says
 
 
 def load_sound_parts(
@@ -114,21 +122,29 @@ def load_sound_parts(
     return hears, speaker_of(says, hears)
 
 
-def load_model(name_or_path: Path | str) -> tuple[SmolTolkForCausalLM, Any]:
-    """A SmolTolk model, on the GPU if there is one, and the tokenizer of its text.
+def load_model(
+    name_or_path: Path | str, device: str | None = None, *, int8: bool = False
+) -> tuple[SmolTolkForCausalLM, Any]:
+    """A SmolTolk model and the tokenizer of its text.
 
     Args:
-        name_or_path: a directory as ``smoltolk train`` writes it, or a hub id.
+        name_or_path: a directory as ``smoltolk train`` writes it, or a hub id; of a LoRA it goes into the weights.
+        device: where it computes; None: on a GPU if there is one.
+        int8: hold the weights of linear layers in eight bits.
 
     Raises:
-        NotFoundError, InputError: no such model, or a tokenizer that is longer than its text table.
+        NotFoundError, InputError: no such model, a tokenizer that is longer than its text table, or no such device.
+        MissingExtraError: ``int8`` without the extra.
     """
+    place = device_of(device or best_device())
     config = load_config(name_or_path)
     with _a_model(name_or_path):
         tokenizer = AutoTokenizer.from_pretrained(str(name_or_path))
         config.id_space.check_tokenizer(tokenizer)
-        model = SmolTolkForCausalLM.from_pretrained(str(name_or_path)).eval()
-    return model.to(best_device()), tokenizer
+        lora = is_lora(name_or_path)
+        model = merged(name_or_path) if lora else SmolTolkForCausalLM.from_pretrained(str(name_or_path))
+    model = model.eval().to(place)
+    return (in_eight_bits(model) if int8 else model), tokenizer
 
 
 def load_config(name_or_path: Path | str) -> SmolTolkConfig:

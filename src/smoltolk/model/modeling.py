@@ -35,6 +35,9 @@ from smoltolk.model.text_models.assembly import own_text_model, pad_text_table, 
 from smoltolk.model.text_models.layers import layer_parameter_names, with_new_layers
 from smoltolk.model.text_models.omission import check_omission
 from smoltolk.model.text_models.router import router_loss
+from smoltolk.model.text_models.skeleton import put_weights, weightless
+
+_ROWS_AT_ONCE = 1024  # of the text table, where all of it is looked at
 
 
 class SmolTolkPreTrainedModel(CardMixin, PreTrainedModel):
@@ -85,9 +88,11 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
     Ids alone say what a position is: below ``config.speech_offset`` text, from there on speech.
     """
 
-    def __init__(self, config: SmolTolkConfig):
+    def __init__(self, config: SmolTolkConfig, *, has_weights: bool = True):
         super().__init__(config)
-        self.backbone = AutoModelForCausalLM.from_config(config.text_config)
+        # Without weights, the text model's own are put in place of them.
+        make = AutoModelForCausalLM.from_config if has_weights else weightless
+        self.backbone = make(config.text_config)
         self.control_embed = nn.Embedding(config.num_control_ids, config.hidden_size)
         self.units = unit_table(config)
         self.late_fusion = LateFusion(config)
@@ -111,22 +116,27 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
         eos_text_id: int | None = None,
         seed: int = 0,
         new_layers: Sequence[int] | None = None,
+        dtype: torch.dtype | None = None,
+        keep: bool = True,
         **settings: Any,
     ) -> SmolTolkForCausalLM:
         """Give a pretrained text language model ears and a mouth.
 
         Args:
-            text_model: hub id, directory, or a loaded causal LM (which is left as it is).
+            text_model: hub id, directory, or a loaded causal LM.
             num_units: K, the size of the codebook.
             eos_text_id: end of sequence in text; the text model's own if None.
             seed: of every new parameter.
             new_layers: places of fresh layers in the backbone, counted in the deeper backbone.
+            dtype: of the weights; None: that of a loaded model, else float32.
+            keep: leave a loaded causal LM as it is and take a copy; otherwise its weights become the backbone's, and it
+                is of no further use.
             settings: of :class:`SmolTolkConfig`, e.g. ``num_input_layers=0`` or ``layer_mix="static"``.
 
         Raises:
             InputError: no such text model, or a setting that breaks a rule.
         """
-        source = own_text_model(text_model)
+        source = own_text_model(text_model, dtype=dtype, keep=keep)
         if new_layers:
             source = with_new_layers(source, new_layers, seed)
             settings["new_layers"] = list(new_layers)
@@ -135,8 +145,9 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
             check_omission(source)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = cls(config)
-            model.backbone.load_state_dict(source.state_dict())
+            model = cls(config, has_weights=False)
+            put_weights(model.backbone, source)
+            model.tie_weights()
             model._scale_control_rows()
             if config.copies_top_layers:
                 copy_top_layers(model.backbone, model.late_fission.adapter)
@@ -150,8 +161,9 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
     def _scale_control_rows(self) -> None:
         """Bring control rows to the mean norm of text embeddings: neither drowned nor drowning out what is there."""
         device, rows = self.control_embed.weight.device, self.control_embed.weight
-        text = self.get_input_embeddings()(torch.arange(self.config.num_text_ids, device=device))
-        rows *= text.float().norm(dim=-1).mean() / rows.norm(dim=-1, keepdim=True)
+        table, ids = self.get_input_embeddings(), torch.arange(self.config.num_text_ids, device=device)
+        norms = torch.cat([table(some).float().norm(dim=-1) for some in ids.split(_ROWS_AT_ONCE)])
+        rows *= norms.mean() / rows.norm(dim=-1, keepdim=True)
 
     def speech_parameters(self) -> dict[str, nn.Parameter]:
         """All parameters by name that the text model did not bring: what stage 1 trains."""

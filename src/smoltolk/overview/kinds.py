@@ -7,13 +7,15 @@ from typing import Any, Literal
 
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import read_json
+from smoltolk.training.loop.log import NAME, RunLog
+from smoltolk.training.workplace import RECORD
 
 Kind = Literal["evaluation", "analysis", "quick start", "ablation", "training"]
 # By the file that tells it, and the verb that leaves it.
 _FILES: dict[str, Kind] = {"ablation.json": "ablation", "analysis.json": "analysis", "training.json": "training"}
 _KNOWN = (
     "a report is made of directories of `evaluate` (results.json), `analyse` (analysis.json), `quickstart`"
-    " (results.json), `ablate` (ablation.json) and of trained models (training.json)"
+    " (results.json), `ablate` (ablation.json), of trained models (training.json) and of trainings (log.jsonl)"
 )
 
 
@@ -36,6 +38,10 @@ def kind_of(place: Path) -> tuple[Kind, Any]:
         if isinstance(results, dict) and "models" in results:
             return "quick start", results
         raise InputError(_KNOWN, f"{place / 'results.json'} is of none of them", "name other directories")
+    log = log_of(place)
+    if log is not None:
+        lines = [line for line in RunLog(log) if line.get("kind") == "train"]
+        return "training", {"history": [{k: value for k, value in line.items() if value is not None} for line in lines]}
     if (place / "run.json").is_file():
         raise InputError(
             f"{_KNOWN}, when they are finished",
@@ -47,3 +53,8 @@ def kind_of(place: Path) -> tuple[Kind, Any]:
         f"{place} holds {', '.join(held[:4])}{' and more' if len(held) > 4 else ''}" if held else f"{place} is empty"
     )
     raise InputError(_KNOWN, found, "name other directories")
+
+
+def log_of(place: Path) -> Path | None:
+    """The log of a training: in the model directory, or in that of its checkpoints while it lasts."""
+    return next((path for path in (place / NAME, place / RECORD / NAME) if path.is_file()), None)

@@ -8,15 +8,18 @@ from typing import Any
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_text
+from smoltolk.overview.kinds import log_of
 from smoltolk.overview.run import Run, damage_named, sounds_of
 from smoltolk.report import schema
+from smoltolk.report.log_plots import held_out_svg, running_svg, selector_by_step_svg
 from smoltolk.report.outcome_plots import lens_svg, outcomes_svg
 from smoltolk.report.plots import accuracy_svg, curves_svg, selector_svg
 from smoltolk.report.quickstart_table import quickstart_markdown
-from smoltolk.report.sections import Picture, Section
+from smoltolk.report.sections import Picture, Section, Sound
 from smoltolk.report.titles import SYSTEM_TITLES
 from smoltolk.report.training_plot import training_svg, training_table
 from smoltolk.report.wording import arrow
+from smoltolk.training.loop.log import RunLog
 
 _DRAWN: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "outcomes": ("Facts only read: pairs of questions that are right, in %, with 95% intervals.", outcomes_svg),
@@ -65,7 +68,7 @@ def analysis_section(run: Run) -> Section:
             if isinstance(part, dict) and not isinstance(part.get("left_out"), str)
         }
     pictures = [
-        Picture(name, f"{name.capitalize()}, by layer where a layer is named.", _left(run, f"{name}.svg"))
+        Picture(name, f"{name.capitalize()}; bands and bars are 95% intervals.", _left(run, f"{name}.svg"))
         for name in parts
     ]
     text = _left(run, "analysis.md")
@@ -85,14 +88,14 @@ def ablation_section(run: Run) -> Section:
 
 
 def training_section(runs: Sequence[Run]) -> Section:
-    """Curves of trained models together, and where they ended.
+    """Curves of trainings together, and where they ended; of those that have a log what it holds beside.
 
     Raises:
         InputError: a training without a history, or a damaged one.
     """
     histories = {}
     for run in runs:
-        with damage_named(run.place / "training.json"):
+        with damage_named(run.place / ("training.json" if (run.place / "training.json").is_file() else "log.jsonl")):
             schema.keys(history=_list)(run.found, "")
             history = run.found["history"]
             for number, point in enumerate(history):
@@ -103,10 +106,32 @@ def training_section(runs: Sequence[Run]) -> Section:
                 raise InputError("history has a step at least", "none", "leave this model out")
         histories[run.name] = history
     svg = training_svg(histories)
-    pictures = (Picture("curves", "Training curves.", svg, of_page=True),) if svg else ()
-    sounds = tuple(sound for run in runs for sound in sounds_of(run))
+    curves = (Picture("curves", "Training curves.", svg, of_page=True),) if svg else ()
+    pictures = curves + _of_logs({run.name: run.place for run in runs})
+    sounds = tuple(sound for run in runs for sound in _latest(sounds_of(run)))
     places = ", ".join(str(run.place) for run in runs)
     return Section("Training", places, f"# Training\n\n{training_table(histories)}\n", pictures, sounds)
+
+
+def _latest(sounds: Sequence[Sound]) -> list[Sound]:
+    """Of samples that a training makes at several steps, in a folder each, those of the last one."""
+    last = max((sound.path.parent for sound in sounds), default=None)
+    return [sound for sound in sounds if sound.path.parent == last]
+
+
+def _of_logs(places: Mapping[str, Path]) -> tuple[Picture, ...]:
+    """Figures of the logs that there are."""
+    paths = {name: log_of(place) for name, place in places.items()}
+    logs = {name: list(RunLog(path)) for name, path in paths.items() if path is not None}
+    with damage_named(Path(", ".join(str(path) for path in paths.values() if path is not None))):
+        drawn = {
+            "held-out": ("Held-out figures.", held_out_svg(logs)),
+            "running": ("Gradients, speed and memory.", running_svg(logs)),
+        }
+        for number, (name, lines) in enumerate(logs.items()):
+            title = f"Mean weight of each layer where held-out speech is predicted: {name}."
+            drawn[f"selector-{number}"] = (title, selector_by_step_svg(lines, str(number)))
+    return tuple(Picture(name, title, svg, of_page=True) for name, (title, svg) in drawn.items() if svg)
 
 
 def _told(samples: Any) -> dict[str, tuple[str, str]]:

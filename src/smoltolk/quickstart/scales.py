@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from smoltolk.common.errors import named
-from smoltolk.training.presets import small_recipe, text_recipe
+from smoltolk.training.presets import text_recipe
 from smoltolk.training.recipe import BackboneSize, Recipe
+from smoltolk.training.recipes.binding import changed
+from smoltolk.training.recipes.presets import quick
+from smoltolk.training.recipes.tree import RunRecipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +25,7 @@ class Scale:
         num_vocoder_stories: spoken in one voice for the vocoder.
         backbone: the small Llama; a text model of one's own has its own size.
         text: recipe of the backbone's pretraining on the world's text.
-        num_input_layers, num_output_layers: of the adapters.
-        speech: recipe of all three systems.
+        speech: recipe of all systems: of each, only ``model.system`` is another.
         num_story_clozes, num_fact_clozes: questions (facts: for heard and for only read ones each).
         num_test_stories: held-out stories for likelihoods; a sentence of each is transcribed and spoken.
         num_samples: continuations in the report.
@@ -38,9 +40,7 @@ class Scale:
     num_vocoder_stories: int
     backbone: BackboneSize
     text: Recipe
-    num_input_layers: int = 2
-    num_output_layers: int = 1
-    speech: Recipe
+    speech: RunRecipe
     num_story_clozes: int
     num_fact_clozes: int
     num_test_stories: int
@@ -63,7 +63,7 @@ SCALES = {
         num_vocoder_stories=12,
         backbone=BackboneSize(hidden_size=64, num_layers=2, num_heads=2, vocab_size=600),
         text=text_recipe(30),
-        speech=small_recipe(20, 60, 3e-3),
+        speech=quick(20, 60, 3e-3),
         num_story_clozes=24,
         num_fact_clozes=24,
         num_test_stories=6,
@@ -79,7 +79,7 @@ SCALES = {
         num_vocoder_stories=150,
         backbone=BackboneSize(hidden_size=128, num_layers=4, num_heads=4, vocab_size=1024),
         text=text_recipe(600),
-        speech=small_recipe(300, 2200, 3e-3),
+        speech=quick(300, 2200, 3e-3),
         num_story_clozes=300,
         num_fact_clozes=480,
         num_test_stories=100,
@@ -94,8 +94,10 @@ SCALES = {
         num_vocoder_stories=800,
         backbone=BackboneSize(hidden_size=256, num_layers=8, num_heads=8, vocab_size=2048),
         text=text_recipe(2000, 2e-3),
-        num_output_layers=2,
-        speech=replace(small_recipe(1000, 9000, 1.5e-3), rows_per_step=16, save_steps=500),
+        speech=changed(
+            quick(1000, 9000, 1.5e-3),
+            {"model": {"num_output_layers": 2}, "optimisation": {"rows_per_step": 16, "save_steps": 500}},
+        ),
         num_story_clozes=1000,
         num_fact_clozes=2304,
         num_test_stories=300,

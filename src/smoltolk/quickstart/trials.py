@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,14 @@ from smoltolk.common.files import read_json
 from smoltolk.data.shards.parquet import read_shards
 from smoltolk.inference.parts import load_model
 from smoltolk.quickstart.evaluation_steps import ask, questions
-from smoltolk.quickstart.model_steps import train_system
+from smoltolk.quickstart.model_steps import speech_recipe_of, train_by
 from smoltolk.quickstart.run import Job
 from smoltolk.quickstart.scales import scale_named
 from smoltolk.quickstart.settings import Settings
-from smoltolk.quickstart.variants import variant_named, with_rate, with_steps
+from smoltolk.quickstart.variants import variant_named
 from smoltolk.training.backbone import load_text_config
 from smoltolk.training.recipe import Recipe
+from smoltolk.training.schedules import with_rate, with_steps
 from smoltolk.training.trainer import Report
 
 _HEARD, _HEARD_DIRECTIONS = "fact_heard_answer", ("S->S", "S->T", "T->S")
@@ -67,7 +68,7 @@ class Ablation:
     @cached_property
     def recipe(self) -> Recipe:
         """Of late fusion; a variant may change it."""
-        recipe = scale_named(self.scale_name).speech
+        recipe = scale_named(self.scale_name).speech.recipe()
         return recipe if self.num_steps is None else with_steps(recipe, self.num_steps)
 
     def figures(self, trial: Trial) -> dict[str, Any] | None:
@@ -181,16 +182,12 @@ def run_trial(ablation: Ablation, data: Settings, trial: Trial, report: Report) 
     if ablation.rates and rate is not None:
         recipe = with_rate(recipe, rate)
     folder = work_of(ablation, trial)
-    trained = train_system(
-        data,
-        variant.system,
-        recipe,
-        folder,
-        folder / "model",
-        lambda done, text: report(done * planned.num_steps / recipe.num_steps, text),
-        trial.seed,
-        variant.settings(load_text_config(str(data.backbone))),
+    tree = speech_recipe_of(data, variant.system)
+    given = variant.settings(load_text_config(str(data.backbone)))
+    tree = replace(
+        tree.with_recipe(recipe), model=replace(tree.model, **given), seed=trial.seed, out=str(folder / "model")
     )
+    trained = train_by(data, tree, folder, lambda done, text: report(done * planned.num_steps / recipe.num_steps, text))
     model, tokenizer = load_model(folder / "model")
     answers = ablation.out / "evaluation" / trial.name
     asked = ask(

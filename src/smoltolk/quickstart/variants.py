@@ -6,54 +6,15 @@ A row is added by a line in :data:`VARIANTS`: then ``smoltolk ablate`` trains it
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from transformers import PreTrainedConfig
 
-from smoltolk.common.errors import InputError, named
-from smoltolk.training.recipe import Recipe, Stage
-from smoltolk.training.systems import Settings
-
-
-def with_steps(recipe: Recipe, num_steps: int) -> Recipe:
-    """A recipe of so many steps in all: its stages, and their warm-up and decay, keep their shares.
-
-    Args:
-        recipe: any.
-        num_steps: optimizer steps over all stages.
-
-    Raises:
-        InputError: fewer steps than stages.
-    """
-    if num_steps < len(recipe.stages):
-        raise InputError(
-            "every stage needs a step", f"{num_steps} steps for {len(recipe.stages)} stages", "give more steps"
-        )
-    stages: list[Stage] = []
-    before = done = 0
-    for stage in recipe.stages:
-        before += stage.num_steps
-        count = max(1, round(before * num_steps / recipe.num_steps) - done)
-        done += count
-        warmup, decay = (n * count // stage.num_steps for n in (stage.warmup_steps, stage.decay_steps))
-        stages.append(replace(stage, num_steps=count, warmup_steps=warmup, decay_steps=decay))
-    return replace(recipe, stages=tuple(stages))
-
-
-def with_rate(recipe: Recipe, rate: float) -> Recipe:
-    """The recipe with this peak learning rate in every stage."""
-    return replace(recipe, stages=tuple(replace(stage, learning_rate=rate) for stage in recipe.stages))
-
-
-def longer(factor: float) -> Callable[[Recipe], Recipe]:
-    """A change: this many times as many steps."""
-    return lambda recipe: with_steps(recipe, round(factor * recipe.num_steps))
-
-
-def single_stage(recipe: Recipe) -> Recipe:
-    """A change: the last stage, which trains all parameters, alone, for as many steps as all stages have."""
-    return with_steps(replace(recipe, stages=recipe.stages[-1:]), recipe.num_steps)
+from smoltolk.common.errors import named
+from smoltolk.training.recipe import Recipe
+from smoltolk.training.schedules import longer, single_stage
+from smoltolk.training.systems import Settings, half_width
 
 
 def _as_it_is(recipe: Recipe) -> Recipe:
@@ -66,14 +27,6 @@ def _nothing_more(text_config: PreTrainedConfig) -> Settings:
 
 def _given(**settings: Any) -> Callable[[PreTrainedConfig], Settings]:
     return lambda text_config: settings
-
-
-def _half_width(text_config: PreTrainedConfig) -> Settings:
-    """Adapters of half the backbone's width. The residual adds embeddings to the backbone's states: it must go."""
-    text = text_config.get_text_config()
-    names = ("hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads")
-    size = {name: max(1, getattr(text, name) // 2) for name in names}
-    return {"input_adapter_size": size, "output_adapter_size": size, "speech_residual": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +72,7 @@ VARIANTS = (
     Variant(name="no_residual", title="no residual", system="no_residual"),
     Variant(name="no_entropy", title="no entropy term", system="late", settings=_given(entropy_weight=0.0)),
     Variant(name="single_stage", title="one stage", system="late", change=single_stage),
-    Variant(name="narrow", title="half as wide, no residual", system="late", settings=_half_width),
+    Variant(name="narrow", title="half as wide, no residual", system="late", settings=half_width),
     # Other ways to put speech around a text model.
     Variant(name="patches", title="patches of 4 units", system="patches"),
     Variant(name="split_top", title="split top layers", system="split_top"),

@@ -24,6 +24,7 @@ from smoltolk.common.errors import InputError, NotFoundError, first_line
 from smoltolk.common.hub import check_place
 from smoltolk.data.rows.plain_tokens import plain_ids
 from smoltolk.model.ids import IGNORE
+from smoltolk.training.hardware import Hardware
 from smoltolk.training.recipe import BackboneSize, Recipe
 from smoltolk.training.stages import run_stage, save_model
 from smoltolk.training.trainer import Report
@@ -185,14 +186,12 @@ def pretrain(
     stories_per_row: int = 8,
     seed: int = 0,
     report: Report | None = None,
-    device_rows: int | None = None,
+    hardware: Hardware | None = None,
 ) -> list[dict]:
     """Train on running text and save an ordinary Hugging Face directory with its tokenizer."""
     (stage,) = recipe.stages
     num_rows = stage.num_steps * recipe.rows_per_step
     rows = TextRows(text, tokenizer, recipe.row_length, num_rows, stories_per_row)
-    log = run_stage(
-        model, recipe, stage, rows, collate_text, work_dir, seed=seed, report=report, device_rows=device_rows
-    )
+    log = run_stage(model, recipe, stage, rows, collate_text, work_dir, hardware=hardware, seed=seed, report=report)
     save_model(model, out_dir, tokenizer=tokenizer)
     return log.history

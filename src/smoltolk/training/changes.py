@@ -27,6 +27,7 @@ OPTIONS = {
     "recipe.row_length": "--row-length",
     "recipe.rows_per_step": "--rows-per-step",
     "recipe.predict_switch": "--predict-switch",
+    "held_out_rows": "--eval-steps or --held-out",
     "text": "--text",
     "units.*": "the shards",
     "utterances": "the shards",

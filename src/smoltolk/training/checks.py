@@ -5,7 +5,7 @@ from __future__ import annotations
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from smoltolk.common.errors import InputError
-from smoltolk.model.text_models.assembly import own_text_model
+from smoltolk.model.text_models.assembly import tried_text_model
 from smoltolk.model.text_models.positions import longest_row
 from smoltolk.training.recipe import Recipe
 from smoltolk.training.rows import id_space
@@ -23,7 +23,7 @@ def check_fit(text_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *
         InputError: something that speech cannot be put around, a tokenizer with more ids than the text table has rows,
             or rows longer than its positions.
     """
-    own_text_model(text_model)  # a copy is tried out, as it will be when the model is made
+    tried_text_model(text_model)
     id_space(text_model.config, tokenizer, num_units=1).check_tokenizer(tokenizer)
     longest = longest_row(text_model.config)
     for recipe in recipes:

@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from smoltolk.common.errors import InputError
+from smoltolk.common.files import write_text
 from smoltolk.common.lock import hold
-from smoltolk.common.processes import num_processes
-from smoltolk.data.rows.aligned import AlignedCorpus, Texts
+from smoltolk.common.processes import is_main, num_processes
+from smoltolk.data.rows.aligned import AlignedCorpus
 from smoltolk.data.rows.index import aligned_shards
 from smoltolk.data.shards.shard_set import look_over
-from smoltolk.data.texts.reading import read_documents
-from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.data.texts.text_index import WrittenText
 from smoltolk.model.text_models.assembly import load_text_model
 from smoltolk.model.text_models.positions import trained_positions
+from smoltolk.speech.units.kinds import load_unit_tokenizer
 from smoltolk.training.backbone import load_tokenizer
-from smoltolk.training.changes import OPTIONS, Changes
+from smoltolk.training.changes import OPTIONS
 from smoltolk.training.checks import check_fit
-from smoltolk.training.presets import Preset, preset_for, preset_named
-from smoltolk.training.recipe import Recipe
+from smoltolk.training.hardware import Hardware
+from smoltolk.training.loop.opening import Asker, open_loop
+from smoltolk.training.recipes.tree import RunRecipe
+from smoltolk.training.recipes.yaml_files import RECIPE_FILE, to_yaml
 from smoltolk.training.run import Run
-from smoltolk.training.systems import num_parameters, settings_of, system_named
+from smoltolk.training.systems import Settings, system_named
 from smoltolk.training.trainer import Report
-from smoltolk.training.workplace import ID_LAYOUT, Workplace, check_device_rows, plain, rows_that_fit
+from smoltolk.training.tuning.starting import Start, check_going_on, going_on, is_smoltolk, open_start
+from smoltolk.training.workplace import ID_LAYOUT, RECORD, Workplace, plain
 
 _LITTLE_SPEECH = 3600.0  # seconds
 
@@ -37,21 +42,13 @@ class TrainingJob:
     """Checks everything that can be checked, then trains; a killed run goes on where its last checkpoint is.
 
     Args:
-        text_model: hub id or directory; its tokenizer lies with it.
-        shards: directory of shards.
-        out: the model directory; checkpoints lie in ``OUT.work`` until it is whole.
-        text: running text, a document a line; None: the text of the shards.
-        unit_fingerprint: of the units that the shards must be of; None accepts any.
-        system: one of :data:`smoltolk.training.systems.SETTINGS`.
-        preset: name; None: the one for a text model of this size.
-        changes: of the preset.
-        device_rows: rows of one forward pass on each device; None: as many as have 16,384 ids.
-        seed: of new parameters and rows.
-        index: where to keep an index of the shards; None: as :func:`smoltolk.data.rows.index.aligned_shards` has it.
+        tree: all that decides it, its places too.
+        ask: makes a measure of the question sets that ``tree.logging`` names; None: there must be none.
 
     Attributes:
-        preset: the one chosen.
-        recipe: with the changes.
+        tree: as it was given.
+        recipe: its stages, and what they share.
+        tokenizer: of the text model.
         shards: what they are and hold in all.
         figures: of an earlier run of the same job that is whole, else None.
 
@@ -59,65 +56,71 @@ class TrainingJob:
         NotFoundError, InputError: something is missing or does not fit.
     """
 
-    def __init__(
-        self,
-        text_model: str,
-        shards: Path,
-        out: Path,
-        *,
-        text: Path | None = None,
-        unit_fingerprint: str | None = None,
-        system: str = "late",
-        preset: str | None = None,
-        changes: Changes | None = None,
-        device_rows: int | None = None,
-        seed: int = 0,
-        index: Path | None = None,
-    ):
-        check_device_rows(device_rows)
-        self.out, self.system, self.seed, self._index = out, system_named(system), seed, index
-        named = None if preset is None else preset_named(preset)
-        self.documents = None if text is None else read_documents(text)
+    def __init__(self, tree: RunRecipe, ask: Asker | None = None):
+        text_model, shards, self.out = named_places(tree)
+        self.tree, self.recipe, self.seed, self._ask = tree, tree.recipe(), tree.seed, ask
+        system_named(tree.model.system)
+        self._text = None if tree.data.text is None else WrittenText(tree.data.text, index=tree.data.index)
         self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(text_model)
-        self.shards = look_over(shards, fingerprint=unit_fingerprint)
-        self._text_model: PreTrainedModel = load_text_model(text_model)
-        if isinstance(self._text_model, SmolTolkForCausalLM):
+        units = None if tree.data.units is None else load_unit_tokenizer(tree.data.units).fingerprint
+        self.shards = look_over(shards, fingerprint=units)
+        self._start: Start | None = None
+        self._text_model, (self._text_config, self._settings) = text_model, self._begin(text_model)
+        self._place = Workplace(self.out, self._command(text_model), OPTIONS)
+        self.figures = self._place.figures
+        self._speech: AlignedCorpus | None = None
+
+    def _begin(self, name: str) -> tuple[PreTrainedConfig, Settings]:
+        """The text model's configuration, and the settings of what is put around it; none where training goes on."""
+        tuning = self.tree.tuning
+        if tuning.lora is not None and self.tree.hardware.fsdp:
             raise InputError(
-                "training starts from a model of text alone",
-                f"{text_model!r} is a SmolTolk model",
-                "name the text model that it was made from",
+                "a LoRA trains in copies of the model: what it adds is small, and its weights stand still",
+                "hardware.fsdp=true",
+                "leave one of them out",
             )
-        self.preset: Preset = named or preset_for(num_parameters(self._text_model))
-        self.recipe: Recipe = (changes or Changes()).apply(self.preset.recipe)
-        check_fit(self._text_model, self.tokenizer, self.recipe)
-        self._settings = settings_of(
-            system,
-            self._text_model.config,
-            num_input_layers=self.preset.num_input_layers,
-            num_output_layers=self.preset.num_output_layers,
+        if tuning.start is None and not is_smoltolk(name):
+            text_model = load_text_model(name)  # for checks alone: it is let go before the training
+            check_fit(text_model, self.tokenizer, self.recipe)
+            return text_model.config, self.tree.model.settings(text_model.config)
+        self._start = open_start(
+            name,
+            units=self.shards.metadata,
+            predict_switch=self.recipe.predict_switch,
+            lora=tuning.lora,
+            seed=self.seed,
         )
-        self.device_rows = device_rows or rows_that_fit(self.recipe)
+        self.recipe = going_on(self.recipe, self._start)
+        check_going_on(self._start, self.tokenizer, self.recipe)
+        return self._start.config.text_config, {}
+
+    def _command(self, text_model: str) -> dict[str, Any]:
+        """All that decides what comes out; what came later is left out where it changes nothing."""
+        tree = self.tree
         command = {
             "verb": "train",
             "id_layout": ID_LAYOUT,
             "text_model": str(Path(text_model).resolve()) if Path(text_model).exists() else text_model,
-            "text": None if self.documents is None else self.documents.digest,
+            "text": None if self._text is None else self._text.digest,
             "units": asdict(self.shards.metadata),
             "utterances": self.shards.num_utterances,
             "seconds": self.shards.seconds,
-            "system": system,
+            "system": tree.model.system,
             "settings": self._settings,
             "recipe": plain(self.recipe),
-            "seed": seed,
-        }
-        self._place = Workplace(out, command, OPTIONS)
-        self.figures = self._place.figures
-        self._speech: AlignedCorpus | None = None
+            "seed": tree.seed,
+        } | tree.logging.decides
+        if tree.hardware.dtype != Hardware().dtype:
+            command["dtype"] = tree.hardware.dtype
+        if tree.tuning.lora is not None:
+            command["lora"] = json.loads(json.dumps(asdict(tree.tuning.lora)))
+        return command
 
     @property
     def advice(self) -> list[str]:
         """What should be changed although it works."""
-        told = [] if self.shards.warning is None else [self.shards.warning]
+        told = [] if self._start is None else list(self._start.notes)
+        told += [] if self.shards.warning is None else [self.shards.warning]
         if self.shards.seconds < _LITTLE_SPEECH:
             told.append(
                 f"{self.shards.seconds / 60:.0f} minutes of speech are little to learn from: the quick start's small"
@@ -128,7 +131,7 @@ class TrainingJob:
                 f"{torch.cuda.device_count()} GPUs are there and {num_processes()} will be used: torchrun"
                 f" --nproc-per-node {torch.cuda.device_count()} --no-python smoltolk train ... uses all"
             )
-        length, known = self.recipe.row_length, trained_positions(self._text_model.config)
+        length, known = self.recipe.row_length, trained_positions(self._text_config)
         if known is not None and length > known:
             told.append(
                 f"the text model was made for {known:,} positions and has not seen the distances in rows of {length:,}"
@@ -151,23 +154,31 @@ class TrainingJob:
         """The speech, ready for rows; of large shards an index is made the first time, behind a bar of its own."""
         if self._speech is None:
             _ = self._place.work  # what another command left is told before the long work
-            self._speech = aligned_shards(self.shards, self.tokenizer, index=self._index)
+            self._speech = aligned_shards(self.shards, self.tokenizer, index=self.tree.data.index)
         return self._speech
 
     def plan(self) -> Run:
         """All that decides the training."""
-        text = None if self.documents is None else AlignedCorpus(Texts(self.documents), self.tokenizer, 1.0)
+        text = None if self._text is None else self._text.open(self.tokenizer)
+        opened = open_loop(
+            self.tree.logging, speech=self.open(), text=text, units=self.shards.metadata,
+            row_length=self.recipe.row_length, tokenizer=self.tokenizer, folder=self._place.work / RECORD,
+            name=self.out.name, command=self._place.command, ask=self._ask,
+        )  # fmt: skip
         return Run(
             text_model=self._text_model,
             tokenizer=self.tokenizer,
-            system=self.system,
+            system=self.tree.model.system if self._start is None else self._start.system or self.tree.model.system,
             settings=self._settings,
             recipe=self.recipe,
             units=self.shards.metadata,
-            speech=self.open(),
-            text=text,
+            speech=opened.speech,
+            text=opened.text,
             seed=self.seed,
-            device_rows=self.device_rows,
+            hardware=self.tree.hardware,
+            loop=opened.loop,
+            start=self._start,
+            lora=self.tree.tuning.lora,
         )
 
     def run(self, report: Report | None = None) -> dict[str, Any]:
@@ -179,6 +190,8 @@ class TrainingJob:
         with hold(self.out):
             work = self._place.work
             trained = self.plan().train(work, work / "model", report)
+            if is_main():
+                write_text(work / "model" / RECIPE_FILE, to_yaml(self.tree))
             last = trained.history[-1]
             figures: dict[str, Any] = {
                 "parameters": trained.num_parameters,
@@ -188,6 +201,39 @@ class TrainingJob:
             }
             self._place.put_in_place(figures)
         return figures
+
+
+class Places(NamedTuple):
+    """What every run must name.
+
+    Attributes:
+        text_model: hub id or directory; of a SmolTolk model or a LoRA, where training goes on with it.
+        shards: directory.
+        out: the model directory.
+    """
+
+    text_model: str
+    shards: Path
+    out: Path
+
+
+def named_places(tree: RunRecipe) -> Places:
+    """The places of a run.
+
+    Raises:
+        InputError: it does not name one of them.
+    """
+    start = tree.tuning.start or tree.model.text_model
+    places = {"model.text_model": start, "data.shards": tree.data.shards, "out": tree.out}
+    missing = [name for name, place in places.items() if place is None]
+    if missing:
+        raise InputError(
+            "a run names its text model, its shards and the directory of its model",
+            f"nothing for {', '.join(missing)}",
+            f"add {' '.join(f'{name}=...' for name in missing)}",
+        )
+    text_model, shards, out = map(str, places.values())
+    return Places(text_model, Path(shards), Path(out))
 
 
 def shorter_runs(words: float) -> str:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.interleave import SpanLengths
 
 Trainable = Literal["speech", "all"]
+# Parameters that may have a rate of their own: of the text model's its layers and its tables (embedding and head), and
+# all that it did not bring: adapters, layer mix, speech tables, the rows of the control ids, new layers.
+Group = Literal["backbone", "speech", "text_tables"]
+GROUPS: tuple[Group, ...] = get_args(Group)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,8 @@ class Stage:
         warmup_steps: linear rise to it.
         decay_steps: linear fall to 0 over the last steps; 0 keeps the rate constant.
         mixture: weight of each task (speech, text, interleaved, recognition, synthesis).
+        factors: of the learning rate, by group of parameters (see :data:`Group`); 0 freezes. What is not named here
+            is as ``trainable`` says: 1, or 0.
     """
 
     name: str
@@ -42,14 +48,27 @@ class Stage:
     warmup_steps: int = 100
     decay_steps: int = 0
     mixture: dict[str, float] = field(default_factory=lambda: {"interleaved": 1.0})
+    factors: dict[Group, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        odd = [f"{name} = {factor}" for name, factor in self.factors.items() if not 0 <= factor < float("inf")]
+        odd += [name for name in self.factors if name not in GROUPS]
+        if odd or not any(map(self.factor, GROUPS)):
+            raise InputError(
+                f"a stage has a factor of 0 or more for each of {', '.join(GROUPS)}, and one above 0",
+                f"{self.name}: {', '.join(odd) or 'all are 0'}",
+                "name the groups so, and leave out those that train at the stage's own rate",
+            )
         if self.num_steps < 1 or self.warmup_steps + self.decay_steps > self.num_steps:
             raise InputError(
                 "a stage's warm-up and decay must fit into its steps",
                 f"{self.name}: {self.warmup_steps} + {self.decay_steps} of {self.num_steps} steps",
                 "give it more steps or a shorter warm-up",
             )
+
+    def factor(self, group: Group) -> float:
+        """Of the learning rate, for a group of parameters; 0: it does not train."""
+        return self.factors.get(group, 1.0 if self.trainable == "all" or group == "speech" else 0.0)
 
     def rate_at(self, step: int) -> float:
         """Factor of the peak rate at an optimizer step counted from 0."""
@@ -67,6 +86,8 @@ class Recipe:
         row_length: T, ids a row.
         rows_per_step: rows an optimizer step, all devices together.
         betas, weight_decay, max_grad_norm: of AdamW; decay acts on matrices only.
+        layer_decay: the rate of backbone layer l of 1..L is multiplied by ``layer_decay ** (L - l)``, that of the text
+            embedding by ``layer_decay ** L``; 1: all alike. What the text model did not bring has no part in it.
         bf16: autocast to bfloat16 over float32 weights.
         spans: words in the runs of interleaved documents.
         prompted_length: most ids of a recognition or synthesis document; None: as many as a row.
@@ -80,11 +101,18 @@ class Recipe:
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 0.1
     max_grad_norm: float = 1.0
+    layer_decay: float = 1.0
     bf16: bool = True
     spans: SpanLengths = field(default_factory=SpanLengths)
     prompted_length: int | None = None
     predict_switch: bool = False
     save_steps: int = 500
+
+    def __post_init__(self) -> None:
+        if not 0 < self.layer_decay <= 1:
+            raise InputError(
+                "layer_decay is above 0 and at most 1", f"{self.layer_decay}", "give e.g. 0.9, or 1 for none"
+            )
 
     @property
     def num_steps(self) -> int:

@@ -6,10 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from transformers import AutoModelForCausalLM, PreTrainedConfig
-
-from smoltolk.data.rows.aligned import AlignedCorpus, Texts
+from smoltolk.data.rows.aligned import AlignedCorpus
 from smoltolk.data.rows.index import index_shards, stays_on_disk
 from smoltolk.data.rows.inspection import plain_space, words_tokenizer
 from smoltolk.data.rows.row_source import RowSource
@@ -17,13 +14,13 @@ from smoltolk.data.shards.parquet import read_shards
 from smoltolk.data.shards.shard_set import ShardSet, look_over
 from smoltolk.data.shards.stored_units import StoredUnits
 from smoltolk.data.shards.unit_corpus import UnitCorpus
-from smoltolk.data.texts.reading import read_documents
+from smoltolk.data.texts.text_index import WrittenText
 from smoltolk.training.backbone import load_text_config, load_tokenizer
 from smoltolk.training.changes import Changes
 from smoltolk.training.presets import preset_for, preset_named
 from smoltolk.training.recipe import Recipe
 from smoltolk.training.rows import id_space, row_source, stage_named
-from smoltolk.training.systems import num_parameters
+from smoltolk.training.systems import size_of
 
 _WITHOUT_TEXT_MODEL = "150m"  # whose figures are the paper's
 
@@ -70,7 +67,7 @@ def training_rows(
         NotFoundError, InputError: something is missing or does not fit.
     """
     found = look_over(shards)
-    documents = None if text is None else read_documents(text)
+    running = None if text is None else WrittenText(text, index=index)
     on_disk = stays_on_disk(found, index)
     units = StoredUnits(found) if on_disk else read_shards(found.source, fingerprint=found.metadata.fingerprint)
     kinds = {"num_units": found.metadata.num_units, "num_codebooks": found.metadata.num_codebooks}
@@ -80,17 +77,12 @@ def training_rows(
     else:
         tokenizer, config = load_tokenizer(text_model), load_text_config(text_model)
         space = id_space(config, tokenizer, **kinds)
-        chosen = preset_for(_size(config)) if preset is None else preset_named(preset)
+        chosen = preset_for(size_of(config)) if preset is None else preset_named(preset)
     recipe = (changes or Changes()).apply(chosen.recipe)
     if on_disk:
         speech: AlignedCorpus = index_shards(found, tokenizer, index)
     else:
         speech = AlignedCorpus(units, tokenizer, found.metadata.frame_rate)
-    written = None if documents is None else AlignedCorpus(Texts(documents), tokenizer, 1.0)
+    written = None if running is None else running.open(tokenizer)
     source = row_source(stage_named(recipe, stage), recipe, space, speech, written, seed)
     return TrainingRows(source, recipe, tokenizer, found, units)
-
-
-def _size(config: PreTrainedConfig) -> int:
-    with torch.device("meta"):  # shapes without numbers
-        return num_parameters(AutoModelForCausalLM.from_config(config.get_text_config()))

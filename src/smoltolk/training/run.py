@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from smoltolk.data.rows.aligned import AlignedCorpus
 from smoltolk.data.rows.loader import RowCollator, RowDataset
@@ -14,11 +16,17 @@ from smoltolk.data.rows.mixture import TextSource
 from smoltolk.data.rows.row_source import RowSource
 from smoltolk.data.shards.parquet import ShardMetadata
 from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.training.hardware import Hardware
+from smoltolk.training.loop.run_loop import RunLoop, epochs_of
 from smoltolk.training.recipe import Recipe, Stage
 from smoltolk.training.rows import row_source
+from smoltolk.training.sharding import is_sharded, load_weights
 from smoltolk.training.stages import load_log, run_stage, save_model
 from smoltolk.training.systems import Settings, num_parameters
 from smoltolk.training.trainer import Report
+from smoltolk.training.tuning.lora import has_lora, load_lora_weights
+from smoltolk.training.tuning.settings import LoraSettings
+from smoltolk.training.tuning.starting import Start, lora_around
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +51,8 @@ class Run:
     """Everything that decides a training.
 
     Attributes:
-        text_model: what speech is put around; left as it is.
+        text_model: what speech is put around, by hub id or directory: then no second copy of it is held while the model
+            trains; or a loaded one, which is left as it is.
         tokenizer: of its text.
         system: name of what is built, for the record.
         settings: of ``from_text_model``: what makes the system.
@@ -52,10 +61,13 @@ class Run:
         speech: aligned utterances.
         text: running text for the text task; None: the utterances' own.
         seed: of new parameters and rows.
-        device_rows: rows of a forward pass on each device; None: all of a step.
+        hardware: how it computes; None: in the recipe's precision, on what is there.
+        loop: what is measured and written down meanwhile; None: nothing.
+        start: a SmolTolk model to go on with, in place of what the settings make of the text model.
+        lora: train a LoRA around what they make.
     """
 
-    text_model: PreTrainedModel
+    text_model: PreTrainedModel | str
     tokenizer: PreTrainedTokenizerBase
     system: str
     settings: Settings
@@ -64,20 +76,29 @@ class Run:
     speech: AlignedCorpus
     text: TextSource | AlignedCorpus | None = None
     seed: int = 0
-    device_rows: int | None = None
+    hardware: Hardware | None = None
+    loop: RunLoop | None = None
+    start: Start | None = None
+    lora: LoraSettings | None = None
 
     def build(self) -> SmolTolkForCausalLM:
-        """The model before its first step."""
-        return SmolTolkForCausalLM.from_text_model(
-            self.text_model,
-            num_units=self.units.num_units,
-            num_codebooks=self.units.num_codebooks,
-            unit_fingerprint=self.units.fingerprint,
-            eos_text_id=self.tokenizer.eos_token_id,
-            predict_switch=self.recipe.predict_switch,
-            seed=self.seed,
+        """The model before its first step; where a LoRA trains, PEFT's around it."""
+        if self.start is not None:
+            return self.start.model
+        settings: Settings = {
+            "num_units": self.units.num_units,
+            "num_codebooks": self.units.num_codebooks,
+            "unit_fingerprint": self.units.fingerprint,
+            "eos_text_id": self.tokenizer.eos_token_id,
+            "predict_switch": self.recipe.predict_switch,
             **self.settings,
-        )
+        }
+        dtype = None if self.hardware is None else self.hardware.torch_dtype
+        model = SmolTolkForCausalLM.from_text_model(self.text_model, dtype=dtype, seed=self.seed, **settings)
+        if self.lora is None:
+            return model
+        name = self.text_model if isinstance(self.text_model, str) else self.text_model.config.name_or_path
+        return lora_around(model, name, settings, self.lora, self.seed)
 
     def rows(self, stage: Stage, model: SmolTolkForCausalLM) -> RowSource:
         """The rows of one stage."""
@@ -101,9 +122,11 @@ class Run:
         for stage in self.recipe.stages:
             folder = work / stage.name
             if (folder / "model").is_dir():
-                model.load_state_dict(SmolTolkForCausalLM.from_pretrained(folder / "model").state_dict())
+                model = _loaded(model, folder / "model")
             else:
-                self._train_stage(stage, model, folder, _shifted(report, steps_before))
+                self._train_stage(stage, model, folder, steps_before, report)
+                if is_sharded(model) and stage is not self.recipe.stages[-1]:  # what trains was settled when it was
+                    model = SmolTolkForCausalLM.from_pretrained(folder / "model", dtype=model.dtype)
             log = load_log(folder)
             seconds += log.seconds
             for entry in log.history:
@@ -115,14 +138,43 @@ class Run:
             history=history, seconds=seconds, num_ids=self.recipe.num_ids, num_parameters=num_parameters(model)
         )
 
-    def _train_stage(self, stage: Stage, model: SmolTolkForCausalLM, folder: Path, report: Report | None) -> None:
-        rows = RowDataset(self.rows(stage, model), stage.num_steps * self.recipe.rows_per_step)
+    def _train_stage(
+        self, stage: Stage, model: SmolTolkForCausalLM, folder: Path, before: int, report: Report | None
+    ) -> None:
+        num_rows = stage.num_steps * self.recipe.rows_per_step
+        rows = RowDataset(self.rows(stage, model), num_rows, tell_tasks=True)
         collate = RowCollator(model.config.id_space)
-        run_stage(
-            model, self.recipe, stage, rows, collate, folder,
-            seed=self.seed, report=report, device_rows=self.device_rows,
-        )  # fmt: skip
+        with self._around(stage, model, before, epochs_of(rows.source, num_rows)) as callbacks:
+            run_stage(
+                model, self.recipe, stage, rows, collate, folder,
+                hardware=self.hardware, seed=self.seed, report=_shifted(report, before), callbacks=callbacks,
+            )  # fmt: skip
         save_model(model, folder / "model")
+
+    @contextmanager
+    def _around(
+        self, stage: Stage, model: SmolTolkForCausalLM, before: int, epochs: dict[str, float]
+    ) -> Iterator[list[TrainerCallback]]:
+        """What is measured while a stage trains."""
+        if self.loop is None:
+            yield []
+            return
+        rows = self.loop.rows(self.recipe, model.config.id_space, self.seed)
+        ids = self.recipe.rows_per_step * self.recipe.row_length
+        with self.loop.stage(stage.name, before, ids, rows, epochs) as callback:
+            yield [callback]
+
+
+def _loaded(model: SmolTolkForCausalLM, folder: Path) -> SmolTolkForCausalLM:
+    """A model with the weights of a directory, in the memory of its own."""
+    if has_lora(model):
+        load_lora_weights(model, folder)
+        return model
+    if load_weights(model, folder):
+        return model
+    dtype = model.dtype
+    del model
+    return SmolTolkForCausalLM.from_pretrained(folder, dtype=dtype)
 
 
 def _shifted(report: Report | None, before: int) -> Report | None:

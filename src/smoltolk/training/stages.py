@@ -7,24 +7,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-from torch import nn
 from torch.utils.data import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-from smoltolk.common.errors import InputError
+from smoltolk.common.errors import InputError, first_line
 from smoltolk.common.files import atomic_directory, read_json, write_json
 from smoltolk.common.processes import is_main, num_processes
 from smoltolk.model.text_models.attention import quick_attention
+from smoltolk.training.hardware import Hardware
+from smoltolk.training.memory_trial import rows_by_trial
 from smoltolk.training.optimization import build_optimizer, set_trainable
 from smoltolk.training.processes import wait_for_all
 from smoltolk.training.recipe import Recipe, Stage
-from smoltolk.training.trainer import Report, Reporter, SmolTolkTrainer
+from smoltolk.training.sharding import is_sharded, shard, whole_state
+from smoltolk.training.trainer import LinesBeforeCheckpoints, Report, Reporter, SmolTolkTrainer
 
 # Processes a device that make rows ahead of the steps: a GPU would wait for them, a CPU needs its cores for the steps.
 # Rows are functions of their number, so that they are the same with any number of processes.
 ROW_WORKERS = {"cuda": 2, "cpu": 0}
+_IDS_AT_ONCE = 16_384
 _LOG = "log.json"
 _WRAPPING = ("forward", "_original_forward", "_is_accelerate_prepared")  # what accelerate sets on a model itself
 
@@ -49,15 +51,16 @@ def run_stage(
     collate: Callable[[Sequence[Any]], dict],
     out_dir: Path,
     *,
+    hardware: Hardware | None = None,
     seed: int = 0,
     report: Report | None = None,
-    device_rows: int | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> StageLog:
     """Train one stage, from its last whole checkpoint if it was interrupted.
 
-    This is where it is decided how a training computes: on the GPU if there is one, in the recipe's precision, with the
-    attention that is quickest there. Afterwards the model computes as it did before, so that what is evaluated next in
-    this process is evaluated in its own precision.
+    This is where it is decided how a training computes: on the device, in the precision and with the attention that the
+    hardware names, or the quickest there. Afterwards the model computes as it did before, so that what is evaluated
+    next in this process is evaluated in its own precision.
 
     Args:
         model: trained in place; of a ``speech`` stage, a SmolTolk model.
@@ -65,23 +68,31 @@ def run_stage(
         dataset: row i at place i, at least ``num_steps * rows_per_step`` of them.
         collate: rows to a batch.
         out_dir: for checkpoints, and at the end for the log.
+        hardware: how it computes; None: in the recipe's precision, on what is there.
         seed: of the Trainer.
         report: called after every step.
-        device_rows: rows a forward pass on each device; gradients are accumulated up to ``rows_per_step``.
+        callbacks: more of them, of the Trainer; what they add to the logs is reported.
 
     Raises:
         InputError: rows that cannot be shared out evenly.
     """
-    rows = rows_of_a_pass(recipe, device_rows)
+    hardware = hardware or Hardware(autocast=recipe.bf16)
+    rows = rows_of_a_pass(recipe, hardware)
     set_trainable(model, stage)
-    with quick_attention(model), _as_it_was(model):
+    with _attending(model, hardware.attention), _as_it_was(model):
+        if hardware.rows_per_device == "auto" and hardware.kind == "cuda":
+            if hardware.gradient_checkpointing:
+                model.gradient_checkpointing_enable()
+            rows = rows_by_trial(model, dataset, collate, hardware, recipe.rows_per_step // num_processes())
+        if hardware.fsdp and num_processes() > 1:
+            shard(model, hardware.kind)
         trainer = SmolTolkTrainer(
             model=model,
-            args=_arguments(recipe, stage, rows, out_dir, seed),
+            args=_arguments(model, recipe, stage, hardware, rows, out_dir, seed),
             train_dataset=dataset,
             data_collator=collate,
-            optimizers=build_optimizer(model, recipe, stage),
-            callbacks=[Reporter(report)] if report else None,
+            optimization=lambda trained: build_optimizer(trained, recipe, stage),
+            callbacks=[LinesBeforeCheckpoints(), *callbacks, *([Reporter(report)] if report else [])],
         )
         trainer.remove_callback(PrinterCallback)
         trainer.resume(out_dir)
@@ -91,18 +102,19 @@ def run_stage(
     return log
 
 
-def rows_of_a_pass(recipe: Recipe, device_rows: int | None) -> int:
+def rows_of_a_pass(recipe: Recipe, hardware: Hardware) -> int:
     """Rows of one forward pass on each device.
 
     Args:
-        recipe: how many rows a step has.
-        device_rows: at most; None: as many as there are.
+        recipe: how many rows a step has, and how long they are.
+        hardware: how many of them at most.
 
     Raises:
         InputError: rows that cannot be shared out evenly.
     """
     world = num_processes()
-    rows = min(device_rows or recipe.rows_per_step, recipe.rows_per_step // world)
+    rows = hardware.rows_per_device
+    rows = min(rows if isinstance(rows, int) else rows_that_fit(recipe), recipe.rows_per_step // world)
     if rows < 1 or recipe.rows_per_step % (rows * world):
         raise InputError(
             "the rows of a step must be a multiple of those of a forward pass times the processes",
@@ -112,15 +124,29 @@ def rows_of_a_pass(recipe: Recipe, device_rows: int | None) -> int:
     return rows
 
 
-def _arguments(recipe: Recipe, stage: Stage, rows: int, out_dir: Path, seed: int) -> TrainingArguments:
-    cuda = torch.cuda.is_available()
+def rows_that_fit(recipe: Recipe) -> int:
+    """Rows of one forward pass: as many as have 16,384 ids together and share out the rows of a step evenly."""
+    share = max(1, recipe.rows_per_step // num_processes())
+    most = max(1, _IDS_AT_ONCE // recipe.row_length)
+    return max(rows for rows in range(1, min(most, share) + 1) if share % rows == 0)
+
+
+def _arguments(
+    model: PreTrainedModel, recipe: Recipe, stage: Stage, hardware: Hardware, rows: int, out_dir: Path, seed: int
+) -> TrainingArguments:
+    cuda = hardware.kind == "cuda"
     arguments = TrainingArguments(
         output_dir=str(out_dir),
         max_steps=stage.num_steps,
         per_device_train_batch_size=rows,
         gradient_accumulation_steps=recipe.rows_per_step // (rows * num_processes()),
+        # Every parameter has a gradient in every batch, but for those of experts that nothing was sent to.
+        ddp_find_unused_parameters=any("expert" in name for name, _ in model.named_modules()),
+        logging_nan_inf_filter=False,  # the trainer stops at them
         max_grad_norm=recipe.max_grad_norm,
-        bf16=recipe.bf16,
+        bf16=hardware.autocast,
+        activation_checkpointing=hardware.gradient_checkpointing,
+        torch_compile=hardware.compile,
         use_cpu=not cuda,
         logging_steps=max(1, stage.num_steps // 100),
         save_steps=recipe.save_steps,
@@ -129,7 +155,7 @@ def _arguments(recipe: Recipe, stage: Stage, rows: int, out_dir: Path, seed: int
         report_to=[],
         seed=seed,
         data_seed=seed,
-        dataloader_num_workers=ROW_WORKERS["cuda" if cuda else "cpu"],
+        dataloader_num_workers=ROW_WORKERS[hardware.kind],
         dataloader_pin_memory=cuda,
         remove_unused_columns=False,
         use_cache=True,  # written into the model's settings: without it the saved model would decode without a cache
@@ -142,15 +168,41 @@ def _arguments(recipe: Recipe, stage: Stage, rows: int, out_dir: Path, seed: int
 
 
 @contextmanager
-def _as_it_was(model: nn.Module) -> Iterator[None]:
-    """Take off, after the block, what accelerate wraps around a model: its autocast would stay on in evaluations."""
+def _attending(model: PreTrainedModel, implementation: str | None) -> Iterator[None]:
+    """Attend by a named implementation inside the block, by the quickest one if none is named."""
+    if implementation is None:
+        with quick_attention(model):
+            yield
+        return
+    before = model.config._attn_implementation
+    try:
+        model.set_attn_implementation(implementation)
+    except (ImportError, ValueError) as error:
+        raise InputError(
+            "attention is one of transformers' implementations, and what it needs must be there",
+            f"{implementation!r}: {first_line(error)}",
+            "choose e.g. sdpa or eager, or leave it out",
+        ) from error
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(before)
+
+
+@contextmanager
+def _as_it_was(model: PreTrainedModel) -> Iterator[None]:
+    """Take off, after the block, what accelerate wraps around a model (its autocast would stay on in evaluations), and
+    let layers keep their states again."""
     held = {name: model.__dict__[name] for name in _WRAPPING if name in model.__dict__}
+    checkpointed = model.is_activation_checkpointing
     try:
         yield
     finally:
         for name in _WRAPPING:
             model.__dict__.pop(name, None)
         model.__dict__.update(held)
+        if model.is_activation_checkpointing and not checkpointed:
+            model.activation_checkpointing_disable()
 
 
 def save_model(
@@ -167,9 +219,10 @@ def save_model(
         extra: what else is known about it, as ``training.json``.
         tokenizer: of its text side.
     """
+    state = whole_state(model) if is_sharded(model) else None  # all processes have a part of it
     if is_main():
         with atomic_directory(folder) as temporary:
-            model.save_pretrained(temporary)
+            model.save_pretrained(temporary, state_dict=state)
             if tokenizer is not None:
                 tokenizer.save_pretrained(temporary)
             if extra is not None:

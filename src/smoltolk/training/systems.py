@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from transformers import PreTrainedConfig, PreTrainedModel
+import torch
+from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
 from smoltolk.common.errors import named
 
@@ -117,6 +118,20 @@ def system_named(name: str) -> str:
     return name
 
 
+def half_width(text_config: PreTrainedConfig) -> Settings:
+    """Adapters of half the backbone's width. The residual adds embeddings to the backbone's states: it must go."""
+    text = text_config.get_text_config()
+    names = ("hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads")
+    size = {name: max(1, getattr(text, name) // 2) for name in names}
+    return {"input_adapter_size": size, "output_adapter_size": size, "speech_residual": False}
+
+
 def num_parameters(model: PreTrainedModel) -> int:
     """Parameters, shared ones once."""
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def size_of(config: PreTrainedConfig) -> int:
+    """Parameters of a text model of that configuration; none is made."""
+    with torch.device("meta"):  # shapes without numbers
+        return num_parameters(AutoModelForCausalLM.from_config(config.get_text_config()))

@@ -10,11 +10,12 @@ from smoltolk.common.errors import InputError
 from smoltolk.common.lock import hold
 from smoltolk.data.texts.reading import endless, fitting_pieces, read_documents
 from smoltolk.training.backbone import new_backbone, pretrain, train_tokenizer
+from smoltolk.training.hardware import Hardware
 from smoltolk.training.presets import text_recipe
 from smoltolk.training.recipe import BackboneSize
 from smoltolk.training.systems import num_parameters
 from smoltolk.training.trainer import Report
-from smoltolk.training.workplace import Workplace, check_device_rows, plain, rows_that_fit
+from smoltolk.training.workplace import Workplace, plain
 
 _LOWEST_VOCABULARY = 257  # every byte and the end of sequence
 
@@ -51,10 +52,9 @@ class TextJob:
         seed: int = 0,
     ):
         _check(size, row_length=row_length, rows_per_step=rows_per_step, learning_rate=learning_rate)
-        check_device_rows(device_rows)
         self.recipe = text_recipe(steps, learning_rate, row_length=row_length, rows_per_step=rows_per_step)
         self.out, self.size, self.seed = out, size, seed
-        self.device_rows = device_rows or rows_that_fit(self.recipe)
+        self.hardware = Hardware(autocast=self.recipe.bf16, rows_per_device=device_rows)
         self.documents = read_documents(text)
         command = {
             "verb": "backbone",
@@ -92,7 +92,7 @@ class TextJob:
                 stories_per_row=pieces_per_row,
                 seed=self.seed,
                 report=report,
-                device_rows=self.device_rows,
+                hardware=self.hardware,
             )
             figures = {"parameters": num_parameters(model), "ids": self.recipe.num_ids, "loss": history[-1]["loss"]}
             self._place.put_in_place(figures)

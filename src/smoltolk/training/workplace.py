@@ -14,12 +14,14 @@ from typing import Any
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import atomic_directory, read_json, remove_leftovers, write_json
 from smoltolk.common.made import differences, made_before, record
-from smoltolk.common.processes import is_main, num_processes
+from smoltolk.common.processes import is_main
 from smoltolk.training.processes import begin_together, wait_for_all
 from smoltolk.training.recipe import Recipe
 
 ID_LAYOUT = 2  # which ids a model has: 1: control ids as rows of the text table; 2: behind it, in a table of their own
-_IDS_AT_ONCE = 16_384
+
+
+RECORD = "record"  # in ``OUT.work``: the log and what else is kept beside the model
 
 
 class Workplace:
@@ -74,26 +76,24 @@ class Workplace:
         if is_main():
             with atomic_directory(self.out) as temporary:
                 shutil.copytree(self.work / "model", temporary, dirs_exist_ok=True)
+                if (self.work / RECORD).is_dir():
+                    leftovers = shutil.ignore_patterns(".tmp-*")
+                    shutil.copytree(self.work / RECORD, temporary, dirs_exist_ok=True, ignore=leftovers)
                 record(temporary, self.command, figures)
             shutil.rmtree(self.work)
         wait_for_all()
 
 
 def plain(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as JSON would give it back, its stages by name: what a message about it can point at."""
+    """A recipe as JSON would give it back, its stages by name: what a message about it can point at.
+
+    Settings that came later are left out where they change nothing, so that older records stay true.
+    """
     fields = asdict(recipe)
     stages = {stage.pop("name"): stage for stage in fields.pop("stages")}
+    for stage in stages.values():
+        if not stage["factors"]:
+            del stage["factors"]
+    if fields["layer_decay"] == 1:
+        del fields["layer_decay"]
     return json.loads(json.dumps(stages | fields))
-
-
-def check_device_rows(device_rows: int | None) -> None:
-    """Raise InputError unless it is None or 1 and more."""
-    if device_rows is not None and device_rows < 1:
-        raise InputError("a forward pass needs a row", f"{device_rows}", "give 1 or more")
-
-
-def rows_that_fit(recipe: Recipe) -> int:
-    """Rows of one forward pass: as many as have 16,384 ids together and share out the rows of a step evenly."""
-    share = max(1, recipe.rows_per_step // num_processes())
-    most = max(1, _IDS_AT_ONCE // recipe.row_length)
-    return max(rows for rows in range(1, min(most, share) + 1) if share % rows == 0)

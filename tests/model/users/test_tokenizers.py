@@ -13,11 +13,12 @@ from torch import Tensor
 from transformers import AutoProcessor, PreTrainedModel, PreTrainedTokenizerFast
 
 from smoltolk.common.errors import InputError
-from smoltolk.inference.talker import Talker
+from smoltolk.inference.speech_text import SpeechText
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.processing import SmolTolkProcessor
 from smoltolk.training.changes import Changes
 from smoltolk.training.job import TrainingJob
+from smoltolk.training.recipes.positional import positional_recipe
 
 Make = Callable[..., SmolTolkForCausalLM]
 NUM_IDS = 257  # of the tokenizer of bytes
@@ -72,7 +73,7 @@ def test_a_saved_model(
     """Read by the processor, by the verbs that speak and hear, and by training from a checkpoint."""
     make_model(text_model).save_pretrained(tmp_path)
     longer.save_pretrained(tmp_path)
-    for read in (SmolTolkProcessor.from_pretrained, AutoProcessor.from_pretrained, Talker.load):
+    for read in (SmolTolkProcessor.from_pretrained, AutoProcessor.from_pretrained, SpeechText.load):
         with pytest.raises(InputError, match=str(NUM_IDS + 1)):
             read(str(tmp_path))
 
@@ -87,10 +88,10 @@ def test_training(
     few = Changes(steps=3, row_length=96, rows_per_step=2)
     text_model.save_pretrained(tmp_path / "text")
     byte_tokenizer.save_pretrained(tmp_path / "text")
-    TrainingJob(str(tmp_path / "text"), shards_dir, tmp_path / "model", changes=few)
+    TrainingJob(positional_recipe(str(tmp_path / "text"), shards_dir, tmp_path / "model", changes=few))
     longer.save_pretrained(tmp_path / "text")
     with pytest.raises(InputError, match=str(NUM_IDS + 1)):
-        TrainingJob(str(tmp_path / "text"), shards_dir, tmp_path / "model", changes=few)
+        TrainingJob(positional_recipe(str(tmp_path / "text"), shards_dir, tmp_path / "model", changes=few))
 
 
 def test_a_table_that_is_longer_than_the_tokenizer(

@@ -1,30 +1,67 @@
-"""The command line, to be started by ``torch.distributed.run``: in float32, with checkpoints every four steps,
-and a death to order.
+"""The command line, to be started by ``torch.distributed.run`` or by itself: in float32, with checkpoints every few
+steps, and a death to order.
 
-``KILLED_AT=9``: the process kills itself before the ninth step of stage 2.
+Environment:
+    KILLED_AT: ``9``: the process kills itself before the ninth step of stage 2; ``stage1:9``: of another stage.
+    SAVE_STEPS: between checkpoints, 2 by default.
+    SHARDED: ``1``: weights are shared out among the processes (FSDP2).
+    LARGEST_FILE: bytes beyond which no file of a checkpoint can be written, as where a disk is full.
+    LOST_AT: ``9``: the loss of the ninth step of stage 2 is NaN.
+    GRADIENTS: a directory: the gradients of the first step of stage 2 are written there, whole.
 """
 
 import os
+import resource
 import signal
+import sys
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import torch
 
 from smoltolk.cli import main
+from smoltolk.common.processes import is_main
 from smoltolk.training.presets import PRESETS
+from smoltolk.training.sharding import whole_tensors
 from smoltolk.training.trainer import SmolTolkTrainer
 
 torch.set_num_threads(1)
 small = PRESETS["small"]
-PRESETS["small"] = replace(small, recipe=replace(small.recipe, bf16=False, save_steps=4))
-train_step = SmolTolkTrainer.training_step
+recipe = replace(small.recipe, bf16=False, save_steps=int(os.environ.get("SAVE_STEPS", "2")))
+PRESETS["small"] = replace(small, recipe=recipe)
+train_step, compute_loss = SmolTolkTrainer.training_step, SmolTolkTrainer.compute_loss
+clip = SmolTolkTrainer._clip_grad_norm
+killed_in, _, killed_at = os.environ.get("KILLED_AT", "0").rpartition(":")
 
 
 def mortal(self: SmolTolkTrainer, *args: object) -> torch.Tensor:
-    if "stage2" in self.args.output_dir and self.state.global_step + 1 == int(os.environ.get("KILLED_AT", "0")):
+    if Path(self.args.output_dir).name == (killed_in or "stage2") and self.state.global_step + 1 == int(killed_at):
         os.kill(os.getpid(), signal.SIGKILL)
+    if os.environ.get("LARGEST_FILE"):  # from here on: what a start leaves in caches is larger
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(os.environ["LARGEST_FILE"]), resource.RLIM_INFINITY))
     return train_step(self, *args)
 
 
+def lost(self: SmolTolkTrainer, *args: Any, **kwargs: Any) -> Any:
+    loss = compute_loss(self, *args, **kwargs)
+    now = "stage2" in self.args.output_dir and self.state.global_step + 1 == int(os.environ.get("LOST_AT", "0"))
+    return loss * float("nan") if now else loss
+
+
+def watched(self: SmolTolkTrainer, model: torch.nn.Module) -> Any:
+    folder = os.environ.get("GRADIENTS")
+    if folder and "stage2" in self.args.output_dir and self.state.global_step == 0:
+        gradients = ((name, parameter.grad) for name, parameter in self.model.named_parameters())
+        whole = {name: value.clone() for name, value in whole_tensors(gradients)}
+        if is_main():
+            torch.save(whole, Path(folder) / "gradients.pt")
+    return clip(self, model)
+
+
 SmolTolkTrainer.training_step = mortal
+SmolTolkTrainer._clip_grad_norm = watched
+SmolTolkTrainer.compute_loss = lost
+if os.environ.get("SHARDED"):
+    sys.argv.append("hardware.fsdp=true")
 main()

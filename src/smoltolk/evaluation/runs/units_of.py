@@ -10,11 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from smoltolk.common.errors import InputError, SmolTolkError, first_line
-from smoltolk.common.files import atomic_file, cache_dir
 from smoltolk.common.progress import Bar
 from smoltolk.data.shards.lookup import units_by_id
 from smoltolk.data.shards.parquet import common_metadata, shard_paths
-from smoltolk.evaluation.tasks.items import Segment, Sound, SoundFile, Spoken, digest_of
+from smoltolk.data.shards.unit_cache import UnitCache, digest_of
+from smoltolk.evaluation.tasks.items import Segment, Sound, SoundFile, Spoken
 from smoltolk.speech.audio import load, resample
 from smoltolk.speech.units.tokenizer import Units, UnitTokenizer
 
@@ -61,7 +61,7 @@ class EncodedUnits:
         self._voices: Sequence[Any] = ()
         self.fingerprint, self.num_units = tokenizer.fingerprint, tokenizer.num_units
         self.num_codebooks, self.frame_rate = tokenizer.num_codebooks, tokenizer.frame_rate
-        self._place = (cache or cache_dir() / "units") / self.fingerprint
+        self._cache = UnitCache(self.fingerprint, cache)
         self.num_made = 0
 
     def describe(self) -> dict[str, Any]:
@@ -72,13 +72,13 @@ class EncodedUnits:
     def of(self, groups: Sequence[tuple[Sound, ...]], progress: Bar | None = None) -> list[Units | Failed]:
         """See :class:`UnitSource`. Recordings that cannot be read are told, not raised."""
         found: dict[tuple[Sound, ...], Units | Failed] = {}
-        waiting: list[tuple[tuple[Sound, ...], Path, np.ndarray]] = []
+        waiting: list[tuple[tuple[Sound, ...], str, np.ndarray]] = []
         for group in dict.fromkeys(groups):
             try:
-                place = self._place_of(group)
-                kept = _read(place)
+                digest = self._digest_of(group)
+                kept = self._cache.read(digest)
                 if kept is None:
-                    waiting.append((group, place, np.concatenate([self._waveform(sound) for sound in group])))
+                    waiting.append((group, digest, np.concatenate([self._waveform(sound) for sound in group])))
                 else:
                     found[group] = kept
             except (SmolTolkError, OSError) as error:
@@ -91,12 +91,11 @@ class EncodedUnits:
         found |= self._made(waiting)
         return [found[group] for group in groups]
 
-    def _place_of(self, group: tuple[Sound, ...]) -> Path:
+    def _digest_of(self, group: tuple[Sound, ...]) -> str:
         parts = [sound.content() for sound in group]
         if any(isinstance(sound, Spoken) for sound in group):
             parts.append(f"spoken by {self._synthesizer}".encode())
-        digest = digest_of(b"\x1e".join(parts) if len(parts) > 1 else parts[0])
-        return self._place / digest[:2] / f"{digest}.npy"
+        return digest_of(b"\x1e".join(parts) if len(parts) > 1 else parts[0])
 
     def _waveform(self, sound: Sound) -> np.ndarray:
         rate = self._tokenizer.sample_rate
@@ -122,14 +121,12 @@ class EncodedUnits:
         said = self._speaks.speak(sound.text, self._voices[sound.voice % len(self._voices)])
         return resample(said.waveform, said.sample_rate, rate)
 
-    def _made(self, waiting: Sequence[tuple[tuple[Sound, ...], Path, np.ndarray]]) -> dict[Any, Units | Failed]:
+    def _made(self, waiting: Sequence[tuple[tuple[Sound, ...], str, np.ndarray]]) -> dict[Any, Units | Failed]:
         if not waiting:
             return {}
         made: dict[Any, Units | Failed] = {}
-        for (group, place, _), units in zip(waiting, self._tokenizer.encode([w for _, _, w in waiting]), strict=True):
-            with atomic_file(place) as temporary:
-                table = np.column_stack([units.units.reshape(len(units.units), -1), units.durations])
-                np.save(temporary, table.astype(np.int32))
+        for (group, digest, _), units in zip(waiting, self._tokenizer.encode([w for _, _, w in waiting]), strict=True):
+            self._cache.write(digest, units)
             made[group] = units
             self.num_made += 1
         return made
@@ -170,12 +167,3 @@ class StoredUnits:
 def sounds_in(segments: Iterable[Segment]) -> list[Sound]:
     """Those of segments that are heard and have no units yet."""
     return [segment.sound for segment in segments if segment.sound is not None and segment.units is None]
-
-
-def _read(place: Path) -> Units | None:
-    """Units and, in the last column, their durations; None if they were never made."""
-    if not place.is_file():
-        return None
-    table = np.load(place).astype(np.int64)
-    units = table[:, :-1]
-    return Units(units[:, 0] if units.shape[1] == 1 else units, table[:, -1])

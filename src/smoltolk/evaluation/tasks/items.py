@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -191,11 +190,6 @@ def check_items(items: Sequence[Item], task: str) -> None:
         for segment in item.segments():
             if not segment.is_speech and not (segment.text or "").strip():
                 raise InputError(f"a text of {task} has a word at least", f"{item.id!r}", "correct the item")
-
-
-def digest_of(content: bytes) -> str:
-    """What a recording is known by, wherever it lies."""
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def as_file(content: bytes) -> io.BytesIO:

@@ -20,8 +20,12 @@ NUM_CONTROL_IDS = 3  # <begin prompt>, <end prompt>, <switch>
 ROWS_MULTIPLE = 64
 
 
-def load_text_model(name_or_path: str) -> PreTrainedModel:
-    """A text language model by hub id or directory, in float32; of a model that also sees, its text part.
+def load_text_model(name_or_path: str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """A text language model by hub id or directory; of a model that also sees, its text part.
+
+    Args:
+        name_or_path: of a directory of transformers, or of the hub.
+        dtype: of its weights.
 
     Raises:
         InputError: nothing loadable is there, or nothing that speech can be put around: see
@@ -31,7 +35,7 @@ def load_text_model(name_or_path: str) -> PreTrainedModel:
         if find_adapter_config_file(name_or_path) is not None:
             raise merge_advice(name_or_path)
         check_kind(AutoConfig.from_pretrained(name_or_path), repr(name_or_path))
-        model = AutoModelForCausalLM.from_pretrained(name_or_path, dtype=torch.float32)
+        model = AutoModelForCausalLM.from_pretrained(name_or_path, dtype=dtype)
     except (OSError, ValueError, KeyError, ImportError) as error:
         if isinstance(error, InputError):
             raise
@@ -43,19 +47,34 @@ def load_text_model(name_or_path: str) -> PreTrainedModel:
     return text_part(check_loaded(model))
 
 
-def own_text_model(text_model: str | PreTrainedModel) -> PreTrainedModel:
+def own_text_model(
+    text_model: str | PreTrainedModel, *, dtype: torch.dtype | None = None, keep: bool = True
+) -> PreTrainedModel:
     """A text model that may be changed: loaded by its name, or a copy of one that is loaded; tried out.
 
+    Args:
+        text_model: name, or a loaded one.
+        dtype: of its weights; None: that of a loaded one, else float32.
+        keep: copy a loaded one.
+
     Raises:
-        InputError: as :func:`load_text_model`, or something in it does not work: see
-            :mod:`smoltolk.model.text_models.trials`.
+        InputError: as :func:`load_text_model` and :func:`tried_text_model`.
     """
     if isinstance(text_model, str):
-        own = load_text_model(text_model)
-    else:
-        own = text_part(check_loaded(text_model))
-        if own is text_model:
-            own = copy.deepcopy(text_model)
+        return tried_text_model(load_text_model(text_model, dtype or torch.float32))
+    own = tried_text_model(text_model)
+    if own is text_model and keep:
+        own = copy.deepcopy(text_model)
+    return own if dtype is None else own.to(dtype)
+
+
+def tried_text_model(text_model: PreTrainedModel) -> PreTrainedModel:
+    """A loaded text model, or the text part of one, after it was tried out; nothing is copied or changed.
+
+    Raises:
+        InputError: something in it does not work: see :mod:`smoltolk.model.text_models.trials`.
+    """
+    own = text_part(check_loaded(text_model))
     if own._is_stateful and not layer_wise(own.config).keys() & {"layer_types", "layers_block_type"}:
         raise InputError(
             "a text model must be able to have attention layers alone, for these are what adapters are made of",

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from transformers import AutoFeatureExtractor, AutoModelForCTC, AutoTokenizer
 
-from smoltolk.common.devices import best_device
+from smoltolk.common.devices import chosen_device
 from smoltolk.common.errors import InputError
 from smoltolk.speech.audio import SAMPLE_RATE, check_waveform, num_samples, resample
 from smoltolk.speech.pretrained import loading
@@ -54,7 +54,7 @@ class CtcEmissions:
         if untrained:  # transformers fills them with chance
             fix = "name a model that was trained to write"
             raise InputError("a CTC model has a trained head", f"{self.name!r} has no {untrained[0]}", fix)
-        self._device = torch.device(device or best_device())
+        self._device = torch.device(chosen_device(device))
         self._model = model.eval().to(self._device)
         self._batch_size = batch_size
         self.blank = int(self._model.config.pad_token_id)

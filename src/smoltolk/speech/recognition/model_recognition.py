@@ -9,7 +9,7 @@ import numpy as np
 from transformers import AutoConfig, pipeline
 from transformers.models.auto.modeling_auto import MODEL_FOR_CTC_MAPPING_NAMES
 
-from smoltolk.common.devices import best_device
+from smoltolk.common.devices import chosen_device
 from smoltolk.speech.audio import SAMPLE_RATE, check_waveform, num_samples, resample
 from smoltolk.speech.pretrained import loading
 from smoltolk.speech.recognition.ctc_emissions import CtcEmissions
@@ -77,7 +77,7 @@ class _Pipeline:
 
     def __init__(self, name: str, language: str, device: str | None, batch_size: int):
         with loading(name, _WHAT):
-            self._pipeline: Any = pipeline("automatic-speech-recognition", model=name, device=device or best_device())
+            self._pipeline: Any = pipeline("automatic-speech-recognition", model=name, device=chosen_device(device))
         self._rate = int(self._pipeline.feature_extractor.sampling_rate)
         self._options: dict[str, Any] = {"num_beams": 1, "do_sample": False}
         if self._pipeline.type == "tdt":  # transducers have a way of their own

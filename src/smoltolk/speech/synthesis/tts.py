@@ -15,7 +15,7 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_TEXT_TO_WAVEFORM_MAPPING_NAMES,
 )
 
-from smoltolk.common.devices import best_device
+from smoltolk.common.devices import chosen_device
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.seeds import derive, generator
 from smoltolk.speech.alignment.aligners import Aligner
@@ -84,9 +84,9 @@ class ModelSynthesizer:
         options: dict[str, Any] = {}
         if vocoder is not None:
             with loading(vocoder, "a SpeechT5HifiGan"):
-                options["vocoder"] = SpeechT5HifiGan.from_pretrained(vocoder).to(device or best_device())
+                options["vocoder"] = SpeechT5HifiGan.from_pretrained(vocoder).to(chosen_device(device))
         with loading(self.name, _WHAT):
-            self._pipeline: Any = pipeline("text-to-speech", model=self.name, device=device or best_device(), **options)
+            self._pipeline: Any = pipeline("text-to-speech", model=self.name, device=chosen_device(device), **options)
         made = type(self._pipeline.model).__name__
         if made not in _SPEAKING:  # the pipeline takes any model, and fills what it lacks with chance
             raise InputError(f"{self.name!r} must be {_WHAT}", made, "name a model that speaks")

@@ -1,0 +1,87 @@
+"""What a training runs on, and how it uses it: nothing of what is learnt, but for the precision of its numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import torch
+
+from smoltolk.common.devices import check_supported
+from smoltolk.common.errors import InputError
+
+Precision = Literal["float32", "bfloat16"]
+DeviceKind = Literal["cpu", "cuda"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hardware:
+    """How a training computes.
+
+    ``dtype`` and ``autocast`` decide what comes out (:attr:`decides`); all else is how fast and in how much memory, and
+    an interrupted run may go on with other values of it.
+
+    Attributes:
+        dtype: of the weights.
+        autocast: compute in bfloat16 over them.
+        gradient_checkpointing: compute the states inside of layers a second time instead of keeping them.
+        compile: by ``torch.compile``.
+        attention: implementation, by its name in transformers; None: the quickest that computes the same.
+        fsdp: share out weights, gradients and optimizer among the processes (FSDP2) instead of copying them to each.
+        rows_per_device: most rows of one forward pass on each device; None: as many as have 16,384 ids; ``"auto"``: on
+            a GPU as many as are found to fit. Gradients are gathered up to the rows of a step.
+        device: ``cpu`` or ``cuda``; None: a GPU where there is one.
+
+    Raises:
+        InputError: a value that is none of these, or a device that is not supported or not there.
+    """
+
+    dtype: Precision = "float32"
+    autocast: bool = True
+    gradient_checkpointing: bool = False
+    compile: bool = False
+    attention: str | None = None
+    fsdp: bool = False
+    rows_per_device: int | Literal["auto"] | None = None
+    device: DeviceKind | None = None
+
+    def __post_init__(self) -> None:
+        if self.dtype not in get_args(Precision):
+            raise InputError(
+                f"weights are of {' or '.join(get_args(Precision))}", repr(self.dtype), "choose one of them"
+            )
+        rows = self.rows_per_device
+        if isinstance(rows, bool) or not (rows in (None, "auto") or (isinstance(rows, int) and rows >= 1)):
+            raise InputError("a forward pass needs a row", f"{rows!r}", "give 1 or more, auto, or nothing")
+        if rows == "auto" and self.fsdp:
+            raise InputError(
+                "the rows of a pass are found before weights are shared out, while each device holds all of them",
+                "rows_per_device=auto with fsdp",
+                "give their number",
+            )
+        if self.device is not None:
+            check_supported(self.device)
+            if self.device not in get_args(DeviceKind):
+                raise InputError("a training is on cpu or cuda", repr(self.device), "choose one of them")
+
+    @property
+    def kind(self) -> DeviceKind:
+        """The kind of device that is used.
+
+        Raises:
+            InputError: one is asked for that is not there.
+        """
+        there = torch.cuda.is_available()
+        if self.device == "cuda" and not there:
+            raise InputError("a device must be there", "cuda: no GPU that torch can use", "leave it out, or choose cpu")
+        return self.device or ("cuda" if there else "cpu")
+
+    @property
+    def decides(self) -> dict[str, Any]:
+        """The settings that decide what comes out: those that an interrupted run goes on with."""
+        return {"dtype": self.dtype, "autocast": self.autocast}
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """``dtype`` as torch has it."""
+        return torch.bfloat16 if self.dtype == "bfloat16" else torch.float32

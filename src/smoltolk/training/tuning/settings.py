@@ -1,0 +1,97 @@
+"""From where a training starts, and what it changes there, as data."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from smoltolk.common.errors import InputError
+
+# What ``targets`` and ``whole`` of a LoRA name beside modules of the model.
+BACKBONE, SPEECH = "backbone", "speech"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoraSettings:
+    """Low-rank matrices of PEFT beside the weights of a model, which stay as they are.
+
+    Attributes:
+        r: rank.
+        alpha: the product of two matrices is scaled by ``alpha / r``; None: 2 r.
+        dropout: of what the matrices read.
+        targets: where they stand: ``backbone`` (every linear layer of the text model's blocks), ``speech`` (every
+            linear layer of the speech adapters and of the selector), or ends of names of modules, as PEFT takes them.
+        whole: what is trained whole and saved with them: ``speech`` (all that the text model did not bring) or names of
+            modules; None: ``speech`` where it is new, of a trained model nothing.
+    """
+
+    r: int = 16
+    alpha: float | None = None
+    dropout: float = 0.0
+    targets: tuple[str, ...] = (BACKBONE, SPEECH)
+    whole: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.r < 1 or not 0 <= self.dropout < 1 or (self.alpha is not None and not self.alpha > 0):
+            raise InputError(
+                "a LoRA has a rank of 1 or more, an alpha above 0, and a dropout below 1",
+                f"r = {self.r}, alpha = {self.alpha}, dropout = {self.dropout}",
+                "write e.g. r=16,alpha=32",
+            )
+        if not self.targets:
+            raise InputError("a LoRA stands somewhere", "no targets", "leave them out, or name backbone or speech")
+
+    @property
+    def scale(self) -> float:
+        """What the product of two matrices is multiplied by."""
+        return (2 * self.r if self.alpha is None else self.alpha) / self.r
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuning:
+    """From where a training starts, and what it changes there.
+
+    Attributes:
+        start: directory or hub id of a SmolTolk model, trained or converted, or of a LoRA of one; None: a text model,
+            around which speech is put.
+        lora: train low-rank matrices in place of the weights; None: the weights.
+    """
+
+    start: str | None = None
+    lora: LoraSettings | None = None
+
+
+def parse_lora(text: str) -> LoraSettings:
+    """``"r=16,alpha=32,dropout=0.05,targets=backbone+speech,whole=units"`` as settings; every part may be left out.
+
+    Raises:
+        InputError: something else.
+    """
+    given: dict[str, object] = {}
+    kinds: dict[str, Callable[[str], object]] = {
+        "r": int,
+        "alpha": float,
+        "dropout": float,
+        "targets": _names,
+        "whole": _names,
+    }
+    for part in text.replace(" ", "").split(","):
+        name, _, value = part.partition("=")
+        try:
+            given[name] = kinds[name](value)
+        except (KeyError, ValueError) as error:
+            raise InputError(
+                f"a LoRA is written like r=16,alpha=32, of the parts {', '.join(kinds)}",
+                repr(part),
+                "correct this part; several names have + between them: targets=backbone+speech",
+            ) from error
+    return dataclasses.replace(LoraSettings(), **given)  # type: ignore[arg-type]
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(text.split("+"))
+    if not all(re.fullmatch(r"[\w.]+", name) for name in names):
+        raise ValueError(text)
+    return names

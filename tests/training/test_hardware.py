@@ -1,0 +1,34 @@
+"""What a training runs on is said in one place, and refused there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from smoltolk.common.errors import InputError
+from smoltolk.training.hardware import Hardware
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "found"),
+    [("dtype", "float16", "'float16'"), ("rows_per_device", 0, "0"), ("rows_per_device", "all", "'all'"),
+     ("rows_per_device", True, "True"), ("device", "mps", "mps, Apple's GPU"), ("device", "abacus", "'abacus'")],
+)  # fmt: skip
+def test_what_is_no_hardware_is_refused(field: str, value: Any, found: str) -> None:
+    with pytest.raises(InputError, match=f"found: {found}"):
+        Hardware(**{field: value})
+
+
+def test_the_device_is_a_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for there, kind in ((True, "cuda"), (False, "cpu")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        assert Hardware().kind == kind and Hardware(device="cpu").kind == "cpu"
+    with pytest.raises(InputError, match="no GPU that torch can use"):
+        _ = Hardware(device="cuda").kind
+
+
+def test_an_interrupted_run_may_go_on_elsewhere_but_not_in_another_precision() -> None:
+    here, there = Hardware(), Hardware(fsdp=True, rows_per_device=2, device="cpu", gradient_checkpointing=True)
+    assert here.decides == there.decides != Hardware(autocast=False).decides != Hardware(dtype="bfloat16").decides
