@@ -51,7 +51,7 @@ def quickstart(out: Path, scale: str = "small", seed: int = 0, text_model: str |
             "vocoder", "Vocoder", sizes.vocoder_steps, speech_steps.fit_the_vocoder, (settings,), after=("units",)
         )
         make_data(settings, run, vocoder)
-        steps, asked = sizes.speech.num_steps, sizes.num_asked
+        steps, asked = sizes.speech.recipe().num_steps, sizes.num_asked
         run.side_by_side(
             [Job(f"train-{s}", f"Train {s}", steps, train_one, (settings, s)) for s in COMPARED]
             + [
