@@ -68,7 +68,7 @@ def analysis_section(run: Run) -> Section:
             if isinstance(part, dict) and not isinstance(part.get("left_out"), str)
         }
     pictures = [
-        Picture(name, f"{name.capitalize()}, by layer where a layer is named.", _left(run, f"{name}.svg"))
+        Picture(name, f"{name.capitalize()}; bands and bars are 95% intervals.", _left(run, f"{name}.svg"))
         for name in parts
     ]
     text = _left(run, "analysis.md")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -214,7 +215,13 @@ class SmolTolkTrainer(Trainer):
         if self.is_world_process_zero() and folder.is_dir():  # what a kill left of it
             shutil.rmtree(folder)
         wait_for_all()
-        super()._save_checkpoint(*args, **kwargs)
+        try:
+            super()._save_checkpoint(*args, **kwargs)
+        except RuntimeError as error:
+            if "PytorchStreamWriter" not in str(error) and "iostream" not in str(error):
+                raise
+            # torch has no other words for it.
+            raise OSError(errno.ENOSPC, "a file of a checkpoint could not be written to its end", folder) from error
         wait_for_all()  # each process writes a part of it
         if self.is_world_process_zero():
             known = {"step": self.state.global_step, "seconds": round(self.seconds, 2)}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -67,25 +67,44 @@ def index_shards(shards: ShardSet, tokenizer: Any, root: Path | str | None = Non
     Raises:
         InputError: a shard that breaks the rules, a tokenizer without offset mapping, or no place for an index.
     """
+    belongs = {"version": str(_VERSION), "shards": shards.digest(), "units": shards.metadata.fingerprint}
+    roots = index_roots(shards.directory, root)
+    return kept_index(belongs, tokenizer, roots, lambda directory: _write(shards, tokenizer, directory))
+
+
+def index_roots(beside: Path, root: Path | str | None) -> list[Path]:
+    """Directories where an index may lie: the named one; else ``.index`` beside what it is made of, or the cache."""
+    return [beside / ".index", cache_dir() / "index"] if root is None else [Path(root)]
+
+
+def kept_index(
+    belongs: dict[str, str], tokenizer: Any, roots: Sequence[Path], write: Callable[[Path], None]
+) -> DiskCorpus:
+    """An index on disk; made if it is not yet there.
+
+    Args:
+        belongs: what it is made of; ``shards``, if that is so, is their digest.
+        tokenizer: a fast transformers tokenizer.
+        roots: where it may lie; the first one in which one may write gets it.
+        write: writes the files of an index into a directory.
+
+    Raises:
+        InputError: a tokenizer without offset mapping, or no place for an index.
+    """
     check_fast(tokenizer)
-    belongs = {
-        "version": str(_VERSION),
-        "shards": shards.digest(),
-        "units": shards.metadata.fingerprint,
-        "tokenizer": _digest(tokenizer),
-    }
+    belongs = {**belongs, "tokenizer": _digest(tokenizer)}
     name = hashlib.sha256("\x1f".join(belongs.values()).encode()).hexdigest()[:16]
-    roots = [shards.directory / ".index", cache_dir() / "index"] if root is None else [Path(root)]
+    made_of = belongs.get("shards")
     for place in roots:
         if (place / name).is_dir():
-            return DiskCorpus(place / name, tokenizer, belongs["shards"])
+            return DiskCorpus(place / name, tokenizer, made_of)
     with _locked(roots, name) as place:
         if not (place / name).is_dir():  # another process may have made it meanwhile
             remove_leftovers(place, {name})
             with atomic_directory(place / name) as directory:
-                _write(shards, tokenizer, directory)
+                write(directory)
                 write_json(directory / "index.json", belongs)
-    return DiskCorpus(place / name, tokenizer, belongs["shards"])
+    return DiskCorpus(place / name, tokenizer, made_of)
 
 
 def _digest(tokenizer: Any) -> str:
