@@ -34,8 +34,9 @@ def test_a_recipe_and_what_is_changed_of_it() -> None:
 
 def test_the_positional_form_is_a_tree_too(backbone: Path) -> None:
     changes = Changes(steps=100, rates={"stage2": 1e-5}, predict_switch=True)
+    options = {"model.system": "early", "data.text": None}
     tree = recipe_of_words(
-        [str(backbone), "shards", "out", "seed=3"], changes=changes, options={"model.system": "early", "data.text": None}
+        [str(backbone), "shards", "out", "seed=3"], changes=changes, options=options
     )  # fmt: skip
     small = preset_named("small")
     assert tree.recipe() == changes.apply(small.recipe)
