@@ -17,7 +17,7 @@ from smoltolk.quickstart.bundle_step import leave_bundle
 from smoltolk.quickstart.data_steps import make_data, run_record
 from smoltolk.quickstart.evaluation_steps import ANSWERS, evaluate_one
 from smoltolk.quickstart.model_steps import check_own_text_model, train_one
-from smoltolk.quickstart.run import Job, RunDirectory
+from smoltolk.common.run_directory import Job, RunDirectory
 from smoltolk.quickstart.scales import Scale
 from smoltolk.quickstart.settings import Settings
 from smoltolk.report.page import write_report
