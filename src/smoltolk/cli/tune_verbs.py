@@ -94,7 +94,8 @@ def prefer(
     """
     from smoltolk.common.lock import hold
     from smoltolk.training.tuning.jobs import Amount
-    from smoltolk.training.tuning.prefer_job import Preference, PreferJob
+    from smoltolk.training.tuning.prefer_job import PreferJob
+    from smoltolk.training.tuning.settings import Preference
 
     amount = Amount(
         epochs=epochs, steps=steps, learning_rate=learning_rate, row_length=row_length, rows_per_step=rows_per_step
