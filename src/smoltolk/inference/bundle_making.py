@@ -27,6 +27,7 @@ from smoltolk.inference.bundle import (
 )
 from smoltolk.inference.bundle_card import bundle_card
 from smoltolk.inference.bundle_figures import read_figures
+from smoltolk.inference.lora import is_lora, merged
 from smoltolk.inference.parts import load_config, load_sound_parts, read_part
 from smoltolk.inference.speakers import voices_of
 from smoltolk.inference.speech_text import SpeechText
@@ -150,6 +151,10 @@ def _model_directory(model: Path | str) -> Path:
 
 
 def _copy_model(source: Path, place: Path, link: bool) -> None:
+    if is_lora(source):  # it goes into the weights: a bundle holds all that talking takes
+        merged(source).save_pretrained(place)
+        write_json(place / "config.json", _without_places(read_json(place / "config.json")))
+        return
     for pattern in _MODEL_FILES:
         for file in sorted(source.glob(pattern)):
             _copy(file, place / file.name, link)
