@@ -13,6 +13,7 @@ from smoltolk.common.lock import hold
 from smoltolk.common.progress import console
 from smoltolk.evaluation.runs.world_answers import world_differences
 from smoltolk.quickstart import speech_steps
+from smoltolk.quickstart.bundle_step import leave_bundle
 from smoltolk.quickstart.data_steps import make_data, run_record
 from smoltolk.quickstart.evaluation_steps import ANSWERS, evaluate_one
 from smoltolk.quickstart.model_steps import check_own_text_model, train_one
@@ -59,10 +60,12 @@ def quickstart(out: Path, scale: str = "small", seed: int = 0, text_model: str |
             ]
         )
         results = run.step("report", "Report", lambda: report(settings, run))
+        run.step("bundle", "Bundle", lambda: leave_bundle(settings))
         shutil.rmtree(settings.work, ignore_errors=True)
         print_summary(results, console)
         console.print(
             f"\n  report   {out / 'report.html'}\n  figures  {out / 'results.json'}\n  sound    {out / 'samples'}"
+            f"\n  talk     smoltolk talk {out / 'bundle'}"
         )
         return results
 

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.inference.bundle_making import _copy_model
 from smoltolk.inference.lora import Origin, is_lora, merged, open_lora, origin_of, unmerged
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.training.optimization import set_trainable
@@ -74,14 +73,6 @@ def test_saved_opened_merged(speech_is_new: bool, base: Path, tmp_path: Path) ->
     whole = merged(tmp_path / "lora")
     assert type(whole) is SmolTolkForCausalLM
     torch.testing.assert_close(logits(whole), expected, rtol=1e-4, atol=1e-5)
-
-
-def test_a_bundle_holds_the_weights_with_it(base: Path, tmp_path: Path) -> None:
-    with_lora(base).save_pretrained(tmp_path / "lora")
-    (tmp_path / "bundle").mkdir()
-    _copy_model(tmp_path / "lora", tmp_path / "bundle", link=True)
-    assert torch.equal(logits(load(tmp_path / "bundle")), logits(merged(tmp_path / "lora")))
-    assert not is_lora(tmp_path / "bundle")
 
 
 def test_taken_out_again(base: Path, tmp_path: Path) -> None:

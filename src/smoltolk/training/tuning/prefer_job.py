@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -84,7 +85,8 @@ class PreferJob(DialogueJob):
         recipe = self.recipe()
         set_trainable(start.model, recipe.stages[0])
         rows = PairRows(learned, seed=self.seed, num_rows=recipe.num_steps * recipe.rows_per_step)
-        with quick_attention(start.model):
+        with quick_attention(start.model), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # TRL uses older names of transformers
             trainer = preferring_trainer(
                 start, recipe, self.preference, rows, max(map(len, self.open())), self.tokenizer, work,
                 seed=self.seed, report=report,
