@@ -13,6 +13,7 @@ Environment:
 import os
 import resource
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,6 @@ import torch
 
 from smoltolk.cli import main
 from smoltolk.common.processes import is_main
-from smoltolk.training import run
-from smoltolk.training.hardware import Hardware
 from smoltolk.training.presets import PRESETS
 from smoltolk.training.sharding import whole_tensors
 from smoltolk.training.trainer import SmolTolkTrainer
@@ -31,8 +30,8 @@ torch.set_num_threads(1)
 small = PRESETS["small"]
 recipe = replace(small.recipe, bf16=False, save_steps=int(os.environ.get("SAVE_STEPS", "2")))
 PRESETS["small"] = replace(small, recipe=recipe)
-train_step, clip, run_stage = SmolTolkTrainer.training_step, SmolTolkTrainer._clip_grad_norm, run.run_stage
-compute_loss = SmolTolkTrainer.compute_loss
+train_step, compute_loss = SmolTolkTrainer.training_step, SmolTolkTrainer.compute_loss
+clip = SmolTolkTrainer._clip_grad_norm
 killed_in, _, killed_at = os.environ.get("KILLED_AT", "0").rpartition(":")
 
 
@@ -60,13 +59,9 @@ def watched(self: SmolTolkTrainer, model: torch.nn.Module) -> Any:
     return clip(self, model)
 
 
-def shared_out(*args: Any, hardware: Hardware | None = None, **kwargs: Any) -> Any:
-    return run_stage(*args, hardware=replace(hardware or Hardware(autocast=False), fsdp=True), **kwargs)
-
-
 SmolTolkTrainer.training_step = mortal
 SmolTolkTrainer._clip_grad_norm = watched
 SmolTolkTrainer.compute_loss = lost
 if os.environ.get("SHARDED"):
-    run.run_stage = shared_out
+    sys.argv.append("hardware.fsdp=true")
 main()
