@@ -65,7 +65,7 @@ def chunks_of(vocoder: Vocoder, said: list[np.ndarray], texts: list[str], look_a
         worse = sum(at > inside for at, inside in found)
         print(
             f"  look-ahead {look_ahead:3d}  WER {errors([np.concatenate(chunks) for chunks in made])}"
-            f"  largest jump at joints {max(at for at, _ in found):.3f}, inside {max(inside for _, inside in found):.3f}"
+            f"  largest jump at joints {max(at for at, _ in found):.3f}, inside {max(other for _, other in found):.3f}"
             f" (larger at joints in {worse})  {speed:.0f} x real time"
         )
 

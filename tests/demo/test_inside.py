@@ -50,7 +50,11 @@ def test_the_head_on_the_last_layer_says_what_the_model_says(talker: SpeechText)
 @pytest.mark.parametrize("at", [0.0, 1.7])
 def test_places_end_with_the_words_and_leave_nothing_out(at: float) -> None:
     columns = [Column(k, str(k), at + 0.1 * k, at + 0.1 * (k + 1), True) for k in range(20)]
-    words = [Word("a", at + 0.2, at + 0.5, 1.0), Word("b", at + 0.5, at + 0.9, 1.0)]
+    words = [
+        Word("all of it", at, at + 2.0, 0.0),
+        Word("a", at + 0.2, at + 0.5, 1.0),
+        Word("b", at + 0.5, at + 0.9, 1.0),
+    ]
     places = places_of(columns, words)
     ends = [place.position for place in places]
     assert ends == sorted(set(ends)) and ends[-1] == 19 and {1, 4, 8} <= set(ends)

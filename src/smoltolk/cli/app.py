@@ -10,9 +10,11 @@ import typer
 from smoltolk.cli import (
     ablation_verbs,
     analysis_verbs,
+    bundle_verbs,
     convert_verbs,
     corpus_verbs,
     demo_verbs,
+    dialogue_verbs,
     evaluate_verbs,
     inspect_verbs,
     model_verbs,
@@ -84,9 +86,11 @@ for verbs in (
     evaluate_verbs,
     report_verbs,
     convert_verbs,
+    bundle_verbs,
     talk_verbs,
     serve_verbs,
     tune_verbs,
     demo_verbs,
+    dialogue_verbs,
 ):
     app.add_typer(verbs.app)

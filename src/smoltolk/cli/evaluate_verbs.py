@@ -36,6 +36,7 @@ def evaluate(
     bf16: Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16.")] = False,
     no_prompts: Annotated[bool, typer.Option("--no-prompts", help="Score options alone: faster.")] = False,
     vocoder: Annotated[Path | None, typer.Option(help="Speaks in `synthesis`.")] = None,
+    temperature: Annotated[float, typer.Option(min=0, help="Of `synthesis`; 0: the likeliest.")] = 0.0,
     judge: Annotated[str | None, typer.Option(help="Hears it: pocketsphinx, or a hub id.")] = None,
     judge_texts: Annotated[Path | None, typer.Option(help="What pocketsphinx may hear.")] = None,
     quality: Annotated[str | None, typer.Option(help="Command: wav paths in, JSON lines out.")] = None,
@@ -57,9 +58,9 @@ def evaluate(
     from smoltolk.cli.printing import show
     from smoltolk.common.files import write_json, write_text
     from smoltolk.common.progress import bar
-    from smoltolk.evaluation.runs.evaluating import Request
     from smoltolk.evaluation.runs.evaluating import evaluate as measure
     from smoltolk.evaluation.runs.presets import rule_named
+    from smoltolk.evaluation.runs.request import Request
     from smoltolk.evaluation.runs.results import judge_again
     from smoltolk.evaluation.runs.voices import OFFLINE
     from smoltolk.report.task_plot import task_svg
@@ -69,14 +70,14 @@ def evaluate(
     if from_run is not None:
         if model is not None:
             raise InputError("a stored run is judged without a model", f"--from and {model!r}", "leave the model out")
-        rules = rule or ["ours"]
+        names = rule or ["ours"]
         results: dict[str, Any] | None = judge_again(
-            from_run, [rule_named(name) for name in rules], judge=judge, judge_texts=judge_texts, quality=quality,
+            from_run, [rule_named(name) for name in names], judge=judge, judge_texts=judge_texts, quality=quality,
             quality_timeout=quality_timeout,
         )  # fmt: skip
-        names = [name.replace("=", "-").replace(",", "-") for name in rules]
-        names += [f"judge-{Path(judge).name}"] if judge else []
-        place = out or from_run / "again" / "+".join(names)
+        parts = [name.replace("=", "-").replace(",", "-") for name in names]
+        parts += [f"judge-{Path(judge).name}"] if judge else []
+        place = out or from_run / "again" / "+".join(parts)
         if results is not None:
             write_json(place / "results.json", results)
     else:
@@ -88,8 +89,8 @@ def evaluate(
             Request(
                 model, tasks or [], out, _places(data or []), units, shards, questions, rule or [], limit, seed,
                 _directions(directions), split, synthesizer, before, bf16, not no_prompts,
-                vocoder=vocoder, judge=judge or OFFLINE, judge_texts=judge_texts, quality=quality,
-                quality_timeout=quality_timeout,
+                vocoder=vocoder, judge=judge or OFFLINE, judge_texts=judge_texts, temperature=temperature,
+                quality=quality, quality_timeout=quality_timeout,
             ),
             bar,
         )  # fmt: skip
@@ -99,11 +100,11 @@ def evaluate(
     drawn = task_svg(results)
     if drawn is not None:
         write_text(place / "results.svg", drawn)
-    for rules, tasks in _by_rules(results).items():
+    for rules, alike in _by_rules(results).items():
         for number, name in enumerate(rules, 1):
             print(f"rule {number}: {name}")
-        Console().print(_table(tasks, rules))
-        figures = _published(tasks)
+        Console().print(_table(alike, rules))
+        figures = _published(alike)
         if figures is not None:
             Console().print(figures)
     for name, task in results.get("transcription", {}).items():

@@ -73,27 +73,32 @@ def answer(talker: SpeechText, prompt: Sequence[Segment], wishes: Wishes) -> Ite
     Yields:
         What is new, as soon as it is there. What the model cannot do is told in its place, and the rest goes on.
     """
+    told: list[str] = []  # what stays when all is done
+    segments = list(prompt)
     if wishes.writes:
         yield View(told="writing …")
-        yield from _told(_write(talker, prompt, wishes))
-    segments = list(prompt)
+        yield from _told(_write(talker, prompt, wishes), told)
     if wishes.speaks:
         yield View(told="speaking …")
-        for view in _told(_speak(talker, prompt, wishes)):
+        for view in _told(_speak(talker, prompt, wishes), told):
             if isinstance(view, Said):
                 segments.append(view)
             else:
                 yield view
     yield View(told="looking inside …")
-    yield View(drawing=picture(talker, segments), told="")
+    yield View(drawing=picture(talker, segments), told=" ".join(told))
 
 
-def _told(steps: Iterator[Any]) -> Iterator[Any]:
-    """Steps, and in place of an error its words."""
+def _told(steps: Iterator[Any], told: list[str]) -> Iterator[Any]:
+    """Steps; lines of theirs, and the words of an error, are kept."""
     try:
-        yield from steps
+        for step in steps:
+            if isinstance(step, View) and step.told:
+                told.append(step.told)
+            yield step
     except SmolTolkError as error:
-        yield View(told=f"{error.rule}: {error.found}. {error.fix[0].upper()}{error.fix[1:]}.")
+        told.append(f"{error.rule}: {error.found}. {error.fix[0].upper()}{error.fix[1:]}.")
+        yield View(told=told[-1])
 
 
 def _write(talker: SpeechText, prompt: Sequence[Segment], wishes: Wishes) -> Iterator[View]:
@@ -130,7 +135,7 @@ def _speak(talker: SpeechText, prompt: Sequence[Segment], wishes: Wishes) -> Ite
     if not sounds or not units:
         raise InputError("there must be something to say", "the model ended at once", "try another prompt or seed")
     waveform, made = np.concatenate(sounds), np.concatenate(units)
-    yield View(whole=(talker.speaking_rate, waveform), told=f"first sound after {first:.2f} s")
+    yield View(whole=(talker.speaking_rate, waveform), told=f"First sound after {first:.2f} s.")
     yield said_by(talker, made, waveform)
 
 
@@ -173,6 +178,7 @@ def picture(talker: SpeechText, segments: Sequence[Segment]) -> str:
         notes.append("no selector: this model reads one mixture of layers everywhere")
     places = places_of(columns, words)
     guesses = lens(talker, document, places)
+    notes.append("pale words may be others")
     notes.append("head: what the text head makes of each layer at the end of a word; point at a cell to see more")
     return draw(Drawn(segments, starts, columns, words, selector, places, guesses), ". ".join(dict.fromkeys(notes)))
 

@@ -76,6 +76,7 @@ def places_of(columns: Sequence[Column], words: Sequence[Word]) -> list[Place]:
         columns: the time line.
         words: on it, in order.
     """
+    words = [word for word in words if word.confidence > 0]
     places: list[Place] = []
     group: list[Column] = []
 

@@ -14,6 +14,7 @@ from smoltolk.model.ids import IdSpace
 from smoltolk.speech.audio import SAMPLE_RATE, resample
 from smoltolk.speech.units.codecs import CodecUnitTokenizer
 from smoltolk.speech.units.tokenizer import UnitTokenizer
+from smoltolk.speech.vocoders.streaming import Speaking
 from smoltolk.speech.vocoders.vocoder import Reach, Vocoder
 
 _SILENCE_SECONDS = 0.2
@@ -139,6 +140,19 @@ def most_units(text: str, space: IdSpace, frame_rate: float) -> int:
 def voices_of(speaker: Speaker | None) -> tuple[str, ...]:
     """Names of the voices of what speaks; empty where they have none, as those of a codec."""
     return speaker.speakers if isinstance(speaker, Vocoder) else ()
+
+
+def in_chunks(speaker: Speaker) -> Speaking:
+    """What speaks, if it can speak while units are still being made.
+
+    Raises:
+        InputError: neither a vocoder nor a codec.
+    """
+    if isinstance(speaker, Vocoder | CodecSpeaker):
+        return speaker
+    raise InputError(
+        "a stream is spoken by a vocoder or a codec", type(speaker).__name__, "derive it from smoltolk.Vocoder"
+    )
 
 
 def durations_of(units: np.ndarray, speaker: Speaker) -> np.ndarray:

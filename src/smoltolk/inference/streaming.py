@@ -13,10 +13,9 @@ import numpy as np
 
 from smoltolk.inference.answers import StreamPiece
 from smoltolk.inference.generation import Generation
-from smoltolk.inference.speakers import Speaker
 from smoltolk.model.generation.streaming import PieceIterator
 from smoltolk.model.ids import IdSpace
-from smoltolk.speech.vocoders.streaming import LOOK_AHEAD, SoundStream
+from smoltolk.speech.vocoders.streaming import LOOK_AHEAD, SoundStream, Speaking
 
 _FADE_SECONDS = 0.01  # of sound that is cut off
 # Runs a model with a streamer, and stops it when it is told that what has been made is enough.
@@ -34,7 +33,7 @@ class Voice:
         max_seconds: of the sound; None: no limit.
     """
 
-    speaker: Speaker
+    speaker: Speaking
     name: str | int | None = None
     seed: int = 0
     max_seconds: float | None = None
@@ -115,7 +114,8 @@ class Sounding:
 
     def __init__(self, voice: Voice, begin: float, look_ahead: int = LOOK_AHEAD):
         self._sound = SoundStream(voice.speaker, look_ahead=look_ahead, seed=voice.seed, speaker=voice.name)
-        self._rate, self._begin, self._last = voice.speaker.sample_rate, begin, None
+        self._rate, self._begin = voice.speaker.sample_rate, begin
+        self._last: int | None = None
         self._left = None if voice.max_seconds is None else round(voice.max_seconds * self._rate)
         self.is_long = False
 

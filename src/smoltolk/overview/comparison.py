@@ -126,7 +126,8 @@ def _rates(runs: Sequence[Run]) -> list[Compared]:
     for name in (name for name in found[0] if any(name in one for one in found[1:])):
         records = [_records(run, name) if name in one else None for run, one in zip(runs, found, strict=True)]
         cells = [_rate_cells(one[name]) if name in one else None for one in found]
-        differences, notes = [], []
+        differences: list[Cells] = []
+        notes = []
         for number in range(1, len(runs)):
             one, other = records[0], records[number]
             differences.append({})

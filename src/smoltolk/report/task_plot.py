@@ -60,12 +60,12 @@ def runs_svg(names: Sequence[str], compared: Sequence[Compared], chances: Mappin
         chances: of tasks of choices, by name; others are left out.
     """
     rows: list[tuple[str, float, list[Mapping[str, Any] | None]]] = []
-    for one in (one for one in compared if one.task in chances):
-        for cell in dict.fromkeys(cell for found in one.cells if found is not None for cell in found):
-            each = [None if found is None else found.get(cell) for found in one.cells]
-            paired = all(found is None or found.get("pair") for found in each)
-            shown = [found and found["pair"] if paired else found for found in each]
-            rows.append((f"{one.task}  {cell}" + ", in pairs" * paired, chances[one.task], shown))
+    for task in (one for one in compared if one.task in chances):
+        for cell in dict.fromkeys(cell for found in task.cells if found is not None for cell in found):
+            each = [None if found is None else found.get(cell) for found in task.cells]
+            paired = all(one is None or one.get("pair") for one in each)
+            shown = [one and one["pair"] if paired else one for one in each]
+            rows.append((f"{task.task}  {cell}" + ", in pairs" * paired, chances[task.task], shown))
     with drawing():
         height = len(rows) * (_ROW + 0.04 * len(names)) + _AXIS
         figure = Figure(figsize=(12.5, height), layout="constrained", facecolor="white")
@@ -73,10 +73,10 @@ def runs_svg(names: Sequence[str], compared: Sequence[Compared], chances: Mappin
         _prepare(axes, [label for label, _, _ in rows])
         for place, (_, chance, shown) in enumerate(rows):
             _mark(axes, chance, place)
-            for number, cell in enumerate(shown):
-                if cell is not None:
+            for number, found in enumerate(shown):
+                if found is not None:
                     y = place + 0.7 * ((number + 0.5) / len(names) - 0.5)
-                    _point(axes, cell, cell["accuracy"], y, _STYLES[number])
+                    _point(axes, found, found["accuracy"], y, _STYLES[number])
         looks = [
             Line2D([], [], color=COLOURS[style], marker=MARKERS[style], label=name)
             for name, style in zip(names, _STYLES, strict=False)

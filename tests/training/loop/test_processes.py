@@ -18,7 +18,7 @@ PROCESS = Path(__file__).parent.parent / "processes" / "command.py"
 pytestmark = pytest.mark.slow
 
 
-def train(number: int, *arguments: object, killed_at: int = 0) -> subprocess.CompletedProcess[str]:
+def train(number: int, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     """The command line in so many processes, a row a pass."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -28,7 +28,7 @@ def train(number: int, *arguments: object, killed_at: int = 0) -> subprocess.Com
     mixture = ("--mixture", "speech=1,interleaved=1", "--stage1-mixture", "speech=1,interleaved=1")
     return subprocess.run(
         [sys.executable, *launcher, str(PROCESS), "train", *map(str, (*arguments, *options, *mixture))],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "KILLED_AT": str(killed_at)},
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
         text=True, capture_output=True, timeout=300,
     )  # fmt: skip
 
@@ -40,27 +40,34 @@ def held_out(model: Path) -> dict[int, dict[str, float]]:
     return {line["step"]: {name: v for name, v in line.items() if isinstance(v, float)} for line in lines}
 
 
-def test_two_processes_validate_what_one_does(backbone: Path, shards_dir: Path, tmp_path: Path) -> None:
-    split = (backbone, shards_dir)
-    validated = ("--eval-steps", 3, "logging.eval_rows=3", "logging.milestones=[6]")
-    runs = {
-        "one": (1, *validated),
-        "two": (2, *validated),
-        "unseen": (
-            2,
-            "--eval-steps",
-            1000,
-            "logging.eval_rows=3",
-        ),  # the same rows are held out, and looked at at the end
-    }
-    for name, (number, *options) in runs.items():
-        done = train(number, *split, tmp_path / name, *options)
+VALIDATED = ("--eval-steps", 3, "logging.eval_rows=3", "logging.milestones=[6]")
+
+
+@pytest.fixture(scope="module")
+def one(backbone: Path, shards_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one process leaves."""
+    out = tmp_path_factory.mktemp("one") / "model"
+    done = train(1, backbone, shards_dir, out, *VALIDATED)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.mark.parametrize("sharded", ["", "1"])
+def test_two_processes_validate_what_one_does(
+    one: Path, backbone: Path, shards_dir: Path, tmp_path: Path, sharded: str
+) -> None:
+    # The same rows are held out of both, and looked at at the end of a stage only.
+    runs = {"two": VALIDATED, "unseen": ("--eval-steps", 1000, "logging.eval_rows=3")}
+    for name, options in runs.items():
+        done = train(2, backbone, shards_dir, tmp_path / name, *options, SHARDED=sharded)
         assert done.returncode == 0, done.stderr
-    one, two = held_out(tmp_path / "one"), held_out(tmp_path / "two")
-    assert list(one) == list(two) and len(one) >= 4
-    for step, figures in two.items():
-        assert figures == pytest.approx(one[step], rel=2e-3), step
-    weights = [SmolTolkForCausalLM.from_pretrained(tmp_path / name).state_dict() for name in ("two", "unseen")]
+    expected, found = held_out(one), held_out(tmp_path / "two")
+    assert list(found) == list(expected) and len(found) >= 4
+    for step, figures in found.items():
+        assert figures == pytest.approx(expected[step], rel=2e-3), step
+    weights = [SmolTolkForCausalLM.from_pretrained(tmp_path / name).state_dict() for name in runs]
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
     assert (tmp_path / "two" / "best" / "kept.json").is_file()
-    assert SmolTolkForCausalLM.from_pretrained(tmp_path / "two" / "milestones" / "000006").config.num_units
+    kept = [SmolTolkForCausalLM.from_pretrained(out / "milestones" / "000006") for out in (one, tmp_path / "two")]
+    for name, value in kept[0].state_dict().items():
+        assert torch.allclose(value, kept[1].state_dict()[name], atol=2e-3), name

@@ -55,14 +55,17 @@ class HifiGanVocoder(Vocoder):
     def reach(self) -> Reach:
         """Of its convolutions: half a kernel, times the dilation, at the rate of each."""
         network, rate, frames = self.network, 1, float(_half(self.network.conv_pre))
-        for number, up in enumerate(network.ups):
-            frames += up.kernel_size[0] / up.stride[0] / rate  # of its input
-            rate *= up.stride[0]
+        for number, (stride, kernel) in enumerate(
+            zip(self.config.upsample_rates, self.config.upsample_kernel_sizes, strict=True)
+        ):
+            frames += kernel / stride / rate  # of its input
+            rate *= stride
             each = self.network.blocks_of(number)
             widest = max(sum(map(_half, [*block.convs1, *block.convs2])) for block in each)
             frames += widest / rate
         predictor = network.dur_predictor
-        units = 0 if predictor is None else _half(predictor.conv1[0]) + _half(predictor.conv2[0])
+        # Both of its convolutions see half a kernel.
+        units = 0 if predictor is None else 2 * ((self.config.dur_predictor_params or {})["var_pred_kernel_size"] // 2)
         return Reach(units, math.ceil(frames + _half(network.conv_post) / rate))
 
     @torch.inference_mode()
@@ -145,6 +148,6 @@ class HifiGanVocoder(Vocoder):
         )
 
 
-def _half(convolution: torch.nn.Conv1d) -> int:
+def _half(convolution: Any) -> int:
     """Places to either side that a convolution sees."""
     return (convolution.kernel_size[0] - 1) // 2 * convolution.dilation[0]

@@ -15,7 +15,7 @@ import numpy as np
 from smoltolk.common.errors import InputError
 from smoltolk.speech.vocoders.vocoder import Reach
 
-LOOK_AHEAD = 6  # units; see docs/log.md for what fewer cost and more bring
+LOOK_AHEAD = 8  # units; see docs/log.md for what fewer cost and more bring
 _FIRST_UNITS, _MOST_UNITS = 2, 12  # of a chunk: each may be twice as long as the one before
 _FADE_SECONDS = 0.01
 _MOST_TIMED = 2_000  # units whose durations are predicted together

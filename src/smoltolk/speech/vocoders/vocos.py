@@ -112,7 +112,7 @@ class VocosVocoder(MelVocoder):
     @property
     def _hops_of_samples(self) -> int:
         """Those that a window covers, and those that the network sees."""
-        seen = self.vocos.enter.padding[0] + sum(block.depthwise.padding[0] for block in self.vocos.blocks)
+        seen = self.vocos.enter.kernel_size[0] // 2 * (1 + len(self.vocos.blocks))  # all of one kernel
         return super()._hops_of_samples + seen
 
     @torch.inference_mode()
