@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -42,8 +42,9 @@ from smoltolk.speech.vocoders.kinds import load_vocoder
 from smoltolk.training.tuning.dialogues import read_dialogues
 from smoltolk.training.tuning.encoding import Recordings, encode_dialogues
 from smoltolk.training.tuning.jobs import Amount
-from smoltolk.training.tuning.prefer_job import Preference, PreferJob, preference_accuracy
-from smoltolk.training.tuning.settings import LoraSettings
+from smoltolk.training.tuning.prefer_job import PreferJob
+from smoltolk.training.tuning.preference_scores import preference_accuracy
+from smoltolk.training.tuning.settings import LoraSettings, Preference
 from smoltolk.training.tuning.tune_job import TuneJob
 
 QUESTIONS = {
@@ -73,7 +74,7 @@ class Sizes:
     voices: int = 2
     out_of: int = 5
     most: int | None = None
-    amount: Amount = field(default_factory=lambda: Amount(epochs=12, learning_rate=1e-3, rows_per_step=4))
+    amount: Amount = field(default_factory=lambda: Amount(epochs=8, learning_rate=1e-3, rows_per_step=4))
     lora_rate: float = 5e-3
     pairs: Amount = field(default_factory=lambda: Amount(epochs=1, rows_per_step=16, learning_rate=1e-4))
     text: float = 0.25
@@ -267,28 +268,35 @@ def measure(
     sizes = sizes or Sizes()
     room = Room(parts, out, sizes)
     examiner = Examiner(room)
-    results: dict[str, Any] = {"limit": examiner.limit(), "before": examiner.ask(parts.model)}
-    _show("limit", results["limit"])
-    _show("before", results["before"])
+    path, known = out / "results.json", {"sizes": json.loads(json.dumps(asdict(sizes)))}
+    if path.is_file() and read_json(path)["sizes"] == known["sizes"]:
+        known = read_json(path)
+
+    def step(name: str, measured: Callable[[], dict[str, Any]]) -> None:
+        """What was measured before is kept."""
+        if name not in known:
+            known[name] = measured()
+            write_json(path, known)
+        _show(name, known[name])
+
+    step("limit", examiner.limit)
+    step("before", lambda: examiner.ask(parts.model))
     rows, pairs = room.rows(), room.pairs(room.learned, "pairs.jsonl")
+    learned = Preference(hold_out=0.0, answer_weight=0.2)
     for way in ways:
         lora = LoraSettings() if way == "lora" else None
         amount = sizes.amount if lora is None else replace(sizes.amount, learning_rate=sizes.lora_rate)
         given: dict[str, Any] = {"units": parts.units, "seed": parts.seed, "lora": lora}
-        tuned = TuneJob(parts.model, rows, out / way, amount=amount, **given)
-        results[way] = _timed(tuned) | examiner.ask(out / way)
-        _show(way, results[way])
-        learned = Preference(hold_out=0.0, answer_weight=0.2)
-        preferring = PreferJob(
-            out / way, pairs, out / f"{way}-preferring", amount=sizes.pairs, preference=learned, **given
-        )
-        results[f"{way}-preferring"] = _timed(preferring) | examiner.ask(out / f"{way}-preferring")
-        _show(f"{way}-preferring", results[f"{way}-preferring"])
-        write_json(out / "results.json", results | {"sizes": asdict(sizes)})
-    return results
+        tuned, better = out / way, out / f"{way}-preferring"
+        tuning = TuneJob(parts.model, rows, tuned, amount=amount, **given)
+        step(tuned.name, lambda job=tuning: _timed(job) | examiner.ask(job.out))
+        preferring = PreferJob(tuned, pairs, better, amount=sizes.pairs, preference=learned, **given)
+        step(better.name, lambda job=preferring: _timed(job) | examiner.ask(job.out))
+    return {name: figures for name, figures in known.items() if name != "sizes"}
 
 
 def _timed(job: TuneJob | PreferJob) -> dict[str, Any]:
+    """Of the training alone, and the processor time of this process for it."""
     start = time.process_time()
     figures = job.figures or job.run()
     return {"training": figures, "processor_seconds": round(time.process_time() - start, 1)}

@@ -11,8 +11,8 @@ import torch
 
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import write_jsonl
-from smoltolk.evaluation.cloze import evaluate_clozes
 from smoltolk.evaluation.in_training import cloze_measure
+from smoltolk.evaluation.runs.world_answers import answers_of, world_cells
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_some_of_each_kind_are_asked(
     monkeypatch.setattr("smoltolk.evaluation.in_training.read_shards", lambda place: corpus)
     with torch.no_grad():
         figures = cloze_measure([f"{questions}=shards"], 10**6, tokenizer)(model, 3)
-        all_of_them = evaluate_clozes(model, items, model.config.id_space, seed=0).cells
+        all_of_them = world_cells(answers_of(model, items), 0)
         expected = {
             f"{kind}/{way}": cell.get("pair", cell)["accuracy"]
             for kind, ways in all_of_them.items()

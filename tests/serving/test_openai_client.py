@@ -3,6 +3,8 @@
 import base64
 import io
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import openai
@@ -238,3 +240,15 @@ def test_models(client):
     assert one.id == "bundle" and one.voices == ["default"] and client.models.retrieve("bundle") == one
     with pytest.raises(openai.NotFoundError, match="the models are bundle"):
         client.completions.create(model="gpt-4", prompt="Mia")
+
+
+def test_the_pages_examples_run(server, wavs, tmp_path, monkeypatch, capsys):
+    page = (Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```py\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
+    monkeypatch.chdir(tmp_path)
+    Path("question.wav").write_bytes(wavs[0])
+    for block in blocks:
+        exec(block.replace("http://127.0.0.1:8000", server[0]), {})
+    heard(Path("dog.wav").read_bytes())
+    assert SENTENCES[0] in capsys.readouterr().out

@@ -32,6 +32,9 @@ def bundle_make(
     temperature: Annotated[float, typer.Option(help="Of its answers; 0: always the most likely id.")] = 0.8,
     max_units: Annotated[int, typer.Option(help="Of a spoken answer.")] = 150,
     max_tokens: Annotated[int, typer.Option(help="Of a written answer.")] = 40,
+    tuned: Annotated[
+        bool, typer.Option("--tuned", help="It was tuned on dialogues: turns are prompts.")
+    ] = False,
 ) -> None:
     """Put a model, its units and a vocoder into one directory, with a card.
 
@@ -46,7 +49,7 @@ def bundle_make(
 
     check_given(Path(model), units=units, vocoder=vocoder)
     origin = Origin(data, voices, license_, consent, tuple(language or ()))
-    settings = BundleSettings(sampling_of(temperature), max_units, max_tokens)
+    settings = BundleSettings(sampling_of(temperature), max_units, max_tokens, tuned)
     with hold(out):
         make_bundle(model, units, vocoder, out, results=results or (), origin=origin, settings=settings, sample=sample)
     _show(out, as_json=False)

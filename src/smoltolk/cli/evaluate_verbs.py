@@ -36,6 +36,7 @@ def evaluate(
     bf16: Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16.")] = False,
     no_prompts: Annotated[bool, typer.Option("--no-prompts", help="Score options alone: faster.")] = False,
     vocoder: Annotated[Path | None, typer.Option(help="Speaks in `synthesis`.")] = None,
+    temperature: Annotated[float, typer.Option(min=0, help="Of `synthesis`; 0: the likeliest.")] = 0.0,
     judge: Annotated[str | None, typer.Option(help="Hears it: pocketsphinx, or a hub id.")] = None,
     judge_texts: Annotated[Path | None, typer.Option(help="What pocketsphinx may hear.")] = None,
     quality: Annotated[str | None, typer.Option(help="Command: wav paths in, JSON lines out.")] = None,
@@ -57,9 +58,9 @@ def evaluate(
     from smoltolk.cli.printing import show
     from smoltolk.common.files import write_json, write_text
     from smoltolk.common.progress import bar
-    from smoltolk.evaluation.runs.evaluating import Request
     from smoltolk.evaluation.runs.evaluating import evaluate as measure
     from smoltolk.evaluation.runs.presets import rule_named
+    from smoltolk.evaluation.runs.request import Request
     from smoltolk.evaluation.runs.results import judge_again
     from smoltolk.evaluation.runs.voices import OFFLINE
     from smoltolk.report.task_plot import task_svg
@@ -88,8 +89,8 @@ def evaluate(
             Request(
                 model, tasks or [], out, _places(data or []), units, shards, questions, rule or [], limit, seed,
                 _directions(directions), split, synthesizer, before, bf16, not no_prompts,
-                vocoder=vocoder, judge=judge or OFFLINE, judge_texts=judge_texts, quality=quality,
-                quality_timeout=quality_timeout,
+                vocoder=vocoder, judge=judge or OFFLINE, judge_texts=judge_texts, temperature=temperature,
+                quality=quality, quality_timeout=quality_timeout,
             ),
             bar,
         )  # fmt: skip

@@ -96,7 +96,9 @@ def train(
         str | None, typer.Option(help="tensorboard (default), trackio, wandb, several with commas, or none.")
     ] = None,
     lora: Annotated[str | None, typer.Option(help="Low-rank matrices in place of the weights, e.g. r=16.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the recipe and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the recipe and its plan, and stop.")] = False,
+    mfu: Annotated[float, typer.Option(min=0.001, max=1.0, help="Of --dry-run: share of the devices' peak.")] = 0.4,
+    devices: Annotated[int, typer.Option(min=1, help="Of --dry-run: that share the work.")] = 1,
     model: Annotated[Path | None, typer.Option("--from", help="Take the recipe of this model.")] = None,
 ) -> None:
     """Teach a text model to hear and to speak, in two stages.
@@ -135,7 +137,11 @@ def train(
     options["tuning.lora"] = None if lora is None else parse_lora(lora)
     tree = recipe_of_words(words or (), model=model, preset=preset, changes=changes, options=options)
     if dry_run:
-        print(to_yaml(tree), end="")
+        from smoltolk.cli.plan_tables import print_plan
+        from smoltolk.training.recipes.plan import plan_of
+
+        print(to_yaml(tree), end="", flush=True)  # by itself it is a recipe
+        print_plan(plan_of(tree, mfu=mfu, num_devices=devices))
         return
     with hold(named_places(tree).out):
         job = TrainingJob(tree, cloze_measure)

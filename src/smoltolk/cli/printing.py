@@ -157,6 +157,14 @@ def sampling_of(temperature: float) -> Sampling | None:
     return Sampling(temperature=temperature) if temperature else None
 
 
+def write_sound(path: Path, waveform: np.ndarray, sample_rate: int) -> None:
+    """Write a waveform and say so."""
+    from smoltolk.speech.audio import save
+
+    save(path, waveform, sample_rate)
+    print(f"{len(waveform) / sample_rate:.1f} s in {path}")
+
+
 def tell_if_strange(strangeness: float | None, what: str) -> None:
     """Point out a recording that is unlike all that its units were learnt for."""
     if strangeness is not None and strangeness > 1:

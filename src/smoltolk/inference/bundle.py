@@ -8,7 +8,6 @@
     units/                  the unit tokenizer; a codec of several codebooks speaks too
     vocoder/                what speaks, where the units are no such codec
     sample.wav, sample.json something that it said, and from what
-    results.json            the figures of the card, if any were given
 
 So the model and its processor load from there by ``from_pretrained`` of transformers as well.
 """
@@ -40,11 +39,13 @@ class BundleSettings:
         sampling: of continuations; None: the most likely id at every step.
         max_units: units, or frames, of a spoken answer.
         max_tokens: tokens of a written one.
+        tuned: whether it was tuned on dialogues, and so takes turns as prompts; others go on with what was said.
     """
 
     sampling: Sampling | None = Sampling()  # noqa: RUF009 - immutable
     max_units: int = 150
     max_tokens: int = 40
+    tuned: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """As ``bundle.json`` holds it."""
@@ -58,6 +59,7 @@ class BundleSettings:
             None if sampling is None else Sampling(float(sampling["temperature"]), int(sampling["top_k"])),
             int(held["max_units"]),
             int(held["max_tokens"]),
+            bool(held.get("tuned", False)),
         )
 
 

@@ -8,6 +8,8 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from smoltolk.data.rows import turns as turns_of_rows
+from smoltolk.data.rows.documents import Document
 from smoltolk.inference.answers import Answer, StreamPiece
 from smoltolk.inference.recordings import is_recording
 
@@ -16,6 +18,9 @@ Segment = str | np.ndarray  # text, or units
 
 class Talks(Protocol):
     """What is needed of :class:`~smoltolk.inference.speech_text.SpeechText`."""
+
+    processor: Any
+    settings: Any
 
     def units_of(self, audio: Any) -> np.ndarray: ...
 
@@ -52,7 +57,8 @@ class Dialogue:
         dialogue.ask("In Oslo, Mia has a dog.")      # -> Answer
         dialogue.ask(Path("question.wav"), to="text")
 
-    The prompt of a turn is all that was said before it. Where that, and room for an answer, is more than the model has
+    The prompt of a turn is all that was said before it; of a model tuned on dialogues each question stands in a
+    prompt of its own. Where that, and room for an answer, is more than the model has
     positions, the oldest turns are left out for good, and the answer says how many.
 
     Args:
@@ -101,7 +107,7 @@ class Dialogue:
                 made = [piece.units for piece in pieces if piece.units is not None and len(piece.units)]
                 self._happened(asked, np.concatenate(made) if made else np.zeros(0, np.int64))
 
-    def _prepared(self, prompt: Any, to: Any) -> tuple[list[Segment], list[Segment], dict[str, Any]]:
+    def _prepared(self, prompt: Any, to: Any) -> tuple[list[Segment], Any, dict[str, Any]]:
         """What is asked, the whole prompt, and the options of generation; the oldest turns go where they must."""
         to = to or self.to
         parts = list(prompt) if isinstance(prompt, list) else [prompt]
@@ -111,10 +117,22 @@ class Dialogue:
             options.pop("max_seconds", None)
             options.pop("speaker", None)
         most = self.talker.most_ids(to, options.get("max_seconds"), options.get("max_new"))
-        while self.turns and self.talker.room_behind(self._joined(asked), to) < most:
+        while self.turns and self.talker.room_behind(self._whole(asked, to), to) < most:
             del self.turns[0]
             self.dropped += 1
-        return asked, self._joined(asked), options
+        return asked, self._whole(asked, to), options
+
+    def _whole(self, asked: list[Segment], to: str) -> Document | list[Segment]:
+        """The prompt: all turns, and what is asked."""
+        if not self.talker.settings.tuned:
+            return self._joined(asked)
+        read, turns = self.talker.processor.segment, []
+        for turn in self.turns:
+            turns.append(turns_of_rows.Turn(False, tuple(map(read, turn.asked))))
+            if len(turn.answer):
+                turns.append(turns_of_rows.Turn(True, (read(turn.answer),)))
+        turns.append(turns_of_rows.Turn(False, tuple(map(read, asked))))
+        return turns_of_rows.answer_prompt(self.talker.processor.space, turns, in_speech=to == "speech")
 
     def _joined(self, asked: list[Segment]) -> list[Segment]:
         """Everything so far; texts behind something else begin with a space, as they do where models learn."""

@@ -167,7 +167,7 @@ class SpeechText:
             raise InputError("a recording has a unit at least", f"{len(waveform)} samples", "give a longer one")
         return units
 
-    def room_behind(self, prompt: Prompt, to: To = "speech") -> int:
+    def room_behind(self, prompt: Prompt | Document, to: To = "speech") -> int:
         """Ids, or frames, that the model's positions leave for an answer; 0 or less: the prompt itself is too long."""
         return self._left(self._document(prompt, to), to == "speech")
 
@@ -260,7 +260,7 @@ class SpeechText:
 
     def generate(
         self,
-        prompt: Prompt | Sequence[Prompt],
+        prompt: Prompt | Sequence[Prompt] | Document,
         *,
         to: To = "speech",
         max_seconds: float | None = None,
@@ -273,7 +273,8 @@ class SpeechText:
         """Go on where a prompt ends.
 
         Args:
-            prompt: a text, a recording, units, or a list of them in turns; a list of such lists is a batch.
+            prompt: a text, a recording, units, or a list of them in turns; a list of such lists is a batch. Or a
+                document that ends where the answer begins.
             to: ``speech`` or ``text``.
             max_seconds: most seconds of speech.
             max_new: most units or tokens; by default what the bundle says, 150 units and 40 tokens elsewhere.
@@ -462,7 +463,9 @@ class SpeechText:
             return 1 << 30
         return longest - len(document) - (self.space.tail if speaks else 0)  # where the last frame finishes
 
-    def _document(self, prompt: Prompt, to: To) -> Document:
+    def _document(self, prompt: Prompt | Document, to: To) -> Document:
+        if isinstance(prompt, Document):
+            return prompt
         parts = list(prompt) if isinstance(prompt, list) else [prompt]
         read = [self._part(one) for one in parts]
         return self.processor.document(read, continue_in=to)

@@ -80,7 +80,7 @@ class _Summed(torch.autograd.Function):
 
 
 def _of_rows(states: Tensor, matrices: Sequence[Tensor], wanted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of a few rows: their summed NLL, each NLL [n], and the sum's gradient by the logits, [n, V] in the states' type."""
+    """Of a few rows: their summed NLL, each NLL [n], and the sum's gradient by the logits, [n, V] as the states."""
     asked = wanted != IGNORE
     columns = torch.where(asked, wanted, 0)[:, None]
     step = _CACHED_ROWS if states.device.type == "cpu" else len(states)

@@ -68,7 +68,7 @@ def analysis_section(run: Run) -> Section:
             if isinstance(part, dict) and not isinstance(part.get("left_out"), str)
         }
     pictures = [
-        Picture(name, f"{name.capitalize()}, by layer where a layer is named.", _left(run, f"{name}.svg"))
+        Picture(name, f"{name.capitalize()}; bands and bars are 95% intervals.", _left(run, f"{name}.svg"))
         for name in parts
     ]
     text = _left(run, "analysis.md")
@@ -106,8 +106,8 @@ def training_section(runs: Sequence[Run]) -> Section:
                 raise InputError("history has a step at least", "none", "leave this model out")
         histories[run.name] = history
     svg = training_svg(histories)
-    pictures = (Picture("curves", "Training curves.", svg, of_page=True),) if svg else ()
-    pictures += _of_logs({run.name: run.place for run in runs})
+    curves = (Picture("curves", "Training curves.", svg, of_page=True),) if svg else ()
+    pictures = curves + _of_logs({run.name: run.place for run in runs})
     sounds = tuple(sound for run in runs for sound in _latest(sounds_of(run)))
     places = ", ".join(str(run.place) for run in runs)
     return Section("Training", places, f"# Training\n\n{training_table(histories)}\n", pictures, sounds)

@@ -13,10 +13,11 @@ from smoltolk.common.lock import hold
 from smoltolk.common.progress import console
 from smoltolk.evaluation.runs.world_answers import world_differences
 from smoltolk.quickstart import speech_steps
+from smoltolk.quickstart.bundle_step import leave_bundle
 from smoltolk.quickstart.data_steps import make_data, run_record
 from smoltolk.quickstart.evaluation_steps import ANSWERS, evaluate_one
 from smoltolk.quickstart.model_steps import check_own_text_model, train_one
-from smoltolk.quickstart.run import Job, RunDirectory
+from smoltolk.common.run_directory import Job, RunDirectory
 from smoltolk.quickstart.scales import Scale
 from smoltolk.quickstart.settings import Settings
 from smoltolk.report.page import write_report
@@ -50,7 +51,7 @@ def quickstart(out: Path, scale: str = "small", seed: int = 0, text_model: str |
             "vocoder", "Vocoder", sizes.vocoder_steps, speech_steps.fit_the_vocoder, (settings,), after=("units",)
         )
         make_data(settings, run, vocoder)
-        steps, asked = sizes.speech.num_steps, sizes.num_asked
+        steps, asked = sizes.speech.recipe().num_steps, sizes.num_asked
         run.side_by_side(
             [Job(f"train-{s}", f"Train {s}", steps, train_one, (settings, s)) for s in COMPARED]
             + [
@@ -59,10 +60,12 @@ def quickstart(out: Path, scale: str = "small", seed: int = 0, text_model: str |
             ]
         )
         results = run.step("report", "Report", lambda: report(settings, run))
+        run.step("bundle", "Bundle", lambda: leave_bundle(settings))
         shutil.rmtree(settings.work, ignore_errors=True)
         print_summary(results, console)
         console.print(
             f"\n  report   {out / 'report.html'}\n  figures  {out / 'results.json'}\n  sound    {out / 'samples'}"
+            f"\n  talk     smoltolk talk {out / 'bundle'}"
         )
         return results
 

@@ -7,10 +7,12 @@ import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
 import uvicorn
 
 from smoltolk.common.errors import InputError
 from smoltolk.inference.bundle import open_bundle
+from smoltolk.inference.running.threads import quickest_threads
 from smoltolk.inference.speech_text import SpeechText
 from smoltolk.serving.app import Offer, create_app
 from smoltolk.serving.keys import Keys
@@ -73,6 +75,7 @@ def serve(
         InputError: a host that others reach, and no keys.
     """
     check_reachable(host, keys)
+    torch.set_num_threads(max(quickest_threads(offer.talker.model) for offer in offers.values()))
     app = create_app(offers, limits=limits, keys=keys, sound_threads=sound_threads)
     config = uvicorn.Config(
         app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=int(drain_seconds),

@@ -152,7 +152,7 @@ class SmolTolkTrainer(Trainer):
         if self._by_task is None:
             return {}
         table, self._by_task = self.accelerator.reduce(self._by_task, "sum").tolist(), None
-        told = {}
+        told: dict[str, float] = {}
         for task, (text, num_text, speech, num_speech) in zip(TASKS, table, strict=True):
             told |= {f"{task}/text_loss": text / num_text} if num_text else {}
             told |= {f"{task}/speech_loss": speech / num_speech} if num_speech else {}

@@ -15,7 +15,6 @@ from smoltolk.data.rows.row_source import RowSource
 from smoltolk.model.ids import IdSpace
 from smoltolk.model.spans import find_spans, group_spans, round_up
 
-
 TASKS = tuple(Task)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
 from transformers import PreTrainedModel
 
 from smoltolk.common.files import atomic_directory, write_json
@@ -45,7 +44,7 @@ class Keeper:
         self._best = value
         return True
 
-    def keep_best(self, model: nn.Module, entry: Mapping[str, Any]) -> None:
+    def keep_best(self, model: PreTrainedModel, entry: Mapping[str, Any]) -> None:
         """Write ``best``; every process calls it.
 
         Args:
@@ -54,20 +53,16 @@ class Keeper:
         """
         self._write(model, self._folder / "best", entry)
 
-    def keep_milestone(self, model: nn.Module, entry: Mapping[str, Any]) -> None:
+    def keep_milestone(self, model: PreTrainedModel, entry: Mapping[str, Any]) -> None:
         """Write ``milestones/STEP``; every process calls it."""
         self._write(model, self._folder / "milestones" / f"{entry['step']:06d}", entry)
 
-    def _write(self, model: nn.Module, folder: Path, entry: Mapping[str, Any]) -> None:
+    def _write(self, model: PreTrainedModel, folder: Path, entry: Mapping[str, Any]) -> None:
         weights = whole_state(model) if is_sharded(model) else None
         if is_main():
             with atomic_directory(folder) as temporary:
-                _unwrapped(model).save_pretrained(temporary, state_dict=weights)
+                model.save_pretrained(temporary, state_dict=weights)
                 if self._tokenizer is not None:
                     self._tokenizer.save_pretrained(temporary)
                 write_json(temporary / "kept.json", dict(entry))
         wait_for_all()
-
-
-def _unwrapped(model: nn.Module) -> PreTrainedModel:
-    return model  # type: ignore[return-value] - the Trainer hands its callbacks the model itself

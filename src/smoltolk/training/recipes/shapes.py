@@ -53,8 +53,10 @@ def text_config_of(text_model: str | None) -> PreTrainedConfig:
     """
     if text_model is None:
         raise InputError(
-            "a plan is made for a text model", "model.text_model is not set", "add model.text_model=NAME, a hub id or directory"
-        )  # fmt: skip
+            "a plan is made for a text model",
+            "model.text_model is not set",
+            "add model.text_model=NAME, a hub id or directory",
+        )
     known = KNOWN.get(text_model)
     return load_text_config(text_model) if known is None else copy.deepcopy(known)
 
