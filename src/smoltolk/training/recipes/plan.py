@@ -151,7 +151,7 @@ def _memory(
     if num_devices > 1 and not tree.hardware.fsdp:
         most += found.gradients  # what is sent to the others lies beside what is held
     if on_gpu:
-        numbers = min(_MORE_LOGITS_ON_A_GPU, rows * tree.data.row_length * config.text_config.vocab_size)
+        numbers = min(_MORE_LOGITS_ON_A_GPU, rows * tree.data.row_length * config.vocab_size)
         most += numbers * _BYTES_OF_A_LOGIT
     return most
 
