@@ -17,7 +17,7 @@ test: .venv/.dev
 
 # Tests that need more extras than all others.
 more: .venv/.more
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training/test_trl_trainers.py tests/training/tuning/test_prefer_job.py tests/training/loop/test_writers.py tests/docs/test_site.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training/test_trl_trainers.py tests/training/tuning/test_prefer_job.py tests/training/loop/test_writers.py tests/training/recipes/test_s3.py tests/docs/test_site.py
 
 # The documentation as a site in site/: strictly, without a network. Look at it: python -m http.server -d site
 docs: .venv/.docs

@@ -26,6 +26,7 @@ _EXTRAS = {
     "tensorboard": "log",
     "trackio": "trackio",
     "wandb": "wandb",
+    "s3fs": "s3",
 }
 
 
