@@ -6,8 +6,19 @@ SCALE ?= small
 OUT ?= quickstart
 SEED ?= 0
 REAL ?= .cache/real
+# Tests of `make more`, a file or folder a line.
+MORE := \
+	tests/training/test_trl_trainers.py \
+	tests/training/tuning/test_prefer_job.py tests/experiments \
+	tests/docs/test_site.py \
+	tests/demo/test_page.py \
+	tests/demo/test_browser.py \
+	tests/training/loop/test_writers.py \
+	tests/training/recipes/test_s3.py \
+	tests/serving \
+	tests/inference/test_eight_bits.py
 
-.PHONY: quickstart test more docs real official stops check format bench clean
+.PHONY: quickstart test more docs real official stops kills starts check format bench clean
 
 quickstart: .venv/.offline
 	$(BIN)/smoltolk quickstart --out $(OUT) --scale $(SCALE) --seed $(SEED)
@@ -17,7 +28,7 @@ test: .venv/.dev
 
 # Tests that need more extras than all others.
 more: .venv/.more
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training/test_trl_trainers.py tests/training/tuning/test_prefer_job.py tests/training/loop/test_writers.py tests/training/recipes/test_s3.py tests/docs/test_site.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(MORE)
 
 # The documentation as a site in site/: strictly, without a network. Look at it: python -m http.server -d site
 docs: .venv/.docs
@@ -27,6 +38,14 @@ docs: .venv/.docs
 # Ctrl-C and SIGTERM at twenty random moments of every long verb, and three processes of each at once: an hour.
 stops: .venv/.dev
 	SMOLTOLK_STOPS=20 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests/cli/test_stops.py tests/cli/test_two_at_once.py
+
+# SIGKILL at ten random moments of a training, which then ends as if there had been none.
+kills: .venv/.dev
+	SMOLTOLK_KILLS=10 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training/test_kills.py
+
+# Fifty fresh starts of four processes each.
+starts: .venv/.dev
+	SMOLTOLK_STARTS=50 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training/test_starts.py
 
 # The whole way on recordings of human voices out of Debian's packages; where apt-get cannot fetch them it says so.
 real: .venv/.dev

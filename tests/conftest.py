@@ -19,12 +19,20 @@ from smoltolk.data.corpora.speak import speak
 from smoltolk.data.shards.parquet import UnitCorpus, read_shards
 from smoltolk.data.shards.prepare import prepare
 from smoltolk.data.world.stories import World
+from smoltolk.inference.bundle import Bundle, BundleSettings
+from smoltolk.inference.bundle_making import Origin, make_bundle
+from smoltolk.inference.drawing import Sampling
 from smoltolk.model.ids import IdSpace
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.speech.audio import load
 from smoltolk.speech.synthesis.espeak_synthesis import Voice, espeak_available, voices
+from smoltolk.speech.units.codebook import Codebook
 from smoltolk.speech.units.codecs import CodecUnitTokenizer
+from smoltolk.speech.units.encoder_units import EncoderUnitTokenizer
+from smoltolk.speech.units.mfcc import MfccEncoder
 from smoltolk.speech.units.phone_encoder import LabelledSpeech, fit_phone_units
+from smoltolk.speech.vocoders.hifigan import HifiGanVocoder
+from smoltolk.speech.vocoders.hifigan_config import HifiGanConfig
 
 NUM_STORIES, PER_PART = 8, 3
 
@@ -288,3 +296,48 @@ def _largest_error(model: Any, expected: dict[str, torch.Tensor]) -> float:
 def largest_error() -> Callable[..., float]:
     """``largest_error(model, expected)``: of the logits of a converted checkpoint (see tests/data/parity)."""
     return _largest_error
+
+
+@pytest.fixture(scope="session")
+def bundle_parts(byte_tokenizer: PreTrainedTokenizerFast, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random model of twelve units, the units, and a vocoder of two voices, in folders. Read only."""
+    place = tmp_path_factory.mktemp("parts")
+    torch.manual_seed(0)
+    units = EncoderUnitTokenizer(MfccEncoder(), Codebook(torch.randn(12, 39)))
+    units.save(place / "units")
+    settings = {
+        "num_embeddings": 12, "embedding_dim": 4, "model_in_dim": 8, "upsample_rates": [8, 8, 5, 2],
+        "upsample_kernel_sizes": [16, 16, 11, 4], "upsample_initial_channel": 16, "resblock_kernel_sizes": [3],
+        "resblock_dilation_sizes": [[1, 3]], "multispkr": "from_input", "num_speakers": 2,
+        "dur_predictor_params": {
+            "encoder_embed_dim": 4, "var_pred_hidden_dim": 8, "var_pred_kernel_size": 3, "var_pred_dropout": 0.5,
+        },
+    }  # fmt: skip
+    config = HifiGanConfig.from_dict(settings)
+    HifiGanVocoder(config, units.fingerprint, speakers=["anna", "bela"]).save(place / "vocoder")
+    text = LlamaConfig(
+        vocab_size=257, hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        eos_token_id=0, max_position_embeddings=512, _name_or_path="/somewhere/else/backbone",
+    )  # fmt: skip
+    made = SmolTolkForCausalLM.from_text_model(
+        LlamaForCausalLM(text), num_units=12, unit_fingerprint=units.fingerprint, text_model_name="some/text-model"
+    )
+    with torch.no_grad():  # far from alike, so that greedy choices are no matter of the last bit
+        for parameter in made.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    made.save_pretrained(place / "model")
+    byte_tokenizer.save_pretrained(place / "model")
+    return place
+
+
+@pytest.fixture(scope="session")
+def bundle(bundle_parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Those parts as a bundle, with figures and a sample. Read only."""
+    place = tmp_path_factory.mktemp("bundles")
+    cell = {"accuracy": 0.75, "low": 0.7, "high": 0.8, "n": 400}
+    (place / "results.json").write_text(json.dumps({"models": {"late": {"story": {"S->S": cell}}}}))
+    return make_bundle(
+        bundle_parts / "model", bundle_parts / "units", bundle_parts / "vocoder", place / "bundle",
+        results=[place / "results.json"], settings=BundleSettings(Sampling(0.5, 7), 20, 10), sample="Once upon",
+        origin=Origin("generated stories", "nobody's", "cc0-1.0", languages=("en",)),
+    )  # fmt: skip

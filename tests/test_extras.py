@@ -6,7 +6,7 @@ import sys
 WITHOUT_EXTRAS = """
 import importlib, pkgutil, socket, sys
 
-EXTRAS = "espeakng_loader", "pocketsphinx", "lhotse", "ray"
+EXTRAS = "espeakng_loader", "pocketsphinx", "lhotse", "ray", "fastapi"
 
 class Without:
     def find_spec(self, name, path=None, target=None):
@@ -21,7 +21,7 @@ socket.socket.connect = no_network
 import smoltolk
 names = [module.name for module in pkgutil.walk_packages(smoltolk.__path__, "smoltolk.")]
 for name in names:
-    if not name.endswith("__main__"):
+    if not name.endswith("__main__") and name != "smoltolk.serving":  # an extra as a whole
         importlib.import_module(name)
 from smoltolk.common.errors import MissingExtraError
 from smoltolk.speech.alignment.aligners import aligner_named
@@ -31,6 +31,7 @@ assert not espeak_available()
 for extra, use in (
     ("judge", lambda: aligner_named("pocketsphinx")),
     ("judge", lambda: recogniser_named("pocketsphinx", texts=["a fox"])),
+    ("serve", lambda: importlib.import_module("smoltolk.serving")),
     ("tts", lambda: EspeakSynthesizer().speak("a fox", Voice())),
 ):
     try:

@@ -151,6 +151,10 @@ class SmolTolkProcessor(ProcessorMixin):
             batch["codes"] = pad_codes(rows, input_ids.shape[1], self.space.num_codebooks - 1)
         return BatchFeature(batch)
 
+    def segment(self, content: Content, *, sample_rate: int | None = None) -> tuple[bool, np.ndarray]:
+        """One segment by itself: whether it is speech, and its text ids or units; errors as of a call."""
+        return self._read(content, sample_rate)
+
     def _read(self, content: Any, sample_rate: int | None, wanted: str | None = None) -> tuple[bool, np.ndarray]:
         """Whether a segment is speech, and its text ids or units."""
         modality = "text" if isinstance(content, str) else "speech"

@@ -65,7 +65,7 @@ def test_every_public_name_is_described(site: Path) -> None:
 
 def test_every_verb_is_described_with_its_options(site: Path) -> None:
     page = text_of(site / "reference" / "commands.html")
-    assert "smoltolk train TEXT_MODEL SHARDS OUT [OPTIONS]" in page
+    assert "smoltolk prepare CORPUS UNITS OUT [OPTIONS]" in page
     assert {"quickstart", "units fit", "corpus folder", "vocoder say", "evaluate"} <= set(re.split(r"\s*¶?\n\s*", page))
     assert "--stage1-mixture" in page and "[OPTIONS] [OPTIONS]" not in page
 

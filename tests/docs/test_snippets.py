@@ -14,7 +14,7 @@ import typer
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from typer.testing import CliRunner
 
-from smoltolk import SmolTolkForCausalLM, load_audio, load_unit_tokenizer, read_corpus, save_audio
+from smoltolk import SmolTolkForCausalLM, load_audio, load_unit_tokenizer, make_bundle, read_corpus, save_audio
 from smoltolk.cli.app import app
 from smoltolk.speech.vocoders.griffin_lim import GriffinLimVocoder
 
@@ -142,6 +142,7 @@ def workplace(
     spoken = next(read_corpus(spoken_corpus)).audio
     assert spoken is not None
     save_audio(place / "question.wav", load_audio(spoken))
+    make_bundle(place / "model", place / "units", place / "vocoder", place / "bundle")
     (place / "recordings" / "anna").mkdir(parents=True)
     for number, utterance in enumerate(read_corpus(spoken_corpus)):
         take = place / "recordings" / "anna" / f"take {number + 1}.wav"
@@ -161,7 +162,7 @@ def with_text_model(code: str) -> str:
 def is_quick(line: str) -> bool:
     """Whether a command is run here: a quick verb, on what lies here."""
     words = shlex.split(line)[1:]
-    outside = re.search(r"[a-z]\w*/[a-z][\w.]*-|hf:|codec|quickstart|manifests|options", line)
+    outside = re.search(r"[a-z]\w*/[a-z][\w.]*-|hf:|codec|quickstart|manifests|options|aufnahmen", line)
     return (words[0] in QUICK or " ".join(words[:2]) in QUICK) and outside is None
 
 
@@ -184,7 +185,9 @@ def test_quick_commands_of_a_page_run_in_their_order(
         shutil.copytree(shards_dir, tmp_path / "shards")
     monkeypatch.chdir(tmp_path)
     for line in RUN[page]:
-        found = CliRunner().invoke(app, shlex.split(with_text_model(line))[1:], catch_exceptions=False)
+        piped = Path("question.wav").read_bytes() if " - " in f"{line} " else None
+        words = shlex.split(with_text_model(line))[1:]
+        found = CliRunner().invoke(app, words, input=piped, catch_exceptions=False)
         assert found.exit_code == 0, f"{line}\n{found.output}"
 
 

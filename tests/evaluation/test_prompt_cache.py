@@ -118,7 +118,7 @@ def test_rows_as_often_as_they_are_named(architecture: str, text_model: Make) ->
     ids = torch.randint(2, 50, (3, 9), generator=torch.Generator().manual_seed(0))
     rows = [2, 0, 0, 2]
     with torch.no_grad():
-        read = read_prompts(model, ids[:, :6], None)
+        read, _ = read_prompts(model, ids[:, :6], None)
         before = [layer.keys for layer in read.layers]
         for _ in range(2):
             chosen = rows_of(read, rows)

@@ -12,9 +12,10 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.documents import Document
-from smoltolk.evaluation.cloze import SpokenCloze, evaluate_clozes, option_sequences
 from smoltolk.evaluation.nll import held_out_nll
+from smoltolk.evaluation.questions import SpokenCloze
 from smoltolk.evaluation.rules import Rule
+from smoltolk.evaluation.runs.world_answers import answers_of, of_cell, world_cells
 from smoltolk.evaluation.scoring import score
 from smoltolk.evaluation.sequences import Scored
 from smoltolk.model.ids import IdSpace
@@ -175,18 +176,19 @@ def test_questions_in_four_directions(make: Callable) -> None:
     model = make()
     space = model.config.id_space
     item = question(space, rival_prompt_units=frames(4, 3))
-    found = evaluate_clozes(model, [item, replace(item, id="1", fact="y", rival="x")], space, seed=0)
-    assert set(found.cells["story"]) == set(DIRECTIONS)
+    records = answers_of(model, [item, replace(item, id="1", fact="y", rival="x")])
+    assert set(world_cells(records, 0)["story"]) == set(DIRECTIONS)
     for way in DIRECTIONS:
-        row, _ = found.cell("story", way)
-        speaks = way.endswith("S")
-        assert (row["count_right"], row["count_wrong"]) == ((3 * Q, 5 * Q) if speaks else (1, 2))
-    row, _ = found.cell("story", "S->S")
-    behind = zip(item.spoken_prompts, option_sequences(item, "S->S", space), strict=True)
-    for number, (prompt, options) in enumerate(behind):
-        for name, option, said in zip(("right", "wrong"), options, (frames(3, 1), frames(5, 2)), strict=True):
-            together = np.concatenate([prompt, said])
-            assert row[f"nll_{name}"][number] == pytest.approx(by_hand(model, option, 1, 4, together), rel=1e-5)
+        record, _ = of_cell(records, "story", way)
+        counts = [len(nll) for nll in record["nll"][0]]
+        assert counts == ([3 * Q, 5 * Q] if way.endswith("S") else [1, 2])
+    record, _ = of_cell(records, "story", "S->S")
+    for number, prompt in enumerate(item.spoken_prompts):
+        for place, said in enumerate((frames(3, 1), frames(5, 2))):
+            start = len(document := Document(space).speech(prompt))
+            option = Scored.of(document.speech(said), start, space)
+            expected = by_hand(model, option, 1, 4, np.concatenate([prompt, said]))
+            assert sum(record["nll"][number][place]) == pytest.approx(expected, rel=1e-5)
 
 
 def test_mistakes(make: Callable, uniform: object, ids: IdSpace) -> None:

@@ -18,7 +18,7 @@ from smoltolk.common.errors import InputError
 from smoltolk.data.rows.documents import Document
 from smoltolk.evaluation.prompt_cache import can_go_on
 from smoltolk.evaluation.rules import Rule
-from smoltolk.evaluation.scoring import score
+from smoltolk.evaluation.scoring import score, score_ids
 from smoltolk.evaluation.sequences import Scored
 from smoltolk.evaluation.shared_prompts import CALLS, in_portions
 from smoltolk.model.modeling import SmolTolkForCausalLM
@@ -165,6 +165,30 @@ def test_scores_are_those_of_whole_sequences(
     with shared():
         found = score(model, sequences, space=space_of(model), **options).nll
     np.testing.assert_allclose(found, whole(model, sequences, **options), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", [*SETTINGS, *(f"around {name}" for name in BACKBONES), *TEXT_MODELS])
+def test_prompts_are_scored_in_the_pass_that_is_gone_on_from(name: str, make: Make) -> None:
+    """Once for each prompt, in batches of prompts of other lengths: the same nats as of whole sequences."""
+    model, batches = make(name), [(way, 8 + 5 * seed) for seed, way in enumerate(DIRECTIONS)]
+    sequences, places = [], []
+    for seed, (way, prompt) in enumerate(batches):
+        sequences += question(model, way, prompt, [3, 8, 5], seed)
+        places += [1 + seed % 3, None, None]
+    with shared():
+        found = score_ids(model, sequences, space=space_of(model), prompts_from=places)
+    with patch("smoltolk.evaluation.scoring.can_go_on", return_value=False):
+        each = [
+            score_ids(model, [one], space=space_of(model), prompts_from=[place])[0]
+            for one, place in zip(sequences, places, strict=True)
+        ]
+    for one, other, place in zip(found, each, places, strict=True):
+        np.testing.assert_allclose(one.nll, other.nll, rtol=2e-5, atol=1e-6)
+        np.testing.assert_allclose(one.end, other.end, rtol=2e-5, atol=1e-6)
+        assert (one.before is None) == (place is None) == (other.before is None)
+        if one.before is not None and other.before is not None:
+            assert len(one.before) and np.isfinite(one.before).all()
+            np.testing.assert_allclose(one.before, other.before, rtol=2e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["late fusion", "frames", "llama"])

@@ -9,7 +9,7 @@ import torch
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_jsonl
 from smoltolk.data.rows.documents import recognition_prompt, synthesis_prompt
-from smoltolk.evaluation.cloze import SpokenCloze
+from smoltolk.evaluation.questions import SpokenCloze
 from smoltolk.evaluation.transcription import recognition, synthesis
 from smoltolk.inference.samples import make_samples
 from smoltolk.inference.speakers import speak_units

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.documents import Document
-from smoltolk.evaluation.cloze import SpokenCloze
+from smoltolk.evaluation.questions import SpokenCloze
 from smoltolk.evaluation.transcription import recognition, synthesis
 from smoltolk.inference.generation import generate, to_text, to_units
 from smoltolk.inference.samples import make_samples

@@ -19,6 +19,7 @@ from smoltolk.inference.speech_text import SpeechText
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.speech.units.codecs import CodecUnitTokenizer
 from smoltolk.speech.units.tokenizer import Units, UnitTokenizer
+from smoltolk.speech.vocoders.vocoder import Reach, Vocoder
 
 
 class Listening:
@@ -179,3 +180,133 @@ def test_names_of_special_tokens_are_said(make_small: Callable, byte_tokenizer: 
     assert 0 in byte_tokenizer("a <eos> b")["input_ids"]
     ids = talker.processor.document("a <eos> b").input_ids[1:]
     assert byte_tokenizer.decode(ids) == "a <eos> b" and 0 not in ids
+
+
+def spoken_and_streamed(talker: SpeechText, prompt: Any, **options: Any) -> tuple[Any, list[Any]]:
+    return talker.generate(prompt, **options), list(talker.generate(prompt, stream=True, **options))
+
+
+class Humming(Vocoder):
+    """Two frames a unit, eight samples each: the unit's own number, as a constant."""
+
+    KIND, speakers = "humming", ("low", "high")
+
+    def __init__(self) -> None:
+        super().__init__(12, 25.0, "ab" * 32, 200)
+
+    reach = Reach(1, 2)
+
+    def synthesize(
+        self, units: Any, durations: Any = None, seed: int = 0, *, speaker: str | int | None = None
+    ) -> np.ndarray:
+        durations = self.predict_durations(units) if durations is None else durations
+        voice = 1 + self.speaker_index(speaker)
+        return np.repeat(np.asarray(units, np.float32) / 100 * voice, 8 * np.asarray(durations))
+
+    def predict_durations(self, units: Any) -> np.ndarray:
+        return np.full(len(units), 2)
+
+    def _config(self) -> dict[str, Any]:
+        return {}
+
+    @classmethod
+    def _from_config(cls, config: Any) -> Humming:
+        return cls()
+
+
+HOT = Sampling(temperature=3.0, top_k=0)
+
+
+@pytest.mark.parametrize("to", ["text", "speech"])
+def test_a_batch_is_its_items_alone(to: Any, make_small: Callable, byte_tokenizer: PreTrainedTokenizerFast) -> None:
+    """Each prompt draws by its own seed; the prompts differ in length, and so do the limits of what is said."""
+    talker = SpeechText(make_small(), byte_tokenizer, vocoder=Humming())
+    prompts = [["A"], ["Something much longer ", np.array([3, 5, 7]), "and"], ["Mia"]]
+    together = talker.generate(prompts, to=to, seed=[5, 0, 9], sampling=HOT, max_new=20)
+    alone = [
+        talker.generate(one, to=to, seed=seed, sampling=HOT, max_new=20)
+        for one, seed in zip(prompts, (5, 0, 9), strict=True)
+    ]
+    for first, second in zip(together, alone, strict=True):
+        assert first.text == second.text and first.ended == second.ended
+        if to == "speech":
+            assert np.array_equal(first.speech.units, second.speech.units) and len(first.speech.units)
+            assert np.array_equal(first.speech.waveform, second.speech.waveform)
+    counted = talker.generate(prompts, to=to, seed=5, sampling=HOT, max_new=20)
+    assert counted[0].text == alone[0].text and repr(counted) != repr(together)
+    texts = ["Mia", "Something much longer"]
+    spoken = talker.say(texts, seed=3, sampling=HOT)
+    for one, text, seed in zip(spoken, texts, (3, 4), strict=True):
+        assert np.array_equal(one.waveform, talker.say(text, seed=seed, sampling=HOT).waveform)
+
+
+def test_a_row_without_room_goes_by_itself(make_small: Callable, byte_tokenizer: PreTrainedTokenizerFast) -> None:
+    talker = SpeechText(never_ends(make_small(max_position_embeddings=32)), byte_tokenizer)
+    short, long = talker.generate([["a"], ["a" * 27]], to="text", max_new=10, sampling=None)
+    assert len(byte_tokenizer(short.text)["input_ids"]) >= 10 > 4 >= len(byte_tokenizer.decode([5] * 4))
+    assert not short.ended and not long.ended
+    assert long.text == talker.generate("a" * 27, to="text", max_new=10, sampling=None).text
+
+
+def test_a_stream_is_the_answer_in_pieces(make_small: Callable, byte_tokenizer: PreTrainedTokenizerFast) -> None:
+    talker = SpeechText(make_small(), byte_tokenizer, vocoder=Humming())
+    for seed in range(3):
+        options = {"sampling": HOT, "seed": seed, "max_new": 40}
+        answer, pieces = spoken_and_streamed(talker, ["Mia", np.array([1, 2])], to="text", **options)
+        assert "".join(piece.text for piece in pieces) == answer.text
+        assert pieces[-1].ended == answer.ended and [piece.ends for piece in pieces] == [False] * (len(pieces) - 1) + [
+            True
+        ]
+        answer, pieces = spoken_and_streamed(talker, ["Mia"], to="speech", speaker="high", **options)
+        assert np.array_equal(np.concatenate([piece.units for piece in pieces]), answer.speech.units)
+        waveform = np.concatenate([piece.waveform for piece in pieces])
+        assert waveform.shape == answer.speech.waveform.shape and pieces[-1].ended == answer.ended
+        assert np.mean(np.abs(waveform - answer.speech.waveform) > 1e-6) < 0.1  # where chunks fade
+        assert [piece.seconds for piece in pieces] == sorted(piece.seconds for piece in pieces)
+    with pytest.raises(InputError, match="one prompt"):
+        talker.generate([["a"], ["b"]], stream=True)
+
+
+def test_who_stops_listening_stops_the_model(make_small: Callable, byte_tokenizer: PreTrainedTokenizerFast) -> None:
+    model = never_ends(make_small())
+    steps: list[int] = []
+    model.register_forward_hook(lambda *_: steps.append(1))
+    talker = SpeechText(model, byte_tokenizer, vocoder=Humming())
+    pieces = talker.generate("Mia", to="speech", stream=True, max_new=1_500, sampling=HOT)
+    next(pieces)
+    pieces.close()
+    assert len(steps) < 500
+
+
+def test_a_failure_reaches_who_listens(make_small: Callable, byte_tokenizer: PreTrainedTokenizerFast) -> None:
+    model = make_small()
+    model.register_forward_hook(lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        list(SpeechText(model, byte_tokenizer).generate("Mia", to="text", stream=True))
+
+
+def test_seconds_limit_speech(make_small: Callable, byte_tokenizer: PreTrainedTokenizerFast) -> None:
+    """Two frames a unit at 25 Hz: a second holds twelve units, and no more are asked for than a few steps behind."""
+    model = never_ends(make_small())
+    talker = SpeechText(model, byte_tokenizer, vocoder=Humming())
+    answer = talker.generate("Mia", max_seconds=1.0, sampling=HOT)
+    assert len(answer.speech.units) == 12 and answer.speech.seconds == 24 * 8 / 200 and not answer.ended
+    pieces = list(talker.generate("Mia", max_seconds=1.0, sampling=HOT, stream=True))
+    assert sum(len(piece.waveform) for piece in pieces) == 200 and not pieces[-1].ended
+    assert talker.generate("Mia", max_seconds=1.0, max_new=3, sampling=HOT).speech.seconds <= 6 * 8 / 200
+    for options in ({"max_seconds": 1.0, "to": "text"}, {"max_seconds": 0.0}, {"max_new": 0}):
+        with pytest.raises(InputError, match=r"seconds limit speech|an id at least"):
+            talker.generate("Mia", **options)
+
+
+def test_voices(make_small: Callable, byte_tokenizer: PreTrainedTokenizerFast, codec_model: Any, codec: Any) -> None:
+    talker = SpeechText(never_ends(make_small()), byte_tokenizer, vocoder=Humming())
+    assert talker.speakers == ("low", "high")
+    low, high = talker.say("Mia"), talker.say("Mia", speaker="high")
+    assert np.array_equal(2 * low.waveform, high.waveform) and low.waveform.any()
+    with pytest.raises(InputError, match="low, high"):
+        talker.say("Mia", speaker="middle")
+    alone = SpeechText(codec_model, byte_tokenizer, codec)
+    assert alone.speakers == ()
+    with pytest.raises(InputError, match="has but one"):
+        alone.generate("Mia", speaker="low", max_new=3)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.model.spans import find_spans, group_spans
 
 PROCESS = Path(__file__).parent / "processes" / "fsdp.py"
 ROWS = {
@@ -52,6 +53,14 @@ def test_two_processes_compute_what_one_does(
     found: list[dict[str, Any]] = [torch.load(directory / f"{name}-{rank}.pt") for rank in range(2)]
     for loss, part in zip(losses, found, strict=True):
         torch.testing.assert_close(part["loss"] / 2, loss.detach(), rtol=1e-5, atol=1e-6)
+    # As often, and each over no more than its own spans, with one more for what stands at text, or over one position.
+    calls = [part["calls"] for part in found]
+    assert len(calls[0]) == len(calls[1]) and (name != next(iter(ROWS)) or len(calls[0]) == 2)
+    for ids, called in zip(rows, calls, strict=True):
+        groups = group_spans(find_spans(ids >= model.config.speech_offset))
+        own = [(group.num_spans, group.longest) for group in groups if group.num_spans]
+        expected = [(num + (number == 0), longest) for number, (num, longest) in enumerate(own)]
+        assert called == expected + [(1, 1)] * (len(called) - len(own))
     for parameter_name, parameter in model.named_parameters():
         for part in found:
             gradient = part["gradients"][parameter_name]

@@ -78,11 +78,15 @@ def test_states_that_are_no_keys_and_values(architecture: str, make_text_model: 
 
 
 @pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("all_layers", [False, True])
 @torch.no_grad()
-def test_every_process_calls_the_adapter_equally_often(
-    shared: bool, model: SmolTolkForCausalLM, write: Callable[..., Tensor], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(layouts, "_shares_out", lambda module: shared)
+def test_every_process_calls_the_adapter_as_often_as_the_one_that_does_most(
+    shared: bool, all_layers: bool, model: SmolTolkForCausalLM, write: Callable[..., Tensor],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    if shared:
+        monkeypatch.setattr(layouts, "_shared_out", lambda module: object())
+        monkeypatch.setattr(layouts, "_most_of_all", lambda calls, shared_out: 3)
     adapter, calls = model.late_fusion.adapter, []
     handle = adapter.register_forward_hook(lambda *_: calls.append(1))
     counts = {}
@@ -90,22 +94,18 @@ def test_every_process_calls_the_adapter_equally_often(
         is_speech = write(model.config.id_space, row) >= model.config.speech_offset
         units = torch.where(is_speech[..., None], torch.randn(1, 24, 32), torch.ones(32))  # ones: a padding unit
         calls.clear()
-        found = SpanLayout.of(is_speech, training=True).compose(adapter, units, units, all_layers=True)
+        training = not shared or all_layers  # shared out, it is also called in evaluations without speech
+        found = SpanLayout.of(is_speech, training=training).compose(adapter, units, units, all_layers=all_layers)
         counts[row] = len(calls)
-        alone = adapter(torch.ones(1, 1, 32), all_layers=True)
-        for layer, expected in zip(found, alone, strict=True):
+        alone = adapter(torch.ones(1, 1, 32), all_layers=all_layers)
+        for layer, expected in zip(found, alone, strict=True) if all_layers else ():
             torch.testing.assert_close(layer[~is_speech], expected[0].expand(int((~is_speech).sum()), -1))
+        for start, stop in ((0, 13), (0, 15)):
+            if row[start:stop] == "u" * (stop - start) and row[stop] != "u":
+                own = adapter(units[:, start:stop], all_layers=all_layers)[-1]
+                torch.testing.assert_close(found[-1][:, start:stop], own)
     handle.remove()
-    assert list(counts.values()) == ([1, 1, 1] if shared else [2, 1, 1])
-
-
-@torch.no_grad()
-def test_groups_and_joined_groups_are_adapted_alike(
-    model: SmolTolkForCausalLM, ids: Tensor, monkeypatch: pytest.MonkeyPatch, assert_close: Callable
-) -> None:
-    expected = model(ids).logits
-    monkeypatch.setattr(layouts, "_shares_out", lambda module: True)
-    assert_close(model(ids).logits, expected)
+    assert list(counts.values()) == ([3, 3, 3] if shared else [2, 1, 1])
 
 
 def seen(row: str) -> list[str]:

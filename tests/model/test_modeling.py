@@ -139,6 +139,11 @@ def test_loss_is_the_nll_of_the_logits(make_model: Make, ids: Tensor) -> None:
     torch.testing.assert_close(output.loss, nll[wanted].mean())
     torch.testing.assert_close(output.text_loss, nll[wanted & ~is_speech].mean())
     torch.testing.assert_close(output.speech_loss, nll[is_speech].mean())
+    training = model.train()(ids, labels=ids)
+    assert not training.label_nll.requires_grad and training.label_nll.shape == ids.shape
+    for each in (output.label_nll, training.label_nll):  # with and without gradients made at once
+        torch.testing.assert_close(each[:, 1:], torch.where(wanted, nll, 0.0))
+        assert each[:, 0].eq(0).all()
 
 
 def test_the_selectors_entropy_lowers_the_loss(make_model: Make, ids: Tensor) -> None:

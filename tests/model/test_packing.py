@@ -29,5 +29,6 @@ def test_side_by_side_equals_end_to_end(
         assert_close(state[real], other[real])
     for name in ("loss", "text_loss", "speech_loss", "selector_entropy"):
         torch.testing.assert_close(found[name], expected[name])
+    assert_close(found.label_nll, expected.label_nll)
     kept = documents_as_rows(model, input_ids, document_ids, logits_to_keep=2).logits
     assert_close(kept, model(input_ids, document_ids=document_ids).logits[:, -2:])

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smoltolk.common.errors import InputError
-from smoltolk.model.spans import find_spans, gather, group_spans, join_spans, round_up, scatter, span_ids
+from smoltolk.model.spans import find_spans, gather, group_spans, round_up, scatter, span_ids
 
 
 def spans_by_loop(is_speech: torch.Tensor, document_ids: torch.Tensor | None) -> list[list[int]]:
@@ -146,18 +146,6 @@ def test_groups_and_rounding_put_everything_back(pad):
     for group in map(pad, group_spans(find_spans(flags))):
         out = scatter(gather(x, group) * 2, group, out)
     assert torch.equal(out, torch.where(flags[..., None], 2 * x, 0))
-
-
-@pytest.mark.parametrize("pad", [lambda spans: spans, round_up])
-def test_joined_groups_are_one_batch_again(pad):
-    flags = _mixed_batch()
-    spans = find_spans(flags)
-    joined = join_spans([pad(group) for group in group_spans(spans)])
-    assert joined.mask.sum() == spans.mask.sum() and joined.longest >= spans.longest
-    x = torch.randn(3, 60, 4)
-    assert torch.equal(gather(x, joined)[joined.mask].sort(0).values, x[flags].sort(0).values)
-    doubled = scatter(gather(x, joined) * 2, joined, torch.zeros_like(x))
-    assert torch.equal(doubled, torch.where(flags[..., None], 2 * x, 0))
 
 
 @pytest.mark.parametrize(("num_spans", "length"), [(4, 16), (3, 7), (1, 1)])

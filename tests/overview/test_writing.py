@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.common.files import write_json, write_text
+from smoltolk.common.files import write_json, write_jsonl, write_text
 from smoltolk.evaluation.intervals import paired_difference
 from smoltolk.overview.writing import write_overview
 from smoltolk.report.wording import points
@@ -75,7 +75,7 @@ def test_two_evaluations_stand_side_by_side(two_runs: list[Path], tmp_path: Path
     assert "rule ours" in page.words and "Evaluation: b" in page.words
     assert len(set(page.ids)) == len(page.ids)
     figures = sorted(path.name for path in (tmp_path / "page-figures").iterdir())
-    assert figures == ["02-accuracy.svg", "03-accuracy.svg"]
+    assert figures == ["01-side-by-side.svg", "03-accuracy.svg", "04-accuracy.svg"]
     assert all(f"(page-figures/{name})" in text for name in figures)
 
 
@@ -160,9 +160,45 @@ def test_analyses_ablations_and_trainings(tmp_path: Path) -> None:
     assert (tmp_path / "page-figures" / "01-lens.svg").read_text() == SVG
 
 
+def test_trainings_are_drawn_from_their_logs_while_they_last_too(tmp_path: Path) -> None:
+    done, running = tmp_path / "done", tmp_path / "running.work"
+    train = [
+        {"step": n, "kind": "train", "loss": 3 / n, "grad_norm": None, "ids_per_second": 9.0 * n} for n in (10, 20)
+    ]
+    held = {
+        "kind": "held_out",
+        "speech_nll": 1.5,
+        "speech/speech_nll": 1.4,
+        "text_nll": 2.0,
+        "selector_weights": [0.3, 0.7],
+    }
+    lines = [*train, *({**held, "step": n, "story/S->S": 0.5, "recognition_wer": 0.9} for n in (10, 20))]
+    for path in (done / "log.jsonl", running / "record" / "log.jsonl"):
+        write_jsonl(path, lines)
+    write_json(done / "training.json", {"history": train})
+    for step in ("000010", "000020"):
+        write_text(done / "samples" / step / "says-0.txt", f"words of {step}")
+        (done / "samples" / step / "says-0.mp3").write_bytes(b"sound")
+    write_overview([done], tmp_path / "one.html")
+    words = Page(tmp_path / "one.html").words
+    for title in ("Held-out speech, nats per unit", "WER of what it writes", "Accuracy: story", "Ids a second", "0.70"):
+        assert title in words
+    assert "words of 000020" in words and "000010" not in words
+    write_overview([done, running], tmp_path / "two.html")
+    words = Page(tmp_path / "two.html").words
+    assert "Accuracy: story S → S" in words and words.count("Mean weight of each layer") == 2
+
+
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [
+        ("log.jsonl", '{"step": 1, "kind": "held_out"}\n', "history has a step"),
+        ("log.jsonl", '{"step": 1, "kind": "train", "loss": "x"}\n', r"log.jsonl.*history\[0\].loss"),
+        (
+            "log.jsonl",
+            '{"step": 1, "kind": "train"}\n{"step": 1, "kind": "held_out", "selector_weights": ["x"]}\n',
+            "log.jsonl.*damaged",
+        ),
         ("other.txt", "x", "analyse.*holds other.txt"),
         ("results.json", "{", "must be JSON"),
         ("results.json", '{"x": 1}', "quickstart.*of none of them"),

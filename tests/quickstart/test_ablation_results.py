@@ -13,6 +13,7 @@ import pytest
 from smoltolk.common.files import write_json, write_jsonl
 from smoltolk.evaluation.cloze import cell_of
 from smoltolk.evaluation.rules import Rule
+from smoltolk.evaluation.runs.records import Record
 from smoltolk.quickstart.ablation_figure import ablation_svg
 from smoltolk.quickstart.ablation_results import gather, mean_difference
 from smoltolk.quickstart.ablation_table import markdown
@@ -34,14 +35,28 @@ def records(right: int, **more: Any) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def answered(rows: list[dict[str, Any]], cell: str) -> list[Record]:
+    """Records of a run with these margins."""
+    return [
+        {
+            "id": row["id"], "cell": cell, "shape": cell.split()[1], "question": min(row["id"], row["mirror"]),
+            "cluster": row["fact"], "rival": row["rival"], "mirror": row["mirror"], "strata": {}, "right": 0,
+            "prompt": "", "options": ["a", "b"], "error": None, "before": None, "end": [[[], []]],
+            "nll": [[[2.0], [2.0 + row["margin"]]]],
+        }
+        for row in rows
+    ]  # fmt: skip
+
+
 def finish(asked: Ablation, trial: Trial, right: dict[str, int], **more: Any) -> None:
     """A trial that answers so many pairs right in each direction, and by the lens."""
     folder = asked.out / "evaluation" / trial.name
-    clozes, cells = [], {}
+    cells: dict[str, Any] = {}
+    answers: list[Record] = []
     for kind in ("fact_read_answer", "fact_heard_answer", "story"):
         for way in WAYS:
-            rows = records(right.get(way, 10), kind=kind, direction=way)
-            clozes += rows
+            rows = records(right.get(way, 10))
+            answers += answered(rows, f"{kind} {way}")
             cells.setdefault(kind, {})[way] = cell_of(rows, Rule(), 0)
     lens = [
         row
@@ -49,7 +64,7 @@ def finish(asked: Ablation, trial: Trial, right: dict[str, int], **more: Any) ->
         for layer in ("2", "10")
         for row in records(right["lens"] if layer == "10" else 5, direction=way, layer=layer)
     ]
-    write_jsonl(folder / "clozes.jsonl", clozes)
+    write_jsonl(folder / "world.jsonl", answers)
     write_jsonl(folder / "lens.jsonl", lens)
     layers = {layer: cell_of([row for row in lens[:40] if row["layer"] == layer], Rule(), 0) for layer in ("2", "10")}
     figures = {

@@ -87,7 +87,7 @@ def test_models_are_measured_on_the_best_device(finished, monkeypatch):
     for place in ("smoltolk.quickstart.model_steps", "smoltolk.inference.parts"):
         monkeypatch.setattr(f"{place}.best_device", lambda: "meta")
     monkeypatch.setattr(model_steps, "held_out_nll", measure)
-    monkeypatch.setattr(evaluation_steps, "evaluate_clozes", measure)
+    monkeypatch.setattr(evaluation_steps, "answers_of", measure)
     monkeypatch.setattr(model_steps, "pretrain", lambda *_, **__: [{"loss": 1.0}])
     settings = Settings(finished, "tiny", 0)
     for step in (model_steps.train_backbone, lambda *given: evaluation_steps.evaluate_one(given[0], "late", given[1])):

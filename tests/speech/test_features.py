@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -78,3 +80,19 @@ def test_griffin_lim_repeats_itself_and_rows_do_not_meet(speech: torch.Tensor) -
     both = features.griffin_lim(torch.cat([mel, mel - 1]), iterations=4, seed=1)
     torch.testing.assert_close(both[:1], once)
     assert not torch.equal(once, features.griffin_lim(mel, iterations=4, seed=2))
+
+
+def test_a_search_for_phases_goes_on_where_sound_is_known() -> None:
+    """A tone whose beginning is known stays in step behind it; by itself its phase is anyone's guess."""
+    samples = torch.sin(torch.arange(80 * features.HOP) * 2 * math.pi * 440 / features.SAMPLE_RATE)[None]
+    mel, known = features.log_mel(samples), 40 * features.HOP
+    behind = slice(known, known + 2 * features.HOP)
+
+    def in_step(made: torch.Tensor) -> float:
+        return float(torch.nn.functional.cosine_similarity(made[:, behind], samples[:, behind]))
+
+    assert in_step(features.griffin_lim(mel, said_BN=samples[:, :known])) > 0.9
+    assert min(in_step(features.griffin_lim(mel, seed=seed)) for seed in range(4)) < 0.5
+    assert in_step(features.griffin_lim(mel, said_BN=samples[:, :known], iterations=2)) > 0.9
+    few = features.griffin_lim(mel, said_BN=samples[:, :100])  # less than a window: as if nothing were known
+    assert few.shape == samples.shape

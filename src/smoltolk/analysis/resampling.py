@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.seeds import generator
@@ -101,7 +101,7 @@ def half_sample_intervals(
         chosen = rng.permutation(names)[: max(1, len(names) // 2)]
         found.append(figure(np.flatnonzero(np.isin(clusters, chosen))))
     spread = np.std(np.asarray(found, np.float64), axis=0, ddof=1)  # NaN where a half is too small for a figure
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, min(halves, len(names)) - 1)) * spread
+    reach = float(stdtrit(min(halves, len(names)) - 1, (1 + LEVEL) / 2)) * spread
     return whole, whole - reach, whole + reach
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import logging
 import os
 import sys
 
@@ -12,6 +13,8 @@ from smoltolk.common.stopping import Stopped, leave, listening
 
 # What users run into when they name a wrong place.
 _PLACES = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the last: no file may become so large (ulimit -f)
 
 
 def main(*, last: bool = True) -> None:
@@ -26,6 +29,9 @@ def main(*, last: bool = True) -> None:
     # What is stopped leaves semaphores to the tracker of multiprocessing, which clears them away and need not say so.
     ignored = "ignore:resource_tracker:UserWarning"
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), ignored)))
+    # What it says about kernels that were not built for this machine is nobody's concern here.
+    for name in ("torchao", "torch.utils._pytree"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     for stream in (sys.stdout, sys.stderr):  # names of files need not be text
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -47,14 +53,14 @@ def _run() -> None:
     except SmolTolkError as error:
         _fail(str(error), error)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in _NO_ROOM:
             _disk_full(error)
         if error.filename is None or error.errno not in _PLACES:
             raise
         fix = "choose another place, or change who may use this one"
         _fail(f"files must be readable, and outputs lie where one may write\n  found: {error}\n  fix:   {fix}", error)
     except SafetensorError as error:
-        if f"os error {errno.ENOSPC}" not in str(error):
+        if not any(f"os error {number})" in str(error) for number in _NO_ROOM):
             raise
         _disk_full(error)
 

@@ -10,12 +10,16 @@ import typer
 from smoltolk.cli import (
     ablation_verbs,
     analysis_verbs,
+    bundle_verbs,
     convert_verbs,
     corpus_verbs,
+    demo_verbs,
+    dialogue_verbs,
     evaluate_verbs,
     inspect_verbs,
     model_verbs,
     report_verbs,
+    serve_verbs,
     shard_verbs,
     speech_verbs,
     talk_verbs,
@@ -82,7 +86,11 @@ for verbs in (
     evaluate_verbs,
     report_verbs,
     convert_verbs,
+    bundle_verbs,
     talk_verbs,
+    serve_verbs,
     tune_verbs,
+    demo_verbs,
+    dialogue_verbs,
 ):
     app.add_typer(verbs.app)

@@ -36,6 +36,7 @@ def evaluate(
     bf16: Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16.")] = False,
     no_prompts: Annotated[bool, typer.Option("--no-prompts", help="Score options alone: faster.")] = False,
     vocoder: Annotated[Path | None, typer.Option(help="Speaks in `synthesis`.")] = None,
+    temperature: Annotated[float, typer.Option(min=0, help="Of `synthesis`; 0: the likeliest.")] = 0.0,
     judge: Annotated[str | None, typer.Option(help="Hears it: pocketsphinx, or a hub id.")] = None,
     judge_texts: Annotated[Path | None, typer.Option(help="What pocketsphinx may hear.")] = None,
     quality: Annotated[str | None, typer.Option(help="Command: wav paths in, JSON lines out.")] = None,
@@ -57,9 +58,9 @@ def evaluate(
     from smoltolk.cli.printing import show
     from smoltolk.common.files import write_json, write_text
     from smoltolk.common.progress import bar
-    from smoltolk.evaluation.runs.evaluating import Request
     from smoltolk.evaluation.runs.evaluating import evaluate as measure
     from smoltolk.evaluation.runs.presets import rule_named
+    from smoltolk.evaluation.runs.request import Request
     from smoltolk.evaluation.runs.results import judge_again
     from smoltolk.evaluation.runs.voices import OFFLINE
     from smoltolk.report.task_plot import task_svg
@@ -69,14 +70,14 @@ def evaluate(
     if from_run is not None:
         if model is not None:
             raise InputError("a stored run is judged without a model", f"--from and {model!r}", "leave the model out")
-        rules = rule or ["ours"]
+        names = rule or ["ours"]
         results: dict[str, Any] | None = judge_again(
-            from_run, [rule_named(name) for name in rules], judge=judge, judge_texts=judge_texts, quality=quality,
+            from_run, [rule_named(name) for name in names], judge=judge, judge_texts=judge_texts, quality=quality,
             quality_timeout=quality_timeout,
         )  # fmt: skip
-        names = [name.replace("=", "-").replace(",", "-") for name in rules]
-        names += [f"judge-{Path(judge).name}"] if judge else []
-        place = out or from_run / "again" / "+".join(names)
+        parts = [name.replace("=", "-").replace(",", "-") for name in names]
+        parts += [f"judge-{Path(judge).name}"] if judge else []
+        place = out or from_run / "again" / "+".join(parts)
         if results is not None:
             write_json(place / "results.json", results)
     else:
@@ -88,20 +89,24 @@ def evaluate(
             Request(
                 model, tasks or [], out, _places(data or []), units, shards, questions, rule or [], limit, seed,
                 _directions(directions), split, synthesizer, before, bf16, not no_prompts,
-                vocoder=vocoder, judge=judge or OFFLINE, judge_texts=judge_texts, quality=quality,
-                quality_timeout=quality_timeout,
+                vocoder=vocoder, judge=judge or OFFLINE, judge_texts=judge_texts, temperature=temperature,
+                quality=quality, quality_timeout=quality_timeout,
             ),
             bar,
         )  # fmt: skip
     if results is None:  # not the first process
         return
     write_text(place / "results.md", task_markdown(results))
-    if results["tasks"]:
-        write_text(place / "results.svg", task_svg(results))
-    for rules, tasks in _by_rules(results).items():
+    drawn = task_svg(results)
+    if drawn is not None:
+        write_text(place / "results.svg", drawn)
+    for rules, alike in _by_rules(results).items():
         for number, name in enumerate(rules, 1):
             print(f"rule {number}: {name}")
-        Console().print(_table(tasks, rules))
+        Console().print(_table(alike, rules))
+        figures = _published(alike)
+        if figures is not None:
+            Console().print(figures)
     for name, task in results.get("transcription", {}).items():
         show(f"{name}: {task['scored']:,} of {task['items']:,} scored", transcription_rows(task))
     print(f"records and results in {place}")
@@ -135,28 +140,50 @@ def _by_rules(results: dict[str, Any]) -> dict[tuple[str, ...], dict[str, Any]]:
 
 
 def _table(tasks: dict[str, Any], rules: tuple[str, ...]) -> Table:
-    """Accuracies in percent, a column for each rule, and the figures that were published beside them."""
+    """Accuracies in percent, a column for each rule."""
     from rich import box
     from rich.table import Table
-
-    from smoltolk.report.wording import percent
 
     title = "Accuracy, % [95% interval]"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
     table.add_column("task", overflow="fold")
     for head in ("n", *(f"rule {number}" for number in range(1, len(rules) + 1))):
         table.add_column(head, justify="right", no_wrap=True)
-    told = any(task["published"] for task in tasks.values())
-    if told:
-        table.add_column("published (rule)")
     for name, task in tasks.items():
         for cell, first in task["rules"][rules[0]]["cells"].items():
             each = [task["rules"][rule]["cells"][cell] for rule in rules]
-            figures = [one for one in task["published"] if one["cell"] == cell]
-            published = "\n".join(f"{one['system']} {percent(one['accuracy'])} ({one['rule']})" for one in figures)
-            table.add_row(f"{name} {cell}", str(first["n"]), *map(_shown, each), *([published] if told else []))
+            table.add_row(f"{name} {cell}", str(first["n"]), *map(_shown, each))
             if first.get("pair"):
                 table.add_row("  in pairs", str(first["pair"]["n"]), *(_shown(one["pair"]) for one in each))
+    return table
+
+
+def _published(tasks: dict[str, Any]) -> Table | None:
+    """What others published of the same cells, with the rule that each was measured by; None: nothing."""
+    from rich import box
+    from rich.table import Table
+
+    from smoltolk.report.wording import percent
+
+    rows: dict[tuple[str, str, str], dict[str, str]] = {}
+    for name, task in tasks.items():
+        asked = next(iter(task["rules"].values()))["cells"]
+        for one in task["published"]:
+            if one["cell"] in asked:
+                rows.setdefault((name, one["system"], one["rule"]), {})[one["cell"]] = percent(one["accuracy"])
+    if not rows:
+        return None
+    cells = list(dict.fromkeys(cell for row in rows.values() for cell in row))
+    table = Table(
+        title="Published, by the rule that comes closest, %", title_justify="left", box=box.SIMPLE_HEAD,
+        padding=(0, 1), show_edge=False,
+    )  # fmt: skip
+    for head in ("task", "system", "rule"):
+        table.add_column(head, overflow="fold")
+    for cell in cells:
+        table.add_column(cell, justify="right", no_wrap=True)
+    for names, row in rows.items():
+        table.add_row(*names, *(row.get(cell, "") for cell in cells))
     return table
 
 

@@ -179,30 +179,44 @@ def tell_if_cut(ended: bool, task: str) -> None:
         print(f"  note: it came to no end and was cut off; {fix}", file=sys.stderr)
 
 
-def check_continuation(*, audio: Path | None, text: str | None, to: str, most: int, units: Path | None) -> None:
+def check_continuation(
+    *, audio: Sequence[Path] | None, text: str | None, to: str, most: int | None, has_units: bool
+) -> None:
     """Hold the options of `continue` against each other.
 
     Raises:
         InputError: the first that does not fit.
     """
-    if (audio is None) == (text is None):
+    if (not audio) == (text is None):
         found = "both" if text is not None else "neither"
         raise InputError("a continuation has one beginning: a recording or --text", found, "give one of them")
     if to not in ("speech", "text"):
         raise InputError("--to is speech or text", repr(to), "choose one of them")
-    if most < 1:
+    if most is not None and most < 1:
         raise InputError("a continuation has an id at least", f"--most {most}", "give 1 or more")
-    if audio is not None and units is None:
-        raise InputError("hearing needs the units of the model", "no --units", "give their directory")
+    if audio:
+        check_hears(has_units)
 
 
-def check_speaks(units: Path | None, vocoder: Path | None, out: Path | None) -> None:
+def check_hears(has_units: object) -> None:
+    """Whether there is something to hear with.
+
+    Raises:
+        InputError: no units.
+    """
+    if not has_units:
+        raise InputError(
+            "hearing needs the units of the model", "no --units", "give their directory, or a bundle, which has them"
+        )
+
+
+def check_speaks(units: Path | None, vocoder: Path | None, out: Path | None, *, bundled: bool = False) -> None:
     """Whether there is something to speak with, and a place for the sound.
 
     Raises:
         InputError: neither a vocoder nor the units of a codec, or no sound file.
     """
-    says = vocoder is not None
+    says = bundled or vocoder is not None
     if units is not None and not says:
         described = units / "config.json"
         config = read_json(described) if described.is_file() else {"kind": "codec"}  # on the hub: it will be seen
@@ -210,7 +224,8 @@ def check_speaks(units: Path | None, vocoder: Path | None, out: Path | None) -> 
     missing = [name for name, there in (("--vocoder", says), ("--out", out is not None)) if not there]
     if missing:
         raise InputError(
-            "speaking needs --out and a --vocoder, or --units of a codec of several codebooks, which speaks itself",
+            "speaking needs --out and a --vocoder, or --units of a codec of several codebooks, which speaks itself;"
+            " a bundle has them",
             f"no {', '.join(missing)}",
             "give them",
         )

@@ -21,12 +21,16 @@ _EXTRAS = {
     "trl": "trl",
     "peft": "lora",
     "lm_eval": "eval",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
     "torchao": "int8",
     "sounddevice": "microphone",
     "tensorboard": "log",
     "trackio": "trackio",
     "wandb": "wandb",
     "s3fs": "s3",
+    "gradio": "demo",
 }
 
 

@@ -13,8 +13,8 @@ from smoltolk.common.errors import InputError
 from smoltolk.common.seeds import derive
 from smoltolk.data.shards.parquet import read_shards
 from smoltolk.data.world.world_files import read_clozes
-from smoltolk.evaluation.cloze import evaluate_clozes
 from smoltolk.evaluation.questions import SpokenCloze, find_mirrors, spoken_clozes
+from smoltolk.evaluation.runs.world_answers import answers_of, world_cells
 
 
 def cloze_measure(
@@ -47,7 +47,7 @@ def cloze_measure(
         found: dict[str, float] = {}
         for number, items in enumerate(asked(), 1):
             before = f"{number}-" if len(places) > 1 else ""
-            cells = evaluate_clozes(model, items, model.config.id_space, seed=derive(seed, "cloze") % 2**32).cells
+            cells = world_cells(answers_of(model, items), derive(seed, "cloze") % 2**32)
             for kind, ways in cells.items():
                 for way, cell in ways.items():
                     found[f"{before}{kind}/{way}"] = cell.get("pair", cell)["accuracy"]

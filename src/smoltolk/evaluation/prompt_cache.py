@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import Cache, DynamicCache, PreTrainedConfig, PreTrainedModel
-from transformers.cache_utils import DynamicLayer, get_layer_types_and_kwargs
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer, get_layer_types_and_kwargs
 
+from smoltolk.evaluation.likelihood import id_nll
 from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.loss import IGNORE
 from smoltolk.model.text_models.trials import goes_on_from_cache
@@ -43,24 +44,35 @@ def can_go_on(model: nn.Module) -> bool:
     return able and set(get_layer_types_and_kwargs(config.get_text_config(decoder=True))[0]) <= _KINDS
 
 
-def read_prompts(model: nn.Module, input_ids: Tensor, codes: Tensor | None) -> Cache:
+def read_prompts(
+    model: nn.Module, input_ids: Tensor, codes: Tensor | None, labels: Tensor | None = None
+) -> tuple[Cache, Tensor | None]:
     """Run prompts through a model that can go on from them.
 
     Args:
         model: as for :func:`~smoltolk.evaluation.likelihood.id_nll`.
-        input_ids: [G, P], without padding.
-        codes: [G, P, Q - 1], of several codebooks.
+        input_ids: [G, P], without padding; with labels [G, P + 1].
+        codes: as many, [G, P, Q - 1], of several codebooks.
+        labels: [G, P + 1], -100 where nothing is asked; None: of the prompts nothing is.
 
     Returns:
-        The cache, G rows of P positions.
+        The cache, G rows of P positions; and with labels their NLLs as ``id_nll`` gives them, made in the same pass.
     """
     cache = DynamicCache(config=model.config.get_text_config(decoder=True))  # type: ignore[union-attr, operator]
+    if labels is not None:
+        # One id more is read, for its predictor's state is not seen again; then it is taken back.
+        for layer in cache.layers:
+            if isinstance(layer, DynamicSlidingWindowLayer):
+                layer.activate_past_recording()
+        nll = id_nll(model, input_ids, labels, torch.ones_like(input_ids), codes, cache)
+        cache.crop(-1)
+        return cache, nll
     own = getattr(model, "nll", None)
     if callable(own):  # no label: of the heads nothing is computed
         own(input_ids, torch.full_like(input_ids, IGNORE), codes=codes, past_key_values=cache)
     else:
         model.base_model(input_ids=input_ids, past_key_values=cache, use_cache=True)  # type: ignore[operator]
-    return cache
+    return cache, None
 
 
 def rows_of(cache: Cache, rows: Sequence[int]) -> Cache:

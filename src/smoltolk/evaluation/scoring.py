@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -83,7 +82,8 @@ def score(
     wanted = [_first(_scored(sequence, space, rule), rule.first) for sequence in sequences]
     count = np.array([scored.sum() for scored in wanted], np.int64)
     nll = np.zeros(len(sequences))
-    for members, _, each in _in_batches(model, sequences, wanted, space, rule.scope, batch_tokens, autocast, progress):
+    shared = rule.scope == "continuation"
+    for members, _, each in _in_batches(model, sequences, wanted, space, shared, batch_tokens, autocast, progress):
         nll[members] = each.double().sum((1, 2)).cpu().numpy()
     _check_nll(nll)
     return Scores(nll, count)
@@ -109,7 +109,7 @@ def score_ids(
     sequences: Sequence[Scored],
     *,
     space: IdSpace | None = None,
-    whole: bool = False,
+    prompts_from: Sequence[int | None] | None = None,
     batch_tokens: int = 4096,
     autocast: bool = False,
     progress: Bar | None = None,
@@ -118,7 +118,8 @@ def score_ids(
 
     Args:
         model, sequences, space, batch_tokens, autocast, progress: as for :func:`score`.
-        whole: score the prompts too; prompts that several sequences share are computed once only without it.
+        prompts_from: for each sequence the place, 1 or later, from which its prompt is scored too; None: it is not. Of
+            sequences that share a prompt the first one's is enough: it is scored in the pass that all go on from.
 
     Returns:
         One for each sequence; an id that the model cannot produce at its place has inf or NaN.
@@ -127,23 +128,27 @@ def score_ids(
         InputError: as for :func:`score`, but for such ids.
     """
     _check(model, sequences, space)
-    scope: Literal["continuation", "whole"] = "whole" if whole else "continuation"
-    wanted = [_scored(sequence, space, Rule(scope=scope, score_end=True)) for sequence in sequences]
+    places = [None] * len(sequences) if prompts_from is None else list(prompts_from)
+    wanted = [_with_prompt(sequence, space, place) for sequence, place in zip(sequences, places, strict=True)]
     found: dict[int, IdScores] = {}
-    for members, first, each in _in_batches(model, sequences, wanted, space, scope, batch_tokens, autocast, progress):
+    for members, first, each in _in_batches(model, sequences, wanted, space, True, batch_tokens, autocast, progress):
         for member, row in zip(members, each.float().cpu().numpy(), strict=True):
             values = np.zeros(wanted[member].shape, np.float32)
             values[first:] = row[: len(values) - first]
             inner = _scored(sequences[member], space, Rule())
             ends = _scored(sequences[member], space, Rule(score_end=True)) & ~inner
-            before = values[wanted[member] & ~inner & ~ends] if whole else None
+            before = None if places[member] is None else values[wanted[member] & ~inner & ~ends]
             found[member] = IdScores(before, values[inner], values[ends])
     return [found[number] for number in range(len(sequences))]
 
 
-def is_scored_at_all(sequence: Scored, space: IdSpace | None) -> bool:
-    """Whether a continuation holds an id that counts."""
-    return bool(_scored(sequence, space, Rule()).any())
+def _with_prompt(sequence: Scored, space: IdSpace | None, place: int | None) -> np.ndarray:
+    """What is scored of a sequence and of its prompt from a place on, ends among it."""
+    if place is None:
+        return _scored(sequence, space, Rule(score_end=True))
+    scored = _scored(sequence, space, Rule(scope="whole", score_end=True))
+    scored[:place] = False
+    return scored
 
 
 def _in_batches(
@@ -151,7 +156,7 @@ def _in_batches(
     sequences: Sequence[Scored],
     wanted: Sequence[np.ndarray],
     space: IdSpace | None,
-    scope: str,
+    shared: bool,
     batch_tokens: int,
     autocast: bool,
     progress: Bar | None,
@@ -160,14 +165,14 @@ def _in_batches(
     _check_count(np.array([scored.sum() for scored in wanted], np.int64))
     device = next(model.parameters()).device
     portions = [Portion(list(range(len(sequences))))]
-    if scope == "continuation":  # where the whole counts, prompts are scored too
-        shared = in_portions(sequences, batch_tokens, device.type)
-        if any(portion.length for portion in shared) and can_go_on(model):
-            portions = shared
+    if shared:
+        apart = in_portions(sequences, batch_tokens, device.type)
+        if any(portion.length for portion in apart) and can_go_on(model):
+            portions = apart
     with evaluating(model), torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, autocast):
         for portion in portions:
-            for members, found in _of_portion(model, sequences, wanted, portion, space, batch_tokens, device):
-                yield members, portion.length, found
+            for members, first, found in _of_portion(model, sequences, wanted, portion, space, batch_tokens, device):
+                yield members, first, found
                 if progress is not None:
                     progress.advance(len(members))
 
@@ -188,17 +193,26 @@ def _of_portion(
     space: IdSpace | None,
     batch_tokens: int,
     device: torch.device,
-) -> Iterator[tuple[list[int], Tensor]]:
-    """The members of each batch and their NLLs [B, T, Q]; what was made of the prompts is held no longer."""
+) -> Iterator[tuple[list[int], int, Tensor]]:
+    """The members of each batch, a place and their NLLs [B, T, Q] from there on.
+
+    What was made of the prompts is held no longer.
+    """
     first, width = portion.length, 0 if space is None else space.num_codebooks - 1
     # A text id: a speech id would lengthen the last speech span. Its attention mask is zero in any case.
     padding = 0 if space is None else space.eos_text
-    read = None
+    read = before = None
     if first:
+        asked = [wanted[i][: first + 1] for i in portion.prompts]
+        length = first + any(one.any() for one in asked)  # of the id behind, the predictor is among these
         prompts = [sequences[i] for i in portion.prompts]
-        ids = pad_right([np.asarray(one.ids[:first]) for one in prompts], padding, device)
-        codes = pad_right([one.codes_of(width)[:first] for one in prompts], SILENT, device)
-        read = read_prompts(model, ids, codes if width else None)
+        ids = pad_right([np.asarray(one.ids[:length]) for one in prompts], padding, device)
+        codes = pad_right([one.codes_of(width)[:length] for one in prompts], SILENT, device)
+        scored, labels = pad_right(asked, 0, device).bool(), None
+        if length > first:
+            labels = ids.masked_fill(~scored.any(-1), IGNORE)
+        read, nll = read_prompts(model, ids, codes if width else None, labels)
+        before = None if nll is None else torch.where(scored, nll.view(scored.shape), 0.0)
     for places in batches([len(sequences[i].ids) for i in portion.members], batch_tokens):
         members = [portion.members[place] for place in places]
         rows = [np.asarray(sequences[i].ids) for i in members]
@@ -215,7 +229,12 @@ def _of_portion(
             codes[:, first:] if width else None,
             None if read is None else rows_of(read, [portion.rows[place] for place in places]),
         )
-        yield members, torch.where(scored, each.view(scored.shape), 0.0)
+        found = torch.where(scored, each.view(scored.shape), 0.0)
+        if before is None:
+            yield members, first, found
+        else:  # what comes first here was predicted there
+            own = before[[portion.rows[place] for place in places]]
+            yield members, 0, torch.cat([own, found[:, 1:]], dim=1)
 
 
 def _scored(sequence: Scored, space: IdSpace | None, rule: Rule) -> np.ndarray:

@@ -3,12 +3,11 @@
 ::
 
     README.md               the card: what it is, how it is used, data and voices, licence and consent, figures
-    bundle.json             the parts, settings of generation, and the size and digest of every other file
+    bundle.json             the parts, settings of generation, and size and digest of every file but the card
     config.json, *.safetensors, generation_config.json, tokenizer files, processor_config.json     the model
     units/                  the unit tokenizer; a codec of several codebooks speaks too
     vocoder/                what speaks, where the units are no such codec
     sample.wav, sample.json something that it said, and from what
-    results.json            the figures of the card, if any were given
 
 So the model and its processor load from there by ``from_pretrained`` of transformers as well.
 """
@@ -26,7 +25,7 @@ from smoltolk.common.files import read_json
 from smoltolk.common.hub import check_place
 from smoltolk.inference.drawing import Sampling
 
-RECORD = "bundle.json"
+RECORD, CARD = "bundle.json", "README.md"
 VERSION = 1
 UNITS, VOCODER = "units", "vocoder"
 _ALWAYS_READ = 64 << 20  # bytes; of larger files the size alone is compared when a bundle is loaded
@@ -40,11 +39,13 @@ class BundleSettings:
         sampling: of continuations; None: the most likely id at every step.
         max_units: units, or frames, of a spoken answer.
         max_tokens: tokens of a written one.
+        tuned: whether it was tuned on dialogues, and so takes turns as prompts; others go on with what was said.
     """
 
     sampling: Sampling | None = Sampling()  # noqa: RUF009 - immutable
     max_units: int = 150
     max_tokens: int = 40
+    tuned: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """As ``bundle.json`` holds it."""
@@ -58,6 +59,7 @@ class BundleSettings:
             None if sampling is None else Sampling(float(sampling["temperature"]), int(sampling["top_k"])),
             int(held["max_units"]),
             int(held["max_tokens"]),
+            bool(held.get("tuned", False)),
         )
 
 

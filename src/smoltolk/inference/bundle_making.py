@@ -6,18 +6,29 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer
 
-from smoltolk import __version__
 from smoltolk.common.errors import InputError, NotFoundError, first_line
 from smoltolk.common.files import atomic_directory, check_place, read_json, write_json, write_text
-from smoltolk.inference.bundle import RECORD, UNITS, VERSION, VOCODER, Bundle, BundleSettings, digest_of, open_bundle
+from smoltolk.inference.bundle import (
+    CARD,
+    RECORD,
+    UNITS,
+    VERSION,
+    VOCODER,
+    Bundle,
+    BundleSettings,
+    digest_of,
+    open_bundle,
+)
 from smoltolk.inference.bundle_card import bundle_card
 from smoltolk.inference.bundle_figures import read_figures
-from smoltolk.inference.parts import load_config, load_sound_parts, read_part
+from smoltolk.inference.lora import is_lora
+from smoltolk.inference.parts import load_config, load_model, load_sound_parts, read_part
 from smoltolk.inference.speakers import voices_of
 from smoltolk.inference.speech_text import SpeechText
 from smoltolk.processing import SmolTolkProcessor
@@ -63,7 +74,7 @@ def make_bundle(
     """Put parts that belong together into one directory, which appears whole or not at all.
 
     Args:
-        model: a directory as ``smoltolk train`` writes it, or a hub id.
+        model: a directory as ``smoltolk train`` writes it, or a hub id; a LoRA goes into the weights.
         units: directory of the units.
         vocoder: directory of the vocoder; None, or the units again, where these are a codec of several codebooks.
         out: the bundle; a former bundle there is replaced.
@@ -92,18 +103,21 @@ def make_bundle(
     figures = [figure for path in results for figure in read_figures(path)]
     source = _model_directory(model)
     with atomic_directory(out) as place:
-        _copy_model(source, place, link)
+        if is_lora(source):
+            load_model(source, "cpu")[0].save_pretrained(place)
+            write_json(place / "config.json", _without_places(read_json(place / "config.json")))
+        else:
+            _copy_model(source, place, link)
         _put(place_of_units(units), place / UNITS, link)
         if not says_itself and vocoder is not None:
             _put(Path(vocoder), place / VOCODER, link)
         tokenizer = AutoTokenizer.from_pretrained(str(source))
         SmolTolkProcessor(tokenizer, config.id_space, unit_fingerprint=hears.fingerprint).save_pretrained(place)
-        if results:
-            write_json(place / "results.json", [read_json(path) for path in results])
         said = _say_sample(place, sample, settings)
         record: dict[str, Any] = {
             "version": VERSION,
-            "made_by": f"smoltolk {__version__}",
+            "name": out.name,
+            "made_by": f"smoltolk {version('smoltolk')}",
             "unit_fingerprint": hears.fingerprint,
             "num_units": hears.num_units,
             "num_codebooks": hears.num_codebooks,
@@ -118,8 +132,8 @@ def make_bundle(
             "figures": figures,
             "sample": said,
         }
-        write_text(place / "README.md", bundle_card(config, record, str(out)))
         record["files"] = _files(place)
+        write_text(place / CARD, bundle_card(config, record, record["name"]))  # people may change it
         write_json(place / RECORD, record)
     return open_bundle(out)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import LogitsProcessorList, StoppingCriteriaList
+from transformers import LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.progress import Bar
@@ -18,7 +18,7 @@ from smoltolk.data.rows.documents import Document
 from smoltolk.data.rows.prompts import check_documents, pad_codes, pad_left
 from smoltolk.inference.batches import evaluating
 from smoltolk.inference.drawing import RowDraws, Sampling
-from smoltolk.inference.limits import Limits
+from smoltolk.inference.limits import Limits, Stop
 from smoltolk.model.codec.codebooks import frames_of
 from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.generation.modes import generation_settings
@@ -54,6 +54,7 @@ def generate(
     progress: Bar | None = None,
     streamer: Any = None,
     is_long: Callable[[np.ndarray], bool] | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> list[Generation]:
     """Continue every prompt until its end or the limit.
 
@@ -73,6 +74,7 @@ def generate(
         progress: advanced by the prompts done.
         streamer: as ``generate`` of transformers takes it, for one prompt.
         is_long: whether ids [n] behind a prompt are enough, asked now and then; of several codebooks never.
+        stop: whether nobody waits for the rest, asked at every step.
 
     Returns:
         One continuation for each prompt, in order.
@@ -106,10 +108,13 @@ def generate(
             members = order[begin : begin + batch_size]
             input_ids, attention_mask = pad_left([id_rows[i] for i in members], pad_id, device)
             drawing = _drawing(sampling, [seeds[index] for index in members], led, several is not None)
+            criteria: list[StoppingCriteria] = [] if stop is None else [Stop(stop)]
             limits = None
             if several is None and (is_long is not None or len({most[index] for index in members}) > 1):
                 limits = Limits([most[index] for index in members], input_ids.shape[1], is_long)
-                drawing["stopping_criteria"] = StoppingCriteriaList([limits])
+                criteria.append(limits)
+            if criteria:
+                drawing["stopping_criteria"] = StoppingCriteriaList(criteria)
             beside = {}
             if several is not None:
                 codes = pad_codes([documents[i] for i in members], input_ids.shape[1], several.num_codebooks - 1)

@@ -1,4 +1,4 @@
-"""Where a row stops that has not come to its end: so many ids, or so much sound."""
+"""Where a row stops that has not come to its end: so many ids, so much sound, or nobody listens any more."""
 
 from __future__ import annotations
 
@@ -41,3 +41,18 @@ class Limits(StoppingCriteria):
         if self.reached:
             done[list(self.reached)] = True
         return done
+
+
+class Stop(StoppingCriteria):
+    """All rows are done when nobody waits for them any more.
+
+    Args:
+        asked: whether to stop, asked at every step.
+    """
+
+    def __init__(self, asked: Callable[[], bool]):
+        self._asked = asked
+
+    def __call__(self, input_ids: Tensor, scores: object, **kwargs: object) -> Tensor:
+        """ids [B, T] so far -> bool [B]."""
+        return torch.full((input_ids.shape[0],), self._asked(), dtype=torch.bool, device=input_ids.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -13,9 +14,11 @@ from smoltolk.model.ids import IdSpace
 from smoltolk.speech.audio import SAMPLE_RATE, resample
 from smoltolk.speech.units.codecs import CodecUnitTokenizer
 from smoltolk.speech.units.tokenizer import UnitTokenizer
-from smoltolk.speech.vocoders.vocoder import Vocoder
+from smoltolk.speech.vocoders.streaming import Speaking
+from smoltolk.speech.vocoders.vocoder import Reach, Vocoder
 
 _SILENCE_SECONDS = 0.2
+_CODEC_SECONDS = 2.0  # that a stream of frames decodes again
 # Of slow speech with pauses, so that whoever says a text is not cut off before its end.
 _LETTERS_PER_SECOND, _PAUSE_SECONDS = 8, 2
 
@@ -57,6 +60,27 @@ class CodecSpeaker:
     ) -> list[np.ndarray]:
         """Frames [n, Q] each -> waveforms [samples] each, in [-1, 1]; all frames last alike, and nothing is random."""
         return [np.clip(self.codec.decode(frames), -1, 1) for frames in units]
+
+    @property
+    def reach(self) -> Reach:
+        """Frames that are decoded again with those behind them; a codec that attends to all of them hears few."""
+        return Reach(0, math.ceil(_CODEC_SECONDS * self.frame_rate))
+
+    def predict_durations(self, units: np.ndarray) -> np.ndarray:
+        """All frames [n, Q] last alike: ones, int64 [n]."""
+        return np.ones(len(units), np.int64)
+
+    def resume(
+        self,
+        units: np.ndarray,
+        durations: np.ndarray,
+        said: np.ndarray,
+        seed: int = 0,
+        *,
+        speaker: str | int | None = None,
+    ) -> np.ndarray:
+        """Frames [n, Q] of which the first have been said -> samples of all."""
+        return speak(units, self, voice=speaker)
 
 
 def speaker_of(vocoder: Speaker | UnitTokenizer | None, units: UnitTokenizer | None = None) -> Speaker | None:
@@ -116,6 +140,19 @@ def most_units(text: str, space: IdSpace, frame_rate: float) -> int:
 def voices_of(speaker: Speaker | None) -> tuple[str, ...]:
     """Names of the voices of what speaks; empty where they have none, as those of a codec."""
     return speaker.speakers if isinstance(speaker, Vocoder) else ()
+
+
+def in_chunks(speaker: Speaker) -> Speaking:
+    """What speaks, if it can speak while units are still being made.
+
+    Raises:
+        InputError: neither a vocoder nor a codec.
+    """
+    if isinstance(speaker, Vocoder | CodecSpeaker):
+        return speaker
+    raise InputError(
+        "a stream is spoken by a vocoder or a codec", type(speaker).__name__, "derive it from smoltolk.Vocoder"
+    )
 
 
 def durations_of(units: np.ndarray, speaker: Speaker) -> np.ndarray:

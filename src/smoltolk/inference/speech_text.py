@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -14,11 +14,23 @@ from smoltolk.common.errors import InputError
 from smoltolk.data.rows.documents import Document
 from smoltolk.inference.answers import Answer, Speech, StreamPiece, Timings
 from smoltolk.inference.bundle import BundleSettings, open_bundle
+from smoltolk.inference.dialogue import Dialogue
 from smoltolk.inference.drawing import Sampling
 from smoltolk.inference.generation import Generation, generate, to_text, to_units
 from smoltolk.inference.parts import load_parts
 from smoltolk.inference.recordings import Audio, is_recording, waveform_of
-from smoltolk.inference.speakers import Speaker, check_speaker, durations_of, most_units, speak, speaker_of, voices_of
+from smoltolk.inference.speakers import (
+    Speaker,
+    check_speaker,
+    durations_of,
+    in_chunks,
+    most_units,
+    speak,
+    speaker_of,
+    voices_of,
+)
+from smoltolk.inference.streaming import Voice, stream_answer
+from smoltolk.model.generation.streaming import PieceIterator
 from smoltolk.processing import SmolTolkProcessor
 from smoltolk.speech.units.tokenizer import UnitTokenizer
 
@@ -142,6 +154,32 @@ class SpeechText:
         """How far a recording is from those that the units were learnt for, see ``UnitTokenizer.strangeness``."""
         return self._held().strangeness(waveform_of(audio, self.hearing_rate))
 
+    def units_of(self, audio: Audio) -> np.ndarray:
+        """Units of a recording: int64 [n], of several codebooks frames [n, Q].
+
+        Raises:
+            NotFoundError: no such file.
+            InputError: no units to hear with, or a recording that is none or shorter than a unit.
+        """
+        waveform = waveform_of(audio, self.hearing_rate)
+        units = self._held().encode([waveform])[0].units
+        if len(units) == 0:
+            raise InputError("a recording has a unit at least", f"{len(waveform)} samples", "give a longer one")
+        return units
+
+    def room_behind(self, prompt: Prompt | Document, to: To = "speech") -> int:
+        """Ids, or frames, that the model's positions leave for an answer; 0 or less: the prompt itself is too long."""
+        return self._left(self._document(prompt, to), to == "speech")
+
+    def dialogue(self, to: To = "speech", **options: Any) -> Dialogue:
+        """Turns that the model remembers, as far as its positions reach.
+
+        Args:
+            to: what it answers in, unless a turn says something else.
+            options: of :meth:`generate`; each turn counts the seed on.
+        """
+        return Dialogue(self, to, **options)
+
     # ------------------------------------------------------------------ what it does
 
     @overload
@@ -171,7 +209,7 @@ class SpeechText:
     def recognize(self, audio: Audio | list[Audio]) -> Answer | list[Answer]:
         """As :meth:`hear`, with times, and whether the text came to its end."""
         begin = time.perf_counter()
-        heard = [self._heard(one) for one in (audio if isinstance(audio, list) else [audio])]
+        heard = [self.units_of(one) for one in (audio if isinstance(audio, list) else [audio])]
         hearing = time.perf_counter() - begin
         # Letters, of which some tokenizers make tokens, are more than frames of a slow codec.
         requests = [Request(self.processor.recognition_document(one), 2 * len(one) + 32, 0) for one in heard]
@@ -222,7 +260,7 @@ class SpeechText:
 
     def generate(
         self,
-        prompt: Prompt | Sequence[Prompt],
+        prompt: Prompt | Sequence[Prompt] | Document,
         *,
         to: To = "speech",
         max_seconds: float | None = None,
@@ -235,7 +273,8 @@ class SpeechText:
         """Go on where a prompt ends.
 
         Args:
-            prompt: a text, a recording, units, or a list of them in turns; a list of such lists is a batch.
+            prompt: a text, a recording, units, or a list of them in turns; a list of such lists is a batch. Or a
+                document that ends where the answer begins.
             to: ``speech`` or ``text``.
             max_seconds: most seconds of speech.
             max_new: most units or tokens; by default what the bundle says, 150 units and 40 tokens elsewhere.
@@ -262,7 +301,7 @@ class SpeechText:
         begin = time.perf_counter()
         documents = [self._document(one, to) for one in prompts]
         hearing = time.perf_counter() - begin
-        most = self._most(to, max_seconds, max_new)
+        most = self.most_ids(to, max_seconds, max_new)
         seeds = _seeds(seed, len(prompts))
         requests = [Request(one, most, own) for one, own in zip(documents, seeds, strict=True)]
         if stream:
@@ -287,15 +326,25 @@ class SpeechText:
         max_seconds: float | None,
         begin: float,
     ) -> Iterator[StreamPiece]:
-        request = replace(request, most=min(request.most, self._room(request.document, to == "speech")))
-        (made,) = self._made([request], to, sampling, max_seconds)
-        if to == "text":
-            yield StreamPiece(text=to_text(made, self.tokenizer), seconds=time.perf_counter() - begin)
-            yield StreamPiece(text="", seconds=time.perf_counter() - begin, ends=True, ended=made.ended)
-            return
-        units, waveform = self._sound(made, request.seed, speaker, max_seconds)
-        rate, seconds = self.speaking_rate, time.perf_counter() - begin
-        yield StreamPiece(units=units, waveform=waveform, rate=rate, seconds=seconds, ends=True, ended=made.ended)
+        speaks = to == "speech"
+        most = min(request.most, self._room(request.document, speaks))
+
+        def run(streamer: PieceIterator, stop: Callable[[], bool]) -> Generation:
+            (made,) = generate(
+                self.model,
+                [request.document],
+                end_id=self.space.eos_speech if speaks else self.space.eos_text,
+                pad_id=self.space.eos_text,
+                max_new_tokens=most,
+                sampling=sampling,
+                seed=[request.seed],
+                streamer=streamer,
+                stop=stop,
+            )
+            return made
+
+        voice = Voice(in_chunks(self._speaker()), speaker, request.seed, max_seconds) if speaks else None
+        return stream_answer(run, self.tokenizer, self.space, voice, begin=begin)
 
     def _write(self, requests: list[Request], sampling: Sampling | None, hearing: float) -> list[Answer]:
         begin = time.perf_counter()
@@ -378,8 +427,12 @@ class SpeechText:
             units, durations = units[:kept], durations[:kept]
         return units, speak(units, self._speaker(), seed=seed, voice=speaker, durations=durations)
 
-    def _most(self, to: To, max_seconds: float | None, max_new: int | None) -> int:
-        """Ids that may come; every unit lasts a frame at least, so seconds are a number of units too."""
+    def most_ids(self, to: To, max_seconds: float | None = None, max_new: int | None = None) -> int:
+        """Ids that an answer may have; every unit lasts a frame at least, so seconds are a number of units too.
+
+        Raises:
+            InputError: seconds of text, or a limit below 1.
+        """
         if max_seconds is not None and to == "text":
             raise InputError("seconds limit speech", f"max_seconds = {max_seconds}", "limit text by max_new")
         limits = [] if max_new is None else [max_new]
@@ -395,19 +448,24 @@ class SpeechText:
 
     def _room(self, document: Document, speaks: bool) -> int:
         """Ids that the model's positions leave behind a prompt."""
-        longest = self.model.config.max_position_embeddings
-        if longest is None:  # some count positions without an end
-            return 1 << 30
-        room = longest - len(document) - (self.space.tail if speaks else 0)  # where the last frame finishes
+        room = self._left(document, speaks)
         if room < 1:
             raise InputError(
                 "a prompt must leave the model room to answer",
-                f"{len(document):,} ids, the model holds {longest:,}",
+                f"{len(document):,} ids, the model holds {self.model.config.max_position_embeddings:,}",
                 "give a shorter recording or text",
             )
         return room
 
-    def _document(self, prompt: Prompt, to: To) -> Document:
+    def _left(self, document: Document, speaks: bool) -> int:
+        longest = self.model.config.max_position_embeddings
+        if longest is None:  # some count positions without an end
+            return 1 << 30
+        return longest - len(document) - (self.space.tail if speaks else 0)  # where the last frame finishes
+
+    def _document(self, prompt: Prompt | Document, to: To) -> Document:
+        if isinstance(prompt, Document):
+            return prompt
         parts = list(prompt) if isinstance(prompt, list) else [prompt]
         read = [self._part(one) for one in parts]
         return self.processor.document(read, continue_in=to)
@@ -415,18 +473,10 @@ class SpeechText:
     def _part(self, part: Any) -> Any:
         """A segment as the processor takes it."""
         if is_recording(part):
-            return self._heard(part)
+            return self.units_of(part)
         if isinstance(part, str):
             _check_text(part)
         return part
-
-    def _heard(self, audio: Audio) -> np.ndarray:
-        """Units of a recording: int64 [n], of several codebooks frames [n, Q]."""
-        waveform = waveform_of(audio, self.hearing_rate)
-        units = self._held().encode([waveform])[0].units
-        if len(units) == 0:
-            raise InputError("a recording has a unit at least", f"{len(waveform)} samples", "give a longer one")
-        return units
 
     def _to_say(self, text: str) -> Document:
         _check_text(text)

@@ -79,7 +79,7 @@ class SmolTolkConfig(PreTrainedConfig):
     }
     keys_to_ignore_at_inference: ClassVar[list[str]] = [
         "past_key_values", "hidden_states", "selector_weights", "text_loss", "speech_loss", "selector_entropy",
-        "codebook_logits", "codebook_losses", "num_per_codebook", "attentions", "num_text", "num_speech",
+        "codebook_logits", "codebook_losses", "num_per_codebook", "attentions", "num_text", "num_speech", "label_nll",
         "num_positions", "nll",
     ]  # fmt: skip
 

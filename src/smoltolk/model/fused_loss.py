@@ -20,7 +20,9 @@ from smoltolk.model.loss import IGNORE, rows_at_once
 _CACHED_ROWS = 128  # rows whose softmax a CPU makes at a time, before their logits leave its cache
 
 
-def summed_cross_entropy(states: Tensor, matrices: Sequence[tuple[Tensor, int]], wanted: Tensor) -> Tensor:
+def summed_cross_entropy(
+    states: Tensor, matrices: Sequence[tuple[Tensor, int]], wanted: Tensor
+) -> tuple[Tensor, Tensor]:
     """Sum of the NLLs of the columns ``wanted``, as ``cross_entropy(logits.float(), wanted, reduction="sum")``.
 
     The logits are those of the rows of all matrices, side by side. Under autocast they are made in its type; softmax
@@ -32,7 +34,7 @@ def summed_cross_entropy(states: Tensor, matrices: Sequence[tuple[Tensor, int]],
         wanted: int64 [n], columns; :data:`IGNORE`: nothing.
 
     Returns:
-        A float32 scalar, nats.
+        A float32 scalar, nats; and the NLLs [n], 0 where nothing is asked, without a gradient.
     """
     weights, counts = zip(*matrices, strict=True)
     return _Summed.apply(states, wanted, counts, *weights)
@@ -42,7 +44,9 @@ class _Summed(torch.autograd.Function):
     """See :func:`summed_cross_entropy`."""
 
     @staticmethod
-    def forward(ctx: Any, states: Tensor, wanted: Tensor, counts: tuple[int, ...], *weights: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, states: Tensor, wanted: Tensor, counts: tuple[int, ...], *weights: Tensor
+    ) -> tuple[Tensor, Tensor]:
         device = states.device.type
         kind = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weights[0].dtype
         needs_states, needs = ctx.needs_input_grad[0], ctx.needs_input_grad[3:]
@@ -52,10 +56,11 @@ class _Summed(torch.autograd.Function):
             total = torch.zeros((), device=states.device, dtype=torch.promote_types(kind, torch.float32))
             by_states = torch.empty_like(states) if needs_states else None
             by_weights = [torch.zeros_like(w) if need else None for w, need in zip(weights, needs, strict=True)]
+            nll = torch.empty_like(wanted, dtype=total.dtype)
             step = _rows_at_once(read, used)
             for start in range(0, len(states), step):
                 rows = slice(start, start + step)
-                loss, by_logits = _of_rows(read[rows], used, wanted[rows])
+                loss, nll[rows], by_logits = _of_rows(read[rows], used, wanted[rows])
                 total += loss
                 each = by_logits.split(list(counts), dim=1)
                 if by_states is not None:
@@ -64,29 +69,31 @@ class _Summed(torch.autograd.Function):
                     if gradient is not None:
                         _accumulate(gradient[:count], columns, read[rows])
         ctx.save_for_backward(by_states, *by_weights)
-        return total
+        ctx.mark_non_differentiable(nll)
+        return total, nll
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         by_states, *by_weights = ctx.saved_tensors
         scaled = [None if gradient is None else gradient.mul_(upstream) for gradient in (by_states, *by_weights)]
         return scaled[0], None, None, *scaled[1:]
 
 
-def _of_rows(states: Tensor, matrices: Sequence[Tensor], wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """Of a few rows: their summed NLL, and its gradient by the logits, [n, V] in the type of the states."""
+def _of_rows(states: Tensor, matrices: Sequence[Tensor], wanted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of a few rows: their summed NLL, each NLL [n], and the sum's gradient by the logits, [n, V] as the states."""
     asked = wanted != IGNORE
     columns = torch.where(asked, wanted, 0)[:, None]
     step = _CACHED_ROWS if states.device.type == "cpu" else len(states)
-    loss, gradients = [], []
+    loss, each, gradients = [], [], []
     for some, column, is_asked in zip(states.split(step), columns.split(step), asked.split(step), strict=True):
         logits = [F.linear(some, matrix) for matrix in matrices]
         joined = logits[0] if len(logits) == 1 else torch.cat(logits, dim=1)
         log_p = joined.log_softmax(-1, dtype=torch.promote_types(joined.dtype, torch.float32))
-        loss.append(-torch.where(is_asked, log_p.gather(1, column)[:, 0], 0.0).sum())
+        each.append(torch.where(is_asked, log_p.gather(1, column)[:, 0], 0.0))
+        loss.append(-each[-1].sum())
         gradient = log_p.exp_().scatter_add_(1, column, -torch.ones_like(column, dtype=log_p.dtype))
         gradients.append(gradient.mul_(is_asked[:, None]).to(states.dtype))
-    return torch.stack(loss).sum(), gradients[0] if len(gradients) == 1 else torch.cat(gradients)
+    return torch.stack(loss).sum(), -torch.cat(each), gradients[0] if len(gradients) == 1 else torch.cat(gradients)
 
 
 def _product(each: Sequence[Tensor], matrices: Sequence[Tensor]) -> Tensor:

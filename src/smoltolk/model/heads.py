@@ -152,18 +152,20 @@ class Heads(nn.Module):
         )
         return place, found
 
-    def _sum_of_text(self, backbone: PreTrainedModel, states: Tensor, asked: Asked) -> tuple[Tensor, int]:
-        """Sum of the NLLs of text labels, and how many there are. Where gradients are wanted, they are made at once."""
+    def _sum_of_text(self, backbone: PreTrainedModel, states: Tensor, asked: Asked) -> tuple[Tensor, Tensor, Tensor]:
+        """Sum of the NLLs of text labels, their flat places [n] and NLLs [n]. Where gradients are wanted, they are made
+        at once, and the sum alone has one."""
         matrix = self.text_head.matrix(backbone) if torch.is_grad_enabled() else None
         if matrix is None or matrix.device != states.device:
-            _, nll = self._of_text(backbone, states, asked, cross_entropy)
-            return nll.sum(), len(nll)
+            place, nll = self._of_text(backbone, states, asked, cross_entropy)
+            return nll.sum(), place, nll
         place = asked.text_places.flatten().nonzero().squeeze(1)
         matrices: list[tuple[Tensor, int]] = [(matrix, self.space.num_text)]
         if self.predicts_switch:
             matrices.append((self.switch.weight, 1))
         chosen, wanted = chosen_rows(states.flatten(0, 1), asked.source.flatten()[place], asked.text.flatten()[place])
-        return summed_cross_entropy(chosen, matrices, wanted), len(place)
+        total, nll = summed_cross_entropy(chosen, matrices, wanted)
+        return total, place, nll[: len(place)]
 
     def _of_speech(
         self, units: UnitTable, states: Tensor, asked: Asked, statistic: Statistic
@@ -199,10 +201,11 @@ class Heads(nn.Module):
 
         Returns:
             ``loss``; ``text_loss`` and ``speech_loss``, means over what each softmax predicts; ``num_text`` and
-            ``num_speech``, how many ids these are; what else ``units`` tells.
+            ``num_speech``, how many ids these are; ``label_nll`` [B, T]; what else ``units`` tells.
         """
         asked = self.asked(units, labels, reading)
-        text, num_text = self._sum_of_text(backbone, states.text, asked)
+        text, text_places, text_nll = self._sum_of_text(backbone, states.text, asked)
+        num_text = len(text_places)
         places, wanted, speech_nll = self._of_speech(units, states.speech, asked, cross_entropy)
         speech, figures = units.total(speech_nll, wanted)
         num_speech = len(places)
@@ -212,12 +215,18 @@ class Heads(nn.Module):
             count = num_items * (count / labelled)
         total = (text + speech) / (count.clamp(min=1) if isinstance(count, Tensor) else max(count, 1))
         as_tensor = labels.new_tensor
+        with torch.no_grad():
+            each = torch.zeros(labels.numel(), device=labels.device).index_copy(
+                0, text_places, text_nll.to(labels.device, torch.float32)
+            )
+            each.index_copy_(0, places, units.of_each(speech_nll).to(labels.device, torch.float32))
         return {
             "loss": total,
             "text_loss": text.detach() / max(num_text, 1),
             "speech_loss": speech.detach() / max(num_speech, 1),
             "num_text": as_tensor(num_text),
             "num_speech": as_tensor(num_speech),
+            "label_nll": each.view(labels.shape),
             **figures,
         }
 

@@ -19,14 +19,15 @@ from itertools import pairwise
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+import torch.distributed as dist
+from torch import Tensor
 from torch.distributed.tensor import DTensor
 from transformers import Cache
 from transformers.cache_utils import StaticLayer
 
 from smoltolk.model.adapters import SpeechAdapter
 from smoltolk.model.cache import History
-from smoltolk.model.spans import SpanBatch, find_spans, gather, group_spans, join_spans, scatter
+from smoltolk.model.spans import SpanBatch, find_spans, gather, group_spans, scatter
 
 Layers = tuple[Tensor, ...]
 
@@ -78,10 +79,11 @@ class SpanLayout:
     def compose(self, adapter: SpeechAdapter, units: Tensor, text: Tensor, *, all_layers: bool) -> Layers:
         """See :class:`Layout`."""
         spoken = [group.to(units.device) for group in self.groups if group.num_spans]
-        if len(spoken) > 1 and _shares_out(adapter):
-            spoken = [join_spans(spoken)]  # each process must call the adapter equally often
-        if not spoken and not all_layers and not self.training:
+        shared_out = _shared_out(adapter)
+        if not spoken and not all_layers and not self.training and shared_out is None:
             return (units,)
+        calls = max(1, len(spoken))
+        more_calls = 0 if shared_out is None else _most_of_all(calls, shared_out) - calls
         padding = None
         if all_layers or not spoken:  # adapted alone, it stands at text positions
             place = self.is_speech.flatten().int().argmin()
@@ -98,9 +100,12 @@ class SpanLayout:
             adapted.append((group, layers))
         if padding is not None and not lone:
             lone = adapter(padding, all_layers=all_layers)
+        unread = [adapter(units[:1, :1])[-1] for _ in range(more_calls)]
         composed = tuple(layer.expand_as(units) for layer in lone) or (units,)
         for group, layers in adapted:
             composed = tuple(scatter(layer, group, grid) for layer, grid in zip(layers, composed, strict=True))
+        for states in unread:  # with no weight, and yet in the graph: backwards it is called as often
+            composed = (*composed[:-1], composed[-1] + 0.0 * states)
         return composed
 
 
@@ -199,6 +204,19 @@ class PublishedLayout:
         return torch.where(is_speech[..., None], spans & past, own)
 
 
-def _shares_out(module: nn.Module) -> bool:
-    """Whether several processes hold parts of the module's parameters."""
-    return any(isinstance(parameter, DTensor) for parameter in module.parameters())
+def _shared_out(module: torch.nn.Module) -> DTensor | None:
+    """A parameter of which several processes hold parts, if the module has one."""
+    return next((one for one in module.parameters() if isinstance(one, DTensor)), None)
+
+
+def _most_of_all(calls: int, shared_out: DTensor) -> int:
+    """The most calls of a module in any of the processes that hold parts of its parameters.
+
+    Each call brings the parts together, so all must call it equally often. One call for all spans would be equal too,
+    but as wide as the longest for each of them: several times the positions.
+    """
+    mesh = shared_out.device_mesh
+    most = torch.tensor(calls, device=mesh.device_type)
+    for group in mesh.get_all_groups():
+        dist.all_reduce(most, dist.ReduceOp.MAX, group)
+    return int(most)

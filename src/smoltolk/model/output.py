@@ -26,6 +26,8 @@ class SmolTolkOutput(ModelOutput):
         num_text, num_speech: how many these are.
         nll: [B, T], NLL in nats of each label (on request, see :meth:`SmolTolkForCausalLM.nll`); [B, T, Q]
             of several codebooks that are asked for apart.
+        label_nll: [B, T], NLL in nats of each label beside the loss, without a gradient; 0 where nothing is predicted,
+            of several codebooks their weighted sum.
         num_positions: real positions of the batch, of which ``selector_entropy`` is the mean.
         selector_entropy: mean entropy of the selector, nats.
         selector_weights: [B, T, M] (dynamic) or [M] (static), M mixed layers: the backbone's L, before them the input
@@ -46,6 +48,7 @@ class SmolTolkOutput(ModelOutput):
     speech_loss: Tensor | None = None
     num_text: Tensor | None = None
     num_speech: Tensor | None = None
+    label_nll: Tensor | None = None
     num_positions: Tensor | None = None
     nll: Tensor | None = None
     selector_entropy: Tensor | None = None

@@ -78,6 +78,7 @@ def documents_as_rows(
         logits=None if output.logits is None else back(output.logits)[:, kept],
         codebook_logits=None if output.codebook_logits is None else back(output.codebook_logits)[:, kept],
         nll=None if output.nll is None else back(output.nll),
+        label_nll=None if output.label_nll is None else back(output.label_nll),
         hidden_states=None if output.hidden_states is None else tuple(map(back, output.hidden_states)),
         selector_weights=back(weights) if weights is not None and weights.ndim == 3 else weights,
     )

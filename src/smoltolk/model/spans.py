@@ -9,7 +9,6 @@ mask over the time grid, made from what the cache remembers of modalities
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -142,25 +141,6 @@ def group_spans(spans: SpanBatch, *, saving: float = 0.25) -> tuple[SpanBatch, .
         return (spans,)
     parts = (_select(spans, order[: best + 1]), _select(spans, order[best + 1 :]))
     return tuple(group for part in parts for group in group_spans(part, saving=saving))
-
-
-def join_spans(groups: Sequence[SpanBatch]) -> SpanBatch:
-    """Undo :func:`group_spans`: one batch, as wide as the longest span.
-
-    Args:
-        groups: at least one, each with spans, over the same ``[B, T]``.
-    """
-    longest = max(group.longest for group in groups)
-    index, mask, slot = [], [], torch.full_like(groups[0].slot, -1)
-    rows_before = 0
-    for group in groups:
-        missing = longest - group.longest
-        index.append(torch.cat([group.index, group.index[:, :1].expand(-1, missing)], dim=1))
-        mask.append(torch.nn.functional.pad(group.mask, (0, missing)))
-        row, column = group.slot // group.longest + rows_before, group.slot % group.longest
-        slot = torch.where(group.slot >= 0, row * longest + column, slot)
-        rows_before += group.num_spans
-    return SpanBatch(torch.cat(index), torch.cat(mask), slot)
 
 
 def round_up(spans: SpanBatch, *, num_spans: int = 4, length: int = 16) -> SpanBatch:

@@ -88,6 +88,10 @@ class UnitTable(nn.Module):
         """The sum of NLLs that is minimised, and what else the output of a model holds beside it."""
         return nll.sum(), {}
 
+    def of_each(self, nll: Tensor) -> Tensor:
+        """What each label [n] adds to that sum."""
+        return nll
+
     @staticmethod
     def _tied(states: Tensor, table: nn.Module, num_rows: int) -> Tensor:
         """Tied by using the table's rows, not by sharing a parameter: PEFT would silently part them."""

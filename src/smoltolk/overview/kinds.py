@@ -40,7 +40,8 @@ def kind_of(place: Path) -> tuple[Kind, Any]:
         raise InputError(_KNOWN, f"{place / 'results.json'} is of none of them", "name other directories")
     log = log_of(place)
     if log is not None:
-        return "training", {"history": [line for line in RunLog(log) if line.get("kind") == "train"]}
+        lines = [line for line in RunLog(log) if line.get("kind") == "train"]
+        return "training", {"history": [{k: value for k, value in line.items() if value is not None} for line in lines]}
     if (place / "run.json").is_file():
         raise InputError(
             f"{_KNOWN}, when they are finished",

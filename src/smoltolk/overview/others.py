@@ -68,7 +68,7 @@ def analysis_section(run: Run) -> Section:
             if isinstance(part, dict) and not isinstance(part.get("left_out"), str)
         }
     pictures = [
-        Picture(name, f"{name.capitalize()}, by layer where a layer is named.", _left(run, f"{name}.svg"))
+        Picture(name, f"{name.capitalize()}; bands and bars are 95% intervals.", _left(run, f"{name}.svg"))
         for name in parts
     ]
     text = _left(run, "analysis.md")
@@ -95,7 +95,7 @@ def training_section(runs: Sequence[Run]) -> Section:
     """
     histories = {}
     for run in runs:
-        with damage_named(run.place / "training.json"):
+        with damage_named(run.place / ("training.json" if (run.place / "training.json").is_file() else "log.jsonl")):
             schema.keys(history=_list)(run.found, "")
             history = run.found["history"]
             for number, point in enumerate(history):
@@ -106,8 +106,8 @@ def training_section(runs: Sequence[Run]) -> Section:
                 raise InputError("history has a step at least", "none", "leave this model out")
         histories[run.name] = history
     svg = training_svg(histories)
-    pictures = (Picture("curves", "Training curves.", svg, of_page=True),) if svg else ()
-    pictures += _of_logs({run.name: run.place for run in runs})
+    curves = (Picture("curves", "Training curves.", svg, of_page=True),) if svg else ()
+    pictures = curves + _of_logs({run.name: run.place for run in runs})
     sounds = tuple(sound for run in runs for sound in _latest(sounds_of(run)))
     places = ", ".join(str(run.place) for run in runs)
     return Section("Training", places, f"# Training\n\n{training_table(histories)}\n", pictures, sounds)
@@ -121,12 +121,9 @@ def _latest(sounds: Sequence[Sound]) -> list[Sound]:
 
 def _of_logs(places: Mapping[str, Path]) -> tuple[Picture, ...]:
     """Figures of the logs that there are."""
-    logs = {}
-    for name, place in places.items():
-        path = log_of(place)
-        if path is not None:
-            logs[name] = list(RunLog(path))
-    with damage_named(Path("log.jsonl")):
+    paths = {name: log_of(place) for name, place in places.items()}
+    logs = {name: list(RunLog(path)) for name, path in paths.items() if path is not None}
+    with damage_named(Path(", ".join(str(path) for path in paths.values() if path is not None))):
         drawn = {
             "held-out": ("Held-out figures.", held_out_svg(logs)),
             "running": ("Gradients, speed and memory.", running_svg(logs)),

@@ -23,7 +23,7 @@ class Run:
     """A directory.
 
     Attributes:
-        name: short, and no other run's.
+        name: short, and no other run's of its kind.
         place: of it.
         kind: what left it.
         found: the JSON that tells its kind.
@@ -35,8 +35,8 @@ class Run:
     found: Any
 
 
-def names_of(places: Sequence[Path]) -> list[str]:
-    """For each place the last parts of its path, as many as no other one ends with.
+def check_places(places: Sequence[Path]) -> None:
+    """Whether there are places, each of them once.
 
     Raises:
         InputError: none, or one that is named twice.
@@ -45,6 +45,11 @@ def names_of(places: Sequence[Path]) -> list[str]:
     if not places or len(set(whole)) < len(places):
         found = "none" if not places else f"{Counter(map(str, whole)).most_common(1)[0][0]} twice"
         raise InputError("a report is made of one directory or several, each named once", found, "name them")
+
+
+def names_of(places: Sequence[Path]) -> list[str]:
+    """For each place the last parts of its path, as many as no other one ends with."""
+    whole = [place.absolute() for place in places]
     names = []
     for place in whole:
         for count in range(1, len(place.parts) + 1):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from smoltolk.overview.evaluations import comparison_section, evaluation_section
+from smoltolk.overview.comparison import comparison_sections
+from smoltolk.overview.evaluations import evaluation_section
 from smoltolk.overview.kinds import kind_of
 from smoltolk.overview.others import ablation_section, analysis_section, quickstart_section, training_section
-from smoltolk.overview.run import Run, names_of
+from smoltolk.overview.run import Run, check_places, names_of
 from smoltolk.report.overview import write_markdown, write_page
 from smoltolk.report.sections import Section
 
@@ -31,16 +32,20 @@ def sections_of(places: Sequence[Path]) -> list[Section]:
         NotFoundError: no such directory.
         InputError: one of another kind, damaged, not finished, or named twice.
     """
-    runs = [
-        Run(name, place, *kind_of(place)) for name, place in zip(names_of(places), places, strict=True)
-    ]  # fmt: skip
+    check_places(places)
+    found = [(place, *kind_of(place)) for place in places]
+    runs = []
+    for kind in dict.fromkeys(kind for _, kind, _ in found):  # a name is no other one's of its kind
+        alike = [one for one in found if one[1] == kind]
+        names = names_of([place for place, _, _ in alike])
+        runs += [Run(name, *one) for name, one in zip(names, alike, strict=True)]
     sections = [section(run) for kind, section in _ALONE.items() for run in runs if run.kind == kind]
     trainings = [run for run in runs if run.kind == "training"]
     if trainings:
         sections.append(training_section(trainings))
     evaluations = [run for run in runs if run.kind == "evaluation"]
-    together = comparison_section(evaluations) if len(evaluations) > 1 else None
-    return sections if together is None else [together, *sections]
+    together = comparison_sections(evaluations) if len(evaluations) > 1 else []
+    return [*together, *sections]
 
 
 def write_overview(places: Sequence[Path], out: Path, markdown: Path | None = None, embed: float = EMBED) -> int:

@@ -12,8 +12,8 @@ import numpy as np
 
 from smoltolk.analysis.answer_lens import lens_differences, load_lens
 from smoltolk.common.files import read_json, read_jsonl
-from smoltolk.evaluation.cloze import difference_of
-from smoltolk.evaluation.rules import Rule
+from smoltolk.evaluation.runs.world_answers import of_cell, world_differences
+from smoltolk.quickstart.evaluation_steps import ANSWERS
 from smoltolk.quickstart.trials import Ablation, Trial, heard_facts
 from smoltolk.quickstart.variants import VARIANTS, variant_named
 from smoltolk.report.results import LENS, OUTCOMES, Outcome, cell_of
@@ -147,11 +147,6 @@ def _of_a_seed(outcome: Outcome, one: Path, other: Path, seed: int) -> Mapping[s
             outcome.direction
         ]
     first, second = (
-        [
-            row
-            for row in read_jsonl(folder / "clozes.jsonl")
-            if (row["kind"], row["direction"]) == (outcome.kind, outcome.direction)
-        ]
-        for folder in (one, other)
+        of_cell(list(read_jsonl(folder / ANSWERS)), outcome.kind, outcome.direction) for folder in (one, other)
     )
-    return difference_of(first, second, Rule(), seed, outcome.name)
+    return world_differences(first, second, seed)[outcome.kind][outcome.direction]

@@ -11,14 +11,15 @@ from transformers import PreTrainedTokenizerBase
 
 from smoltolk.analysis.answer_lens import answer_lens, lens_cells
 from smoltolk.analysis.selector import selector_profile
+from smoltolk.common.files import write_jsonl
 from smoltolk.common.progress import ReportBar
 from smoltolk.data.corpora.corpus import read_corpus
 from smoltolk.data.rows.aligned import AlignedCorpus
 from smoltolk.data.rows.documents import Document
 from smoltolk.data.shards.parquet import UnitCorpus, read_shards
-from smoltolk.evaluation.cloze import evaluate_clozes
 from smoltolk.evaluation.nll import held_out_nll
 from smoltolk.evaluation.questions import SpokenCloze, option_id, spoken_clozes
+from smoltolk.evaluation.runs.world_answers import answers_of, world_cells
 from smoltolk.evaluation.transcription import recognition, synthesis
 from smoltolk.inference.parts import load_model
 from smoltolk.inference.samples import make_samples
@@ -30,6 +31,8 @@ from smoltolk.speech.audio import load
 from smoltolk.speech.units.kinds import load_unit_tokenizer
 from smoltolk.speech.vocoders.kinds import load_vocoder
 from smoltolk.training.trainer import Report
+
+ANSWERS = "world.jsonl"  # records of all questions, as `evaluate` leaves them
 
 
 def evaluate_one(settings: Settings, system: str, report: Report) -> dict[str, Any]:
@@ -90,15 +93,14 @@ def ask(
         items: of :func:`questions`.
         test: held-out stories.
         folder: for the logs of single items.
-        report: called with the options scored.
+        report: called with the questions asked.
     """
     ids = model.config.id_space
-    result = evaluate_clozes(
-        model, items, ids, seed=settings.seed, progress=ReportBar(report), log_path=folder / "clozes.jsonl"
-    )
+    answers = answers_of(model, items, progress=ReportBar(report))
+    write_jsonl(folder / ANSWERS, answers)
     lens = answer_lens(model, only_read(items), log_path=folder / "lens.jsonl")
     return {
-        **result.cells,
+        **world_cells(answers, settings.seed),
         "lens": lens_cells(lens, seed=settings.seed),
         "speech_nll": held_out_nll(model, spoken_stories(test, ids), ids, "speech").nll,
         "text_nll_after": held_out_nll(model, text_documents(settings, tokenizer), ids, "text").nll,

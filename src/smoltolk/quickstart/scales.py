@@ -47,9 +47,9 @@ class Scale:
     num_samples: int = 4
 
     @property
-    def num_options(self) -> int:
-        """As many are scored: in four directions, spoken prompts twice, facts by sentence and by answer."""
-        return 12 * (self.num_story_clozes + 4 * self.num_fact_clozes)
+    def num_asked(self) -> int:
+        """Questions: in four directions, those about facts by sentence and by answer."""
+        return 4 * (self.num_story_clozes + 4 * self.num_fact_clozes)
 
 
 SCALES = {

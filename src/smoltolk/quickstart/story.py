@@ -8,13 +8,14 @@ from typing import Any
 
 from smoltolk.analysis.answer_lens import lens_differences, load_lens
 from smoltolk.common.errors import InputError, require
-from smoltolk.common.files import write_json
+from smoltolk.common.files import read_jsonl, write_json
 from smoltolk.common.lock import hold
 from smoltolk.common.progress import console
-from smoltolk.evaluation.cloze import differences, load_log
+from smoltolk.evaluation.runs.world_answers import world_differences
 from smoltolk.quickstart import speech_steps
+from smoltolk.quickstart.bundle_step import leave_bundle
 from smoltolk.quickstart.data_steps import make_data, run_record
-from smoltolk.quickstart.evaluation_steps import evaluate_one
+from smoltolk.quickstart.evaluation_steps import ANSWERS, evaluate_one
 from smoltolk.quickstart.model_steps import check_own_text_model, train_one
 from smoltolk.common.run_directory import Job, RunDirectory
 from smoltolk.quickstart.scales import Scale
@@ -50,19 +51,21 @@ def quickstart(out: Path, scale: str = "small", seed: int = 0, text_model: str |
             "vocoder", "Vocoder", sizes.vocoder_steps, speech_steps.fit_the_vocoder, (settings,), after=("units",)
         )
         make_data(settings, run, vocoder)
-        steps, options = sizes.speech.recipe().num_steps, sizes.num_options
+        steps, asked = sizes.speech.recipe().num_steps, sizes.num_asked
         run.side_by_side(
             [Job(f"train-{s}", f"Train {s}", steps, train_one, (settings, s)) for s in COMPARED]
             + [
-                Job(f"evaluate-{s}", f"Evaluate {s}", options, evaluate_one, (settings, s), after=(f"train-{s}",))
+                Job(f"evaluate-{s}", f"Evaluate {s}", asked, evaluate_one, (settings, s), after=(f"train-{s}",))
                 for s in COMPARED
             ]
         )
         results = run.step("report", "Report", lambda: report(settings, run))
+        run.step("bundle", "Bundle", lambda: leave_bundle(settings))
         shutil.rmtree(settings.work, ignore_errors=True)
         print_summary(results, console)
         console.print(
             f"\n  report   {out / 'report.html'}\n  figures  {out / 'results.json'}\n  sound    {out / 'samples'}"
+            f"\n  talk     smoltolk talk {out / 'bundle'}"
         )
         return results
 
@@ -98,7 +101,7 @@ def gather(settings: Settings, run: RunDirectory) -> dict[str, Any]:
     evaluated = {system: run.figures(f"evaluate-{system}") for system in COMPARED}
     backbone, speech = run.figures("backbone"), run.figures("speech")
     logs = {system: settings.out / "evaluation" / system for system in COMPARED}
-    clozes = {system: load_log(logs[system] / "clozes.jsonl", seed=settings.seed) for system in COMPARED}
+    answers = {system: list(read_jsonl(logs[system] / ANSWERS)) for system in COMPARED}
     lens = {system: load_lens(logs[system] / "lens.jsonl") for system in COMPARED}
     models = {
         system: {
@@ -121,7 +124,7 @@ def gather(settings: Settings, run: RunDirectory) -> dict[str, Any]:
         "models": models,
         "differences": {
             difference_key(baseline): {
-                **differences(clozes["late"], clozes[baseline], seed=settings.seed),
+                **world_differences(answers["late"], answers[baseline], settings.seed),
                 "lens": lens_differences(lens["late"], lens[baseline], seed=settings.seed),
             }
             for baseline in BASELINES

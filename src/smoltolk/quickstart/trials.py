@@ -144,7 +144,7 @@ def jobs_of(ablation: Ablation, data: Mapping[int, Settings]) -> list[Job]:
         ablation: what is asked for.
         data: of each seed.
     """
-    jobs, num_options = [], scale_named(ablation.scale_name).num_options
+    jobs, num_asked = [], scale_named(ablation.scale_name).num_asked
     for variant in ablation.variants:
         tuning = tuple(ablation.tuning(variant).values())
         seeds = [Trial(variant, seed) for seed in (ablation.seeds[1:] if tuning else ablation.seeds)]
@@ -153,7 +153,7 @@ def jobs_of(ablation: Ablation, data: Mapping[int, Settings]) -> list[Job]:
         )
         for trial in (*tuning, *seeds):
             after = measured if trial in tuning else (*measured, *(each.name for each in tuning))
-            total = variant_named(variant).change(ablation.recipe).num_steps + num_options
+            total = variant_named(variant).change(ablation.recipe).num_steps + num_asked
             jobs.append(Job(trial.name, trial.title, total, run_trial, (ablation, data[trial.seed], trial), after))
     return jobs
 

@@ -23,6 +23,8 @@ _HELD_OUT = {"speech_nll": "Held-out speech, nats per unit", "text_nll": "Held-o
 _WER = {"recognition_wer": "WER of what it writes", "synthesis_wer": "WER of what it says"}
 _ACCURACY = "Accuracy: "
 _RUNNING = {
+    "speech_loss": "Training, speech by task",
+    "text_loss": "Training, text by task",
     "grad_norm": "Gradient norm before clipping",
     "ids_per_second": "Ids a second",
     "mfu": "MFU",
@@ -59,7 +61,8 @@ def running_svg(logs: Mapping[str, Lines]) -> str:
     """Gradient norms (of a single run by group), speed and memory by step; empty where nothing was logged."""
     kept = {name: [line for line in lines if line.get("kind") == "train"] for name, lines in logs.items()}
     known = {key for lines in kept.values() for line in lines for key in line if _is_number(line[key])}
-    panels = [_panel(title, key, kept, sorted(known)) for key, title in _RUNNING.items() if key in known]
+    shown = [key for key in _RUNNING if key in known and (len(kept) == 1 or not key.endswith("_loss"))]
+    panels = [_panel(_RUNNING[key], key, kept, sorted(known)) for key in shown]
     return _drawn(panels, kept, "running", "Gradients, speed and memory by step")
 
 
@@ -138,7 +141,7 @@ def _drawn(panels: Sequence[Panel], logs: Mapping[str, Lines], name: str, label:
 def _named_part(run: str, key: str) -> str:
     """``speech`` of ``speech/speech_nll`` and of ``grad_norm/speech``; the figure itself is of all."""
     before, slash, behind = key.partition("/")
-    part = before if behind.endswith("_nll") else behind
+    part = before if behind.endswith(("_nll", "_loss")) else behind
     return "all" if not slash else part.replace("_", " ").replace("->", " → ")
 
 

@@ -15,7 +15,7 @@ import soxr
 
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import atomic_file
-from smoltolk.speech.decoding.kinds import open_sound
+from smoltolk.speech.decoding.kinds import open_sound, open_sound_bytes
 from smoltolk.speech.decoding.scale import Scale
 from smoltolk.speech.decoding.sound import Sound
 
@@ -23,6 +23,8 @@ SAMPLE_RATE = 16_000
 _FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}
 # 0.29 s * 100 Hz = 28.999... stands for 29: what lies closer than this to a whole number is one.
 _SLACK = 1e-6
+# Of recordings that nobody vouches for: samples per second, channels, and samples that are decoded at once.
+_SLOWEST, _FASTEST, _MOST_CHANNELS, _BLOCK = 2_000, 768_000, 32, 1 << 14
 _ROUNDING = 0.05  # seconds by which the end of a stretch may pass that of its file
 
 
@@ -113,25 +115,66 @@ def read_blocks(path: Path | str, sample_rate: int = SAMPLE_RATE, seconds: float
             is reached.
     """
     with _opened(path) as sound:
-        from_rate = sound.sample_rate
-        stream = None if from_rate == sample_rate else soxr.ResampleStream(from_rate, sample_rate, 1, "float32", "HQ")
-        samples, given = 0, 0
-        scale = Scale(str(path))
-        for block in sound.blocks(num_samples(seconds, from_rate)):
-            if sound.holds_floats:
-                scale.add(block)
-            waveform = check_waveform(block.mean(axis=1, dtype=np.float32), str(path))
-            samples += len(waveform)
-            if stream is not None:
-                waveform = stream.resample_chunk(waveform)
-            given += len(waveform)
-            yield waveform
-        _check_whole(sound, Path(path), samples)
-        scale.check()
+        yield from _mono(sound, Path(path), sample_rate, num_samples(seconds, sound.sample_rate))
+
+
+def load_bytes(
+    data: bytes, sample_rate: int = SAMPLE_RATE, *, longest: float, name: str = "the recording"
+) -> np.ndarray:
+    """Decode what would be the content of an audio file, which nobody vouches for; no file is read or written.
+
+    A few kilobytes can promise, and hold, hours of sound, and a header can name any rate and any number of channels:
+    what is decoded at once is small, and it ends where the limit is passed.
+
+    Args:
+        data: as a file that :func:`load` reads.
+        sample_rate: the rate to resample to.
+        longest: seconds.
+        name: what messages call it.
+
+    Returns:
+        float32 [samples].
+
+    Raises:
+        InputError, MissingExtraError: as for :func:`load`; or it lasts longer, or has a rate or channels that no
+            recording has.
+    """
+    with open_sound_bytes(data, name) as sound:
+        rate, channels = sound.sample_rate, sound.num_channels
+        if not _SLOWEST <= rate <= _FASTEST or not 0 < channels <= _MOST_CHANNELS:
+            raise InputError(
+                f"{name} has {_SLOWEST:,} to {_FASTEST:,} samples a second in {_MOST_CHANNELS} channels at most",
+                f"{rate:,} in {channels}", "convert it to wav or flac",
+            )  # fmt: skip
+        held, most = bytearray(), num_samples(longest, sample_rate)
+        for block in _mono(sound, Path(name), sample_rate, _BLOCK, num_samples(longest, rate)):
+            held += block.tobytes()
+        return np.frombuffer(held, np.float32)[:most]
+
+
+def _mono(sound: Sound, path: Path, sample_rate: int, size: int, most: int | None = None) -> Iterator[np.ndarray]:
+    """The blocks of a sound, about ``size`` samples of it at a time, mono and resampled; ``most`` samples of it."""
+    from_rate = sound.sample_rate
+    stream = None if from_rate == sample_rate else soxr.ResampleStream(from_rate, sample_rate, 1, "float32", "HQ")
+    samples, given = 0, 0
+    scale = Scale(str(path))
+    for block in sound.blocks(size):
+        if sound.holds_floats:
+            scale.add(block)
+        waveform = check_waveform(block.mean(axis=1, dtype=np.float32), str(path))
+        samples += len(waveform)
+        if most is not None and samples > most:
+            raise InputError(f"{path} lasts {most / from_rate:g} s at most", "it goes on", "cut it at pauses")
         if stream is not None:
-            rest = stream.resample_chunk(np.zeros(0, np.float32), last=True)
-            wanted = num_samples(samples / from_rate, sample_rate) - given
-            yield np.pad(rest, (0, max(0, wanted - len(rest))))[: max(0, wanted)]
+            waveform = stream.resample_chunk(waveform)
+        given += len(waveform)
+        yield waveform
+    _check_whole(sound, path, samples)
+    scale.check()
+    if stream is not None:
+        rest = stream.resample_chunk(np.zeros(0, np.float32), last=True)
+        wanted = num_samples(samples / from_rate, sample_rate) - given
+        yield np.pad(rest, (0, max(0, wanted - len(rest))))[: max(0, wanted)]
 
 
 def load_stretch(

@@ -127,7 +127,14 @@ def mel_to_magnitudes(log_mel_BMT: Tensor) -> Tensor:
     return (_inverse_filters().to(log_mel_BMT.device) @ log_mel_BMT.exp()).clamp(min=FLOOR / 10)
 
 
-def griffin_lim(log_mel_BMT: Tensor, *, iterations: int = 32, momentum: float = 0.99, seed: int = 0) -> Tensor:
+def griffin_lim(
+    log_mel_BMT: Tensor,
+    *,
+    iterations: int = 32,
+    momentum: float = 0.99,
+    seed: int = 0,
+    said_BN: Tensor | None = None,
+) -> Tensor:
     """A waveform whose log-mel is close to ``log_mel_BMT``.
 
     Griffin and Lim (1984) with the momentum of Perraudin, Balazs and Soendergaard (2013).
@@ -137,22 +144,41 @@ def griffin_lim(log_mel_BMT: Tensor, *, iterations: int = 32, momentum: float = 
         iterations: rounds of phase search.
         momentum: 0 is the plain method.
         seed: of the first phases; the same seed gives the same samples.
+        said_BN: float32 ``[batch, n]``, the first samples, where they are known: what follows fits their phases.
 
     Returns:
-        float32 ``[batch, 160 * hops]``.
+        float32 ``[batch, 160 * hops]``; where samples were known, close to them.
     """
     target = mel_to_magnitudes(log_mel_BMT)
     random = torch.Generator().manual_seed(seed)
     # One row of phases serves all of a batch: a waveform does not depend on what it is made beside.
     phase = torch.rand(target.shape[1:], generator=random)[None].expand_as(target) * (2 * math.pi)
+    known = 0 if said_BN is None else said_BN.shape[1]
+    if said_BN is not None and known:
+        phase = _phases_behind(said_BN, phase)
     estimate = torch.polar(torch.ones_like(target), phase)
     previous = torch.zeros_like(estimate)
     for _ in range(iterations):
-        rebuilt = _stft(inverse_stft(target * estimate, HOP), target.shape[-1])
+        waveform = inverse_stft(target * estimate, HOP)
+        if said_BN is not None and known:
+            waveform[:, :known] = said_BN
+        rebuilt = _stft(waveform, target.shape[-1])
         estimate = rebuilt - previous * (momentum / (1 + momentum))
         estimate = estimate / estimate.abs().clamp(min=1e-16)
         previous = rebuilt
     return inverse_stft(target * estimate, HOP)
+
+
+def _phases_behind(said_BN: Tensor, phase_BFT: Tensor) -> Tensor:
+    """Phases ``[batch, 257, hops]`` to begin a search with: those of known samples, and where these end those of tones
+    that go on."""
+    whole = max(0, (said_BN.shape[1] - HOP - _SIDE) // HOP + 1)  # frames that lie in what is known
+    if whole == 0:
+        return phase_BFT
+    known = _stft(said_BN[:, : (whole - 1) * HOP + HOP + _SIDE], whole).angle()
+    turn = 2 * math.pi * HOP / WINDOW * torch.arange(phase_BFT.shape[1])[:, None]
+    steps = torch.arange(1, phase_BFT.shape[-1] - whole + 1)
+    return torch.cat([known, known[..., -1:] + turn * steps], dim=-1)
 
 
 def _stft(waveforms_BN: Tensor, num_hops: int | None = None) -> Tensor:

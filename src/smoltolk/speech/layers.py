@@ -27,6 +27,9 @@ class ResidualConvs(nn.Module):
         width: channels.
         kernel: odd; the padding keeps the length.
         dilations: one layer each.
+
+    Attributes:
+        reach: places to either side that decide one of them.
     """
 
     def __init__(self, width: int, kernel: int, dilations: tuple[int, ...]):
@@ -35,6 +38,7 @@ class ResidualConvs(nn.Module):
             ConvNorm(width, width, kernel=kernel, padding=kernel // 2 * dilation, dilation=dilation)
             for dilation in dilations
         )
+        self.reach = kernel // 2 * sum(dilations)
 
     def forward(self, hidden_BCT: Tensor, mask_BT: Tensor | None = None) -> Tensor:
         """``mask_BT`` is true where there is something; padding stays zero, as beyond the end of a file."""

@@ -28,8 +28,8 @@ class Hardware:
         compile: by ``torch.compile``.
         attention: implementation, by its name in transformers; None: the quickest that computes the same.
         fsdp: share out weights, gradients and optimizer among the processes (FSDP2) instead of copying them to each.
-        rows_per_device: most rows of one forward pass on each device; ``"auto"``: as many as are found to fit; None: as
-            many as have 16,384 ids. Gradients are gathered up to the rows of a step.
+        rows_per_device: most rows of one forward pass on each device; None: as many as have 16,384 ids; ``"auto"``: on
+            a GPU as many as are found to fit. Gradients are gathered up to the rows of a step.
         device: ``cpu`` or ``cuda``; None: a GPU where there is one.
 
     Raises:
@@ -53,6 +53,12 @@ class Hardware:
         rows = self.rows_per_device
         if isinstance(rows, bool) or not (rows in (None, "auto") or (isinstance(rows, int) and rows >= 1)):
             raise InputError("a forward pass needs a row", f"{rows!r}", "give 1 or more, auto, or nothing")
+        if rows == "auto" and self.fsdp:
+            raise InputError(
+                "the rows of a pass are found before weights are shared out, while each device holds all of them",
+                "rows_per_device=auto with fsdp",
+                "give their number",
+            )
         if self.device is not None:
             check_supported(self.device)
             if self.device not in get_args(DeviceKind):

@@ -16,10 +16,10 @@ from smoltolk.common.files import write_text
 from smoltolk.common.lock import hold
 from smoltolk.common.object_stores import local_copy
 from smoltolk.common.processes import is_main, num_processes
-from smoltolk.data.rows.aligned import AlignedCorpus, Texts
+from smoltolk.data.rows.aligned import AlignedCorpus
 from smoltolk.data.rows.index import aligned_shards
 from smoltolk.data.shards.shard_set import SHARD_ENDINGS, look_over
-from smoltolk.data.texts.reading import read_documents
+from smoltolk.data.texts.text_index import WrittenText
 from smoltolk.model.text_models.assembly import load_text_model
 from smoltolk.model.text_models.positions import trained_positions
 from smoltolk.speech.units.kinds import load_unit_tokenizer
@@ -49,7 +49,6 @@ class TrainingJob:
     Attributes:
         tree: as it was given.
         recipe: its stages, and what they share.
-        documents: running text; None: that of the shards.
         tokenizer: of the text model.
         shards: what they are and hold in all.
         figures: of an earlier run of the same job that is whole, else None.
@@ -62,7 +61,7 @@ class TrainingJob:
         text_model, shards, self.out = named_places(tree)
         self.tree, self.recipe, self.seed, self._ask = tree, tree.recipe(), tree.seed, ask
         system_named(tree.model.system)
-        self.documents = None if tree.data.text is None else read_documents(local_copy(tree.data.text))
+        self._text = None if tree.data.text is None else WrittenText(local_copy(tree.data.text), index=tree.data.index)
         self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(text_model)
         units = None if tree.data.units is None else load_unit_tokenizer(tree.data.units).fingerprint
         self.shards = look_over(local_copy(shards, SHARD_ENDINGS), fingerprint=units)
@@ -75,6 +74,12 @@ class TrainingJob:
     def _begin(self, name: str) -> tuple[PreTrainedConfig, Settings]:
         """The text model's configuration, and the settings of what is put around it; none where training goes on."""
         tuning = self.tree.tuning
+        if tuning.lora is not None and self.tree.hardware.fsdp:
+            raise InputError(
+                "a LoRA trains in copies of the model: what it adds is small, and its weights stand still",
+                "hardware.fsdp=true",
+                "leave one of them out",
+            )
         if tuning.start is None and not is_smoltolk(name):
             text_model = load_text_model(name)  # for checks alone: it is let go before the training
             check_fit(text_model, self.tokenizer, self.recipe)
@@ -97,7 +102,7 @@ class TrainingJob:
             "verb": "train",
             "id_layout": ID_LAYOUT,
             "text_model": str(Path(text_model).resolve()) if Path(text_model).exists() else text_model,
-            "text": None if self.documents is None else self.documents.digest,
+            "text": None if self._text is None else self._text.digest,
             "units": asdict(self.shards.metadata),
             "utterances": self.shards.num_utterances,
             "seconds": self.shards.seconds,
@@ -155,7 +160,7 @@ class TrainingJob:
 
     def plan(self) -> Run:
         """All that decides the training."""
-        text = None if self.documents is None else AlignedCorpus(Texts(self.documents), self.tokenizer, 1.0)
+        text = None if self._text is None else self._text.open(self.tokenizer)
         opened = open_loop(
             self.tree.logging, speech=self.open(), text=text, units=self.shards.metadata,
             row_length=self.recipe.row_length, tokenizer=self.tokenizer, folder=self._place.work / RECORD,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from smoltolk.data.rows.aligned import AlignedCorpus, Texts
+from smoltolk.data.rows.aligned import AlignedCorpus
 from smoltolk.data.rows.index import index_shards, stays_on_disk
 from smoltolk.data.rows.inspection import plain_space, words_tokenizer
 from smoltolk.data.rows.row_source import RowSource
@@ -14,7 +14,7 @@ from smoltolk.data.shards.parquet import read_shards
 from smoltolk.data.shards.shard_set import ShardSet, look_over
 from smoltolk.data.shards.stored_units import StoredUnits
 from smoltolk.data.shards.unit_corpus import UnitCorpus
-from smoltolk.data.texts.reading import read_documents
+from smoltolk.data.texts.text_index import WrittenText
 from smoltolk.training.backbone import load_text_config, load_tokenizer
 from smoltolk.training.changes import Changes
 from smoltolk.training.presets import preset_for, preset_named
@@ -67,7 +67,7 @@ def training_rows(
         NotFoundError, InputError: something is missing or does not fit.
     """
     found = look_over(shards)
-    documents = None if text is None else read_documents(text)
+    running = None if text is None else WrittenText(text, index=index)
     on_disk = stays_on_disk(found, index)
     units = StoredUnits(found) if on_disk else read_shards(found.source, fingerprint=found.metadata.fingerprint)
     kinds = {"num_units": found.metadata.num_units, "num_codebooks": found.metadata.num_codebooks}
@@ -83,6 +83,6 @@ def training_rows(
         speech: AlignedCorpus = index_shards(found, tokenizer, index)
     else:
         speech = AlignedCorpus(units, tokenizer, found.metadata.frame_rate)
-    written = None if documents is None else AlignedCorpus(Texts(documents), tokenizer, 1.0)
+    written = None if running is None else running.open(tokenizer)
     source = row_source(stage_named(recipe, stage), recipe, space, speech, written, seed)
     return TrainingRows(source, recipe, tokenizer, found, units)

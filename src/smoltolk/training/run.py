@@ -142,7 +142,7 @@ class Run:
         self, stage: Stage, model: SmolTolkForCausalLM, folder: Path, before: int, report: Report | None
     ) -> None:
         num_rows = stage.num_steps * self.recipe.rows_per_step
-        rows = RowDataset(self.rows(stage, model), num_rows)
+        rows = RowDataset(self.rows(stage, model), num_rows, tell_tasks=True)
         collate = RowCollator(model.config.id_space)
         with self._around(stage, model, before, epochs_of(rows.source, num_rows)) as callbacks:
             run_stage(

@@ -108,7 +108,7 @@ def save_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, folder: P
         optimizer: AdamW, or any whose state of a parameter is tensors.
         folder: a checkpoint; gets ``optimizer-N.safetensors``.
     """
-    names = {parameter: name for name, parameter in model.named_parameters()}
+    names = _names(model)
     states = (
         (f"{names[parameter]}{_SLASH}{key}", value)
         for group in optimizer.param_groups
@@ -135,7 +135,7 @@ def load_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, folder: P
     Raises:
         InputError: a file is missing or damaged, or of another model.
     """
-    names = {parameter: name for name, parameter in model.named_parameters()}
+    names = _names(model)
     files = sorted(folder.glob("optimizer-*.safetensors"))
     with _opened(files, folder) as found:
         states: dict[str, dict[str, str]] = {}
@@ -152,6 +152,13 @@ def load_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, folder: P
                 optimizer.state[parameter] = {
                     key: _like(parameter, found[name].get_tensor(name)) for key, name in state.items()
                 }
+
+
+def _names(model: nn.Module) -> dict[Tensor, str]:
+    """The names of the parameters that an optimizer has."""
+    if isinstance(model, FSDPModule):
+        model.reshard()  # an evaluation leaves its own group gathered
+    return {parameter: name for name, parameter in model.named_parameters()}
 
 
 def _like(parameter: Tensor, whole: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from smoltolk.common.files import atomic_directory, read_json, write_json
 from smoltolk.common.processes import is_main, num_processes
 from smoltolk.model.text_models.attention import quick_attention
 from smoltolk.training.hardware import Hardware
+from smoltolk.training.memory_trial import rows_by_trial
 from smoltolk.training.optimization import build_optimizer, set_trainable
 from smoltolk.training.processes import wait_for_all
 from smoltolk.training.recipe import Recipe, Stage
@@ -79,6 +80,10 @@ def run_stage(
     rows = rows_of_a_pass(recipe, hardware)
     set_trainable(model, stage)
     with _attending(model, hardware.attention), _as_it_was(model):
+        if hardware.rows_per_device == "auto" and hardware.kind == "cuda":
+            if hardware.gradient_checkpointing:
+                model.gradient_checkpointing_enable()
+            rows = rows_by_trial(model, dataset, collate, hardware, recipe.rows_per_step // num_processes())
         if hardware.fsdp and num_processes() > 1:
             shard(model, hardware.kind)
         trainer = SmolTolkTrainer(

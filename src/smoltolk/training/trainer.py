@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,9 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_json, write_json
+from smoltolk.data.rows.loader import TASKS
 from smoltolk.model.configuration import SmolTolkConfig
+from smoltolk.model.ids import IGNORE
 from smoltolk.training.processes import wait_for_all
 from smoltolk.training.sharding import is_sharded, load_optimizer, load_weights, save_optimizer, whole_state
 
@@ -66,6 +69,7 @@ class SmolTolkTrainer(Trainer):
             )
         # Of each part of the loss since the last log: its sum over what it is a mean of, and how much that was.
         self._sums: dict[str, torch.Tensor] = {}
+        self._by_task: torch.Tensor | None = None
         self._watched: torch.Tensor | None = None
         self._num_positions: torch.Tensor | None = None  # real ones of the step, all passes and processes
 
@@ -107,11 +111,15 @@ class SmolTolkTrainer(Trainer):
         self, model: torch.nn.Module, inputs: dict, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """The model's own loss; its parts are summed for the log, each with the weight of what it is a mean over."""
+        tasks = inputs.get("tasks")
+        inputs = {name: value for name, value in inputs.items() if name != "tasks"}
         if model.training and self._num_positions is not None:
             inputs = {**inputs, "num_positions_in_batch": self._num_positions}
         loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
         if model.training and outputs.get("num_positions") is not None:
             self._add_all(outputs)
+            if tasks is not None:
+                self._add_by_task(tasks, inputs["labels"], outputs["label_nll"])
         return (loss, outputs) if return_outputs else loss
 
     def _add_all(self, outputs: Any) -> None:
@@ -128,8 +136,30 @@ class SmolTolkTrainer(Trainer):
         added = torch.stack([mean.detach().float() * count, count.float()])
         self._sums[name] = self._sums.get(name, torch.zeros_like(added)) + added
 
+    def _add_by_task(self, tasks: torch.Tensor, labels: torch.Tensor, nll: torch.Tensor) -> None:
+        """Of each task the NLLs of its text and of its speech, and how many these are: float64 [tasks, 4]."""
+        predicted = labels != IGNORE
+        predicted[:, 0] = False  # nothing stands before it
+        speech = predicted & (labels >= self.model.config.speech_offset)
+        places = (predicted & ~speech, speech)
+        each = [part.double() for some in places for part in ((nll * some).sum(1), some.sum(1))]
+        added = torch.stack(each, 1)
+        if self._by_task is None:
+            self._by_task = added.new_zeros(len(TASKS), added.shape[1])
+        self._by_task.index_add_(0, tasks, added)
+
+    def _told_by_task(self) -> dict[str, float]:
+        if self._by_task is None:
+            return {}
+        table, self._by_task = self.accelerator.reduce(self._by_task, "sum").tolist(), None
+        told: dict[str, float] = {}
+        for task, (text, num_text, speech, num_speech) in zip(TASKS, table, strict=True):
+            told |= {f"{task}/text_loss": text / num_text} if num_text else {}
+            told |= {f"{task}/speech_loss": speech / num_speech} if num_speech else {}
+        return told
+
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Add the mean of each part of the loss since the last log, over all processes."""
+        """Add the mean of each part of the loss since the last log, over all processes, and of rows of each task."""
         if "loss" in logs:
             self._check_numbers()
             for name, sums in self._sums.items():
@@ -137,6 +167,7 @@ class SmolTolkTrainer(Trainer):
                 if count:  # else no such id was predicted
                     logs[name] = total / count
             self._sums = {}
+            logs |= self._told_by_task()
         super().log(logs, *args, **kwargs)
 
     # ------------------------------------------------------------------ losses that are no numbers
@@ -184,7 +215,13 @@ class SmolTolkTrainer(Trainer):
         if self.is_world_process_zero() and folder.is_dir():  # what a kill left of it
             shutil.rmtree(folder)
         wait_for_all()
-        super()._save_checkpoint(*args, **kwargs)
+        try:
+            super()._save_checkpoint(*args, **kwargs)
+        except RuntimeError as error:
+            if "PytorchStreamWriter" not in str(error) and "iostream" not in str(error):
+                raise
+            # torch has no other words for it.
+            raise OSError(errno.ENOSPC, "a file of a checkpoint could not be written to its end", folder) from error
         wait_for_all()  # each process writes a part of it
         if self.is_world_process_zero():
             known = {"step": self.state.global_step, "seconds": round(self.seconds, 2)}

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from smoltolk.common.errors import InputError
-from smoltolk.evaluation.cloze import evaluate_clozes
 from smoltolk.evaluation.rules import Rule
 from smoltolk.evaluation.runs.aggregates import cells_of
 from smoltolk.evaluation.runs.asking import Asking
@@ -21,9 +22,9 @@ from smoltolk.evaluation.runs.presets import PRESETS, rule_named
 from smoltolk.evaluation.runs.records import failures, is_scored
 from smoltolk.evaluation.scoring import score
 from smoltolk.evaluation.sequences import Scored
-from smoltolk.evaluation.tasks.items import Item, Segment, SoundFile, check_items
-from smoltolk.evaluation.tasks.world import world_items
+from smoltolk.evaluation.tasks.items import Item, Segment, SoundFile
 from smoltolk.model.ids import IdSpace
+from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.report.results import DIRECTIONS
 
 
@@ -146,24 +147,39 @@ def test_likelihoods_are_those_of_score_whatever_is_shared(model: Any, tokenizer
             assert row["values"][number] == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_world_is_scored_as_before(model: Any, tokenizer: Any, items: list) -> None:
-    """Questions through tasks and records: the same cells as by evaluate_clozes, pairs and intervals too."""
-    space = model.config.id_space
-    for rule in (Rule(), Rule("sum", ties="wrong")):
-        expected = evaluate_clozes(model, items, space, seed=3, rule=rule).cells
-        asked = world_items(items, DIRECTIONS)
-        check_items(asked, "world")
-        records = Asking(model, tokenizer, space).ask(asked, Feed())
-        found = cells_of(judge(records, rule), "plain", rule, 3)
-        assert {name.split()[0] for name in found} == set(expected)
-        for name, cell in found.items():
-            kind, way = name.split()
-            assert cell == pytest.approx(expected[kind][way], abs=1e-9) if "pair" not in cell else True
-            for part in ("accuracy", "low", "high", "n"):
-                assert cell[part] == pytest.approx(expected[kind][way][part])
-                assert cell["pair"][part] == pytest.approx(expected[kind][way]["pair"][part])
-    paired = Rule(paired=True)
-    assert cells_of(judge(records, paired), "plain", paired, 3)[name]["accuracy"] == found[name]["pair"]["accuracy"]
+class Largest(TorchDispatchMode):
+    """The most numbers that a tensor made meanwhile has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numbers = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        for one in made if isinstance(made, tuple | list) else [made]:
+            if isinstance(one, torch.Tensor):
+                self.numbers = max(self.numbers, one.numel())
+        return made
+
+
+@pytest.mark.parametrize("keep_prompts", [True, False])
+def test_of_a_large_vocabulary_few_rows_of_logits_are_held(keep_prompts: bool) -> None:
+    """The whole way of a task with 128,256 text ids: 1,200 ids are scored, 2^24 logits at a time."""
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1}
+    text_model = LlamaForCausalLM(LlamaConfig(vocab_size=128_256, eos_token_id=0, **sizes))
+    model = SmolTolkForCausalLM.from_text_model(text_model, num_units=12, num_input_layers=0, num_output_layers=0)
+    rng = np.random.default_rng(0)
+    items = [
+        Item(str(number), "S->T", ((heard(*rng.integers(0, 12, 60)),),), ((Segment("a"),), (Segment("b"),)),
+             option_tokens=tuple(rng.integers(1, 128_000, 150) for _ in range(2)))
+        for number in range(4)
+    ]  # fmt: skip
+    with Largest() as largest:
+        asking = Asking(model.eval(), Letters(), model.config.id_space, keep_prompts=keep_prompts)
+        records = asking.ask(items, Feed())
+    assert all(map(is_scored, records)) and len(records[0]["nll"][0][0]) == 150
+    assert 2**23 < largest.numbers <= 2**24  # all of them at once would be 9 times as many
 
 
 def test_items_that_cannot_be_scored_are_told_and_the_others_are(bigram: Any, ids: IdSpace) -> None:

@@ -75,8 +75,8 @@ def test_of_a_single_question_nothing_is_known_beyond_it() -> None:
 
 
 def test_written_answers_have_their_points() -> None:
-    first = [{"id": f"{n}", "references": ["x"], "error": None, "points": float(n < 2)} for n in range(4)]
-    second = [{**row, "points": 1.0} for row in first]
+    first = [{"id": f"{n}", "references": ["x"], "error": None, "answer": "x" if n < 2 else "y"} for n in range(4)]
+    second = [{**row, "answer": "an x"} for row in first]
     second[3] = {"id": "3", "references": ["x"], "error": "no unit"}
     found = run_differences("trivia-qa", first, second, None, 0)["S->T"]
     assert found["difference"] == pytest.approx(1 / 4) and found["n"] == 4

@@ -14,15 +14,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from transformers import LlamaForCausalLM
 
 from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.common.files import read_jsonl
+from smoltolk.common.files import read_jsonl, write_json, write_jsonl
 from smoltolk.data.corpora.recordings import collect
 from smoltolk.data.shards.prepare import prepare
+from smoltolk.evaluation.runs import answering
 from smoltolk.evaluation.runs import run as runs
-from smoltolk.evaluation.runs.evaluating import Request, evaluate
+from smoltolk.evaluation.runs.evaluating import evaluate
 from smoltolk.evaluation.runs.presets import rule_named
+from smoltolk.evaluation.runs.request import Request
 from smoltolk.evaluation.runs.results import judge_again
 from smoltolk.evaluation.runs.units_of import EncodedUnits
 from smoltolk.evaluation.tasks.items import SoundFile
@@ -270,6 +273,62 @@ def test_spoken_questions_are_answered(request_of: Callable, data: Path, tmp_pat
     assert found["items"] == 4 and found["scored"] == 3 and sum(found["failures"].values()) == 1
     assert found["rules"]["has_answer"]["cells"]["S->T"]["accuracy"] == 0.0 and 0 <= found["no_end"] <= 1
     assert "came to no end" in task_markdown(measured(request))
+    # Judged again, by what stands in the answers.
+    records = list(read_jsonl(request.out / "llama-questions.jsonl"))
+    answers = [record | ({} if record["error"] else {"answer": "It is Paris.", "points": 0.0}) for record in records]
+    write_jsonl(request.out / "llama-questions.jsonl", answers)
+    again = judge_again(request.out, [rule_named("ours")])["tasks"]["llama-questions"]
+    assert again["rules"]["has_answer"]["cells"]["S->T"]["accuracy"] == 0.75
+    assert again["failures"] == found["failures"]
+
+
+def test_a_letter_that_cannot_be_read_is_wrong_and_told() -> None:
+    answers = ["The answer is B.", "c", "rain", ""]
+    records = [{"id": str(n), "references": ["B"], "answer": one, "ended": True, "error": None}
+               for n, one in enumerate(answers)]  # fmt: skip
+    records.append({"id": "x", "references": ["B"], "error": "no sound"})
+    found = answering.answer_results("openbookqa", records, 0)
+    cell = found["rules"]["letter"]["cells"]["S->T"]
+    assert (cell["accuracy"], cell["n"], found["chance"]) == (0.2, 5, 0.25)
+    assert found["notes"] == ["2 answers name no letter, or several: wrong"] and found["failures"] == {"no sound": 1}
+
+
+def test_spoken_questions_are_drawn_by_the_seed(request_of: Callable, data: Path, tmp_path: Path) -> None:
+    sound = next((data / "tSC").glob("*_mutual.wav")).read_bytes()
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    cells = pa.array([{"bytes": sound, "path": "x.wav"}] * 12, kind)
+    (tmp_path / "qa").mkdir()
+    pq.write_table(pa.table({"audio": cells, "Answer": ["Paris"] * 12}), tmp_path / "qa" / "test.parquet")
+    asked = {"tasks": ["llama-questions"], "data": {"llama-questions": tmp_path / "qa"}, "limit": 3}
+    drawn = []
+    for seed in (0, 1, 1):
+        out = tmp_path / f"run {len(drawn)}"
+        found = measured(request_of(**asked, seed=seed, out=out))["tasks"]["llama-questions"]
+        assert found["items"] == 3 and found["notes"] == [f"3 questions, drawn with seed {seed}"]
+        drawn.append([record["id"] for record in read_jsonl(out / "llama-questions.jsonl")])
+    assert drawn[0] != drawn[1] == drawn[2] != [f"test-{n}" for n in range(3)]
+
+
+def test_answers_are_written_in_the_precision_that_was_asked_for(
+    request_of: Callable, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = next((data / "tSC").glob("*_mutual.wav")).read_bytes()
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    (tmp_path / "qa").mkdir()
+    cells = pa.array([{"bytes": sound, "path": "x.wav"}], kind)
+    pq.write_table(pa.table({"audio": cells, "Answer": ["Paris"]}), tmp_path / "qa" / "test.parquet")
+    seen = []
+
+    def generate(*given: Any, **settings: Any) -> Any:
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return real(*given, **settings)
+
+    real = answering.generate
+    monkeypatch.setattr(answering, "generate", generate)
+    for bf16 in (False, True):
+        place = {"llama-questions": tmp_path / "qa"}
+        measured(request_of(tasks=["llama-questions"], data=place, bf16=bf16, out=tmp_path / str(bf16)))
+    assert seen == [False, True]
 
 
 def test_text_is_measured_before_and_after(request_of: Callable, model_dir: Path, tmp_path: Path) -> None:
@@ -293,3 +352,14 @@ def test_text_is_measured_before_and_after(request_of: Callable, model_dir: Path
     found = measured(request)["text"]["tiny"]
     assert 0 <= found["after"]["acc"] <= 1 and "acc" in found["before"]
     assert "text model before" in task_markdown(measured(request))
+    # What is done is kept: of a run that was stopped between the two models the second one alone is asked.
+    kept = json.loads((request.out / "text.json").read_text())
+    kept["tiny"]["after"]["acc"] = 0.125
+    write_json(request.out / "text.json", {"tiny": {"after": kept["tiny"]["after"]}})
+    again = measured(request)["text"]["tiny"]
+    assert again["after"]["acc"] == 0.125 and again["before"] == found["before"]
+    assert judge_again(request.out, [rule_named("ours")])["text"] == {"tiny": again}
+    with pytest.raises(InputError, match="holds another one"):
+        evaluate(replace(request, limit=2), no_bars)
+    alone = request_of(tasks=["text/tiny"], data={"text": tmp_path}, units=None, out=tmp_path / "alone")
+    assert "| task | metric | this model |" in task_markdown(measured(alone))

@@ -24,8 +24,9 @@ from smoltolk.data.corpora.speak import speak
 from smoltolk.data.rows.documents import recognition_prompt, synthesis_prompt
 from smoltolk.data.shards.prepare import prepare
 from smoltolk.evaluation.runs import evaluating
-from smoltolk.evaluation.runs.evaluating import Request, evaluate
+from smoltolk.evaluation.runs.evaluating import evaluate
 from smoltolk.evaluation.runs.presets import rule_named
+from smoltolk.evaluation.runs.request import Request
 from smoltolk.evaluation.runs.results import judge_again
 from smoltolk.evaluation.runs.transcribing import Transcribing, Voice, quality_results, transcription_results
 from smoltolk.evaluation.tasks.items import SoundFile
@@ -281,6 +282,18 @@ def test_a_killed_run_goes_on(request_of: Callable, monkeypatch: pytest.MonkeyPa
     assert measured(request)["transcription"]["synthesis"] == found
     with pytest.raises(InputError, match="holds another one"):
         evaluate(replace(request, judge="pocketsphinx"), no_bars)
+
+
+def test_units_are_drawn_at_a_temperature(request_of: Callable, tmp_path: Path) -> None:
+    """With a seed: the same again, and other units than the likeliest ones."""
+    said = []
+    for number, temperature in enumerate((0.0, 2.0, 2.0)):
+        request = request_of(tasks=["synthesis"], out=tmp_path / f"t{number}", temperature=temperature)
+        measured(request)
+        about = json.loads((request.out / "run.json").read_text())["synthesis"]
+        assert about.get("temperature", 0.0) == temperature
+        said.append([record["units"] for record in read_jsonl(request.out / "synthesis.jsonl")])
+    assert said[0] != said[1] == said[2]
 
 
 def test_pocketsphinx_hears_what_may_be_said(request_of: Callable, tmp_path: Path) -> None:

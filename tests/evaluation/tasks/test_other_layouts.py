@@ -14,7 +14,7 @@ from smoltolk.evaluation.tasks.choices import load_choices
 from smoltolk.evaluation.tasks.hellaswag import load_hellaswag
 from smoltolk.evaluation.tasks.items import check_items
 from smoltolk.evaluation.tasks.salmon import load_salmon
-from smoltolk.evaluation.tasks.spoken_answers import has_answer, load_questions
+from smoltolk.evaluation.tasks.spoken_answers import has_answer, letter_of, load_questions, points_of
 from smoltolk.evaluation.tasks.task import Source
 
 
@@ -138,3 +138,28 @@ def test_spoken_questions_and_their_references(tmp_path: Path, write_parquet: Ca
 )
 def test_has_answer(answer: str, references: list[str], there: bool) -> None:
     assert has_answer(answer, references) is there
+
+
+@pytest.mark.parametrize(
+    ("answer", "letter"),
+    [("B", "B"), ("b.", "B"), ("C) rain", "C"), ("The answer is A.", "A"), ("The correct answer is **(D)**.", "D"),
+     ("I would choose option c", "C"), ('It is "B".', "B"), ("\\\\boxed{A}", "A"), ("My answer: d", "D"),
+     ("The answer is a dog.", None), ("A dog", None), ("", None), ("B or C", None), ("It rains.", None),
+     ("Either b, c", None), ("Surely D", "D")],
+)  # fmt: skip
+def test_letters_of_options(answer: str, letter: str | None) -> None:
+    assert letter_of(answer) == letter
+    assert points_of("mmsu", answer, ["B"]) == (None if letter is None else float(letter == "B"))
+
+
+def test_multiple_choices_of_voicebench(tmp_path: Path, write_parquet: Callable) -> None:
+    folder = tmp_path / "mmsu"
+    for part, letters in (("law", ["A", "D"]), ("other", ["B", "C"])):
+        write_parquet(
+            folder / f"{part}-00000-of-00001.parquet", ("audio",), {"prompt": ["a", "b"], "reference": letters}
+        )
+    questions = load_questions("mmsu", Source(folder))
+    assert [question.references for question in questions] == [("A",), ("D",), ("B",), ("C",)]
+    write_parquet(folder / "law-00000-of-00001.parquet", ("audio",), {"prompt": ["a", "b"], "reference": ["A", "rain"]})
+    with pytest.raises(InputError, match="'rain'"):
+        load_questions("mmsu", Source(folder))

@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig
 
 from smoltolk.data.rows.documents import recognition_prompt, synthesis_prompt
 from smoltolk.data.rows.prompts import mixed_prompt
@@ -23,7 +23,7 @@ def make_sharp(tokenizer):
             num_attention_heads=2, bos_token_id=0, eos_token_id=0, max_position_embeddings=400,
         )  # fmt: skip
         more = {"num_units": 12, "eos_text_id": 0, "num_input_layers": 1, "num_output_layers": 1} | settings
-        made = SmolTolkForCausalLM.from_text_model(LlamaForCausalLM(text), **more)
+        made = SmolTolkForCausalLM.from_text_model(AutoModelForCausalLM.from_config(text), **more)
         with torch.no_grad():
             for parameter in made.parameters():
                 parameter.add_(0.2 * torch.randn_like(parameter))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import LlamaConfig
+from transformers import BloomConfig, GPT2Config, LlamaConfig, MistralConfig
 
 from smoltolk.common.errors import InputError
 from smoltolk.inference.drawing import Sampling
@@ -188,7 +188,26 @@ def test_a_model_that_may_switch_is_held_or_not(make_sharp, prompts):
     assert all(pair != (switch, switch) for pair in zip(free.ids, free.ids[1:], strict=False))
 
 
-@pytest.mark.parametrize("settings", [{"patch_size": 2}, {"layer_mix_pool": "all"}, {"num_input_layers": 0}])
+SMALL = {"vocab_size": 400, "num_hidden_layers": 2, "bos_token_id": 0, "eos_token_id": 0}
+TEXT_MODELS = {
+    "sliding windows": MistralConfig(
+        **SMALL, hidden_size=32, intermediate_size=64, num_attention_heads=2, num_key_value_heads=1, sliding_window=9
+    ),
+    "learned positions": GPT2Config(**SMALL, n_embd=32, n_head=2, n_positions=400),
+    "distances in place of positions": BloomConfig(**SMALL, hidden_size=32, n_head=2),
+}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"patch_size": 2},
+        {"layer_mix_pool": "all"},
+        {"num_input_layers": 0},
+        *({"text_config": one} for one in TEXT_MODELS.values()),
+    ],
+    ids=["patches", "pool of all", "early fusion", *TEXT_MODELS],
+)
 def test_other_models(make_sharp, prompts, settings):
     model = make_sharp(**settings)
     asks = [Ask(prompt, frozenset([end]), 12, drawing(number)) for number, (prompt, end) in enumerate(prompts[:9])]

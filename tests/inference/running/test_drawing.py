@@ -15,8 +15,10 @@ def shares(logits, one, count=4000):
     return np.bincount(drawn, minlength=logits.shape[1]) / count
 
 
-@pytest.mark.parametrize("one", [Drawing(1.0), Drawing(0.5, 7), Drawing(2.0, 0, 0.7), Drawing(1.0, 4, 0.5), Drawing(1, 99),
-                                 Drawing(1, 1)])  # fmt: skip
+_KINDS = [Drawing(1.0), Drawing(0.5, 7), Drawing(2.0, 0, 0.7), Drawing(1.0, 4, 0.5), Drawing(1, 99), Drawing(1, 1)]
+
+
+@pytest.mark.parametrize("one", _KINDS)
 def test_frequencies_are_those_of_transformers(one):
     torch.manual_seed(0)
     logits = 2 * torch.randn(1, 20)

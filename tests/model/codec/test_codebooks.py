@@ -122,6 +122,7 @@ def test_loss_is_the_nll_of_the_logits(Q: int, rows: tuple[str, ...], make: Make
     count = (ids[:, 1:] != space.switch).sum()
     torch.testing.assert_close(output.text_loss, first[is_text].mean())
     torch.testing.assert_close(output.loss, (first[is_text].sum() + nll.sum() / Q) / count)
+    torch.testing.assert_close(output.label_nll.sum(), first[is_text].sum() + nll.sum() / Q)
     torch.testing.assert_close(output.speech_loss, nll.sum() / Q / (ids[:, 1:] >= space.speech_offset).sum())
 
 

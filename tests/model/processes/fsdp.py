@@ -1,7 +1,7 @@
 """Training steps under FSDP2 in two processes; run by tests/model/test_fsdp.py.
 
-``python fsdp.py DIRECTORY`` reads ``model/`` and ``batches.pt``, and writes the loss and all gradients of each batch as
-``NAME-RANK.pt``.
+``python fsdp.py DIRECTORY`` reads ``model/`` and ``batches.pt``, and writes the loss and all gradients of each batch,
+and how many spans and positions each call of the input adapter saw, as ``NAME-RANK.pt``.
 """
 
 import multiprocessing
@@ -29,14 +29,21 @@ def main(rank: int, directory: Path) -> None:
     for block in [*model.backbone.base_model.layers, *(block for adapter in adapters for block in adapter.blocks)]:
         fully_shard(block, mesh=mesh)
     fully_shard(model, mesh=mesh)
+    calls: list[tuple[int, int]] = []
+    model.late_fusion.adapter.register_forward_pre_hook(lambda _, given: calls.append(tuple(given[0].shape[:2])))
     for name, ids in torch.load(directory / "batches.pt").items():
         # FSDP takes the mean over processes, so each divides by its share of all predicted positions.
         count = sum(int((one[:, 1:] != model.config.switch_id).sum()) for one in ids) / NUM_PROCESSES
         loss = model(input_ids=ids[rank], labels=ids[rank], num_items_in_batch=count).loss
         loss.backward()
+        seen = list(calls)
         gradients = {name: parameter.grad.full_tensor() for name, parameter in model.named_parameters()}
-        torch.save({"loss": loss.detach(), "gradients": gradients}, directory / f"{name}-{rank}.pt")
+        torch.save({"loss": loss.detach(), "gradients": gradients, "calls": seen}, directory / f"{name}-{rank}.pt")
         model.zero_grad()
+        with torch.no_grad():
+            model.eval()(input_ids=ids[rank])
+        model.train().reshard()
+        calls.clear()
     dist.destroy_process_group()
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from smoltolk.common.errors import InputError
 from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.training.hardware import Hardware
 from smoltolk.training.loop.log import RunLog
 from smoltolk.training.loop.settings import Logging
 from smoltolk.training.workplace import RECORD
@@ -58,3 +60,25 @@ def test_a_task_that_cannot_be_held_out_is_told(
 def test_question_sets_need_somebody_who_asks(run_with: Callable, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="somebody who asks"):
         run_with(Logging(eval_steps=4, cloze=("world=shards",)), tmp_path)
+
+
+@pytest.mark.parametrize("rows_per_device", [2, 1])
+def test_losses_of_tasks_are_parts_of_the_loss(run_with: Callable, tmp_path: Path, rows_per_device: int) -> None:
+    work = tmp_path / "work"
+    run = run_with(Logging(loggers=("none",), log_steps=6), work, {"speech": 1.0, "text": 2.0, "recognition": 1.0})
+    run = replace(run, hardware=Hardware(autocast=False, rows_per_device=rows_per_device))
+    run.train(work, tmp_path / "model")
+    first = next(line for line in RunLog(work / RECORD / "log.jsonl") if line["step"] == 3)
+    space, stage = run.build().config.id_space, run.recipe.stages[0]
+    counts: dict[tuple[str, bool], int] = {}
+    for number in range(6):  # three steps of two rows
+        row = run.rows(stage, run.build()).row(number)
+        predicted = row.labels[1:][row.labels[1:] != -100]
+        for is_speech in (False, True):
+            there = int(((predicted >= space.speech_offset) == is_speech).sum())
+            counts[str(row.task), is_speech] = counts.get((str(row.task), is_speech), 0) + there
+    for is_speech, name in ((False, "text_loss"), (True, "speech_loss")):
+        parts = {task: count for (task, kind), count in counts.items() if kind == is_speech and count}
+        assert {line for line in first if line.endswith(f"/{name}")} == {f"{task}/{name}" for task in parts}
+        mean = sum(first[f"{task}/{name}"] * count for task, count in parts.items()) / sum(parts.values())
+        assert mean == pytest.approx(first[name], rel=1e-5)

@@ -5,11 +5,15 @@ Environment:
     KILLED_AT: ``9``: the process kills itself before the ninth step of stage 2; ``stage1:9``: of another stage.
     SAVE_STEPS: between checkpoints, 2 by default.
     SHARDED: ``1``: weights are shared out among the processes (FSDP2).
+    LARGEST_FILE: bytes beyond which no file of a checkpoint can be written, as where a disk is full.
+    LOST_AT: ``9``: the loss of the ninth step of stage 2 is NaN.
     GRADIENTS: a directory: the gradients of the first step of stage 2 are written there, whole.
 """
 
 import os
+import resource
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +22,6 @@ import torch
 
 from smoltolk.cli import main
 from smoltolk.common.processes import is_main
-from smoltolk.training import run
-from smoltolk.training.hardware import Hardware
 from smoltolk.training.presets import PRESETS
 from smoltolk.training.sharding import whole_tensors
 from smoltolk.training.trainer import SmolTolkTrainer
@@ -28,14 +30,23 @@ torch.set_num_threads(1)
 small = PRESETS["small"]
 recipe = replace(small.recipe, bf16=False, save_steps=int(os.environ.get("SAVE_STEPS", "2")))
 PRESETS["small"] = replace(small, recipe=recipe)
-train_step, clip, run_stage = SmolTolkTrainer.training_step, SmolTolkTrainer._clip_grad_norm, run.run_stage
+train_step, compute_loss = SmolTolkTrainer.training_step, SmolTolkTrainer.compute_loss
+clip = SmolTolkTrainer._clip_grad_norm
 killed_in, _, killed_at = os.environ.get("KILLED_AT", "0").rpartition(":")
 
 
 def mortal(self: SmolTolkTrainer, *args: object) -> torch.Tensor:
     if Path(self.args.output_dir).name == (killed_in or "stage2") and self.state.global_step + 1 == int(killed_at):
         os.kill(os.getpid(), signal.SIGKILL)
+    if os.environ.get("LARGEST_FILE"):  # from here on: what a start leaves in caches is larger
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(os.environ["LARGEST_FILE"]), resource.RLIM_INFINITY))
     return train_step(self, *args)
+
+
+def lost(self: SmolTolkTrainer, *args: Any, **kwargs: Any) -> Any:
+    loss = compute_loss(self, *args, **kwargs)
+    now = "stage2" in self.args.output_dir and self.state.global_step + 1 == int(os.environ.get("LOST_AT", "0"))
+    return loss * float("nan") if now else loss
 
 
 def watched(self: SmolTolkTrainer, model: torch.nn.Module) -> Any:
@@ -48,12 +59,9 @@ def watched(self: SmolTolkTrainer, model: torch.nn.Module) -> Any:
     return clip(self, model)
 
 
-def shared_out(*args: Any, hardware: Hardware | None = None, **kwargs: Any) -> Any:
-    return run_stage(*args, hardware=replace(hardware or Hardware(autocast=False), fsdp=True), **kwargs)
-
-
 SmolTolkTrainer.training_step = mortal
 SmolTolkTrainer._clip_grad_norm = watched
+SmolTolkTrainer.compute_loss = lost
 if os.environ.get("SHARDED"):
-    run.run_stage = shared_out
+    sys.argv.append("hardware.fsdp=true")
 main()

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import PreTrainedTokenizerFast
 
 from smoltolk.common.errors import InputError
 from smoltolk.inference.lora import is_lora
 from smoltolk.inference.parts import load_model
 from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.speech.units.codecs import CodecUnitTokenizer
 from smoltolk.training.tuning.jobs import Amount
 from smoltolk.training.tuning.settings import LoraSettings
 from smoltolk.training.tuning.tune_job import TuneJob
@@ -81,6 +83,20 @@ def test_it_learns_answers_alone(job: Callable[..., TuneJob], talking: Path, tmp
     told = json.loads((tmp_path / "tuned" / "training.json").read_text())
     assert told["history"][0]["loss"] == pytest.approx(float(before), abs=0.3)
     assert {"text_loss", "speech_loss"} <= set(told["history"][0])
+
+
+def test_frames_of_a_codec(
+    job: Callable[..., TuneJob], make_codec_model: Callable[..., SmolTolkForCausalLM], codec: CodecUnitTokenizer,
+    byte_tokenizer: PreTrainedTokenizerFast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    make_codec_model().save_pretrained(tmp_path / "model")
+    byte_tokenizer.save_pretrained(tmp_path / "model")
+    monkeypatch.setattr("smoltolk.training.tuning.jobs.load_unit_tokenizer", lambda place: codec)
+    amount = {"steps": 1, "row_length": 400}
+    tuned = job(tmp_path / "out", model=tmp_path / "model", amount=amount, lora=LORA)
+    row = next(row for row in map(tuned.rows().__getitem__, range(2)) if (row["codes"] >= 0).any())
+    assert row["codes"].shape == (400, codec.num_codebooks - 1)
+    assert tuned.run()["loss"] > 0
 
 
 def test_recordings_are_encoded_once(

@@ -54,6 +54,7 @@ class IndexWriter(ExitStack):
         self._totals = dict.fromkeys(_OFFSETS, 0)
         for name in _OFFSETS:
             self._write(name, np.zeros(1, np.int64))
+        self.callback(self._end)
         return self
 
     def add(self, parts: Mapping[str, np.ndarray]) -> None:
@@ -65,7 +66,14 @@ class IndexWriter(ExitStack):
             self._totals[name] += int(parts[name][-1])
 
     def _write(self, name: str, array: np.ndarray) -> None:
-        self._files[name].write(np.ascontiguousarray(array).tobytes())
+        if array.any():
+            self._files[name].write(np.ascontiguousarray(array).tobytes())
+        else:  # a hole, which takes no room: text alone has no units
+            self._files[name].seek(array.nbytes, os.SEEK_CUR)
+
+    def _end(self) -> None:
+        for file in self._files.values():
+            file.truncate(file.tell())
 
 
 class DiskArray:

@@ -7,16 +7,16 @@ being made its place is locked: whoever else needs it waits, and a kill opens th
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import atomic_directory, cache_dir, remove_leftovers, write_json
@@ -67,25 +67,44 @@ def index_shards(shards: ShardSet, tokenizer: Any, root: Path | str | None = Non
     Raises:
         InputError: a shard that breaks the rules, a tokenizer without offset mapping, or no place for an index.
     """
+    belongs = {"version": str(_VERSION), "shards": shards.digest(), "units": shards.metadata.fingerprint}
+    roots = index_roots(shards.directory, root)
+    return kept_index(belongs, tokenizer, roots, lambda directory: _write(shards, tokenizer, directory))
+
+
+def index_roots(beside: Path, root: Path | str | None) -> list[Path]:
+    """Directories where an index may lie: the named one; else ``.index`` beside what it is made of, or the cache."""
+    return [beside / ".index", cache_dir() / "index"] if root is None else [Path(root)]
+
+
+def kept_index(
+    belongs: dict[str, str], tokenizer: Any, roots: Sequence[Path], write: Callable[[Path], None]
+) -> DiskCorpus:
+    """An index on disk; made if it is not yet there.
+
+    Args:
+        belongs: what it is made of; ``shards``, if that is so, is their digest.
+        tokenizer: a fast transformers tokenizer.
+        roots: where it may lie; the first one in which one may write gets it.
+        write: writes the files of an index into a directory.
+
+    Raises:
+        InputError: a tokenizer without offset mapping, or no place for an index.
+    """
     check_fast(tokenizer)
-    belongs = {
-        "version": str(_VERSION),
-        "shards": shards.digest(),
-        "units": shards.metadata.fingerprint,
-        "tokenizer": _digest(tokenizer),
-    }
+    belongs = {**belongs, "tokenizer": _digest(tokenizer)}
     name = hashlib.sha256("\x1f".join(belongs.values()).encode()).hexdigest()[:16]
-    roots = [shards.directory / ".index", cache_dir() / "index"] if root is None else [Path(root)]
+    made_of = belongs.get("shards")
     for place in roots:
         if (place / name).is_dir():
-            return DiskCorpus(place / name, tokenizer, belongs["shards"])
+            return DiskCorpus(place / name, tokenizer, made_of)
     with _locked(roots, name) as place:
         if not (place / name).is_dir():  # another process may have made it meanwhile
             remove_leftovers(place, {name})
             with atomic_directory(place / name) as directory:
-                _write(shards, tokenizer, directory)
+                write(directory)
                 write_json(directory / "index.json", belongs)
-    return DiskCorpus(place / name, tokenizer, belongs["shards"])
+    return DiskCorpus(place / name, tokenizer, made_of)
 
 
 def _digest(tokenizer: Any) -> str:
@@ -124,12 +143,14 @@ def _locked(roots: Sequence[Path], name: str) -> Iterator[Path]:
     refused = []
     for root in roots:
         try:
-            file = _lock(root, name)
+            lock = _lock(root, name)
         except OSError as error:
             refused.append(f"{root}: {error.strerror}")
             continue
-        with file:
+        try:
             yield root
+        finally:
+            lock.release()
         return
     raise InputError(
         "an index of shards lies where one may write, on a file system that can lock",
@@ -138,17 +159,14 @@ def _locked(roots: Sequence[Path], name: str) -> Iterator[Path]:
     )
 
 
-def _lock(root: Path, name: str) -> IO[str]:
-    """An open file that is ours alone until it is closed, by a kill too."""
+def _lock(root: Path, name: str) -> FileLock:
+    """A lock that is ours alone until it is released, by a kill too."""
     root.mkdir(parents=True, exist_ok=True)
-    file = (root / f".{name}.lock").open("w")
+    lock = FileLock(root / f".{name}.lock")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        lock.acquire(timeout=0)
+    except Timeout:
         if is_main():  # of many processes one line is enough
             print(f"  another process makes the index in {root / name}: waiting for it", file=sys.stderr, flush=True)
-        fcntl.flock(file, fcntl.LOCK_EX)
-    except OSError:
-        file.close()
-        raise
-    return file
+        lock.acquire()
+    return lock

@@ -10,9 +10,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from smoltolk.common.errors import InputError
+from smoltolk.data.rows.mixture import Task
 from smoltolk.data.rows.row_source import RowSource
 from smoltolk.model.ids import IdSpace
 from smoltolk.model.spans import find_spans, group_spans, round_up
+
+TASKS = tuple(Task)
 
 
 class RowDataset(Dataset[dict[str, Tensor]]):
@@ -21,12 +24,13 @@ class RowDataset(Dataset[dict[str, Tensor]]):
     Args:
         source: where rows come from.
         num_rows: length of the data set.
+        tell_tasks: whether rows say what they are for, as the place of their task among all: what a log by task needs.
     """
 
-    def __init__(self, source: RowSource, num_rows: int):
+    def __init__(self, source: RowSource, num_rows: int, tell_tasks: bool = False):
         if num_rows < 1:
             raise InputError("a data set has at least one row", f"{num_rows} rows", "correct the number")
-        self.source, self.num_rows = source, num_rows
+        self.source, self.num_rows, self._tell_tasks = source, num_rows, tell_tasks
 
     def __len__(self) -> int:
         return self.num_rows
@@ -34,7 +38,8 @@ class RowDataset(Dataset[dict[str, Tensor]]):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """One row, each int64 ``[T]``; several codebooks: ``codes`` too, ``[T, Q - 1]``.
 
-        ``input_ids``, ``labels``, ``document_ids``, and ``attention_mask``: 1, but 0 at the padding at its end.
+        ``input_ids``, ``labels``, ``document_ids``, and ``attention_mask``: 1, but 0 at the padding at its end. Where
+        tasks are told, ``tasks``, a number, too.
         """
         if not 0 <= index < self.num_rows:
             raise IndexError(f"row {index} of {self.num_rows}")
@@ -47,6 +52,8 @@ class RowDataset(Dataset[dict[str, Tensor]]):
             "labels": torch.from_numpy(row.labels),
             "document_ids": torch.from_numpy(row.document_ids),
         }
+        if self._tell_tasks:
+            item["tasks"] = torch.tensor(TASKS.index(row.task))
         if row.codes is not None:
             item["codes"] = torch.from_numpy(row.codes)
         return item

@@ -15,8 +15,7 @@ from smoltolk.evaluation.runs.feeds import Fed, Feed, Run, fed
 from smoltolk.evaluation.runs.records import Record, nats, record_of, shape_of
 from smoltolk.evaluation.runs.text_ids import ids_behind, ids_of, said_before
 from smoltolk.evaluation.runs.units_of import UnitSource, sounds_in
-from smoltolk.evaluation.scoring import IdScores, check_lengths, is_scored_at_all, score_ids
-from smoltolk.evaluation.sequences import Scored
+from smoltolk.evaluation.scoring import IdScores, check_lengths, score_ids
 from smoltolk.evaluation.tasks.items import Item, Segment, Segments, Sound
 from smoltolk.model.ids import IdSpace
 from smoltolk.speech.units.tokenizer import Units
@@ -50,7 +49,7 @@ class Asking:
         self._model, self._tokenizer, self._space, self._units = model, tokenizer, space, units
         self._keep_prompts = keep_prompts
         self._settings: dict[str, Any] = {"space": space, "batch_tokens": batch_tokens, "autocast": autocast}
-        # Prompts by themselves, once for all options, where options go on from them; else with every option.
+        # Prompts once for all options, where options go on from them; else with every option.
         self._apart = space.num_codebooks == 1 and can_go_on(model)
 
     def ask(
@@ -160,9 +159,15 @@ class Asking:
     def _score(self, options: Sequence[Fed], places: Sequence[tuple[Record, list[int]]]) -> None:
         if not options:
             return
-        whole = self._keep_prompts and not self._apart
-        scores = score_ids(self._model, [one.whole for one in options], whole=whole, **self._settings)
-        prompts = self._prompts(options) if self._keep_prompts and self._apart else {}
+        # Of each prompt the first option behind it; where no option goes on from it, each by itself.
+        once: dict[bytes, int] = {}
+        first_ones = [once.setdefault(_key(one), place) if self._apart else place for place, one in enumerate(options)]
+        prompts_from = [
+            one.prompt.start if self._keep_prompts and one.prompt is not None and first_ones[place] == place else None
+            for place, one in enumerate(options)
+        ]
+        wholes = [one.whole for one in options]
+        scores = score_ids(self._model, wholes, prompts_from=prompts_from, **self._settings)
         first = 0
         for record, widths in places:
             nll, end, before = [], [], []
@@ -171,36 +176,18 @@ class Asking:
                 nll.append([nats(scores[row].nll) for row in rows])
                 end.append([nats(scores[row].end) for row in rows])
                 if self._keep_prompts:
-                    before.append(
-                        [nats(prompts[rows[0]])] if self._apart else [nats(_before(scores[row])) for row in rows]
-                    )
+                    told = [first_ones[rows[0]]] if self._apart else rows
+                    before.append([nats(_before(scores[row])) for row in told])
             numbers = [value for part in (nll, end, before) for variant in part for one in variant for value in one]
             if not np.isfinite(numbers).all():
                 record["error"] = "the model cannot produce an id of it at its place (inf or NaN)"
                 continue
             record |= {"nll": nll, "end": end, "before": before if self._keep_prompts else None}
 
-    def _prompts(self, options: Sequence[Fed]) -> dict[int, np.ndarray]:
-        """NLLs of the prompt of each option; equal prompts are computed once."""
-        numbers: dict[bytes, int] = {}
-        alone: list[Scored] = []
-        for option in options:
-            if option.prompt is None or not is_scored_at_all(option.prompt, self._space):
-                continue
-            if numbers.setdefault(_key(option.prompt), len(alone)) == len(alone):
-                alone.append(option.prompt)
-        scores = score_ids(self._model, alone, **self._settings) if alone else []
-        empty = np.zeros(0, np.float32)
-        return {
-            number: scores[numbers[_key(option.prompt)]].nll
-            if option.prompt is not None and _key(option.prompt) in numbers
-            else empty
-            for number, option in enumerate(options)
-        }
 
-
-def _key(sequence: Scored) -> bytes:
-    return np.asarray(sequence.ids, np.int64).tobytes()
+def _key(option: Fed) -> bytes:
+    """What stands before an option."""
+    return np.asarray(option.whole.ids[: option.whole.start], np.int64).tobytes()
 
 
 def _before(score: IdScores) -> np.ndarray:

@@ -11,6 +11,7 @@ from smoltolk.evaluation.cloze import difference_of
 from smoltolk.evaluation.intervals import paired_difference, strata_bootstrap
 from smoltolk.evaluation.rules import Rule
 from smoltolk.evaluation.runs.aggregates import points_of_questions
+from smoltolk.evaluation.runs.answering import answer_points
 from smoltolk.evaluation.runs.judging import Row, judge
 from smoltolk.evaluation.runs.presets import NamedRule
 from smoltolk.evaluation.runs.records import Record
@@ -18,7 +19,7 @@ from smoltolk.evaluation.tasks.names import TASKS
 
 Difference = dict[str, Any]
 # What makes two records those of one item, whatever the model.
-_SAME = ("question", "cluster", "rival", "mirror", "strata", "right", "prompt", "options", "references")
+_SAME = ("question", "cluster", "rival", "mirror", "strata", "right", "prompt", "options", "references", "reference")
 
 
 def other_items(one: Sequence[Record], other: Sequence[Record]) -> str | None:
@@ -41,7 +42,7 @@ def run_differences(
     Args:
         task: its name.
         one, other: records of the same items (:func:`other_items`).
-        rule: to judge by; None for spoken questions, whose records hold their points.
+        rule: to judge by; None for spoken questions, whose answers are judged by their task.
         seed: of the bootstrap.
 
     Returns:
@@ -51,7 +52,7 @@ def run_differences(
         InputError: the rule needs what a run did not keep.
     """
     if rule is None:
-        points = [{_key(record): record.get("points", 0.0) for record in records} for records in (one, other)]
+        points = [dict(zip(map(_key, rows), answer_points(task, rows), strict=True)) for rows in (one, other)]
         keys = list(points[0])
         values = [np.array([each[key] for key in keys]) for each in points]
         return {"S->T": _difference(values[1], values[0], [name for _, name in keys], seed)}

@@ -67,7 +67,7 @@ class Fed:
 
     Attributes:
         whole: the sequence, its continuation being the option.
-        prompt: the prompt by itself, to be scored once for all options; None: there is nothing of it to score.
+        prompt: the prompt by itself, scored from its ``start`` on; None: there is nothing of it to score.
     """
 
     whole: Scored

@@ -12,6 +12,7 @@ from smoltolk.common.files import read_json, read_jsonl
 from smoltolk.evaluation.published import published
 from smoltolk.evaluation.quality import TIMEOUT
 from smoltolk.evaluation.runs.aggregates import cells_of
+from smoltolk.evaluation.runs.answering import answer_results
 from smoltolk.evaluation.runs.feeds import Feed
 from smoltolk.evaluation.runs.judging import check_feed, judge
 from smoltolk.evaluation.runs.presets import NamedRule, rule_named
@@ -21,11 +22,13 @@ from smoltolk.evaluation.runs.transcribing import heard_again, quality_results, 
 from smoltolk.evaluation.runs.voices import listener, texts_of
 from smoltolk.evaluation.tasks.names import TASKS
 from smoltolk.evaluation.tasks.said_texts import SAID_TEXTS, SYNTHESIS
+from smoltolk.evaluation.tasks.spoken_answers import ANSWERS
 from smoltolk.evaluation.tasks.task import Task
 from smoltolk.evaluation.tasks.zerospeech import write_submission
 from smoltolk.speech.recognition.recognisers import Recogniser
 
 Results = dict[str, Any]
+TEXTS = "text.json"  # of a run: the scores of its text tasks
 
 
 def beside(rule: NamedRule) -> list[NamedRule]:
@@ -156,6 +159,12 @@ def judge_again(
             run=str(run),
             notes=about["notes"].get(name, ()),
         )
+    for name in ANSWERS:
+        if (run / f"{name}.jsonl").is_file():
+            records = list(read_jsonl(run / f"{name}.jsonl"))
+            tasks[name] = answer_results(
+                name, records, about["seed"] if seed is None else seed, about["notes"].get(name, ())
+            )
     spoken = (run / f"{SYNTHESIS}.jsonl").is_file()
     if not spoken and (judge is not None or quality is not None):
         raise InputError("what was spoken is heard and measured again", f"no {SYNTHESIS} in {run}", "leave it out")
@@ -165,9 +174,11 @@ def judge_again(
         listens = listener(judge, texts_of(judge_texts, texts))
     settings: dict[str, Any] = {"quality": quality, "quality_timeout": quality_timeout}
     said = transcribed(run, about, judge=listens, **settings)
-    if not tasks and not said:
+    texts = read_json(run / TEXTS) if (run / TEXTS).is_file() else {}
+    if not tasks and not said and not texts:
         raise NotFoundError("a run has a finished task at least", f"none in {run}", "let it finish first")
-    return head_of(about) | {"tasks": tasks} | ({"transcription": said} if said else {})
+    more = ({"transcription": said} if said else {}) | ({"text": texts} if texts else {})
+    return head_of(about) | {"tasks": tasks} | more
 
 
 def head_of(about: Mapping[str, Any]) -> Results:

@@ -24,13 +24,14 @@ import torch
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_json, write_json
 from smoltolk.common.progress import Bar
+from smoltolk.common.seeds import derive
 from smoltolk.evaluation.intervals import cluster_bootstrap
 from smoltolk.evaluation.quality import TIMEOUT, measure_quality, needs_references
 from smoltolk.evaluation.runs.records import Record, failures
 from smoltolk.evaluation.runs.units_of import UnitSource
 from smoltolk.evaluation.tasks.said_texts import RECOGNITION, SYNTHESIS, SaidText
 from smoltolk.evaluation.transcription import most_tokens, say, write_down
-from smoltolk.inference.generation import Generation, to_text, to_units
+from smoltolk.inference.generation import Generation, Sampling, to_text, to_units
 from smoltolk.inference.speakers import Speaker, check_speaker, most_units, speak_units
 from smoltolk.model.ids import IdSpace
 from smoltolk.speech.audio import SAMPLE_RATE, load, save
@@ -52,18 +53,20 @@ class Voice:
         speaker: units to sound.
         judge: writes down what it hears.
         out: the run; recordings go to a directory under it.
-        seed: of the vocoder.
+        seed: of vocoder and sampling.
+        sampling: how units are drawn; None: the likeliest one at every step.
     """
 
     speaker: Speaker
     judge: Recogniser
     out: Path
     seed: int = 0
+    sampling: Sampling | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Transcribing:
-    """A model that writes what it hears and speaks what it reads, the likeliest id at every step.
+    """A model that writes what it hears, the likeliest id at every step, and speaks what it reads.
 
     Attributes:
         model: with the ``generate`` of transformers.
@@ -125,7 +128,10 @@ class Transcribing:
         texts = [items[place].text for place in told]
         start = time.perf_counter()
         with self._precision():
-            made = say(self.model, texts, self.tokenizer, self.space, max_new_tokens=most)
+            made = say(
+                self.model, texts, self.tokenizer, self.space, max_new_tokens=most, sampling=voice.sampling,
+                seed=derive(voice.seed, "say", first) % 2**32,
+            )  # fmt: skip
         seconds = (time.perf_counter() - start) / max(len(told), 1)
         units = [to_units(one, self.space) for one in made]
         waveforms = speak_units(units, voice.speaker, seed=voice.seed)

@@ -11,6 +11,7 @@ from smoltolk.common.errors import InputError
 from smoltolk.data.texts.reading import read_texts
 from smoltolk.evaluation.runs.run import digest_of_texts, fingerprint_of_model
 from smoltolk.evaluation.runs.transcribing import Voice
+from smoltolk.inference.generation import Sampling
 from smoltolk.inference.parts import load_sound_parts
 from smoltolk.speech.recognition.recognisers import Recogniser, recogniser_named
 
@@ -27,7 +28,8 @@ class VoiceSettings:
         vocoder: directory; None: the codec among the units.
         judge: as for :func:`smoltolk.speech.recognition.recognisers.recogniser_named`.
         may_be_said: texts that pocketsphinx has its words from.
-        seed: of the vocoder.
+        seed: of vocoder and sampling.
+        temperature: of sampling; 0: the likeliest unit at every step.
     """
 
     model: str
@@ -36,13 +38,15 @@ class VoiceSettings:
     judge: str
     may_be_said: Sequence[str]
     seed: int = 0
+    temperature: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """What decides how it sounds and what is heard."""
         place = self.units if self.vocoder is None else self.vocoder
         texts = digest_of_texts(self.may_be_said) if self.judge == OFFLINE else None
         voice = None if place is None else fingerprint_of_model(place)
-        return {"vocoder": voice, "judge": self.judge, "judge_texts": texts, "seed": self.seed}
+        drawn = {"temperature": self.temperature} if self.temperature else {}
+        return {"vocoder": voice, "judge": self.judge, "judge_texts": texts, "seed": self.seed, **drawn}
 
     def load(self, out: Path) -> Voice:
         """The voice.
@@ -60,7 +64,8 @@ class VoiceSettings:
                 "no --vocoder" + ("" if self.units is None else f", and {self.units} does not speak"),
                 "name the vocoder: --vocoder DIR",
             )
-        return Voice(speaker, listener(self.judge, self.may_be_said), out, self.seed)
+        sampling = Sampling(temperature=self.temperature) if self.temperature else None
+        return Voice(speaker, listener(self.judge, self.may_be_said), out, self.seed, sampling)
 
 
 def listener(judge: str, may_be_said: Sequence[str]) -> Recogniser:

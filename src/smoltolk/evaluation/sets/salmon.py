@@ -10,6 +10,7 @@ import numpy as np
 from smoltolk.data.world.stories import World
 from smoltolk.evaluation.sets.speaking import BACKGROUNDS, Speaking, background, in_mood, in_room, is_female
 from smoltolk.evaluation.sets.texts import of_weather
+from smoltolk.speech.synthesis.voices import Voice
 
 Two = tuple[np.ndarray, np.ndarray]  # what is consistent, and what is not
 
@@ -30,7 +31,7 @@ class Salmon:
 
     def parts(self) -> dict[str, Callable[[int], Two]]:
         """How the pair of a number is made, by the name of its part; without one that the voices do not allow."""
-        made = {
+        made: dict[str, Callable[[int], Two]] = {
             "bg_alignment": self._weather,
             "bg_all_consistency": lambda number: self._backgrounds(number, 1 + number % 3),
             "bg_domain_consistency": lambda number: self._backgrounds(number, 2),
@@ -70,7 +71,7 @@ class Salmon:
         one, other = (in_mood(self._speaking.voice(number), mood) for mood in moods)
         return self._in_two(number, (one, one), (one, other))
 
-    def _in_two(self, number: int, right: tuple, wrong: tuple) -> Two:
+    def _in_two(self, number: int, right: tuple[Voice, Voice], wrong: tuple[Voice, Voice]) -> Two:
         halves = self._halves(number)
         made = [
             np.concatenate([self._speaking.say(text, voice) for text, voice in zip(halves, voices, strict=True)])

@@ -113,6 +113,8 @@ def _writers(
         ):
             layouts.write_pairs(hub / name / "train.parquet", ("positive", "negative"), pairs, speaking)
 
+        other_layouts()
+
     def other_layouts() -> None:
         layouts.write_flat(hub / "flat", topics[: items // 2], speaking)
         layouts.write_table(hub / "table" / "topic.csv", topics)
@@ -147,7 +149,7 @@ def _writers(
         ("recognition", said),
         ("text", lambda: write_harness_task(folder / "text", place / "text", texts.fact_choices(
             world, items, heard=False))),
-        ("hub", lambda: (copies(), other_layouts())),
+        ("hub", copies),
     ]  # fmt: skip
 
 

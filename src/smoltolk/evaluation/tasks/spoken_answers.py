@@ -1,17 +1,22 @@
-"""Spoken question answering: a question is heard, an answer is written, and a reference is looked for in it.
+"""Spoken questions: one is heard, an answer is written, and a reference or a letter is looked for in it.
 
 Parquet as on the hub, by the column of its references: ``TwinkStart/llama-questions`` (``Answer``),
 ``TwinkStart/speech-web-questions`` (``answers``), ``TwinkStart/speech-triavia-qa`` (``answer``). The rule is the usual
 ``has_answer``: any reference stands in the answer as neighbouring tokens, both in NFD and lower case.
+
+VoiceBench's (``hlt-lab/voicebench``) multiple choices, ``openbookqa`` and ``mmsu``, say four options and have the
+letter of the right one as ``reference``. The published scorer draws a letter where it reads none in the answer; here
+such an answer is wrong, and told.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,12 +26,37 @@ from smoltolk.evaluation.tasks.items import SoundCell
 from smoltolk.evaluation.tasks.layouts import parquet_columns, parquet_files, parquet_rows
 from smoltolk.evaluation.tasks.task import Source
 
-# Task -> the column of its references, and the folders that it may lie in.
+
+@dataclass(frozen=True, slots=True)
+class AnswerTask:
+    """A task of spoken questions.
+
+    Attributes:
+        column: of its references.
+        folders: names that it may have in a folder of several tasks.
+        match: ``has_answer``, or ``letter``: of one of four options.
+        chance: accuracy of a model that knows nothing.
+    """
+
+    column: str
+    folders: tuple[str, ...]
+    match: Literal["has_answer", "letter"] = "has_answer"
+    chance: float = 0.0
+
+
 ANSWERS = {
-    "llama-questions": ("Answer", ("llama-questions", "llama_questions")),
-    "web-questions": ("answers", ("speech-web-questions", "web-questions")),
-    "trivia-qa": ("answer", ("speech-triavia-qa", "trivia-qa")),
+    "llama-questions": AnswerTask("Answer", ("llama-questions", "llama_questions")),
+    "web-questions": AnswerTask("answers", ("speech-web-questions", "web-questions")),
+    "trivia-qa": AnswerTask("answer", ("speech-triavia-qa", "trivia-qa")),
+    "openbookqa": AnswerTask("reference", ("openbookqa", "voicebench/openbookqa"), "letter", 0.25),
+    "mmsu": AnswerTask("reference", ("mmsu", "voicebench/mmsu"), "letter", 0.25),
 }
+_LETTERS = "abcd"
+# Words that lead to a letter, and what ends it: "the best answer is option B.", "I would choose C"
+_TOLD = re.compile(
+    r"(?:answer|option|choice|choose|select|pick|is|be|:)\W*(?:(?:the|is|be|would|most|likely|option|letter|answer)\W+)*"
+    rf"([{_LETTERS}])(?=[.,:;)!?]|\s*$|\s*\n)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +80,8 @@ def load_questions(task: str, source: Source) -> list[Question]:
     Raises:
         NotFoundError, InputError: no files, other columns, or a row without a reference.
     """
-    column, _ = ANSWERS[task]
-    root = source.folder(task)
+    asked = ANSWERS[task]
+    column, root = asked.column, source.folder(task)
     files = parquet_files(root)
     if not files:
         raise NotFoundError(f"{task} is Parquet with a recording and {column}", f"none in {root}", "check --data")
@@ -63,8 +93,36 @@ def load_questions(task: str, source: Source) -> list[Question]:
             references = tuple(_references(row[column]))
             if not references:
                 raise InputError("a question has a reference at least", f"{task}: {name} has none", "fetch it again")
+            if asked.match == "letter" and any(one.strip().lower() not in tuple(_LETTERS) for one in references):
+                rule = f"the reference of a multiple choice is one of {', '.join(_LETTERS.upper())}"
+                raise InputError(rule, f"{task}: {name} has {references[0]!r}", "use the files as published")
             questions.append(Question(name, row[heard], references))
     return questions
+
+
+def points_of(task: str, answer: str, references: Iterable[str]) -> float | None:
+    """What an answer is worth by the rule of its task; None: no letter can be read in it, which is wrong."""
+    if ANSWERS[task].match == "has_answer":
+        return float(has_answer(answer, references))
+    letter = letter_of(answer)
+    return None if letter is None else float(any(letter == one.strip().upper() for one in references))
+
+
+def letter_of(answer: str) -> str | None:
+    """The letter of the option that an answer names; None: it names none, or more than one.
+
+    >>> letter_of("The best answer is (B)."), letter_of("c"), letter_of("A dog or b, c")
+    ('B', 'C', None)
+    """
+    plain = re.sub(r"[*\"'\[\]{}(]|\\\w+", " ", answer)
+    text = " ".join(plain.lower().split(" ")).strip()
+    alone = re.match(rf"([{_LETTERS}])(?:[.,:)]|$)", text)
+    if alone:
+        return alone[1].upper()
+    told = set(_TOLD.findall(text))
+    if not told:  # "a" by itself is a word
+        told = {one.lower() for one in re.findall(r"(?<![\w'])(?:A(?! +\w)|[bBcCdD])(?![\w'])", plain)}
+    return told.pop().upper() if len(told) == 1 else None
 
 
 def has_answer(answer: str, references: Iterable[str]) -> bool:

@@ -109,7 +109,8 @@ class RunningBatch:
         logits = self._prefill.read()
         if logits is None:
             return
-        rows, self._prefill, cache = self._prefill.rows, None, self._prefill.cache
+        rows, cache = self._prefill.rows, self._prefill.cache
+        self._prefill = None
         for row in rows:
             if row.cancelled:
                 row.end("cancelled")

@@ -79,8 +79,15 @@ class FrameTable(UnitTable):
 
     def total(self, nll: Tensor, wanted: Tensor) -> tuple[Tensor, dict[str, Any]]:
         """The weighted sum over codebooks, each one's mean per predicted unit, and how many these are."""
-        Q = self.space.num_codebooks
-        shares = torch.tensor([1 / Q] * Q if self.weights is None else self.weights, device=nll.device)
+        shares = self._shares(nll.device)
         sums, counts = nll.sum(0), (wanted != IGNORE).sum(0)
         figures = {"codebook_losses": sums.detach() / counts.clamp(min=1), "num_per_codebook": counts}
         return (sums * shares).sum(), figures
+
+    def of_each(self, nll: Tensor) -> Tensor:
+        """What each label [n] of [n, Q] adds to that sum."""
+        return (nll * self._shares(nll.device)).sum(1)
+
+    def _shares(self, device: torch.device) -> Tensor:
+        Q = self.space.num_codebooks
+        return torch.tensor([1 / Q] * Q if self.weights is None else self.weights, device=device)

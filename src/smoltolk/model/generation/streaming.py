@@ -140,6 +140,10 @@ class PieceIterator(PieceStreamer):
     def end(self) -> None:
         """Called by ``generate()`` when it is done."""
         super().end()
+        self.close()
+
+    def close(self) -> None:
+        """No more pieces will come; for whoever runs ``generate()``, where it may have failed."""
         self._pieces.put(None)
 
     def __iter__(self) -> Iterator[Piece]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -53,6 +54,21 @@ def open_sound(path: Path) -> Iterator[Sound]:
         except OSError as error:
             raise InputError(f"{path} must be readable", str(error.strerror), "check its permissions") from error
         yield _sound(stack, path, file)
+
+
+@contextmanager
+def open_sound_bytes(data: bytes, name: str) -> Iterator[Sound]:
+    """Open what would be the content of a file; no file is read or written.
+
+    Args:
+        data: of any kind that we read.
+        name: what messages call it; nothing is looked for under it.
+
+    Raises:
+        InputError, MissingExtraError: as for :func:`open_sound`.
+    """
+    with ExitStack() as stack:
+        yield _sound(stack, Path(name), io.BytesIO(data))
 
 
 def _sound(stack: ExitStack, path: Path, file: BinaryIO) -> Sound:

@@ -201,7 +201,8 @@ def open_wav(stack: ExitStack, path: Path, file: BinaryIO, start: int, end: int)
             return SoundFileSound(stack, path, Spliced(file, [range(start, end)]))
         if wav is None:
             raise InputError(f"{path} must be whole", f"the wav at byte {start} has no sound", _FIX)
-        parts.append((Spliced(file, wav.pieces) if wav.pieces else None, wav.share))
+        pieces = wav.pieces or ([range(end)] if isinstance(file, io.BytesIO) else [])  # which no path leads to
+        parts.append((Spliced(file, pieces) if pieces else None, wav.share))
         start = wav.end
     return _linked(stack, path, parts)
 

@@ -6,11 +6,16 @@ one voice: units carry no speaker, and the mean of sixteen voices is a blur.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from smoltolk.speech import features
+from smoltolk.speech.small_networks import one_thread
 from smoltolk.speech.vocoders.mel_vocoder import MelVocoder
+from smoltolk.speech.vocoders.vocoder import to_samples
+
+_HOPS_BEHIND = 8  # of what has been said, whose phases the search goes on from
 
 
 class GriffinLimVocoder(MelVocoder):
@@ -30,3 +35,24 @@ class GriffinLimVocoder(MelVocoder):
     @torch.inference_mode()
     def _invert(self, log_mel: Tensor, seed: int) -> Tensor:
         return features.griffin_lim(log_mel[None].cpu(), iterations=self.iterations, seed=seed)[0]
+
+    @one_thread()
+    @torch.inference_mode()
+    def resume(
+        self,
+        units: np.ndarray,
+        durations: np.ndarray,
+        said: np.ndarray,
+        seed: int = 0,
+        *,
+        speaker: str | int | None = None,
+    ) -> np.ndarray:
+        """See :meth:`Vocoder.resume`; the phases of what was said are given, and the search finds those behind it."""
+        self.speaker_index(speaker)
+        log_mel = self.log_mel(units, durations).cpu()
+        skipped = max(0, len(said) // features.HOP - _HOPS_BEHIND)
+        behind = torch.from_numpy(np.ascontiguousarray(said[skipped * features.HOP :], np.float32))
+        made = features.griffin_lim(
+            log_mel[None, :, skipped:], iterations=self.iterations, seed=seed, said_BN=behind[None]
+        )
+        return np.concatenate([said[: skipped * features.HOP].astype(np.float32), to_samples(made[0])])

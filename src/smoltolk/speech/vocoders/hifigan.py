@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -11,7 +12,7 @@ import torch
 from smoltolk.common.errors import InputError
 from smoltolk.speech.vocoders.hifigan_config import HifiGanConfig
 from smoltolk.speech.vocoders.hifigan_network import HifiGanNetwork
-from smoltolk.speech.vocoders.vocoder import Vocoder, to_samples
+from smoltolk.speech.vocoders.vocoder import Reach, Vocoder, to_samples
 
 
 class HifiGanVocoder(Vocoder):
@@ -49,6 +50,23 @@ class HifiGanVocoder(Vocoder):
         self.speakers = tuple(speakers)
         self.network = HifiGanNetwork(config)
         self.eval()
+
+    @property
+    def reach(self) -> Reach:
+        """Of its convolutions: half a kernel, times the dilation, at the rate of each."""
+        network, rate, frames = self.network, 1, float(_half(self.network.conv_pre))
+        for number, (stride, kernel) in enumerate(
+            zip(self.config.upsample_rates, self.config.upsample_kernel_sizes, strict=True)
+        ):
+            frames += kernel / stride / rate  # of its input
+            rate *= stride
+            each = self.network.blocks_of(number)
+            widest = max(sum(map(_half, [*block.convs1, *block.convs2])) for block in each)
+            frames += widest / rate
+        predictor = network.dur_predictor
+        # Both of its convolutions see half a kernel.
+        units = 0 if predictor is None else 2 * ((self.config.dur_predictor_params or {})["var_pred_kernel_size"] // 2)
+        return Reach(units, math.ceil(frames + _half(network.conv_post) / rate))
 
     @torch.inference_mode()
     def synthesize(
@@ -128,3 +146,8 @@ class HifiGanVocoder(Vocoder):
             speakers=config["speakers"],
             styles=config["styles"],
         )
+
+
+def _half(convolution: Any) -> int:
+    """Places to either side that a convolution sees."""
+    return (convolution.kernel_size[0] - 1) // 2 * convolution.dilation[0]

@@ -90,6 +90,10 @@ class HifiGanNetwork(nn.Module):
             )  # fmt: skip
         self._blocks_each = len(config.resblock_kernel_sizes)
 
+    def blocks_of(self, stage: int) -> list[ResidualBlock]:
+        """The residual blocks behind one of the upsamplings, side by side."""
+        return list(self.resblocks[stage * self._blocks_each : (stage + 1) * self._blocks_each])  # type: ignore[arg-type]
+
     def forward(self, frames_BF: Tensor, speakers_B: Tensor, styles_B: Tensor) -> Tensor:
         """Samples ``[batch, hop * frames]`` in [-1, 1].
 
@@ -105,7 +109,7 @@ class HifiGanNetwork(nn.Module):
         hidden = self.conv_pre(hidden)
         for number, up in enumerate(self.ups):
             hidden = up(nn.functional.leaky_relu(hidden, _SLOPE))
-            blocks = self.resblocks[number * self._blocks_each : (number + 1) * self._blocks_each]
+            blocks = self.blocks_of(number)
             total = blocks[0](hidden)
             for block in blocks[1:]:
                 total = total + block(hidden)

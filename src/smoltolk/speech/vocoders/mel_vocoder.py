@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, Self
@@ -14,7 +15,7 @@ from smoltolk.speech import features
 from smoltolk.speech.small_networks import one_thread
 from smoltolk.speech.vocoders.crops import Batch, Crops
 from smoltolk.speech.vocoders.mel_network import DurationNetwork, MelNetwork, place_features
-from smoltolk.speech.vocoders.vocoder import Vocoder, to_samples
+from smoltolk.speech.vocoders.vocoder import Reach, Vocoder, to_samples
 
 
 class MelVocoder(Vocoder):
@@ -55,6 +56,18 @@ class MelVocoder(Vocoder):
     @classmethod
     def _from_config(cls, config: Mapping[str, Any]) -> Self:
         return cls(**{name: config[name] for name in cls._SETTINGS})
+
+    @property
+    def reach(self) -> Reach:
+        """Of the convolutions of its networks, and of what makes samples."""
+        hops = self.mel_network.hop_convs.reach + self._hops_of_samples
+        frames = self.mel_network.frame_convs.reach + math.ceil(hops / self.mel_network.hops_per_frame)
+        return Reach(self.duration_network.convs.reach, frames)
+
+    @property
+    def _hops_of_samples(self) -> int:
+        """Hops to either side that decide the samples of one: those that a window covers."""
+        return math.ceil(features.WINDOW / features.HOP)
 
     @one_thread()
     def synthesize(

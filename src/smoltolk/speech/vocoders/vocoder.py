@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from inspect import isabstract
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +18,19 @@ from smoltolk.speech import features
 from smoltolk.speech.audio import check_waveform
 from smoltolk.speech.small_networks import check_same, load_config, load_weights, one_thread, save_network
 from smoltolk.speech.units.tokenizer import UnitTokenizer, fingerprint_of
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far a vocoder looks to either side.
+
+    Attributes:
+        units: that decide how long one of them lasts.
+        frames: that decide how one of them sounds, given how long all last.
+    """
+
+    units: int
+    frames: int
 
 
 class Vocoder(nn.Module, ABC):
@@ -70,6 +84,29 @@ class Vocoder(nn.Module, ABC):
         Raises:
             InputError: as :meth:`synthesize`, or it predicts none.
         """
+
+    @property
+    @abstractmethod
+    def reach(self) -> Reach:
+        """How far it looks: what lies further away changes nothing, but where its samples come from a search."""
+
+    def resume(
+        self,
+        units: np.ndarray,
+        durations: np.ndarray,
+        said: np.ndarray,
+        seed: int = 0,
+        *,
+        speaker: str | int | None = None,
+    ) -> np.ndarray:
+        """:meth:`synthesize` of units whose beginning has been said already.
+
+        Args:
+            units, durations, seed, speaker: as for :meth:`synthesize`.
+            said: float32 ``[n]``, the first samples as they were said, at :attr:`sample_rate`. Kinds whose samples
+                follow from the units alone need not look at them; others go on from their phases.
+        """
+        return self.synthesize(units, durations, seed, speaker=speaker)
 
     @abstractmethod
     def _config(self) -> dict[str, Any]:

@@ -109,6 +109,12 @@ class VocosVocoder(MelVocoder):
         self.vocos = VocosNetwork(**(network or {}))
         self.eval()
 
+    @property
+    def _hops_of_samples(self) -> int:
+        """Those that a window covers, and those that the network sees."""
+        seen = self.vocos.enter.kernel_size[0] // 2 * (1 + len(self.vocos.blocks))  # all of one kernel
+        return super()._hops_of_samples + seen
+
     @torch.inference_mode()
     def _invert(self, log_mel: Tensor, seed: int) -> Tensor:
         log_mel = log_mel.to(self.device)[None]

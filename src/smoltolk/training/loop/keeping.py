@@ -6,14 +6,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
-from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 
 from smoltolk.common.files import atomic_directory, write_json
 from smoltolk.common.processes import is_main
 from smoltolk.training.processes import wait_for_all
+from smoltolk.training.sharding import is_sharded, whole_state
 
 
 class Keeper:
@@ -46,7 +44,7 @@ class Keeper:
         self._best = value
         return True
 
-    def keep_best(self, model: nn.Module, entry: Mapping[str, Any]) -> None:
+    def keep_best(self, model: PreTrainedModel, entry: Mapping[str, Any]) -> None:
         """Write ``best``; every process calls it.
 
         Args:
@@ -55,27 +53,16 @@ class Keeper:
         """
         self._write(model, self._folder / "best", entry)
 
-    def keep_milestone(self, model: nn.Module, entry: Mapping[str, Any]) -> None:
+    def keep_milestone(self, model: PreTrainedModel, entry: Mapping[str, Any]) -> None:
         """Write ``milestones/STEP``; every process calls it."""
         self._write(model, self._folder / "milestones" / f"{entry['step']:06d}", entry)
 
-    def _write(self, model: nn.Module, folder: Path, entry: Mapping[str, Any]) -> None:
-        weights = _gathered(model)
+    def _write(self, model: PreTrainedModel, folder: Path, entry: Mapping[str, Any]) -> None:
+        weights = whole_state(model) if is_sharded(model) else None
         if is_main():
             with atomic_directory(folder) as temporary:
-                _unwrapped(model).save_pretrained(temporary, **({} if weights is None else {"state_dict": weights}))
+                model.save_pretrained(temporary, state_dict=weights)
                 if self._tokenizer is not None:
                     self._tokenizer.save_pretrained(temporary)
                 write_json(temporary / "kept.json", dict(entry))
         wait_for_all()
-
-
-def _gathered(model: nn.Module) -> dict[str, Any] | None:
-    """All weights of a model whose parts lie in several processes; None of one that is whole in each of them."""
-    if not any(isinstance(parameter, DTensor) for parameter in model.parameters()):
-        return None
-    return get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
-
-
-def _unwrapped(model: nn.Module) -> PreTrainedModel:
-    return model  # type: ignore[return-value] - the Trainer hands its callbacks the model itself

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 
 
 @contextmanager
@@ -26,6 +27,8 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
             model.eval()
             yield
     finally:
+        if isinstance(model, FSDPModule):  # a forward pass gathers what a backward pass would share out again
+            model.reshard()
         for module, mode in training:
             module.training = mode
         random.setstate(drawn_by_python)

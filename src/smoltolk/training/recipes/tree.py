@@ -89,7 +89,7 @@ class DataSettings:
         shards: directory of shards; here, or on an object store: ``s3://bucket/shards``.
         text: running text, a document a line, here or there; None: the shards' own.
         units: directory of the unit tokenizer that the shards must be of; None accepts any.
-        index: where to keep an index of the shards; None: beside large ones.
+        index: where to keep indexes of the shards and the text; None: beside large ones.
         row_length: T, ids a row.
         spans: words in the runs of interleaved documents.
         prompted_length: most ids of a recognition or synthesis document; None: as many as a row.

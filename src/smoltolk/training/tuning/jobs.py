@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ class Amount:
                 raise InputError(f"{name} must be above 0", f"{value}", "give a positive number")
 
 
-class DialogueJob:
+class DialogueJob(ABC):
     """Reads and checks; then, when it is run, trains. A killed run goes on where its last checkpoint is.
 
     Args:
@@ -176,19 +177,19 @@ class DialogueJob:
     # ------------------------------------------------------------------ what is done
 
     @property
+    @abstractmethod
     def rows_per_step(self) -> int:
         """Rows or pairs of an optimizer step."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def num_steps(self) -> int:
         """Optimizer steps."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def learning_rate(self) -> float:
         """Peak rate: small models learn at higher ones, and so do the matrices of a LoRA."""
-        raise NotImplementedError
 
     @property
     def is_small(self) -> bool:
@@ -220,9 +221,9 @@ class DialogueJob:
         """The model before its first step."""
         return open_start(self.model_name, predict_switch=self.predict_switch, lora=self.lora, seed=self.seed)
 
+    @abstractmethod
     def train(self, start: Start, work: Path, report: Report | None) -> tuple[StageLog, dict[str, Any]]:
         """Train, and return the log and what is special in the figures."""
-        raise NotImplementedError
 
     def run(self, report: Callable[[float, str], None] | None = None) -> dict[str, Any]:
         """Train, write the model directory or that of the LoRA, and return its figures.

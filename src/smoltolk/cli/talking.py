@@ -1,0 +1,164 @@
+"""What the talking verbs share: where the parts come from, what goes in, and where the sound goes."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from smoltolk.common.errors import InputError
+from smoltolk.common.texts import check_encodable
+
+if TYPE_CHECKING:
+    from smoltolk.inference.answers import Speech
+    from smoltolk.inference.speech_text import SpeechText
+
+PIPE = "-"
+BATCH = 8  # items that are given to the model together
+_BUNDLE_RECORD = "bundle.json"
+
+Place = Annotated[str, typer.Argument(help="A bundle: directory or hub id; or a model, with its parts named.")]
+UnitsDirectory = Annotated[Path | None, typer.Option(help="Of a model without a bundle: directory of its units.")]
+VocoderDirectory = Annotated[
+    Path | None,
+    typer.Option(
+        help="Of a model without a bundle: directory of a vocoder; frames of a codec are spoken by the codec."
+    ),
+]
+Speaker = Annotated[str | None, typer.Option(help="Name or number of a voice, where the vocoder has several.")]
+Json = Annotated[bool, typer.Option("--json", help="Print a JSON object a line for each item.")]
+Int8 = Annotated[bool, typer.Option("--int8", help="Weights of eight bits; it takes the extra int8.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: a GPU if there is one.")]
+
+
+def is_bundle(place: str, *parts: Path | None) -> bool:
+    """Whether a place is meant as a bundle: it is one, or it lies on the hub and no parts are named beside it.
+
+    Raises:
+        InputError: a bundle here, and parts beside it.
+    """
+    here = (Path(place) / _BUNDLE_RECORD).is_file()
+    if here and any(part is not None for part in parts):
+        raise InputError(
+            "a bundle has its own units and vocoder", f"--units or --vocoder with {place}", "leave them out"
+        )
+    return here or not (any(part is not None for part in parts) or Path(place).is_dir())
+
+
+def open_talker(
+    place: str,
+    units: Path | None = None,
+    vocoder: Path | None = None,
+    *,
+    int8: bool = False,
+    device: str | None = None,
+) -> SpeechText:
+    """All parts, loaded once."""
+    from smoltolk.inference.speech_text import SpeechText
+
+    if is_bundle(place, units, vocoder):
+        return SpeechText.from_pretrained(place, device=device, int8=int8)
+    return SpeechText.load(place, units, vocoder, device=device, int8=int8)
+
+
+def speaker_of(given: str | None) -> str | int | None:
+    """A voice by its number where it is one."""
+    return int(given) if given is not None and given.isdigit() else given
+
+
+def texts_of(given: Sequence[str]) -> list[str]:
+    """Texts of arguments; ``-`` stands for the lines of stdin.
+
+    Raises:
+        InputError: none at all, or one that is not UTF-8.
+    """
+    texts: list[str] = []
+    for one in given:
+        texts += sys.stdin.read().splitlines() if one == PIPE else [one]
+    for text in texts:
+        check_encodable(text, "the text")
+    if not texts:
+        raise InputError("there must be something to say", "no text", "give a text, or lines on stdin with -")
+    return texts
+
+
+@contextmanager
+def recordings_of(given: Sequence[Path]) -> Iterator[list[Path]]:
+    """Files of arguments; ``-`` is the one on stdin, which is kept while the block runs."""
+    if not any(str(path) == PIPE for path in given):
+        yield list(given)
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        piped = Path(directory) / "stdin"
+        piped.write_bytes(sys.stdin.buffer.read())
+        yield [piped if str(path) == PIPE else path for path in given]
+
+
+def told(path: Path) -> str:
+    """The name of a recording, as the user gave it."""
+    return PIPE if path.name == "stdin" and not path.suffix else str(path)
+
+
+class Sounds:
+    """Where what is said goes: a file, a directory of files for several, or stdout as wav.
+
+    Args:
+        out: file, directory, or ``-``.
+        names: of the items, each the stem of its file in a directory.
+        as_json: whether lines on stdout are JSON.
+
+    Raises:
+        InputError: several sounds for one file or for stdout, or a file of another kind.
+    """
+
+    def __init__(self, out: Path, names: Sequence[str], *, as_json: bool = False):
+        from smoltolk.speech.audio import check_sound_path
+
+        self.is_pipe = str(out) == PIPE
+        several = len(names) > 1
+        is_directory = not self.is_pipe and (out.is_dir() or not out.suffix)
+        if several and not is_directory:
+            raise InputError(
+                "several sounds go into a directory", f"{len(names)} items, --out {out}", "name a directory"
+            )
+        if self.is_pipe and as_json:
+            raise InputError("stdout takes sound or JSON", "--json and --out -", "write the sound to a file")
+        if is_directory and not several:
+            check_sound_path(out)  # which says what a file is called
+        taken = {name for name in names if names.count(name) > 1}
+        stems = [f"{name}-{n}" if name in taken else name for n, name in enumerate(names, 1)]
+        self._paths = (
+            [out / f"{stem}.wav" for stem in stems]
+            if is_directory
+            else [out if self.is_pipe else check_sound_path(out)]
+        )
+        self._as_json = as_json
+
+    def write(self, number: int, speech: Speech, about: dict[str, Any]) -> None:
+        """Write what was said of item ``number``, and say so on stdout, or on stderr where stdout is the sound."""
+        if self.is_pipe:
+            import soundfile
+
+            held = io.BytesIO()
+            soundfile.write(held, speech.waveform, speech.rate, format="WAV")
+            sys.stdout.buffer.write(held.getvalue())
+            sys.stdout.buffer.flush()
+            return
+        speech.save(self._paths[number])
+        if self._as_json:
+            told = {"seconds": round(speech.seconds, 3), "units": speech.units.tolist(), "ended": speech.ended}
+            print_json({**about, "out": str(self._paths[number]), **told})
+        else:
+            print(f"{speech.seconds:.1f} s in {self._paths[number]}")
+
+
+def print_json(row: dict[str, Any]) -> None:
+    """A line of JSON, at once: who reads a pipe need not wait."""
+    print(json.dumps(row, ensure_ascii=False), flush=True)

@@ -1,0 +1,1 @@
+"""A page to talk with models on: ``smoltolk demo``."""

@@ -1,0 +1,147 @@
+"""Turns of a dialogue: each is continued behind those before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from smoltolk.data.rows import turns as turns_of_rows
+from smoltolk.data.rows.documents import Document
+from smoltolk.inference.answers import Answer, StreamPiece
+from smoltolk.inference.recordings import is_recording
+
+Segment = str | np.ndarray  # text, or units
+
+
+class Talks(Protocol):
+    """What is needed of :class:`~smoltolk.inference.speech_text.SpeechText`."""
+
+    processor: Any
+    settings: Any
+
+    def units_of(self, audio: Any) -> np.ndarray: ...
+
+    def most_ids(self, to: Any, max_seconds: float | None = None, max_new: int | None = None) -> int: ...
+
+    def room_behind(self, prompt: Any, to: Any = "speech") -> int: ...
+
+    @property
+    def generate(self) -> Callable[..., Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What was asked and what was answered, as segments of a prompt.
+
+    Attributes:
+        asked: texts and units.
+        answer: one of them; empty where nothing was answered.
+    """
+
+    asked: list[Segment]
+    answer: Segment
+
+    @property
+    def segments(self) -> list[Segment]:
+        """All that is not empty."""
+        return [*self.asked, *([self.answer] if len(self.answer) else [])]
+
+
+class Dialogue:
+    """Turns with a model, which :meth:`SpeechText.dialogue` begins::
+
+        dialogue = talker.dialogue(to="speech")
+        dialogue.ask("In Oslo, Mia has a dog.")      # -> Answer
+        dialogue.ask(Path("question.wav"), to="text")
+
+    The prompt of a turn is all that was said before it; of a model tuned on dialogues each question stands in a
+    prompt of its own. Where that, and room for an answer, is more than the model has
+    positions, the oldest turns are left out for good, and the answer says how many.
+
+    Args:
+        talker: what answers.
+        to: what it answers in, unless a turn says something else.
+        options: of ``SpeechText.generate``; each turn counts the seed on.
+
+    Attributes:
+        turns: those that are remembered, the oldest first.
+        dropped: how many were left out.
+    """
+
+    def __init__(self, talker: Talks, to: Literal["speech", "text"] = "speech", **options: Any):
+        self.talker, self.to, self.options = talker, to, options
+        self.turns: list[Turn] = []
+        self.dropped = self._number = 0
+
+    def ask(self, prompt: Any, to: Literal["speech", "text"] | None = None) -> Answer:
+        """Say or write something, and get an answer.
+
+        Args:
+            prompt: as of ``SpeechText.generate``, one.
+            to: what it answers in; default: that of the dialogue.
+
+        Raises:
+            InputError: as ``SpeechText.generate``; the turn then did not happen.
+        """
+        asked, whole, options = self._prepared(prompt, to)
+        answer = self.talker.generate(whole, **options)
+        said = answer.text if answer.speech is None else answer.speech.units
+        self._happened(asked, said)
+        return replace(answer, dropped=self.dropped)
+
+    def stream(self, prompt: Any, to: Literal["speech", "text"] | None = None) -> Iterator[StreamPiece]:
+        """The same in pieces; the turn is remembered with what came until nobody listened any more."""
+        asked, whole, options = self._prepared(prompt, to)
+        pieces: list[StreamPiece] = []
+        try:
+            for piece in self.talker.generate(whole, stream=True, **options):
+                pieces.append(piece)
+                yield piece
+        finally:
+            if options["to"] == "text":
+                self._happened(asked, "".join(piece.text or "" for piece in pieces))
+            else:
+                made = [piece.units for piece in pieces if piece.units is not None and len(piece.units)]
+                self._happened(asked, np.concatenate(made) if made else np.zeros(0, np.int64))
+
+    def _prepared(self, prompt: Any, to: Any) -> tuple[list[Segment], Any, dict[str, Any]]:
+        """What is asked, the whole prompt, and the options of generation; the oldest turns go where they must."""
+        to = to or self.to
+        parts = list(prompt) if isinstance(prompt, list) else [prompt]
+        asked = [self.talker.units_of(one) if is_recording(one) else one for one in parts]
+        options = {**self.options, "to": to, "seed": self.options.get("seed", 0) + self._number}
+        if to == "text":
+            options.pop("max_seconds", None)
+            options.pop("speaker", None)
+        most = self.talker.most_ids(to, options.get("max_seconds"), options.get("max_new"))
+        while self.turns and self.talker.room_behind(self._whole(asked, to), to) < most:
+            del self.turns[0]
+            self.dropped += 1
+        return asked, self._whole(asked, to), options
+
+    def _whole(self, asked: list[Segment], to: str) -> Document | list[Segment]:
+        """The prompt: all turns, and what is asked."""
+        if not self.talker.settings.tuned:
+            return self._joined(asked)
+        read, turns = self.talker.processor.segment, []
+        for turn in self.turns:
+            turns.append(turns_of_rows.Turn(False, tuple(map(read, turn.asked))))
+            if len(turn.answer):
+                turns.append(turns_of_rows.Turn(True, (read(turn.answer),)))
+        turns.append(turns_of_rows.Turn(False, tuple(map(read, asked))))
+        return turns_of_rows.answer_prompt(self.talker.processor.space, turns, in_speech=to == "speech")
+
+    def _joined(self, asked: list[Segment]) -> list[Segment]:
+        """Everything so far; texts behind something else begin with a space, as they do where models learn."""
+        segments = [segment for turn in self.turns for segment in turn.segments] + asked
+        return [
+            f" {one}" if place and isinstance(one, str) and one[:1].strip() else one
+            for place, one in enumerate(segments)
+        ]
+
+    def _happened(self, asked: list[Segment], answer: Segment) -> None:
+        self.turns.append(Turn(asked, answer))
+        self._number += 1

@@ -1,0 +1,6 @@
+"""Models served by the OpenAI API. The whole room is the extra ``serve``: without it, this import says so."""
+
+from smoltolk.common.errors import require
+
+for _module in ("fastapi", "uvicorn", "prometheus_client"):
+    require(_module, "serving")

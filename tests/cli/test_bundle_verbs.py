@@ -1,0 +1,154 @@
+"""Bundles in the shell: made, shown, and talked with; many items, pipes and JSON."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+
+from smoltolk.inference.bundle import Bundle
+from smoltolk.inference.speech_text import SpeechText
+from smoltolk.speech.audio import load
+
+
+@pytest.fixture(scope="module")
+def talker(bundle: Bundle) -> SpeechText:
+    return SpeechText.from_pretrained(bundle.path, device="cpu")
+
+
+@pytest.fixture
+def heard(talker: SpeechText, tmp_path: Path) -> Path:
+    path = tmp_path / "heard.wav"
+    talker.say("A dog.").save(path)
+    return path
+
+
+@pytest.fixture
+def stdin(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
+    def give(data: bytes) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="utf-8"))
+
+    return give
+
+
+def rows_of(out: str) -> list[dict]:
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_it_is_made_and_shown(bundle_parts: Path, tmp_path: Path, smoltolk: Callable) -> None:
+    parts = [bundle_parts / name for name in ("model", "units", "vocoder")]
+    made = smoltolk("bundle", "make", *parts, tmp_path / "b", "--voices", "Anna's and Bela's", "--consent", "for this")
+    assert made.code == 0, made.err
+    assert "Anna's and Bela's" in made.out and "for this" in made.out and "anna, bela" in made.out
+    shown = smoltolk("bundle", "info", tmp_path / "b", "--json")
+    assert rows_of(shown.out)[0]["origin"]["voices"] == "Anna's and Bela's"
+    (tmp_path / "b" / "model.safetensors").write_bytes(b"")
+    damaged = smoltolk("bundle", "info", tmp_path / "b")
+    assert damaged.code == 1 and "model.safetensors: 0 bytes" in damaged.err
+    refused = smoltolk("bundle", "make", *parts[:2], tmp_path / "none", tmp_path / "c")
+    assert refused.code == 1 and "--vocoder names a directory" in refused.err
+
+
+def test_many_texts_are_said(
+    bundle: Bundle, talker: SpeechText, tmp_path: Path, smoltolk: Callable, stdin: Callable
+) -> None:
+    stdin(b"One dog.\n\nTwo dogs.\n")
+    said = smoltolk("say", bundle.path, "A cat.", "-", "--out", tmp_path / "said", "--json", "--speaker", "bela")
+    assert said.code == 0 and "1 rejected" in said.err and "a text needs a word" in said.err
+    rows = rows_of(said.out)
+    assert [row["text"] for row in rows] == ["A cat.", "One dog.", "Two dogs."]
+    for row, seed in zip(rows, (0, 1, 3), strict=True):
+        alone = talker.say(row["text"], speaker="bela", seed=seed)
+        assert row["units"] == alone.units.tolist()
+        assert np.abs(load(row["out"]) - alone.waveform).max() < 1e-3
+    assert sorted(path.name for path in (tmp_path / "said").iterdir()) == ["0001.wav", "0002.wav", "0004.wav"]
+
+
+def test_sound_through_pipes(
+    bundle: Bundle, talker: SpeechText, heard: Path, tmp_path: Path, smoltolk: Callable, stdin: Callable,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    piped = io.BytesIO()
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "smoltolk.cli.talking.sys", SimpleNamespace(stdout=SimpleNamespace(buffer=piped), stdin=sys.stdin)
+        )
+        assert smoltolk("say", bundle.path, "A dog.", "--out", "-").code == 0
+    samples, rate = soundfile.read(io.BytesIO(piped.getvalue()), dtype="float32")
+    assert rate == talker.speaking_rate and np.array_equal(samples, load(heard))
+    stdin(piped.getvalue())
+    written = smoltolk("hear", bundle.path, "-", heard, "--json")
+    first, second = rows_of(written.out)
+    assert (
+        first["file"] == "-" and second["file"] == str(heard) and first["text"] == second["text"] == talker.hear(heard)
+    )
+    stdin(b"")
+    nothing = smoltolk("hear", bundle.path, "-")
+    assert nothing.code == 1 and "rejected -: " in nothing.err
+
+
+def test_many_are_continued(
+    bundle: Bundle, talker: SpeechText, heard: Path, tmp_path: Path, smoltolk: Callable
+) -> None:
+    more = smoltolk("continue", bundle.path, heard, heard, "--out", tmp_path / "more", "--json", "--seed", 5)
+    assert more.code == 0, more.err
+    rows = rows_of(more.out)
+    assert [Path(row["out"]).name for row in rows] == ["heard-1.wav", "heard-2.wav"]
+    wanted = talker.generate(heard, seed=6)
+    assert rows[1]["units"] == wanted.speech.units.tolist() and rows[1]["prompt"] == {"file": str(heard)}
+    short = smoltolk("continue", bundle.path, heard, "--out", tmp_path / "a.wav", "--seconds", 0.4)
+    assert short.code == 0 and soundfile.info(tmp_path / "a.wav").duration <= 0.4
+    text = smoltolk("continue", bundle.path, "--text", "A dog", "--to", "text", "--temperature", 0)
+    assert text.out.rstrip("\n") == talker.generate("A dog", to="text", sampling=None).text
+
+
+def test_what_does_not_fit_is_told_first(
+    bundle: Bundle, bundle_parts: Path, tmp_path: Path, smoltolk: Callable
+) -> None:
+    place, model = bundle.path, bundle_parts / "model"
+    for command, found in (
+        (["say", place, "a", "b", "--out", tmp_path / "a.wav"], "2, and --out|2 items"),
+        (["say", place, "a", "--out", tmp_path / "a"], "a"),
+        (["say", place, "a", "--out", "-", "--json"], "--json and --out -"),
+        (
+            ["say", place, "a", "--vocoder", bundle_parts / "vocoder", "--out", tmp_path / "a.wav"],
+            "--units or --vocoder",
+        ),
+        (["hear", model, tmp_path / "a.wav"], "no file"),
+        (["continue", place, "--text", "a"], "no --out"),
+        (["say", place, "a", "--speaker", "carl", "--out", tmp_path / "a.wav"], "anna, bela"),
+    ):
+        result = smoltolk(*command)
+        assert result.code == 1 and any(one in result.err for one in found.split("|")), (command, result.err)
+    assert not (tmp_path / "a.wav").exists()
+
+
+def test_turns(bundle: Bundle, heard: Path, tmp_path: Path, smoltolk: Callable, stdin: Callable) -> None:
+    lines = ["A dog", str(heard), "/text", "And then?", "", "/nonsense", "/new", "A dog", "/quit", "never"]
+    stdin("\n".join(lines).encode())
+    talked = smoltolk("talk", bundle.path, "--out", tmp_path / "talk", "--json", "--temperature", 0)
+    assert talked.code == 0, talked.err
+    rows = rows_of(talked.out)
+    assert [row["turn"] for row in rows] == [1, 2, 3, 4] and ["out" in row for row in rows] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert soundfile.info(rows[0]["out"]).duration == pytest.approx(rows[0]["seconds"], abs=1e-3)
+    assert "an empty line, and no microphone" in talked.err and "/quit" in talked.err
+    refused = smoltolk("talk", bundle.path, "--to", "song")
+    assert refused.code == 1 and "speech or text" in refused.err
+
+
+def test_a_long_talk_forgets_and_says_so(bundle: Bundle, tmp_path: Path, smoltolk: Callable, stdin: Callable) -> None:
+    stdin("\n".join(["A dog and a cat. " * 12] * 4).encode())
+    talked = smoltolk("talk", bundle.path, "--to", "text", "--json")
+    assert [row["dropped"] for row in rows_of(talked.out)][-1] > 0 and "were forgotten" in talked.err

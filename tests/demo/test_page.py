@@ -1,0 +1,75 @@
+"""The page in Gradio: what goes in and comes out, and that nothing is told to anybody."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("gradio")
+
+from smoltolk.common.errors import InputError
+from smoltolk.demo.opening import open_page
+from smoltolk.demo.page import Limits, Model, build, launch_settings, prompt_of
+from smoltolk.demo.segments import Said
+from smoltolk.inference.speech_text import SpeechText
+
+
+def test_a_prompt_is_the_text_then_the_recording(talker: SpeechText, recording: tuple[Path, str]) -> None:
+    first, second = prompt_of(talker, str(recording[0]), " A fox. ", Limits(seconds=60))
+    assert first == "A fox." and isinstance(second, Said)
+    for path, text in ((None, None), (None, "  "), ("", "")):
+        with pytest.raises(InputError, match="something to go on from"):
+            prompt_of(talker, path, text, Limits())
+    with pytest.raises(InputError, match="5 letters at most"):
+        prompt_of(talker, None, "A fox.", Limits(letters=5))
+    with pytest.raises(InputError, match=r"0\.5 s at most"):
+        prompt_of(talker, str(recording[0]), "", Limits(seconds=0.5))
+
+
+def answers_of(page: object) -> object:
+    """What a click on "Go on" starts."""
+    (found,) = [one for one in page.fns.values() if one.fn is not None and len(one.inputs) == 6]  # type: ignore[attr-defined]
+    return found.fn
+
+
+def test_a_click_fills_the_column_of_each_model(talker: SpeechText, bundles: list[Path]) -> None:
+    other = SpeechText.from_pretrained(bundles[1], device="cpu")
+    page = build([Model("late", talker), Model("early", other)], Limits())
+    shown: list[object] = [None] * 10
+    for update in answers_of(page)(None, "A fox", 0.0, 1.0, 5, 0):  # type: ignore[operator]
+        for place, value in enumerate(update):
+            if not (isinstance(value, dict) and value.get("__type__") == "update"):
+                shown[place] = value
+    for first in (0, 5):
+        rate, samples = shown[first + 2]  # type: ignore[misc]
+        assert rate == talker.speaking_rate and samples.dtype == np.int16 and 0 < len(samples) <= 1.1 * rate
+        assert "<svg" in str(shown[first + 3]) and "First sound" in str(shown[first + 4])
+    assert "selector layer" in str(shown[3]) and "selector layer" not in str(shown[8])
+
+
+def test_wishes_beyond_the_limits_are_cut(talker: SpeechText) -> None:
+    page = build([Model("late", talker)], Limits(answer_seconds=2.0, answer_tokens=2))
+    updates = list(answers_of(page)(None, "A fox", 0.0, 1e9, 10**9, 0))  # type: ignore[operator]
+    ((rate, samples),) = [update[2] for update in updates if isinstance(update[2], tuple)]
+    assert 0 < len(samples) <= 2.1 * rate
+
+
+def test_nothing_of_the_page_comes_from_elsewhere(talker: SpeechText) -> None:
+    page = build([Model("late", talker)], Limits())
+    settings = launch_settings()
+    assert page.analytics_enabled is False and settings["share"] is False
+    assert "http" not in str(settings["theme"]._font_css) + str(settings["theme"]._stylesheets)
+    assert all(one.api_visibility == "private" for one in page.fns.values())
+
+
+def test_a_port_that_is_taken_and_a_third_bundle_are_refused(bundles: list[Path]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(InputError, match="needs a free port"):
+            open_page(bundles[:1], port=taken.getsockname()[1], device="cpu")
+    with pytest.raises(InputError, match="one model, or two"):
+        open_page([*bundles, bundles[0]])
