@@ -14,7 +14,9 @@ MORE := \
 	tests/demo/test_page.py \
 	tests/demo/test_browser.py \
 	tests/training/loop/test_writers.py \
-	tests/serving
+	tests/training/recipes/test_s3.py \
+	tests/serving \
+	tests/inference/test_eight_bits.py
 
 .PHONY: quickstart test more docs real official stops kills starts check format bench clean
 

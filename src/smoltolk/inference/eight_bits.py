@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from torch import nn
@@ -17,7 +18,8 @@ def in_eight_bits(model: Any) -> Any:
     Raises:
         MissingExtraError: torchao is not installed.
     """
-    quantization = require("torchao.quantization", "weights of eight bits")
+    require("torchao", "weights of eight bits")
+    quantization = import_module("torchao.quantization")
     tied = {parameter.data_ptr() for module in model.modules() if isinstance(module, nn.Embedding)
             for parameter in module.parameters()}  # fmt: skip
 

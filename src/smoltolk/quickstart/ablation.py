@@ -15,7 +15,7 @@ from smoltolk.quickstart.ablation_figure import ablation_svg
 from smoltolk.quickstart.ablation_results import gather
 from smoltolk.quickstart.ablation_table import markdown
 from smoltolk.quickstart.data_steps import DATA_STEPS, make_data, run_record
-from smoltolk.quickstart.run import Job, RunDirectory
+from smoltolk.common.run_directory import Job, RunDirectory
 from smoltolk.quickstart.settings import Settings
 from smoltolk.quickstart.trials import Ablation, first_trials, jobs_of, work_of
 from smoltolk.quickstart.variants import IN_TURN
