@@ -67,7 +67,7 @@ class TrainingJob:
         self.shards = look_over(local_copy(shards, SHARD_ENDINGS), fingerprint=units)
         self._start: Start | None = None
         self._text_model, (self._text_config, self._settings) = text_model, self._begin(text_model)
-        self._place = Workplace(self.out, self._command(text_model), OPTIONS)
+        self._place = Workplace(self.out, self._command(text_model), OPTIONS, on_cpu=tree.hardware.kind == "cpu")
         self.figures = self._place.figures
         self._speech: AlignedCorpus | None = None
 
