@@ -9,10 +9,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoProcessor
+
+from smoltolk.data.shards.parquet import ShardMetadata, ShardWriter, UnitUtterance
+from smoltolk.data.world.stories import World
+from smoltolk.evaluation.sets.layouts import write_parts
+from smoltolk.evaluation.sets.speaking import Speaking
+from smoltolk.evaluation.sets.texts import topic_choices
+from smoltolk.speech.synthesis.espeak_synthesis import espeak_available, voices
 
 PARITY = Path(__file__).parents[1] / "data" / "parity"
 TEXT_MODEL = ["--text-model", PARITY / "tiny-llama"]
@@ -133,3 +141,28 @@ def test_into_an_empty_directory(tmp_path: Path, smoltolk: Callable) -> None:
     assert smoltolk("convert", PARITY / "early", tmp_path / "ours", *TEXT_MODEL).code == 0
     again = smoltolk("convert", PARITY / "early", tmp_path / "ours", *TEXT_MODEL)
     assert again.code == 1 and "choose another place" in again.err
+
+
+def test_a_converted_checkpoint_is_scored_beside_the_published_figures(tmp_path: Path, smoltolk: Callable) -> None:
+    """Two commands: convert, and evaluate by the published rule."""
+    if not espeak_available():
+        pytest.skip("needs the extra 'tts'")
+    stories, space = topic_choices(World(0, 12), 4), 50  # units of the checkpoint
+    write_parts(tmp_path / "sets" / "tSC", stories, Speaking(voices(2, 0, "seen")))
+    rng = np.random.default_rng(0)
+    with ShardWriter(tmp_path / "shards" / "part.parquet", ShardMetadata(25.0, "x" * 64, space)) as writer:
+        for path in sorted((tmp_path / "sets" / "tSC").glob("*.wav")):
+            units, ones = rng.integers(0, space, 12).astype(np.uint16), np.ones(12, np.uint16)
+            writer.add(UnitUtterance(path.stem, "a", (), units, ones, "a", "en", "test", 12 / 25))
+    assert smoltolk("convert", PARITY / "lf2ar", tmp_path / "ours").code == 0
+    places = ["--data", tmp_path / "sets", "--shards", tmp_path / "shards", "--out", tmp_path / "run"]
+    done = smoltolk("evaluate", tmp_path / "ours", "tsc", *places, "--rule", "lf2ar")
+    assert done.code == 0, done.err
+    shown = [line.split() for line in done.out.splitlines()]
+    assert ["tsc", "LF2AR", "150M", "lf2ar", "82.0", "88.2", "80.6", "75.3"] in shown
+    results = json.loads((tmp_path / "run" / "results.json").read_text())["tasks"]["tsc"]
+    assert set(results["rules"]) == {"lf2ar", "lf2ar,normalisation=sum"} and results["failures"] == {}
+    assert set(results["rules"]["lf2ar"]["cells"]) == {"S->S", "T->T", "S->T", "T->S"}
+    assert results["feeds"]["S->T"]["prefix"] == 10
+    text = (tmp_path / "run" / "results.md").read_text()
+    assert "LF2AR 2B 86.9 (lf2ar)" in text and "SmolTolk 400M 80.9 (smoltolk-release)" in text

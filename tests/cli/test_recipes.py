@@ -16,8 +16,8 @@ from smoltolk.training.recipes.yaml_files import to_yaml
 @pytest.fixture
 def text_model(byte_tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> Path:
     config = LlamaConfig(
-        vocab_size=len(byte_tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=2, eos_token_id=0, bos_token_id=0, tie_word_embeddings=True,
+        vocab_size=len(byte_tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=2, eos_token_id=0, bos_token_id=0, tie_word_embeddings=True,
     )  # fmt: skip
     LlamaForCausalLM(config).save_pretrained(tmp_path / "text")
     byte_tokenizer.save_pretrained(tmp_path / "text")

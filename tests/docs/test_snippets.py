@@ -162,7 +162,7 @@ def with_text_model(code: str) -> str:
 def is_quick(line: str) -> bool:
     """Whether a command is run here: a quick verb, on what lies here."""
     words = shlex.split(line)[1:]
-    outside = re.search(r"[a-z]\w*/[a-z][\w.]*-|hf:|codec|quickstart|manifests|options", line)
+    outside = re.search(r"[a-z]\w*/[a-z][\w.]*-|hf:|codec|quickstart|manifests|options|aufnahmen", line)
     return (words[0] in QUICK or " ".join(words[:2]) in QUICK) and outside is None
 
 

@@ -267,7 +267,10 @@ def test_a_stream_is_the_answer_in_pieces(make_small: Callable, byte_tokenizer: 
         assert waveform.shape == answer.speech.waveform.shape and pieces[-1].ended == answer.ended
         assert np.mean(np.abs(waveform - answer.speech.waveform) > 1e-6) < 0.1  # where chunks fade
         assert [piece.seconds for piece in pieces] == sorted(piece.seconds for piece in pieces)
-    said, pieces = talker.say("Mia", "high", 2, sampling=HOT), list(talker.say_in_pieces("Mia", "high", 2, sampling=HOT))
+    said, pieces = (
+        talker.say("Mia", "high", 2, sampling=HOT),
+        list(talker.say_in_pieces("Mia", "high", 2, sampling=HOT)),
+    )
     assert np.array_equal(np.concatenate([piece.units for piece in pieces]), said.units) and len(pieces) > 2
     assert talker.say([]) == [] and talker.say(["Mia"])[0].seconds > 0
     with pytest.raises(InputError, match="one prompt"):

@@ -20,7 +20,7 @@ def serve(
     queue: Annotated[int, typer.Option(min=1, help="That wait for a slot; more are told to come again.")] = 256,
     most_seconds: Annotated[float, typer.Option(min=0.1, help="Of sound in a request.")] = 60.0,
     most_ids: Annotated[int, typer.Option(min=1, help="Ids of a continuation.")] = 1024,
-    most_megabytes: Annotated[int, typer.Option(min=1, help="Of a request's body.")] = 32,
+    most_megabytes: Annotated[int, typer.Option(min=1, help="Of a request's body.")] = 16,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that a request may take.")] = 120.0,
     int8: Annotated[bool, typer.Option("--int8", help="Hold weights in eight bits (extra int8).")] = False,
 ) -> None:

@@ -94,7 +94,8 @@ def prefer(
     """
     from smoltolk.common.lock import hold
     from smoltolk.training.tuning.jobs import Amount
-    from smoltolk.training.tuning.prefer_job import Preference, PreferJob
+    from smoltolk.training.tuning.prefer_job import PreferJob
+    from smoltolk.training.tuning.settings import Preference
 
     amount = Amount(
         epochs=epochs, steps=steps, learning_rate=learning_rate, row_length=row_length, rows_per_step=rows_per_step
@@ -124,7 +125,7 @@ def ask(
 
     Example: smoltolk ask tuned question.wav --units units --vocoder vocoder --out answer.wav
     """
-    from smoltolk.cli.printing import check_given, check_speaks, sampling_of, tell_if_cut, write_sound
+    from smoltolk.cli.printing import check_given, check_speaks, sampling_of, tell_if_cut
     from smoltolk.common.errors import InputError
 
     if audio is None and text is None:
@@ -141,7 +142,7 @@ def ask(
     from smoltolk.inference.answering import answer_all
     from smoltolk.inference.generation import to_text, to_units
     from smoltolk.inference.parts import load_parts
-    from smoltolk.speech.audio import load
+    from smoltolk.speech.audio import load, save
 
     loaded, tokenizer, hears, says = load_parts(model, units, vocoder)
     segments: list[tuple[bool, Any]] = [] if text is None else [(False, plain_ids(tokenizer, text))]
@@ -157,7 +158,9 @@ def ask(
         said = to_units(made, loaded.config.id_space)
         if not len(said):
             raise InputError("an answer has a unit at least", "the model says nothing", "tune it for longer")
-        write_sound(out, says.synthesize_batch([said], seed=seed)[0], says.sample_rate)
+        waveform = says.synthesize_batch([said], seed=seed)[0]
+        save(out, waveform, says.sample_rate)
+        print(f"{len(waveform) / says.sample_rate:.1f} s in {out}")
     tell_if_cut(made.ended, "answering aloud" if to == "speech" else "answering in writing")
 
 

@@ -51,6 +51,20 @@ def cell_of(rows: list[Record], rule: Rule, seed: int) -> dict[str, Any]:
     return cell
 
 
+def judged(rows: list[Record], rule: Rule) -> tuple[list[Record], np.ndarray]:
+    """What a cell's accuracy is a mean of: pairs of mirror images where each question has one, else questions.
+
+    Args:
+        rows: of one kind and direction.
+        rule: what a tie is worth.
+
+    Returns:
+        the items, with their ``id``, ``fact`` and ``rival``, and their points, float64 [n].
+    """
+    pairs = _paired(rows)
+    return (pairs, _pair_points(pairs, rule)) if pairs else (rows, _column(rows, "points"))
+
+
 def _paired(rows: list[Record]) -> list[Record]:
     """One record for each two questions that mirror each other, with both of their margins; none if one is alone.
 

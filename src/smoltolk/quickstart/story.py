@@ -11,13 +11,13 @@ from smoltolk.common.errors import InputError, require
 from smoltolk.common.files import read_jsonl, write_json
 from smoltolk.common.lock import hold
 from smoltolk.common.progress import console
+from smoltolk.common.run_directory import Job, RunDirectory
 from smoltolk.evaluation.runs.world_answers import world_differences
 from smoltolk.quickstart import speech_steps
 from smoltolk.quickstart.bundle_step import leave_bundle
 from smoltolk.quickstart.data_steps import make_data, run_record
 from smoltolk.quickstart.evaluation_steps import ANSWERS, evaluate_one
 from smoltolk.quickstart.model_steps import check_own_text_model, train_one
-from smoltolk.quickstart.run import Job, RunDirectory
 from smoltolk.quickstart.scales import Scale
 from smoltolk.quickstart.settings import Settings
 from smoltolk.report.page import write_report
@@ -51,7 +51,7 @@ def quickstart(out: Path, scale: str = "small", seed: int = 0, text_model: str |
             "vocoder", "Vocoder", sizes.vocoder_steps, speech_steps.fit_the_vocoder, (settings,), after=("units",)
         )
         make_data(settings, run, vocoder)
-        steps, asked = sizes.speech.num_steps, sizes.num_asked
+        steps, asked = sizes.speech.recipe().num_steps, sizes.num_asked
         run.side_by_side(
             [Job(f"train-{s}", f"Train {s}", steps, train_one, (settings, s)) for s in COMPARED]
             + [

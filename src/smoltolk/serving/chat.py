@@ -264,17 +264,9 @@ class _Answer:
         }
 
     async def _choice(self, number: int, row: Continuation) -> tuple[dict[str, Any], int]:
-        writing, count = self._writing(), 0
-        logprobs, ending = [], None
-        async for made in row:
-            count += len(made.ids)
-            writing.add(made.ids)
-            logprobs += made.logprobs
-            ending = made.ending
-            if writing.stopped:
-                row.close()
-                break
-        writing.end()
+        writing = self._writing()
+        made = await writing.follow(row)
+        logprobs, ending, count = made.logprobs, made.ending, len(made.ids)
         message: dict[str, Any] = {"role": "assistant", "content": None, "refusal": None}
         if self._form.speaks:
             message["audio"] = await self._spoken(writing.units)

@@ -167,7 +167,9 @@ class _Completion:
         else:
             prompt: Any = form.prompt
             many = isinstance(prompt, list) and not isinstance(prompt[0] if prompt else 0, int)
-            for one in prompt if many else [prompt]:
+            prompts = prompt if many else [prompt]
+            check_most(0, len(prompts) * (form.n or 1), self._state, streams=bool(form.stream))
+            for one in prompts:
                 if isinstance(one, str):
                     self._begin = 1  # the end id that every document begins with
                     self._prompts.append(prompt_of(engine, [text_segment(engine, one)], speaks=in_speech))
@@ -234,28 +236,16 @@ class _Completion:
     async def _choice(self, number: int, row: Continuation) -> tuple[dict[str, Any], int]:
         engine, form = self._engine, self._form
         writing = self._writing(row)
-        ids: list[int] = []
-        logprobs: list[Logprob] = []
-        of_prompt: list[Logprob] = []
-        ending = None
-        async for made in row:
-            ids += made.ids
-            writing.add(made.ids)
-            logprobs += made.logprobs
-            of_prompt += made.prompt_logprobs
-            ending = made.ending
-            if writing.stopped:
-                row.close()
-                break
-        writing.end()
+        made = await writing.follow(row)
+        ids = made.ids
         choice: dict[str, Any] = {
             "index": number,
             "text": (ids_as_text(engine, row.ask.prompt.tolist()) if form.echo else "") + writing.text,
-            "finish_reason": "stop" if writing.stopped else finish_reason(ending),
+            "finish_reason": "stop" if writing.stopped else finish_reason(made.ending),
             "logprobs": None,
         }
         if form.logprobs is not None:
-            choice["logprobs"] = completion_logprobs(engine, [*of_prompt[self._begin :], *logprobs])
+            choice["logprobs"] = completion_logprobs(engine, [*made.prompt_logprobs[self._begin :], *made.logprobs])
         if len(writing.units):
             choice["segments"] = segments_of_ids(engine, ids)
             if self._format is not None:

@@ -198,7 +198,7 @@ class Continuation:
             while ending is None:
                 made = await self._told.get()
                 while made.ending is None and not self._told.empty():  # who reads slowly reads more at once
-                    made = _joined(made, self._told.get_nowait())
+                    made = joined(made, self._told.get_nowait())
                 ending = made.ending
                 if made.error is not None:
                     raise made.error
@@ -214,11 +214,12 @@ class Continuation:
         """All of it, with its ending."""
         whole = Made([])
         async for made in self:
-            whole = _joined(whole, made)
+            whole = joined(whole, made)
         return whole
 
 
-def _joined(first: Made, then: Made) -> Made:
+def joined(first: Made, then: Made) -> Made:
+    """Both as one."""
     return Made(
         first.ids + then.ids,
         first.logprobs + then.logprobs,

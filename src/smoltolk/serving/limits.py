@@ -23,7 +23,7 @@ class Limits:
         kept_answers: spoken answers that later turns can name.
     """
 
-    body_bytes: int = 32 << 20
+    body_bytes: int = 16 << 20
     audio_seconds: float = 60.0
     text_characters: int = 4096
     new_ids: int = 1024

@@ -76,10 +76,13 @@ def serve(
     """
     check_reachable(host, keys)
     torch.set_num_threads(max(quickest_threads(offer.talker.model) for offer in offers.values()))
+    limits = limits or Limits()
     app = create_app(offers, limits=limits, keys=keys, sound_threads=sound_threads)
     config = uvicorn.Config(
         app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=int(drain_seconds),
         timeout_keep_alive=30, h11_max_incomplete_event_size=1 << 16, server_header=False,
+        limit_concurrency=limits.slots + limits.queue,  # each may hold a body in memory
+
     )  # fmt: skip
     names = ", ".join(offers)
     # Another reader of signals (smoltolk.common.stopping) would end the process before it has drained.

@@ -24,6 +24,5 @@ async def transcript_of(engine: Engine, units: np.ndarray) -> str:
     row = engine.start(Ask(prompt, frozenset([engine.space.eos_text]), room))
     made = await row.whole()
     writing = Writing(engine.tokenizer, engine.space, prompt)
-    writing.add(made.ids)
-    writing.end()
+    writing.whole(made.ids)
     return writing.text.strip()

@@ -129,8 +129,7 @@ async def _answer(
 ) -> Response:
     made = await row.whole()
     writing = Writing(heard.engine.tokenizer, heard.engine.space, row.ask.prompt)
-    writing.add(made.ids)
-    writing.end()
+    writing.whole(made.ids)
     text = writing.text.strip()
     if form.response_format == "text":
         return PlainTextResponse(text + "\n", headers=headers)

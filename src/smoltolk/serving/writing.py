@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from smoltolk.inference.running.rows import Made
+from smoltolk.model.generation.runs import split_runs
 from smoltolk.model.generation.streaming import Piece, PieceStreamer
 from smoltolk.model.ids import IdSpace
+from smoltolk.serving.engine import Continuation, joined
 
 
 class Writing:
@@ -27,6 +30,7 @@ class Writing:
     """
 
     def __init__(self, tokenizer: Any, space: IdSpace, prompt: np.ndarray, stops: Sequence[str] = ()):
+        self._tokenizer, self._space = tokenizer, space
         self._pieces: list[Piece] = []
         self._streamer = PieceStreamer(tokenizer, space, self._pieces.append)
         self._streamer.put(torch.from_numpy(prompt)[None])
@@ -40,6 +44,36 @@ class Writing:
         if ids and not self.stopped:
             self._streamer.put(torch.tensor(ids))
         return self._taken(last=False)
+
+    def whole(self, ids: Sequence[int]) -> None:
+        """All ids at once, where no stop is looked for: piece by piece every piece would be written anew."""
+        runs = split_runs(ids, self._space)
+        self.text = "".join(_text(self._tokenizer, run.ids) for run in runs if not run.is_speech)
+        said = [run.ids for run in runs if run.is_speech]
+        self.units = np.array([unit for run in said for unit in run], np.int64)
+
+    async def follow(self, row: Continuation) -> Made:
+        """A row to its end, or to a stop.
+
+        Returns:
+            All that it made; of one that was stopped, up to there.
+
+        Raises:
+            BusyError, RuntimeError: as reading the row does.
+        """
+        if not self._stops:
+            made = await row.whole()
+            self.whole(made.ids)
+            return made
+        made = Made([])
+        async for more in row:
+            made = joined(made, more)
+            self.add(more.ids)
+            if self.stopped:
+                row.close()
+                break
+        self.end()
+        return made
 
     def end(self) -> tuple[str, np.ndarray]:
         """What is left."""
@@ -68,11 +102,10 @@ class Writing:
         return text[: len(text) - keep]
 
 
+def _text(tokenizer: Any, ids: list[int]) -> str:
+    return str(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
 def _overlap(text: str, stop: str) -> int:
     """Length of the longest beginning of a stop that the text ends with."""
     return next((size for size in range(min(len(text), len(stop) - 1), 0, -1) if text.endswith(stop[:size])), 0)
-
-
-def without_repeats(units: np.ndarray) -> np.ndarray:
-    """Units [n] of which no two neighbours are equal, as vocoders speak them."""
-    return units[np.concatenate([[True], units[1:] != units[:-1]])] if len(units) else units

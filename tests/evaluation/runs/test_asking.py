@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from smoltolk.common.errors import InputError
 from smoltolk.evaluation.rules import Rule
@@ -22,6 +24,7 @@ from smoltolk.evaluation.scoring import score
 from smoltolk.evaluation.sequences import Scored
 from smoltolk.evaluation.tasks.items import Item, Segment, SoundFile
 from smoltolk.model.ids import IdSpace
+from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.report.results import DIRECTIONS
 
 
@@ -142,6 +145,41 @@ def test_likelihoods_are_those_of_score_whatever_is_shared(model: Any, tokenizer
             (row,) = judge([record], rule)
             expected = score(model, [Scored(ids, 1 + len(prompt))], space=space, rule=rule).nll[0]
             assert row["values"][number] == pytest.approx(expected, rel=1e-5)
+
+
+class Largest(TorchDispatchMode):
+    """The most numbers that a tensor made meanwhile has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numbers = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        for one in made if isinstance(made, tuple | list) else [made]:
+            if isinstance(one, torch.Tensor):
+                self.numbers = max(self.numbers, one.numel())
+        return made
+
+
+@pytest.mark.parametrize("keep_prompts", [True, False])
+def test_of_a_large_vocabulary_few_rows_of_logits_are_held(keep_prompts: bool) -> None:
+    """The whole way of a task with 128,256 text ids: 1,200 ids are scored, 2^24 logits at a time."""
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1}
+    text_model = LlamaForCausalLM(LlamaConfig(vocab_size=128_256, eos_token_id=0, **sizes))
+    model = SmolTolkForCausalLM.from_text_model(text_model, num_units=12, num_input_layers=0, num_output_layers=0)
+    rng = np.random.default_rng(0)
+    items = [
+        Item(str(number), "S->T", ((heard(*rng.integers(0, 12, 60)),),), ((Segment("a"),), (Segment("b"),)),
+             option_tokens=tuple(rng.integers(1, 128_000, 150) for _ in range(2)))
+        for number in range(4)
+    ]  # fmt: skip
+    with Largest() as largest:
+        asking = Asking(model.eval(), Letters(), model.config.id_space, keep_prompts=keep_prompts)
+        records = asking.ask(items, Feed())
+    assert all(map(is_scored, records)) and len(records[0]["nll"][0][0]) == 150
+    assert 2**23 < largest.numbers <= 2**24  # all of them at once would be 9 times as many
 
 
 def test_items_that_cannot_be_scored_are_told_and_the_others_are(bigram: Any, ids: IdSpace) -> None:

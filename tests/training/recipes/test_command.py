@@ -20,8 +20,8 @@ from smoltolk.training.tuning.settings import LoraSettings
 def test_a_recipe_and_what_is_changed_of_it() -> None:
     tree = recipe_of_words(
         ["smoltolk-400m", "data.shards=some/shards", "model.layer_mix=static", "stages.1.learning_rate=1e-4",
-         "stages.stage1.mixture.text=2", "stages.1.factors={backbone: 0.1}", "tuning.lora.r=8", "data.spans.text=[2, 6]",
-         "hardware.rows_per_device=auto", "model.text_model=null", "out=s3://a/b=c"]
+         "stages.stage1.mixture.text=2", "stages.1.factors={backbone: 0.1}", "tuning.lora.r=8",
+         "data.spans.text=[2, 6]", "hardware.rows_per_device=auto", "model.text_model=null", "out=s3://a/b=c"]
     )  # fmt: skip
     base = smoltolk_400m()
     assert tree.data == replace(base.data, shards="some/shards", spans=replace(base.data.spans, text=(2, 6)))
@@ -34,8 +34,9 @@ def test_a_recipe_and_what_is_changed_of_it() -> None:
 
 def test_the_positional_form_is_a_tree_too(backbone: Path) -> None:
     changes = Changes(steps=100, rates={"stage2": 1e-5}, predict_switch=True)
+    options = {"model.system": "early", "data.text": None}
     tree = recipe_of_words(
-        [str(backbone), "shards", "out", "seed=3"], changes=changes, options={"model.system": "early", "data.text": None}
+        [str(backbone), "shards", "out", "seed=3"], changes=changes, options=options
     )  # fmt: skip
     small = preset_named("small")
     assert tree.recipe() == changes.apply(small.recipe)

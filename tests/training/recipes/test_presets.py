@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from smoltolk.data.rows.interleave import SpanLengths
 from smoltolk.training.job import TrainingJob
 from smoltolk.training.recipe import Stage
 from smoltolk.training.recipes.presets import ABLATIONS, RECIPES
@@ -100,7 +101,7 @@ def tiny(recipe: RunRecipe, backbone: Path, shards: Path, out: Path) -> RunRecip
     return replace(
         recipe,
         model=replace(recipe.model, text_model=str(backbone)),
-        data=replace(recipe.data, shards=str(shards), row_length=96, spans=replace(recipe.data.spans, text=(1, 4), speech=(1, 4))),
+        data=replace(recipe.data, shards=str(shards), row_length=96, spans=SpanLengths(text=(1, 4), speech=(1, 4))),
         stages=tuple(map(short, recipe.stages)),
         optimisation=replace(recipe.optimisation, rows_per_step=2),
         logging=replace(recipe.logging, loggers=("none",)),

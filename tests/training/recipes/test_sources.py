@@ -49,7 +49,8 @@ def test_a_function_of_ones_own(python: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("nothing", "no function of that name"), ("other", "needs arguments"), ("wrong", "returned dict"), ("Mine", "no fun")],
+    [("nothing", "no function of that name"), ("other", "needs arguments"), ("wrong", "returned dict"),
+     ("Mine", "no function")],
 )  # fmt: skip
 def test_no_such_function(python: Path, name: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
@@ -89,7 +90,8 @@ def test_yaml_says_what_is_otherwise_than_its_base(tmp_path: Path, python: Path)
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("[1, 2", "written in YAML"), ("- a\n- b", "a list"), ("base: 3", "name of a recipe"), ("base: smoltolk-400", "did you"),
+    [("[1, 2", "written in YAML"), ("- a\n- b", "a list"), ("base: 3", "name of a recipe"),
+     ("base: smoltolk-400", "did you"),
      ("seed: 1", "needs stages"), ("base: smoltolk-400m\nmodel: {layer_mx: last}", "model.layer_mix"),
      ("base: smoltolk-400m\ndata: {text: '${no.such}'}", "written in YAML")],
 )  # fmt: skip

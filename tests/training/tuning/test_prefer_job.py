@@ -15,11 +15,12 @@ from smoltolk.common.errors import InputError
 from smoltolk.inference.lora import is_lora
 from smoltolk.inference.parts import load_model
 from smoltolk.training.tuning.jobs import Amount
-from smoltolk.training.tuning.settings import LoraSettings
+from smoltolk.training.tuning.preference_scores import answer_margins
+from smoltolk.training.tuning.settings import LoraSettings, Preference
 
 pytest.importorskip("trl", reason="the extra 'trl', see `make more`")
 
-from smoltolk.training.tuning.prefer_job import Preference, PreferJob, answer_margins, preference_accuracy
+from smoltolk.training.tuning.prefer_job import PreferJob
 
 LORA = LoraSettings(r=4)
 
@@ -70,27 +71,6 @@ def test_killed_and_gone_on_with(lora: LoraSettings | None, job: Callable[..., P
     assert same(tmp_path / "whole", tmp_path / "parts")
 
 
-def test_margins_are_likelihoods_of_answers(job: Callable[..., PreferJob], talking: Path, tmp_path: Path) -> None:
-    """In any batch, what pads a shorter one has no part in it."""
-    pairs = job(tmp_path / "out").open()
-    model, _ = load_model(talking)
-    expected = []
-    for one in pairs:
-        totals = []
-        for document in (one.chosen, one.rejected):
-            assert document is not None
-            ids, labels = torch.from_numpy(document.input_ids)[None], torch.from_numpy(document.labels)[None]
-            with torch.no_grad():
-                totals.append(float(model.nll(ids, labels).sum()))
-        expected.append(totals[1] - totals[0])
-    total, mean = answer_margins(model, pairs)
-    np.testing.assert_allclose(total, expected, rtol=1e-3, atol=1e-2)
-    np.testing.assert_allclose(answer_margins(model, pairs, batch_size=1)[0], total, rtol=1e-3, atol=1e-2)
-    known = preference_accuracy(model, pairs)
-    assert known == {"accuracy": np.mean(np.array(expected) > 0), "accuracy_per_id": np.mean(mean > 0)}
-    assert preference_accuracy(model, []) == {}
-
-
 def test_the_better_answers_win(job: Callable[..., PreferJob], talking: Path, tmp_path: Path) -> None:
     amount = {"steps": 20, "learning_rate": 1e-2}
     learned = job(tmp_path / "out", amount=amount, preference=Preference(hold_out=0.0))
@@ -109,9 +89,5 @@ def test_what_is_held_out_is_not_learned_from(job: Callable[..., PreferJob], tmp
 
 
 def test_refused(job: Callable[..., PreferJob], dialogues: Path, talking: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="beta"):
-        Preference(beta=0)
     with pytest.raises(InputError, match="worse answer"):
         PreferJob(talking, dialogues, tmp_path / "out")
-    with pytest.raises(InputError, match="sigmoid"):
-        Preference(loss="none")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from smoltolk.common.errors import InputError
-from smoltolk.training.tuning.settings import LoraSettings, Tuning, parse_lora
+from smoltolk.training.tuning.settings import LoraSettings, Preference, Tuning, parse_lora
 
 
 def test_parts_of_a_lora() -> None:
@@ -30,3 +30,9 @@ def test_a_lora_stands_somewhere() -> None:
 
 def test_nothing_is_tuned_unless_it_is_said() -> None:
     assert Tuning() == Tuning(start=None, lora=None)
+
+
+def test_what_cannot_be_preferred() -> None:
+    for changes, told in (({"beta": 0}, "beta"), ({"hold_out": 1}, "hold_out"), ({"loss": "none"}, "sigmoid")):
+        with pytest.raises(InputError, match=told):
+            Preference(**changes)

@@ -42,9 +42,8 @@ def recipe_named(word: str) -> RunRecipe:
         NotFoundError: no such file.
         InputError: no such preset or function, or a tree that does not fit.
     """
-    function = _FUNCTION.fullmatch(word)
-    if function is not None:
-        return _from_python(Path(function[1]), function[2])
+    if _FUNCTION.fullmatch(word) is not None:
+        return _from_python(word)
     if word.endswith((".yaml", ".yml")):
         return _from_yaml(Path(word))
     if word not in RECIPES:
@@ -84,7 +83,20 @@ def _from_yaml(path: Path) -> RunRecipe:
     return changed(recipe_named(named), values)
 
 
-def _from_python(path: Path, name: str) -> RunRecipe:
+def made_by(word: str) -> Any:
+    """What a function in a file of one's own returns.
+
+    Args:
+        word: ``file.py:function``; the file is run, for the user names it.
+
+    Raises:
+        NotFoundError: no such file.
+        InputError: no such function, or one that needs arguments.
+    """
+    named = _FUNCTION.fullmatch(word)
+    if named is None:
+        raise InputError("a function is named file.py:function", repr(word), "write it so")
+    path, name = Path(named[1]), named[2]
     function = getattr(load_python(path), name, None)
     if not inspect.isfunction(function) or any(
         one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
@@ -92,11 +104,15 @@ def _from_python(path: Path, name: str) -> RunRecipe:
     ):
         found = "no function of that name" if not inspect.isfunction(function) else "it needs arguments"
         raise InputError("a recipe is a function without arguments", f"{path}:{name}: {found}", "correct its name")
-    made: Any = function()
+    return function()
+
+
+def _from_python(word: str) -> RunRecipe:
+    made = made_by(word)
     if not isinstance(made, RunRecipe):
         raise InputError(
             "a recipe's function returns a RunRecipe",
-            f"{path}:{name} returned {type(made).__name__}",
+            f"{word} returned {type(made).__name__}",
             "begin with a preset: `from smoltolk.training.recipes.presets import smoltolk_400m`",
         )
     return made

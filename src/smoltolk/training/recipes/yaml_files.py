@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,12 @@ RECIPE_FILE = "recipe.yaml"  # the resolved recipe, beside the model that it mad
 
 def to_yaml(recipe: RunRecipe) -> str:
     """A recipe with every setting that it has; :func:`read_yaml` gives it back."""
-    return yaml.safe_dump(asdict(recipe), sort_keys=False, default_flow_style=None, width=120)
+    return yaml.safe_dump(plain_recipe(recipe), sort_keys=False, default_flow_style=None, width=120)
+
+
+def plain_recipe(recipe: RunRecipe) -> dict[str, Any]:
+    """A recipe as JSON would give it back."""
+    return json.loads(json.dumps(asdict(recipe)))
 
 
 def read_yaml(path: Path | str) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class Recordings:
         for path in dict.fromkeys(paths):
             try:
                 digest = digest_of(path.read_bytes())
-            except BAD_ITEM as error:
+            except (*BAD_ITEM, FileNotFoundError) as error:
                 rejected.append(Rejected.because(str(path), error))
                 continue
             kept = self._cache.read(digest)

@@ -7,10 +7,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from smoltolk.common.errors import InputError
+from smoltolk.common.errors import InputError, named
 
 # What ``targets`` and ``whole`` of a LoRA name beside modules of the model.
 BACKBONE, SPEECH = "backbone", "speech"
+# Losses of TRL for preferences that need no settings of their own.
+LOSSES = ("sigmoid", "sigmoid_norm", "ipo", "hinge", "apo_zero", "apo_down", "nca_pair")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,32 @@ class Tuning:
 
     start: str | None = None
     lora: LoraSettings | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preference:
+    """What is optimised.
+
+    Attributes:
+        beta: how dearly it is paid to leave the model that it began with.
+        loss: one of :data:`LOSSES`; ``sigmoid`` is DPO's own.
+        answer_weight: of the better answers' own loss beside it, which keeps them likely.
+        hold_out: share of the pairs that are asked about before and after and never learned from.
+    """
+
+    beta: float = 0.1
+    loss: str = "sigmoid"
+    answer_weight: float = 0.0
+    hold_out: float = 0.1
+
+    def __post_init__(self) -> None:
+        named("a loss", self.loss, dict.fromkeys(LOSSES))
+        if not self.beta > 0 or self.answer_weight < 0 or not 0 <= self.hold_out < 1:
+            raise InputError(
+                "beta is above 0, an answer's weight 0 or more, and something is left to learn from",
+                f"beta = {self.beta}, answer_weight = {self.answer_weight}, hold_out = {self.hold_out}",
+                "give e.g. beta 0.1, hold_out 0.1",
+            )
 
 
 def parse_lora(text: str) -> LoraSettings:

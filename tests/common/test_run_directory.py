@@ -13,8 +13,7 @@ import pytest
 
 from smoltolk.common.errors import InputError, WorkerError
 from smoltolk.common.files import read_json
-from smoltolk.quickstart.run import Job, RunDirectory
-from smoltolk.quickstart.scales import SCALES, scale_named
+from smoltolk.common.run_directory import Job, RunDirectory
 
 SETTINGS = {"scale": "tiny", "seed": 0, "text_model": None}
 
@@ -72,7 +71,7 @@ def test_jobs_run_in_order_of_their_needs_and_a_second_run_keeps_them(tmp_path):
 
 
 def test_of_jobs_that_may_begin_the_first_of_the_list_does(tmp_path, monkeypatch):
-    monkeypatch.setattr("smoltolk.quickstart.run.num_cpus", lambda: 1)
+    monkeypatch.setattr("smoltolk.common.run_directory.num_cpus", lambda: 1)
     run, ended = RunDirectory(tmp_path / "run", SETTINGS), []
     jobs = [
         Job("first", "First", 2, write_number, (tmp_path / "first",)),
@@ -98,7 +97,7 @@ def test_workers_end_with_a_killed_parent(tmp_path):
     script.write_text(
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "from pathlib import Path\n"
-        "from test_run import SETTINGS, Job, RunDirectory, linger\n"
+        "from test_run_directory import SETTINGS, Job, RunDirectory, linger\n"
         "if __name__ == '__main__':\n"
         "    out, told = map(Path, sys.argv[1:])\n"
         "    RunDirectory(out, SETTINGS).side_by_side([Job('a', 'A', 1, linger, (told,))])\n"
@@ -156,10 +155,14 @@ def test_settings_are_written_down(tmp_path):
     assert read_json(tmp_path / "new" / "run.json") == SETTINGS
 
 
-def test_an_unknown_scale_is_refused_and_all_known_ones_are_whole():
-    with pytest.raises(InputError, match="tiny, small, medium"):
-        scale_named("huge")
-    for scale in SCALES.values():
-        # The three systems see the same rows; the questions are balanced over the facts.
-        assert scale.num_fact_clozes % (2 * scale.num_people) == 0
-        assert [stage.name for stage in scale.speech.stages] == ["stage1", "stage2"]
+def seen(report) -> dict:
+    time.sleep(0.3)  # so that one process seldom does all
+    return {"gpu": os.environ.get("CUDA_VISIBLE_DEVICES"), "process": os.getpid()}
+
+
+def test_each_process_sees_a_gpu_of_its_own(tmp_path):
+    jobs = [Job(f"job{number}", f"Job {number}", 1, seen, ()) for number in range(4)]
+    figures = list(RunDirectory(tmp_path, SETTINGS).side_by_side(jobs, gpus=["3", "5"]).values())
+    by_process = dict((one["process"], one["gpu"]) for one in figures)
+    assert all(by_process[one["process"]] == one["gpu"] for one in figures)
+    assert set(by_process.values()) <= {"3", "5"} and len(set(by_process.values())) == len(by_process)

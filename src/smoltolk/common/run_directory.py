@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -96,9 +97,14 @@ class RunDirectory:
         return self.figures(name)
 
     def side_by_side(
-        self, jobs: Sequence[Job], *, title: str | None = None, finished: Callable[[Job], None] | None = None
+        self,
+        jobs: Sequence[Job],
+        *,
+        title: str | None = None,
+        finished: Callable[[Job], None] | None = None,
+        gpus: Sequence[str] = (),
     ) -> dict[str, dict[str, Any]]:
-        """Run steps in processes of their own, as many at a time as there are processors.
+        """Run steps in processes of their own, as many at a time as there are processors, or GPUs if some are named.
 
         Each works on one thread, so that its figures do not depend on what runs beside it. Of those that may begin, the
         first of the list does.
@@ -107,6 +113,7 @@ class RunDirectory:
             jobs: the steps.
             title: of many jobs that are told of together; None: each one's own.
             finished: called with each job that was run, when its figures are kept.
+            gpus: as ``CUDA_VISIBLE_DEVICES`` names them: each process sees one of them.
 
         Raises:
             WorkerError: a process died. Finished steps are kept.
@@ -121,16 +128,22 @@ class RunDirectory:
             console.print(f"[dim]· {each}: kept[/dim]", highlight=False)
         if waiting:
             console.print(f"[bold]▸ {title}[/bold]", highlight=False)
-            self._run_pool(waiting, finished)
+            self._run_pool(waiting, finished, gpus)
         return {job.name: self.figures(job.name) for job in jobs}
 
-    def _run_pool(self, jobs: Sequence[Job], finished: Callable[[Job], None] | None) -> None:
+    def _run_pool(self, jobs: Sequence[Job], finished: Callable[[Job], None] | None, gpus: Sequence[str]) -> None:
         files = {job.name: ProgressFile(self.path / "steps" / f".{job.name}.progress") for job in jobs}
         for file in files.values():
             file.path.unlink(missing_ok=True)
-        workers = min(len(jobs), num_cpus())
+        workers = min(len(jobs), len(gpus) or num_cpus())
         before = set(active_children())
-        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
+        context = get_context("spawn")
+        free = context.SimpleQueue()
+        for gpu in gpus:
+            free.put(gpu)
+        pool = ProcessPoolExecutor(
+            workers, mp_context=context, initializer=_start_worker, initargs=(free if gpus else None,)
+        )
         with ExitStack() as stack:
             stack.callback(pool.shutdown, wait=True, cancel_futures=True)
             # Where one step failed nobody waits for the others, which may take hours; they go on next time.
@@ -173,7 +186,10 @@ class RunDirectory:
         write_json(self.path / "steps" / f"{name}.json", {"seconds": round(seconds, 1), "figures": figures})
 
 
-def _start_worker() -> None:
+def _start_worker(gpus: Any) -> None:
+    """One thread, and of several GPUs one: each worker takes its own from a queue, before torch looks for any."""
+    if gpus is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus.get()
     import torch
 
     end_with_parent()

@@ -1,0 +1,118 @@
+"""The trainings of an experiment: every arm with every seed, each asked when it ends."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from smoltolk.common.run_directory import Job
+from smoltolk.inference.parts import load_model
+from smoltolk.sweeps.experiment import Arm, Experiment
+from smoltolk.sweeps.measures import measure
+from smoltolk.training.job import TrainingJob
+from smoltolk.training.recipes.tree import RunRecipe
+from smoltolk.training.trainer import Report
+
+_LONGEST_NAME = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One training and its questions.
+
+    Attributes:
+        arm, seed: which.
+    """
+
+    arm: Arm
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Of its step and its folders: told by what it changes, the same in every later command."""
+        plain = re.sub(r"[^\w.=+-]+", "-", self.arm.name).strip("-")
+        if plain != self.arm.name.replace(", ", "-") or len(plain) > _LONGEST_NAME:
+            digest = hashlib.sha256(repr(sorted(self.arm.changes.items())).encode()).hexdigest()[:8]
+            plain = f"{plain[:_LONGEST_NAME]}-{digest}"
+        return f"{plain}-seed-{self.seed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the parts of a trial lie.
+
+    Attributes:
+        out: directory of the experiment.
+    """
+
+    out: Path
+
+    def model(self, trial: Trial) -> Path:
+        """The model directory."""
+        return self.out / "models" / trial.name
+
+    def answers(self, trial: Trial) -> Path:
+        """Its answers, item by item."""
+        return self.out / "answers" / trial.name
+
+
+def trials_of(experiment: Experiment) -> list[Trial]:
+    """All of them in the order of work: seed by seed, so that every arm is known early."""
+    return [Trial(arm, seed) for seed in experiment.seeds for arm in experiment.all_arms]
+
+
+def jobs_of(experiment: Experiment, out: Path, *, keep_models: bool) -> list[Job]:
+    """A step for each trial.
+
+    Args:
+        experiment: what is trained.
+        out: its directory.
+        keep_models: what was trained stays when it was asked.
+    """
+    return [
+        Job(
+            trial.name,
+            f"{trial.arm.name}, seed {trial.seed}",
+            recipe_of(experiment, trial, out).recipe().num_steps,
+            run_trial,
+            (experiment, trial, out, keep_models),
+        )
+        for trial in trials_of(experiment)
+    ]
+
+
+def recipe_of(experiment: Experiment, trial: Trial, out: Path) -> RunRecipe:
+    """The recipe of a trial; what is asked when it ends need not be asked meanwhile, unless it says so."""
+    tree = trial.arm.of(experiment.recipe, trial.seed)
+    logging = tree.logging
+    if logging.eval_steps is None:
+        logging = replace(logging, cloze=(), held_out=None)
+    return replace(tree, out=str(Places(out).model(trial)), logging=logging)
+
+
+def run_trial(experiment: Experiment, trial: Trial, out: Path, keep_models: bool, report: Report) -> dict[str, Any]:
+    """Train and ask; a training that was interrupted goes on.
+
+    Args:
+        experiment, trial: what.
+        out: directory of the experiment.
+        keep_models: the model stays.
+        report: called with the steps done.
+
+    Returns:
+        ``parameters``, ``seconds``, ``loss``, and the outcomes by name.
+    """
+    places = Places(out)
+    job = TrainingJob(recipe_of(experiment, trial, out))
+    trained = job.figures if job.figures is not None else job.run(report)
+    model, tokenizer = load_model(job.out)
+    asked = measure(
+        model, tokenizer, experiment.recipe.logging, experiment.outcomes, places.answers(trial), seed=trial.seed
+    )
+    if not keep_models:
+        shutil.rmtree(job.out)
+    return {name: trained[name] for name in ("parameters", "seconds", "loss") if name in trained} | asked

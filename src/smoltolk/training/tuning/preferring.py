@@ -1,0 +1,174 @@
+"""DPO by TRL's trainer, with rows in their own order, and checkpoints that are whole."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import Sampler, SequentialSampler
+from transformers import Trainer
+from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+from smoltolk.common.errors import InputError, require
+from smoltolk.common.files import read_json, write_json
+from smoltolk.common.processes import num_processes
+from smoltolk.training.processes import wait_for_all
+from smoltolk.training.recipe import Recipe
+from smoltolk.training.trainer import Report, Reporter, last_whole_checkpoint
+from smoltolk.training.trl_trainers import trl_trainer
+from smoltolk.training.tuning.lora import has_lora
+from smoltolk.training.tuning.settings import Preference
+from smoltolk.training.tuning.starting import Start
+from smoltolk.training.tuning.turn_rows import PairCollator, PairRows
+
+_WHOLE = "whole.json"  # as of the trainer of stages: without it a kill cut a checkpoint short
+_WRAPPING = ("forward", "_original_forward", "_is_accelerate_prepared")
+_IDS_AT_ONCE = 16_384
+_REFERENCE = "ref"  # TRL's copy of a LoRA, beside it
+
+
+def preferring_trainer(
+    start: Start,
+    recipe: Recipe,
+    preference: Preference,
+    rows: PairRows,
+    longest: int,
+    tokenizer: Any,
+    work: Path,
+    *,
+    seed: int,
+    report: Report | None = None,
+) -> Any:
+    """TRL's trainer for preferences, over the model's own heads; ``resume(work)`` trains.
+
+    Args:
+        start: the model; what trains of it is marked. Weights are held against a copy of them, a LoRA against its own.
+        recipe: of one stage.
+        preference: what is optimised.
+        rows: as many as the stage reads.
+        longest: ids of the longest dialogue.
+        tokenizer: of the text.
+        work: for checkpoints.
+        seed: of the Trainer.
+        report: called after every step.
+
+    Raises:
+        InputError: pairs that cannot be shared out evenly.
+    """
+    (stage,) = recipe.stages
+    world, cuda = num_processes(), torch.cuda.is_available()
+    if recipe.rows_per_step % world:
+        raise InputError(
+            "the pairs of a step are shared out evenly", f"{recipe.rows_per_step} pairs, {world} processes",
+            "change the pairs of a step (--rows-per-step)",
+        )  # fmt: skip
+    pairs = _pairs_of_a_pass(recipe.rows_per_step // world, longest)
+    losses, weights = [preference.loss], [1.0]
+    if preference.answer_weight:
+        losses, weights = [*losses, "sft"], [*weights, preference.answer_weight]
+    arguments = require("trl", "learning from preferences").DPOConfig(
+        output_dir=str(work),
+        beta=preference.beta,
+        loss_type=losses,
+        loss_weights=weights,
+        max_length=None,
+        max_steps=stage.num_steps,
+        per_device_train_batch_size=pairs,
+        gradient_accumulation_steps=recipe.rows_per_step // (pairs * world),
+        learning_rate=stage.learning_rate,
+        warmup_steps=stage.warmup_steps,
+        lr_scheduler_type="linear",
+        weight_decay=0.0,
+        max_grad_norm=recipe.max_grad_norm,
+        adam_beta1=recipe.betas[0],
+        adam_beta2=recipe.betas[1],
+        bf16=recipe.bf16 and cuda,
+        gradient_checkpointing=False,
+        use_cpu=not cuda,
+        logging_steps=max(1, stage.num_steps // 100),
+        save_steps=recipe.save_steps,
+        disable_tqdm=True,
+        report_to=[],
+        seed=seed,
+        data_seed=seed,
+        remove_unused_columns=False,
+        dataloader_pin_memory=cuda,
+        use_cache=True,
+        log_level="error",
+    )
+    reference = None if has_lora(start.model) else copy.deepcopy(start.model).requires_grad_(False)
+    collate = PairCollator(start.config.id_space)
+    made = _trainer_class()(
+        start.model,
+        ref_model=reference,
+        args=arguments,
+        train_dataset=_numbers(rows),
+        data_collator=lambda numbers: collate([rows[one["prompt_ids"]] for one in numbers]),
+        processing_class=copy.deepcopy(tokenizer),
+        callbacks=[Reporter(report)] if report else None,
+    )
+    made.remove_callback(PrinterCallback)
+    return made
+
+
+def take_off(start: Start) -> None:
+    """Take off, after training, what TRL and accelerate put around a model and beside its LoRA."""
+    for model in (start.model, start.inner):
+        for name in _WRAPPING:
+            model.__dict__.pop(name, None)
+    if has_lora(start.model) and _REFERENCE in start.model.peft_config:
+        start.model.delete_adapter(_REFERENCE)
+
+
+def _pairs_of_a_pass(share: int, longest: int) -> int:
+    """Pairs of one forward pass: as many as have 16,384 ids and share out those of a process's step evenly."""
+    most = max(1, _IDS_AT_ONCE // (2 * longest))
+    return max(pairs for pairs in range(1, min(most, share) + 1) if share % pairs == 0)
+
+
+def _numbers(rows: PairRows) -> Any:
+    """TRL takes data sets of Hugging Face alone, with its columns: here they hold the numbers of the rows."""
+    numbers = list(range(len(rows)))
+    return require("datasets", "learning from preferences").Dataset.from_dict(dict.fromkeys(rows.column_names, numbers))
+
+
+def _trainer_class() -> type:
+    """TRL's, with rows in their own order and checkpoints that are whole."""
+
+    class Preferring(trl_trainer("DPOTrainer")):  # type: ignore[misc]
+        def __init__(self, *args: Any, **kwargs: Any):
+            super().__init__(*args, **kwargs)
+            self.seconds_before, self._begun = 0.0, time.monotonic()
+
+        @property
+        def seconds(self) -> float:
+            return self.seconds_before + time.monotonic() - self._begun
+
+        def resume(self, folder: Path) -> None:
+            checkpoint = last_whole_checkpoint(folder)
+            if checkpoint is None:
+                self.train()
+            else:
+                self.seconds_before = float(read_json(checkpoint / _WHOLE)["seconds"])
+                self.train(resume_from_checkpoint=str(checkpoint))
+
+        def _get_train_sampler(self, train_dataset: Any = None) -> Sampler:
+            return SequentialSampler(self.train_dataset if train_dataset is None else train_dataset)
+
+        def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+            Trainer._save_checkpoint(self, *args, **kwargs)  # without a card for each
+            wait_for_all()
+            if self.is_world_process_zero():
+                folder = Path(self.args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+                known = {"step": self.state.global_step, "seconds": round(self.seconds, 2)}
+                write_json(folder / _WHOLE, known)
+                for old in folder.parent.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
+                    if old != folder:
+                        shutil.rmtree(old)
+
+    return Preferring
