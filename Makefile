@@ -14,6 +14,7 @@ MORE := \
 	tests/demo/test_page.py \
 	tests/demo/test_browser.py \
 	tests/training/loop/test_writers.py \
+	tests/training/recipes/test_s3.py \
 	tests/serving \
 	tests/inference/test_eight_bits.py
 

@@ -5,8 +5,10 @@
 QUICKSTART is a run of ``smoltolk quickstart``: its late model, units, vocoder and world. Of every fact there is a
 question ("Where does Anna Taylor live?") and the world's own sentence as the answer ("Anna Taylor lives in Boston."),
 both spoken by espeak-ng. Four fifths of the people are learned from, once as a LoRA and once in the weights; the others
-are asked about: their answers are spoken by the vocoder and written down by pocketsphinx. Then wrong answers are told
-from right ones (DPO), and held-out pairs show whether that helped. Text is measured throughout.
+are asked about: their answers are spoken by the vocoder and written down by pocketsphinx. Then two kinds of preferences
+are learned (DPO), each asked about by pairs of those who are held out: right answers rather than wrong ones, which
+nothing but knowing them tells apart, and another way to say the same ("Anna Taylor comes from Boston."). Text is
+measured throughout.
 """
 
 from __future__ import annotations
@@ -35,12 +37,13 @@ from smoltolk.inference.answering import answer_all
 from smoltolk.inference.generation import to_units
 from smoltolk.inference.parts import load_model
 from smoltolk.inference.speakers import speak_units
+from smoltolk.model.ids import IdSpace
 from smoltolk.speech.recognition.recognisers import error_rate, normalise, transcribe_all
 from smoltolk.speech.synthesis.espeak_synthesis import Voice
 from smoltolk.speech.units.kinds import load_unit_tokenizer
 from smoltolk.speech.vocoders.kinds import load_vocoder
 from smoltolk.training.tuning.dialogues import read_dialogues
-from smoltolk.training.tuning.encoding import Recordings, encode_dialogues
+from smoltolk.training.tuning.encoding import Encoded, Recordings, encode_dialogues
 from smoltolk.training.tuning.jobs import Amount
 from smoltolk.training.tuning.prefer_job import PreferJob
 from smoltolk.training.tuning.preference_scores import preference_accuracy
@@ -65,7 +68,9 @@ class Sizes:
         most: held-out questions asked; None: all.
         amount: of tuning; its rate is of the weights, that of the LoRA its own.
         lora_rate: peak rate of the LoRA.
-        pairs: how much is learned of preferences.
+        pairs: how much is learned of right answers and wrong ones.
+        style: how much is learned of another way to answer.
+        styled: every n-th who is learned from is asked for that.
         text: share of rows that are stories to be read, which keep the text.
         stories: of text, held out, for its likelihood.
         judged: stories from which the judge knows its words.
@@ -77,6 +82,8 @@ class Sizes:
     amount: Amount = field(default_factory=lambda: Amount(epochs=8, learning_rate=1e-3, rows_per_step=4))
     lora_rate: float = 5e-3
     pairs: Amount = field(default_factory=lambda: Amount(epochs=1, rows_per_step=16, learning_rate=1e-4))
+    style: Amount = field(default_factory=lambda: Amount(epochs=3, rows_per_step=16, learning_rate=3e-4))
+    styled: int = 4
     text: float = 0.25
     stories: int = 200
     judged: int = 2000
@@ -102,7 +109,8 @@ class Asked:
     Attributes:
         id: of the fact.
         answers: all that it could be.
-        wrong: one of them.
+        wrong: a sentence with one of them.
+        other: the right one said in another way.
     """
 
     id: str
@@ -114,6 +122,7 @@ class Asked:
     answer: str
     answers: tuple[str, ...]
     wrong: str
+    other: str
 
 
 def questions(world: World, seed: int) -> list[Asked]:
@@ -124,12 +133,14 @@ def questions(world: World, seed: int) -> list[Asked]:
         answers = sorted({other.answer for other in world.facts if other.attribute == fact.attribute})
         others = [answer for answer in answers if answer != fact.answer]
         wrong = others[int(generator(seed, "wrong", fact.id).integers(len(others)))]
-        form = ATTRIBUTES[fact.attribute].forms[0]
+        form, another = ATTRIBUTES[fact.attribute].forms[:2]
         right, worse = (form.format(who=who, answer=answer) for answer in (fact.answer, wrong))
+        other = another.format(who=who, answer=fact.answer)
         question = QUESTIONS[fact.attribute].format(who=who)
         found.append(
             Asked(
-                fact.id, fact.person, fact.heard, fact.attribute, question, right, fact.answer, tuple(answers), worse
+                fact.id, fact.person, fact.heard, fact.attribute, question, right, fact.answer, tuple(answers), worse,
+                other,
             )
         )  # fmt: skip
     return found
@@ -146,7 +157,11 @@ class Room:
         held_out = {people[k] for k in order[:: sizes.out_of]}
         self.learned = [one for one in asked if one.person not in held_out]
         self.held_out = [one for one in asked if one.person in held_out][: sizes.most]
+        self.styled = self.learned[:: sizes.styled]
         self.sounds = self._spoken(asked)
+        others = [(f"{one.id}-other", one.other, parts.clear) for one in (*self.styled, *self.held_out)]
+        speak(others, out / "other", source="answers said otherwise")
+        self.sounds |= {one.id: one.audio for one in read_corpus(out / "other") if one.audio}
 
     def _spoken(self, asked: Sequence[Asked]) -> dict[str, Path]:
         voices, clear = self.parts.voices, self.parts.clear
@@ -173,11 +188,11 @@ class Room:
         write_jsonl(self.out / "rows.jsonl", rows)
         return self.out / "rows.jsonl"
 
-    def pairs(self, asked: Sequence[Asked], name: str) -> Path:
-        """Right answers and wrong ones."""
+    def pairs(self, asked: Sequence[Asked], name: str, better: str = "right", worse: str = "wrong") -> Path:
+        """Two answers to each question."""
         rows = [
-            _row(self.sounds[f"{one.id}-q0"], self.sounds[f"{one.id}-right"])
-            | {"rejected_response": "<audio>", "rejected_audios": [str(self.sounds[f"{one.id}-wrong"])]}
+            _row(self.sounds[f"{one.id}-q0"], self.sounds[f"{one.id}-{better}"])
+            | {"rejected_response": "<audio>", "rejected_audios": [str(self.sounds[f"{one.id}-{worse}"])]}
             for one in asked
         ]
         write_jsonl(self.out / name, rows)
@@ -201,6 +216,7 @@ class Examiner:
         stories = (room.parts.world.story(k, heard_only=False) for k in range(room.sizes.judged))
         self.may_be_said = [sentence for story in stories for sentence in story.sentences]
         self.pairs = room.pairs(room.held_out, "held_out_pairs.jsonl")
+        self.style = room.pairs(room.held_out, "held_out_style.jsonl", "other", "right")
 
     def heard(self, units: Sequence[np.ndarray]) -> list[str]:
         """What the judge hears in units that the vocoder says."""
@@ -212,23 +228,35 @@ class Examiner:
 
     def ask(self, folder: Path) -> dict[str, Any]:
         """All figures of a model."""
-        model, tokenizer = load_model(folder)
+        model, _ = load_model(folder)
         space = model.config.id_space
         asked = [[Turn(False, ((True, self.units[self.room.sounds[f"{one.id}-q0"]]),))] for one in self.room.held_out]
         made = answer_all(model, asked, in_speech=True, most=80)
         figures = self._figures([to_units(one, space) for one in made])
-        rejected: list[Rejected] = []
-        dialogues = read_dialogues(self.pairs, rejected, preferences=True)
-        units = Recordings(self.tokenizer).units_of([path for one in dialogues for path in one.recordings], rejected)
-        pairs = encode_dialogues(dialogues, space, tokenizer, units, rejected, longest=2048)
+        figures["ended"] = float(np.mean([one.ended for one in made]))
+        return figures | self.scores(folder)
+
+    def scores(self, folder: Path) -> dict[str, Any]:
+        """What is known of a model without listening: which answers it prefers, and its text."""
+        model, tokenizer = load_model(folder)
+        space = model.config.id_space
+        figures: dict[str, Any] = {}
+        pairs = self._encoded(self.pairs, space, tokenizer)
         for kind, heard in (("heard", True), ("read", False)):
             some = [pair for pair, one in zip(pairs, self.room.held_out, strict=True) if one.heard == heard]
             figures[f"preference_{kind}"] = preference_accuracy(model, some).get("accuracy")
+        style = preference_accuracy(model, self._encoded(self.style, space, tokenizer))
+        figures["preference_style"] = style["accuracy_per_id"]
         stories = (self.room.parts.world.test_story(k, heard_only=False).text for k in range(self.room.sizes.stories))
         texts = [[space.eos_text, *plain_ids(tokenizer, text)] for text in stories]
         figures["text_nll"] = held_out_nll(model, texts, space, "text").nll
-        figures["ended"] = float(np.mean([one.ended for one in made]))
         return figures
+
+    def _encoded(self, pairs: Path, space: IdSpace, tokenizer: Any) -> list[Encoded]:
+        rejected: list[Rejected] = []
+        dialogues = read_dialogues(pairs, rejected, preferences=True)
+        units = Recordings(self.tokenizer).units_of([path for one in dialogues for path in one.recordings], rejected)
+        return encode_dialogues(dialogues, space, tokenizer, units, rejected, longest=2048)
 
     def _figures(self, units: Sequence[np.ndarray]) -> dict[str, Any]:
         transcripts = self.heard(units)
@@ -282,6 +310,7 @@ def measure(
     step("limit", examiner.limit)
     step("before", lambda: examiner.ask(parts.model))
     rows, pairs = room.rows(), room.pairs(room.learned, "pairs.jsonl")
+    styles = room.pairs(room.styled, "style.jsonl", "other", "right")
     learned = Preference(hold_out=0.0, answer_weight=0.2)
     for way in ways:
         lora = LoraSettings() if way == "lora" else None
@@ -292,6 +321,8 @@ def measure(
         step(tuned.name, lambda job=tuning: _timed(job) | examiner.ask(job.out))
         preferring = PreferJob(tuned, pairs, better, amount=sizes.pairs, preference=learned, **given)
         step(better.name, lambda job=preferring: _timed(job) | examiner.ask(job.out))
+        styled = PreferJob(tuned, styles, out / f"{way}-style", amount=sizes.style, preference=learned, **given)
+        step(styled.out.name, lambda job=styled: _timed(job) | examiner.scores(job.out))
     return {name: figures for name, figures in known.items() if name != "sizes"}
 
 
@@ -305,7 +336,7 @@ def _timed(job: TuneJob | PreferJob) -> dict[str, Any]:
 def _show(name: str, figures: dict[str, Any]) -> None:
     kept = {key: value for key, value in figures.items() if key not in ("samples", "training")}
     print(name, json.dumps({key: round(v, 3) if isinstance(v, float) else v for key, v in kept.items()}), flush=True)
-    for sample in figures["samples"][:4]:
+    for sample in figures.get("samples", ())[:4]:
         print("   ", sample["question"], "->", sample["heard"], flush=True)
 
 

@@ -91,7 +91,7 @@ def in_site(markdown: str, folder: str, page: str) -> str:
             path = path.removeprefix("docs/")
         elif path in WHOLE:
             path = WHOLE[path]
-        elif path.endswith(".py"):
+        elif is_source(path):
             path = source_page(path)
         return posixpath.relpath(path, posixpath.dirname(page) or ".") + hash_sign + anchor
 
@@ -109,27 +109,37 @@ def parts_of(markdown: str) -> Iterator[tuple[bool, str]]:
 
 
 def sources_of(path: Path) -> set[str]:
-    """Python files that a page links to, as paths from the root of the repository."""
+    """Files and directories of the repository that a page links to, as paths from its root."""
     folder = path.parent.relative_to(ROOT).as_posix()
     text = "".join(part for code, part in parts_of(path.read_text(encoding="utf-8")) if not code)
     targets = {posixpath.normpath(posixpath.join(folder, found.partition("#")[0])) for found in LINK.findall(text)}
-    return {target for target in targets if target.endswith(".py")}
+    return {target for target in targets if is_source(target)}
+
+
+def is_source(path: str) -> bool:
+    """Whether a path of the repository becomes a page only because another one links to it."""
+    return not path.startswith(("docs/", "..")) and path not in WHOLE
 
 
 def source_page(target: str) -> str:
     """Where a source file stands in the site."""
-    return "source/" + target.removesuffix(".py").replace("/__init__", "") + ".md"
+    return f"source/{target.removesuffix('.py').removesuffix('/__init__')}.md"
 
 
 def shown_source(target: str) -> str:
-    """A source file as a page.
+    """A source file as a page; a directory as a list of its files, its README in front.
 
     Raises:
-        PluginError: no such file.
+        PluginError: nothing there.
     """
     path = ROOT / target
+    head = f"---\ntitle: {path.name}\nsearch:\n  exclude: true\n---\n\n# `{target}`\n\n"
+    if path.is_dir():
+        readme = path / "README.md"
+        about = readme.read_text(encoding="utf-8").partition("\n")[2] if readme.is_file() else ""
+        files = [f"- `{one.name}`" for one in sorted(path.iterdir()) if one.is_file() and one != readme]
+        return head + LINK.sub("#", about) + "\n\n" + "\n".join(files) + "\n"
     if not path.is_file():
         raise PluginError(f"a page links to {target}, which is not there")
     code = html.escape(path.read_text(encoding="utf-8"), quote=False)
-    head = f"---\ntitle: {path.name}\nsearch:\n  exclude: true\n---\n\n# `{target}`\n\n"
     return f'{head}<pre class="source"><code>{code}</code></pre>\n'

@@ -73,3 +73,14 @@ def test_a_port_that_is_taken_and_a_third_bundle_are_refused(bundles: list[Path]
             open_page(bundles[:1], port=taken.getsockname()[1], device="cpu")
     with pytest.raises(InputError, match="one model, or two"):
         open_page([*bundles, bundles[0]])
+
+
+def test_visitors_reach_no_files_of_this_machine(bundles: list[Path]) -> None:
+    httpx = pytest.importorskip("httpx")
+    opened = open_page(bundles[:1], device="cpu")
+    try:
+        for path in ("/etc/passwd", str(bundles[0] / "bundle.json"), "../../../etc/passwd"):
+            for route in ("gradio_api/file=", "file="):
+                assert httpx.get(f"{opened.address}{route}{path}").status_code in (403, 404), (route, path)
+    finally:
+        opened.close()

@@ -66,12 +66,15 @@ def test_it_runs(
     waveforms = [waveform_of(one) for one in read_corpus(spoken_corpus)]
     fit_vocoder(waveforms, units.encode(waveforms), units, steps=2, seed=0).save(tmp_path / "vocoder")
     few = experiment.Amount(steps=2, rows_per_step=2)
-    sizes = experiment.Sizes(voices=1, out_of=4, most=4, amount=few, pairs=few, text=0.1, stories=4, judged=40)
+    sizes = experiment.Sizes(
+        voices=1, out_of=4, most=4, amount=few, pairs=few, style=few, text=0.1, stories=4, judged=40
+    )
     parts = experiment.Parts(
         world, tmp_path / "model", phone_units_dir, tmp_path / "vocoder", voices(2, 0, "seen"), voices(1, 0, "seen")[0]
     )
     found = experiment.measure(parts, tmp_path / "out", sizes, ways=["lora"])
-    assert set(found) == {"limit", "before", "lora", "lora-preferring"}
+    assert set(found) == {"limit", "before", "lora", "lora-preferring", "lora-style"}
+    assert 0 <= found.pop("lora-style")["preference_style"] <= 1
     for figures in found.values():
         assert figures["n"] == 4 and 0 <= figures["right"] <= 1 and figures["chance"] > 0
     assert found["lora"]["text_nll"] != found["before"]["text_nll"]

@@ -153,7 +153,7 @@ def test_killed_in_training_and_continued_it_ends_the_same(finished, tmp_path, s
         (run / "steps" / f"{step}.json").unlink()
     for made in ("models/late", "evaluation/late", "samples"):
         shutil.rmtree(run / made)
-    for made in ("results.json", "report.html"):
+    for made in ("results.json", "report.html", "bundle/bundle.json"):
         (run / made).unlink()
     process = subprocess.Popen([*command, "quickstart", "--out", run, "--scale", "tiny"], start_new_session=True)
     deadline = time.monotonic() + 300

@@ -94,5 +94,6 @@ def test_a_search_for_phases_goes_on_where_sound_is_known() -> None:
     assert in_step(features.griffin_lim(mel, said_BN=samples[:, :known])) > 0.9
     assert min(in_step(features.griffin_lim(mel, seed=seed)) for seed in range(4)) < 0.5
     assert in_step(features.griffin_lim(mel, said_BN=samples[:, :known], iterations=2)) > 0.9
+    assert in_step(features.griffin_lim(mel, said_BN=samples[:, :known], iterations=0)) > 0.9  # where it begins
     few = features.griffin_lim(mel, said_BN=samples[:, :100])  # less than a window: as if nothing were known
     assert few.shape == samples.shape

@@ -12,9 +12,11 @@ from smoltolk.training.recipes.sources import made_by
 
 FOLDER = Path(__file__).parents[2] / "experiments"
 FILES = sorted(path.name for path in FOLDER.glob("*.py"))
+# Others are programs of their own.
+ASKED = [name for name in FILES if "def experiment()" in (FOLDER / name).read_text(encoding="utf-8")]
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", ASKED)
 def test_it_can_be_asked(name: str) -> None:
     made = made_by(f"{FOLDER / name}:experiment")
     assert isinstance(made, Experiment) and made.question.endswith("?")
@@ -27,4 +29,4 @@ def test_the_table_has_them_all() -> None:
     rows = [line for line in table.splitlines() if line.startswith("| `")]
     assert sorted(row.split("`")[1] for row in rows) == FILES
     for name, row in zip(FILES, sorted(rows), strict=True):
-        assert made_by(f"{FOLDER / name}:experiment").question in row
+        assert name not in ASKED or made_by(f"{FOLDER / name}:experiment").question in row

@@ -24,11 +24,12 @@ def nats(folder: Path, values: list[float], counts: list[int]) -> Path:
 def answers(folder: Path, margins: list[float]) -> Path:
     """Questions and their mirror images, next to each other."""
     rows = [
-        {"id": f"q{n}", "kind": "fact", "direction": "S->S", "fact": f"f{n // 2}", "rival": f"f{n // 2}",
-         "mirror": f"q{n ^ 1}", "margin": margin, "points": float(margin > 0)}
+        {"id": f"q{n}", "cell": "fact S->S", "shape": "S->S", "question": f"q{n // 2}", "cluster": f"f{n // 2}",
+         "rival": f"f{n // 2}", "mirror": f"q{n ^ 1}", "strata": {}, "right": 0, "prompt": "", "options": ["a", "b"],
+         "error": None, "before": None, "end": [[[], []]], "nll": [[[5.0], [5.0 + margin]]]}
         for n, margin in enumerate(margins)
     ]  # fmt: skip
-    write_jsonl(folder / "clozes.jsonl", [*rows, {**rows[0], "direction": "T->T"}, {**rows[0], "kind": "other"}])
+    write_jsonl(folder / "world.jsonl", [*rows, {**rows[0], "cell": "fact T->T"}, {**rows[0], "cell": "story S->S"}])
     return folder
 
 

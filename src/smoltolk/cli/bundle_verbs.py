@@ -32,9 +32,7 @@ def bundle_make(
     temperature: Annotated[float, typer.Option(help="Of its answers; 0: always the most likely id.")] = 0.8,
     max_units: Annotated[int, typer.Option(help="Of a spoken answer.")] = 150,
     max_tokens: Annotated[int, typer.Option(help="Of a written answer.")] = 40,
-    tuned: Annotated[
-        bool, typer.Option("--tuned", help="It was tuned on dialogues: turns are prompts.")
-    ] = False,
+    tuned: Annotated[bool, typer.Option("--tuned", help="It was tuned on dialogues: turns are prompts.")] = False,
 ) -> None:
     """Put a model, its units and a vocoder into one directory, with a card.
 

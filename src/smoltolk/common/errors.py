@@ -29,6 +29,7 @@ _EXTRAS = {
     "tensorboard": "log",
     "trackio": "trackio",
     "wandb": "wandb",
+    "s3fs": "s3",
     "gradio": "demo",
 }
 

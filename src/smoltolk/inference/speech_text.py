@@ -258,6 +258,14 @@ class SpeechText:
         spoken = self._speak(requests, sampling, speaker, 0.0)
         return spoken if isinstance(text, list) else spoken[0]
 
+    def say_in_pieces(
+        self, text: str, speaker: str | int | None = None, seed: int = 0, *, sampling: Sampling | None = None
+    ) -> Iterator[StreamPiece]:
+        """As :meth:`say`, while it is made: sound in chunks, the first of them early."""
+        begin = time.perf_counter()
+        request = Request(self._to_say(text), most_units(text, self.space, self._speaker().frame_rate), seed)
+        return self._stream(request, "speech", sampling, speaker, None, begin)
+
     def generate(
         self,
         prompt: Prompt | Sequence[Prompt] | Document,
@@ -382,6 +390,8 @@ class SpeechText:
         self, requests: list[Request], to: To, sampling: Sampling | None, max_seconds: float | None = None
     ) -> list[Generation]:
         """A continuation of each request; those that have no room for the longest answer go by themselves."""
+        if not requests:
+            return []
         speaks = to == "speech"
         most = [min(one.most, self._room(one.document, speaks)) for one in requests]
         longest = max(most)

@@ -146,7 +146,8 @@ class SpeechAdapter(nn.Module):
             use_cache=past_key_values is not None,
             output_hidden_states=True,
         )
-        first, *behind = output.hidden_states
+        # Blocks may lie on several devices.
+        first, *behind = (layer.to(states.device) for layer in output.hidden_states)
         layers = behind if all_layers else behind[-1:]
         if first is states:
             return tuple(layers)

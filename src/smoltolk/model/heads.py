@@ -81,7 +81,7 @@ class Heads(nn.Module):
         logits = self.text_head(backbone, states)[:, : self.space.num_text].to(states.device)
         if not self.predicts_switch:
             return logits
-        return torch.cat([logits, self.switch(states).to(logits.dtype)], dim=-1)
+        return torch.cat([logits, self.switch(states).to(logits)], dim=-1)
 
     # ------------------------------------------------------------------ every id
 

@@ -51,7 +51,7 @@ class LateFission(nn.Module):
         Returns:
             [B, T, E], E of the output adapter.
         """
-        states = self.projection(mixed if raw is None else mixed + raw.to(mixed.dtype))
+        states = self.projection(mixed if raw is None else mixed + raw.to(mixed))
         return self.adapter(states, attention_mask, position_ids, cache)[-1] if self.num_layers else states
 
 

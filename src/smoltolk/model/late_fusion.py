@@ -45,6 +45,6 @@ class LateFusion(nn.Module):
         composed: Layers = (units,)
         if self.num_layers:
             composed = layout.compose(self.adapter, units, text, all_layers=self.mixes_inputs)
-        fused = torch.where(is_speech[..., None], self.projection(composed[-1]).to(text.dtype), text)
-        pooled = tuple(self.pool_projection(layer).to(text.dtype) for layer in composed) if self.mixes_inputs else ()
+        fused = torch.where(is_speech[..., None], self.projection(composed[-1]).to(text), text)
+        pooled = tuple(self.pool_projection(layer).to(text) for layer in composed) if self.mixes_inputs else ()
         return fused, pooled

@@ -22,6 +22,10 @@ class Mixed(NamedTuple):
     weights: Tensor | None  # [B, T, M] of a dynamic mix, [M] of a static one
     entropy: Tensor | None  # [B, T], nats, of a dynamic mix
 
+    def to(self, device: torch.device) -> Mixed:
+        """The same on another device."""
+        return Mixed(*(None if part is None else part.to(device) for part in self))  # type: ignore[arg-type]
+
 
 class LayerMix(nn.Module):
     """Mix M layers into one state per position (arXiv 2503.06211, section 3).

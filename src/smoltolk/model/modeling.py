@@ -47,6 +47,7 @@ class SmolTolkPreTrainedModel(CardMixin, PreTrainedModel):
     base_model_prefix = ""
     supports_gradient_checkpointing = True
     _tied_weights_keys: ClassVar[dict[str, str]] = {}  # of our own; PEFT looks for the backbone's only beside a dict
+    _no_split_modules: ClassVar[list[str]] = ["LayerMix"]  # on one device each, as the decoder layers are
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True
@@ -194,11 +195,14 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
     # ------------------------------------------------------------------ the paper, on one page
 
     def compute(self, reading: Reading, output_attentions: bool = False) -> Computed:
-        """Everything between ids and heads. Padding counts as text, whatever its id; nothing reads its states."""
+        """Everything between ids and heads. Padding counts as text, whatever its id; nothing reads its states.
+
+        Parts may lie on several devices: what they make is brought together where the ids are.
+        """
         # 1. Embed: e_t is a row of the text table or of the unit table. Each gives a filler where the other modality
         # stands, text id 0 and <pad speech>, which the backbone never reads.
         text_BTD = self._embed_text(reading)
-        units_BTE = self.units(reading).to(text_BTD.dtype)
+        units_BTE = self.units(reading).to(text_BTD)
 
         # 2. Late fusion: the input adapter composes the units of each span, seen alone, before the backbone reads them;
         # text passes by. Mask, positions and cache of the adapter are in the layout.
@@ -222,7 +226,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
 
         # 4. Multi-level fission: each position selects among all layers what speech is read from:
         # s = static mix of the layers, a = softmax(W s + b), m = sum_l a_l h^l.
-        mixed = patches.spread(self.layer_mix((*input_layers, *layers[1:])))
+        mixed = patches.spread(self.layer_mix((*input_layers, *layers[1:])).to(text_BTD.device))
 
         # 5. Late fission: add e_t, from before the input adapter, on text too; then the output adapter over all
         # positions of a document, causal. With the residual both adapters' tables are D wide.
@@ -234,7 +238,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
         )
 
         # 6. Text is predicted from h^L, speech from the output adapter.
-        states = States(text=patches.on_grid(layers[-1]), speech=speech_BTE)
+        states = States(text=patches.on_grid(layers[-1].to(text_BTD.device)), speech=speech_BTE.to(text_BTD.device))
         return Computed(layers, mixed, states, backbone.get("attentions"), backbone.get("router_logits"))
 
     def forward(
@@ -344,7 +348,7 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
                 fields["loss"] = fields["loss"] + share * balance
         return SmolTolkOutput(
             past_key_values=cache,
-            hidden_states=tuple(map(reading.patches.on_grid, computed.layers)) if output_hidden_states else None,
+            hidden_states=_on_grid(reading, computed.layers) if output_hidden_states else None,
             attentions=computed.attentions if output_attentions else None,
             selector_weights=weights if output_selector_weights else None,
             **fields,
@@ -380,9 +384,9 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
         """[B, T, D] from the text table and the control table; at speech positions text id 0."""
         ids, first_control = reading.input_ids, self.config.text_config.vocab_size
         is_control = (ids >= first_control) & (ids < self.config.speech_offset)
-        text = self.get_input_embeddings()(torch.where(ids < first_control, ids, 0))
+        text = self.get_input_embeddings()(torch.where(ids < first_control, ids, 0)).to(ids.device)
         control = self.control_embed(torch.where(is_control, ids - first_control, 0))
-        return torch.where(is_control[..., None], control.to(text.dtype), text)
+        return torch.where(is_control[..., None], control.to(text), text)
 
     def get_input_embeddings(self) -> nn.Module:
         """The text table."""
@@ -420,6 +424,11 @@ class SmolTolkForCausalLM(SmolTolkPreTrainedModel, SmolTolkGenerationMixin):
 # Where parts lay before ids moved.
 _OLD_NAMES = ("speech_embed.", "speech_unembed.", "codebook_embed.", "codebook_unembed.", "input_adapter.",
               "output_adapter.", "input_projection.", "pool_projection.", "output_projection.")  # fmt: skip
+
+
+def _on_grid(reading: Reading, layers: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """States of the backbone [B, N, D] as [B, T, D]."""
+    return tuple(reading.patches.on_grid(layer.to(reading.input_ids.device)) for layer in layers)
 
 
 def _share(

@@ -51,9 +51,10 @@ class UnitTable(nn.Module):
     def logits(self, states: Tensor) -> Tensor:
         """[..., E] -> [..., U], and one more column where ``<switch>`` is predicted."""
         logits = self.unembed(states) if not self.tied else self._tied(states, self.embed, self.space.num_speech_ids)
+        logits = logits.to(states.device)
         if not self.predicts_switch:
             return logits
-        return torch.cat([logits, self.switch(states).to(logits.dtype)], dim=-1)
+        return torch.cat([logits, self.switch(states).to(logits)], dim=-1)
 
     def more_logits(self, states: Tensor) -> dict[str, Tensor]:
         """What else the output of a model holds beside these logits: nothing, with one codebook."""
@@ -95,7 +96,7 @@ class UnitTable(nn.Module):
     @staticmethod
     def _tied(states: Tensor, table: nn.Module, num_rows: int) -> Tensor:
         """Tied by using the table's rows, not by sharing a parameter: PEFT would silently part them."""
-        return F.linear(states, rows_of(table, num_rows, states).to(states.dtype))
+        return F.linear(states, rows_of(table, num_rows, states).to(states))
 
 
 def rows_of(table: nn.Module, num_rows: int, like: Tensor) -> Tensor:

@@ -11,11 +11,11 @@ from smoltolk.common.errors import InputError, NotFoundError, require
 from smoltolk.common.files import read_json, write_json, write_text
 from smoltolk.common.lock import hold
 from smoltolk.common.progress import console
+from smoltolk.common.run_directory import Job, RunDirectory
 from smoltolk.quickstart.ablation_figure import ablation_svg
 from smoltolk.quickstart.ablation_results import gather
 from smoltolk.quickstart.ablation_table import markdown
 from smoltolk.quickstart.data_steps import DATA_STEPS, make_data, run_record
-from smoltolk.common.run_directory import Job, RunDirectory
 from smoltolk.quickstart.settings import Settings
 from smoltolk.quickstart.trials import Ablation, first_trials, jobs_of, work_of
 from smoltolk.quickstart.variants import IN_TURN

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from smoltolk.common.run_directory import Job, RunDirectory
 from smoltolk.quickstart import speech_steps
 from smoltolk.quickstart.model_steps import train_backbone
-from smoltolk.common.run_directory import Job, RunDirectory
 from smoltolk.quickstart.settings import Settings
 from smoltolk.training.workplace import ID_LAYOUT
 

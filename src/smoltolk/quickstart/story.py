@@ -11,13 +11,13 @@ from smoltolk.common.errors import InputError, require
 from smoltolk.common.files import read_jsonl, write_json
 from smoltolk.common.lock import hold
 from smoltolk.common.progress import console
+from smoltolk.common.run_directory import Job, RunDirectory
 from smoltolk.evaluation.runs.world_answers import world_differences
 from smoltolk.quickstart import speech_steps
 from smoltolk.quickstart.bundle_step import leave_bundle
 from smoltolk.quickstart.data_steps import make_data, run_record
 from smoltolk.quickstart.evaluation_steps import ANSWERS, evaluate_one
 from smoltolk.quickstart.model_steps import check_own_text_model, train_one
-from smoltolk.common.run_directory import Job, RunDirectory
 from smoltolk.quickstart.scales import Scale
 from smoltolk.quickstart.settings import Settings
 from smoltolk.report.page import write_report

@@ -10,11 +10,11 @@ from typing import Any
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_json
+from smoltolk.common.run_directory import Job
 from smoltolk.data.shards.parquet import read_shards
 from smoltolk.inference.parts import load_model
 from smoltolk.quickstart.evaluation_steps import ask, questions
 from smoltolk.quickstart.model_steps import speech_recipe_of, train_by
-from smoltolk.common.run_directory import Job
 from smoltolk.quickstart.scales import scale_named
 from smoltolk.quickstart.settings import Settings
 from smoltolk.quickstart.variants import variant_named

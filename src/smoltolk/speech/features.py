@@ -173,10 +173,10 @@ def _phases_behind(said_BN: Tensor, phase_BFT: Tensor) -> Tensor:
     """Phases ``[batch, 257, hops]`` to begin a search with: those of known samples, and where these end those of tones
     that go on."""
     whole = max(0, (said_BN.shape[1] - HOP - _SIDE) // HOP + 1)  # frames that lie in what is known
-    if whole == 0:
+    if whole < 2:
         return phase_BFT
     known = _stft(said_BN[:, : (whole - 1) * HOP + HOP + _SIDE], whole).angle()
-    turn = 2 * math.pi * HOP / WINDOW * torch.arange(phase_BFT.shape[1])[:, None]
+    turn = known[..., -1:] - known[..., -2:-1]  # from hop to hop
     steps = torch.arange(1, phase_BFT.shape[-1] - whole + 1)
     return torch.cat([known, known[..., -1:] + turn * steps], dim=-1)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from smoltolk.common.errors import InputError
-from smoltolk.evaluation.cloze import DIRECTIONS
+from smoltolk.report.results import DIRECTIONS
 from smoltolk.training.recipes.binding import Further, changed
 from smoltolk.training.recipes.overrides import add_change
 from smoltolk.training.recipes.tree import RunRecipe

@@ -15,10 +15,12 @@ from smoltolk.data.rows.documents import Document
 from smoltolk.data.rows.plain_tokens import plain_ids
 from smoltolk.data.shards.parquet import UnitCorpus, read_shards
 from smoltolk.data.world.world_files import read_clozes
-from smoltolk.evaluation.cloze import evaluate_clozes, judged
+from smoltolk.evaluation.cloze import judged
 from smoltolk.evaluation.intervals import cluster_bootstrap, paired_difference
 from smoltolk.evaluation.questions import SpokenCloze, spoken_clozes
 from smoltolk.evaluation.rules import Rule
+from smoltolk.evaluation.runs.judging import judge
+from smoltolk.evaluation.runs.world_answers import RULE, answers_of, of_cell
 from smoltolk.evaluation.scoring import score
 from smoltolk.evaluation.sequences import Scored
 from smoltolk.model.modeling import SmolTolkForCausalLM
@@ -27,7 +29,7 @@ from smoltolk.training.loop.settings import Logging
 from smoltolk.training.trainer import Report
 
 Record = dict[str, Any]
-_CLOZES = "clozes.jsonl"
+_ANSWERS = "world.jsonl"  # records of all questions, as `evaluate` leaves them
 
 
 def questions_of(sources: Logging, tokenizer: Any) -> list[SpokenCloze]:
@@ -68,12 +70,11 @@ def measure(
         outcomes: what is looked at.
         folder: for the answers.
         seed: of the bootstrap.
-        report: called with the options scored.
+        report: called with the questions asked.
 
     Raises:
         InputError: questions of a kind that no set has.
     """
-    space = model.config.id_space
     if any(not outcome.is_nll for outcome in outcomes):
         ways = tuple(dict.fromkeys(outcome.direction for outcome in outcomes if not outcome.is_nll))
         wanted = {outcome.kind for outcome in outcomes if not outcome.is_nll}
@@ -83,7 +84,7 @@ def measure(
                 "questions are of the kinds that the sets have", f"none of {sorted(missing)}", "correct it"
             )
         bar = None if report is None else ReportBar(report)
-        evaluate_clozes(model, items, space, seed=seed, directions=ways, progress=bar, log_path=folder / _CLOZES)
+        write_jsonl(folder / _ANSWERS, answers_of(model, items, directions=ways, progress=bar))
     if any(outcome.is_nll for outcome in outcomes):
         units = read_shards(str(sources.held_out))
         for kind in ("speech", "text"):
@@ -166,11 +167,7 @@ def _items(outcome: Outcome, folder: Path) -> _Items:
         nll, count = (np.array([row[name] for row in rows], np.float64) for name in ("nll", "count"))
         names = [row["id"] for row in rows]
         return _Items(names, nll / count.mean(), names, None)  # their mean is the likelihood per id
-    asked = [
-        row
-        for row in read_jsonl(folder / _CLOZES)
-        if (row["kind"], row["direction"]) == (outcome.kind, outcome.direction)
-    ]
-    rows, values = judged(asked, Rule())
+    asked = judge(of_cell(list(read_jsonl(folder / _ANSWERS)), outcome.kind, outcome.direction), RULE.rule)
+    rows, values = judged(asked, RULE.rule)
     names, facts, rivals = ([row[name] for row in rows] for name in ("id", "fact", "rival"))
     return _Items(names, values, facts, rivals)

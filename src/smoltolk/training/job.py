@@ -14,10 +14,11 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import write_text
 from smoltolk.common.lock import hold
+from smoltolk.common.object_stores import local_copy
 from smoltolk.common.processes import is_main, num_processes
 from smoltolk.data.rows.aligned import AlignedCorpus
 from smoltolk.data.rows.index import aligned_shards
-from smoltolk.data.shards.shard_set import look_over
+from smoltolk.data.shards.shard_set import SHARD_ENDINGS, look_over
 from smoltolk.data.texts.text_index import WrittenText
 from smoltolk.model.text_models.assembly import load_text_model
 from smoltolk.model.text_models.positions import trained_positions
@@ -60,13 +61,13 @@ class TrainingJob:
         text_model, shards, self.out = named_places(tree)
         self.tree, self.recipe, self.seed, self._ask = tree, tree.recipe(), tree.seed, ask
         system_named(tree.model.system)
-        self._text = None if tree.data.text is None else WrittenText(tree.data.text, index=tree.data.index)
+        self._text = None if tree.data.text is None else WrittenText(local_copy(tree.data.text), index=tree.data.index)
         self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(text_model)
         units = None if tree.data.units is None else load_unit_tokenizer(tree.data.units).fingerprint
-        self.shards = look_over(shards, fingerprint=units)
+        self.shards = look_over(local_copy(shards, SHARD_ENDINGS), fingerprint=units)
         self._start: Start | None = None
         self._text_model, (self._text_config, self._settings) = text_model, self._begin(text_model)
-        self._place = Workplace(self.out, self._command(text_model), OPTIONS)
+        self._place = Workplace(self.out, self._command(text_model), OPTIONS, on_cpu=tree.hardware.kind == "cpu")
         self.figures = self._place.figures
         self._speech: AlignedCorpus | None = None
 
@@ -208,12 +209,12 @@ class Places(NamedTuple):
 
     Attributes:
         text_model: hub id or directory; of a SmolTolk model or a LoRA, where training goes on with it.
-        shards: directory.
+        shards: directory, here or on an object store.
         out: the model directory.
     """
 
     text_model: str
-    shards: Path
+    shards: str
     out: Path
 
 
@@ -233,7 +234,7 @@ def named_places(tree: RunRecipe) -> Places:
             f"add {' '.join(f'{name}=...' for name in missing)}",
         )
     text_model, shards, out = map(str, places.values())
-    return Places(text_model, Path(shards), Path(out))
+    return Places(text_model, shards, Path(out))
 
 
 def shorter_runs(words: float) -> str:

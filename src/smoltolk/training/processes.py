@@ -8,10 +8,14 @@ from accelerate import PartialState
 from smoltolk.common.processes import num_processes
 
 
-def begin_together() -> None:
-    """Meet the other processes of this command, if there are any; before this nothing can be waited for."""
+def begin_together(on_cpu: bool | None = None) -> None:
+    """Meet the other processes of this command, if there are any; before this nothing can be waited for.
+
+    Args:
+        on_cpu: whether they compute on the CPU; None: if there are no GPUs.
+    """
     if num_processes() > 1 and not torch.distributed.is_initialized():
-        PartialState(cpu=not torch.cuda.is_available())
+        PartialState(cpu=not torch.cuda.is_available() if on_cpu is None else on_cpu)
     wait_for_all()
 
 

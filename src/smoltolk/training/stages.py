@@ -71,7 +71,7 @@ def run_stage(
         hardware: how it computes; None: in the recipe's precision, on what is there.
         seed: of the Trainer.
         report: called after every step.
-        callbacks: more of them, of the Trainer; what they add to the logs is reported.
+        callbacks: more of them, of the Trainer.
 
     Raises:
         InputError: rows that cannot be shared out evenly.

@@ -27,9 +27,7 @@ from smoltolk.model.ids import IGNORE
 from smoltolk.training.processes import wait_for_all
 from smoltolk.training.sharding import is_sharded, load_optimizer, load_weights, save_optimizer, whole_state
 
-# What is told of a line of the log, and how it is called on a terminal.
-_LOSSES = {"loss": "loss", "speech_loss": "speech", "text_loss": "text"}
-_HELD_OUT = {"held_out_speech_nll": "held-out speech", "held_out_text_nll": "held-out text"}
+_PARTS = ("speech", "text")
 _WHOLE = "whole.json"  # written last into a checkpoint: without it a kill cut the writing short
 Report = Callable[[float, str], None]  # (optimizer steps done, a short text)
 Optimization = Callable[[torch.nn.Module], tuple[Optimizer, LRScheduler]]
@@ -284,21 +282,16 @@ class Reporter(TrainerCallback):
 
     def __init__(self, report: Report):
         self._report, self._note = report, ""
-        self._held_out: list[str] = []
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict | None = None, **kwargs: Any) -> None:
-        """Keep the losses; those that are held out until the next ones."""
+        """Keep the losses of both modalities, or the one there is."""
         if logs and "loss" in logs:
-            self._held_out = _told(logs, _HELD_OUT) or self._held_out
-            self._note = ", ".join(_told(logs, _LOSSES) + self._held_out)
+            parts = [f"{name} {logs[f'{name}_loss']:.3f}" for name in _PARTS if f"{name}_loss" in logs]
+            self._note = ", ".join(parts) or f"loss {logs['loss']:.3f}"
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Report."""
         self._report(state.global_step, self._note)
-
-
-def _told(logs: dict, names: dict[str, str]) -> list[str]:
-    return [f"{short} {logs[name]:.3f}" for name, short in names.items() if name in logs]
 
 
 def last_whole_checkpoint(folder: Path) -> Path | None:

@@ -31,6 +31,7 @@ class Workplace:
         out: the model directory.
         command: all that decides it, as JSON takes it.
         options: as for :func:`~smoltolk.common.made.differences`.
+        on_cpu: several processes meet on the CPU; None: on their GPUs, if there are any.
 
     Attributes:
         figures: of an earlier run of the same command that is whole, else None.
@@ -39,8 +40,15 @@ class Workplace:
         InputError: ``out`` holds something else, or what another command made.
     """
 
-    def __init__(self, out: Path, command: dict[str, Any], options: Mapping[str, str] = MappingProxyType({})):
-        self.out, self.command, self._options = out, command, options
+    def __init__(
+        self,
+        out: Path,
+        command: dict[str, Any],
+        options: Mapping[str, str] = MappingProxyType({}),
+        *,
+        on_cpu: bool | None = None,
+    ):
+        self.out, self.command, self._options, self._on_cpu = out, command, options, on_cpu
         self.figures = made_before(out, command, options)
 
     @cached_property
@@ -53,7 +61,7 @@ class Workplace:
         work = self.out.with_name(self.out.name + ".work")
         if is_main():
             self._claim(work)
-        begin_together()  # where the first process says no, no other has begun
+        begin_together(self._on_cpu)  # where the first process says no, no other has begun
         return work
 
     def _claim(self, work: Path) -> None:

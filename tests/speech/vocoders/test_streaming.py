@@ -164,3 +164,22 @@ def test_frames_of_a_codec_and_the_cost_of_a_chunk() -> None:
     whole = np.repeat(frames.sum(1), 100)
     assert len(made) == len(whole) and np.mean(np.abs(made - whole) > 1e-5) < 0.01
     assert max(codec.asked) <= 5 + 12 + 2 + 1
+
+
+class Wavering(Frames):
+    """Each time it speaks, all of it is louder by one."""
+
+    def resume(
+        self, units: np.ndarray, durations: np.ndarray, said: np.ndarray, *_: object, **__: object
+    ) -> np.ndarray:
+        self.asked.append(len(units))
+        return np.full(100 * len(units), len(self.asked), np.float32)
+
+
+@pytest.mark.parametrize("look_ahead", [0, 2])
+def test_a_chunk_fades_in_over_the_one_before(look_ahead: int) -> None:
+    codec, frames = Wavering(), np.zeros((60, 2), np.int64)
+    made = np.concatenate(chunks_of(codec, frames, look_ahead=look_ahead))  # type: ignore[arg-type]
+    steps, fade = np.abs(np.diff(made)), 0.01 * codec.sample_rate
+    assert len(codec.asked) > 4 and len(made) == 6_000
+    assert made[-1] - made[0] == len(codec.asked) - 1 and steps.max() <= 1.01 / fade

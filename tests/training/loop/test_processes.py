@@ -71,3 +71,21 @@ def test_two_processes_validate_what_one_does(
     kept = [SmolTolkForCausalLM.from_pretrained(out / "milestones" / "000006") for out in (one, tmp_path / "two")]
     for name, value in kept[0].state_dict().items():
         assert torch.allclose(value, kept[1].state_dict()[name], atol=2e-3), name
+
+
+def test_a_process_that_is_killed_goes_on_with_the_same_log(
+    one: Path, backbone: Path, shards_dir: Path, tmp_path: Path
+) -> None:
+    again = (1, backbone, shards_dir, tmp_path / "model", *VALIDATED)
+    assert train(*again, KILLED_AT="stage2:6").returncode != 0  # its last whole checkpoint is of step 4
+    left = RunLog(tmp_path / "model.work" / "record" / "log.jsonl")
+    assert max(line["step"] for line in left) == 6  # one step of stage 1, and five
+    done = train(*again)
+    assert done.returncode == 0, done.stderr
+    expected, found = (list(RunLog(out / "log.jsonl")) for out in (one, tmp_path / "model"))
+    assert [(line["step"], line["kind"]) for line in found] == [(line["step"], line["kind"]) for line in expected]
+    for line, other in zip(found, expected, strict=True):
+        names = [name for name in line if "loss" in name or "nll" in name or "norm" in name]
+        assert {name: line[name] for name in names} == {name: other[name] for name in names}
+    state, other = (SmolTolkForCausalLM.from_pretrained(out).state_dict() for out in (one, tmp_path / "model"))
+    assert all(torch.equal(value, other[name]) for name, value in state.items())

@@ -15,6 +15,7 @@ from smoltolk.data.shards.parquet import DAMAGED, common_metadata, shard_paths, 
 from smoltolk.data.shards.parts import unfinished_parts
 from smoltolk.data.shards.unit_corpus import ShardMetadata
 
+SHARD_ENDINGS = (".parquet", ".json", ".jsonl")  # of the files in a directory of shards
 _GROUPS_SAMPLED = 8
 _LENGTH_AT_END = 8  # a Parquet file closes with its footer, the footer's length and "PAR1"
 

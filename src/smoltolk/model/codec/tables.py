@@ -49,10 +49,13 @@ class FrameTable(UnitTable):
         special = torch.where(ids == space.eos_speech, space.num_units, space.num_units + 1)
         rows = torch.where(reading.codes < 0, special[..., None], reading.codes)
         rows = rows + torch.arange(space.num_codebooks - 1, device=rows.device) * space.num_speech_ids
-        return self.embed(ids - space.speech_offset) + self._bags(rows)
+        units = self.embed(ids - space.speech_offset)
+        return units + self._bags(rows).to(units)
 
     def _bags(self, rows: Tensor) -> Tensor:
-        if is_plain(self.further):  # one bag a position: no [B, T, Q - 1, E] is ever made
+        if (
+            is_plain(self.further) and self.further.weight.device == rows.device
+        ):  # one bag a position: no [B, T, Q - 1, E] is ever made
             return F.embedding_bag(rows.flatten(0, 1), self.further.weight, mode="sum").view(*rows.shape[:2], -1)
         return self.further(rows).sum(-2)
 
@@ -60,7 +63,7 @@ class FrameTable(UnitTable):
         """[..., E] -> [..., Q - 1, K]: a softmax each; the end of speech is the first codebook's to predict."""
         num_rows = (self.space.num_codebooks - 1) * self.space.num_speech_ids
         logits = self._tied(states, self.further, num_rows) if self.tied else self.further_unembed(states)
-        return logits.unflatten(-1, (self.space.num_codebooks - 1, -1))[..., : self.space.num_units]
+        return logits.to(states.device).unflatten(-1, (self.space.num_codebooks - 1, -1))[..., : self.space.num_units]
 
     def more_logits(self, states: Tensor) -> dict[str, Tensor]:
         """The logits of the codebooks behind the first."""

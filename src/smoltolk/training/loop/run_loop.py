@@ -129,6 +129,7 @@ class RunLoop:
         measured = Measured(
             settings=self.settings, log=log, keeper=keeper, writers=writers, rows=rows,
             measures=self._measures(() if rows is None else rows.rows), warn=warn,
+            tell=lambda text: tell(text, ""),
         )  # fmt: skip
         loop = StageLoop(name, before, ids_per_step, measured)
         try:
@@ -147,7 +148,7 @@ def epochs_of(source: RowSource, num_rows: int) -> dict[str, float]:
     }
 
 
-def tell(text: str) -> None:
+def tell(text: str, before: str = "note: ") -> None:
     """A line for whoever watches; of several processes the first one prints it."""
     if is_main():
-        print(f"  note: {text}", file=sys.stderr, flush=True)
+        print(f"  {before}{text}", file=sys.stderr, flush=True)

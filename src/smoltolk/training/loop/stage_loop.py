@@ -16,12 +16,16 @@ from smoltolk.training.loop.keeping import Keeper
 from smoltolk.training.loop.log import RunLog
 from smoltolk.training.loop.settings import Logging
 from smoltolk.training.loop.speed import Clock, flops_per_id, memory, peak_of_device
-from smoltolk.training.loop.undisturbed import undisturbed
+from smoltolk.training.loop.undisturbed import device_of, summed, undisturbed
 from smoltolk.training.loop.watch import LoaderWatch, waiting_told
 from smoltolk.training.loop.writers import Writer, numbers_of
 from smoltolk.training.processes import wait_for_all
 
 _SEEN_SECONDS = 60.0
+_TOLD = {
+    "speech_nll": "speech", "text_nll": "text", "recognition_wer": "WER of what it writes",
+    "synthesis_wer": "WER of what it says",
+}  # fmt: skip
 # Called with the model, evaluating, and the step, counted over all stages; by every process.
 Measure = Callable[[PreTrainedModel, int], Mapping[str, Any]]
 
@@ -36,6 +40,7 @@ class Measured:
         writers: opened with the last step that was trained.
         rows: held out; None: nothing is.
         measures: further ones.
+        tell: is told a line at each validation.
         warn: is told of what is wrong.
     """
 
@@ -45,6 +50,7 @@ class Measured:
     writers: Callable[[int], Sequence[Writer]]
     rows: HeldOutRows | None = None
     measures: Sequence[Measure] = ()
+    tell: Callable[[str], None] = field(default=lambda text: None)
     warn: Callable[[str, int], None] = field(default=lambda text, step: None)
 
 
@@ -134,7 +140,6 @@ class StageLoop(TrainerCallback):
         self._write(entry)
         if self._is_validated(state.global_step, state):
             entry = self._validate(model, step, args.per_device_train_batch_size)
-            logs |= {f"held_out_{name}": entry[name] for name in ("speech_nll", "text_nll") if name in entry}
         if self._of.settings.is_milestone(step):
             self._of.keeper.keep_milestone(model, entry)
         if not control.should_save:
@@ -194,8 +199,13 @@ class StageLoop(TrainerCallback):
                 figures |= measure(model, step)
         entry = self._entry("held_out", step, figures)
         self._write(entry)
-        if self._of.keeper.is_best(figures):
+        # The first process decides for all: it alone may have a figure of what was said.
+        decided = torch.tensor([float(is_main() and self._of.keeper.is_best(figures))], device=device_of(model))
+        is_best = bool(summed(decided))
+        if is_best:
             self._of.keeper.keep_best(model, entry)
+        told = [f"{name} {figures[key]:.3f}" for key, name in _TOLD.items() if key in figures]
+        self._of.tell(f"step {step}, held out: {', '.join(told)}{' (the best so far)' if is_best else ''}")
         return entry
 
     def _write(self, entry: Mapping[str, Any]) -> None:

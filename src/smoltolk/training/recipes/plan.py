@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from smoltolk.common.object_stores import is_remote, local_copy
 from smoltolk.data.rows.aligned import AlignedCorpus, Texts
 from smoltolk.data.rows.index import aligned_shards, stays_on_disk
 from smoltolk.data.rows.loader import RowCollator, RowDataset
-from smoltolk.data.shards.shard_set import ShardSet, look_over
+from smoltolk.data.shards.shard_set import SHARD_ENDINGS, ShardSet, look_over
 from smoltolk.data.texts.reading import read_documents
 from smoltolk.inference.parts import load_config
 from smoltolk.model.configuration import SmolTolkConfig
@@ -158,7 +159,9 @@ def _memory(
 
 def _shards_there(tree: RunRecipe) -> ShardSet | None:
     shards = tree.data.shards
-    return None if shards is None or not Path(shards).exists() else look_over(shards)
+    if shards is None or not (is_remote(shards) or Path(shards).exists()):
+        return None
+    return look_over(local_copy(shards, SHARD_ENDINGS))
 
 
 def _config_of(tree: RunRecipe, shards: ShardSet | None) -> SmolTolkConfig:
@@ -182,7 +185,9 @@ def _first_rows(
         return {}
     tokenizer = load_tokenizer(str(text_model))
     speech = aligned_shards(shards, tokenizer)
-    written = None if tree.data.text is None else AlignedCorpus(Texts(read_documents(tree.data.text)), tokenizer, 1.0)
+    written = None
+    if tree.data.text is not None:
+        written = AlignedCorpus(Texts(read_documents(local_copy(tree.data.text))), tokenizer, 1.0)
     return {
         stage.name: _largest(stage, recipe, config, speech, written, tree.seed, num_rows) for stage in recipe.stages
     }

@@ -86,8 +86,8 @@ class DataSettings:
     """What is read, and how it becomes rows.
 
     Attributes:
-        shards: directory of shards.
-        text: running text, a document a line; None: the shards' own.
+        shards: directory of shards; here, or on an object store: ``s3://bucket/shards``.
+        text: running text, a document a line, here or there; None: the shards' own.
         units: directory of the unit tokenizer that the shards must be of; None accepts any.
         index: where to keep indexes of the shards and the text; None: beside large ones.
         row_length: T, ids a row.
