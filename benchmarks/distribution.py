@@ -40,11 +40,17 @@ begin = time.perf_counter()
 import smoltolk
 took = time.perf_counter() - begin
 names = [one.name for one in pkgutil.walk_packages(smoltolk.__path__, "smoltolk.") if not one.name.endswith("__main__")]
+from smoltolk.common.errors import MissingExtraError
+need_more = []
 for name in names:
-    importlib.import_module(name)
+    try:
+        importlib.import_module(name)
+    except MissingExtraError:
+        need_more.append(name)
 for name in smoltolk.__all__:
     getattr(smoltolk, name)
 print(f"{1000 * took:.1f} ms to import smoltolk, {len(names)} modules, {smoltolk.__file__}")
+print(f"  {len(need_more)} say which extra they need: {', '.join(sorted({'.'.join(n.split('.')[:2]) for n in need_more}))}")
 """
 
 
@@ -86,7 +92,7 @@ def try_one(interpreter: str, wheel: Path, sdist: Path, place: Path) -> None:
     version = run(python, "-c", "import platform; print(platform.python_version())", place=place)
     # The pinned torch is there for one Python only; the others take what the index has.
     pinned = ["-c", str(CONSTRAINTS)] if version.startswith("3.11.") else []
-    run(python, "-m", "pip", "install", "--quiet", *pinned, f"{wheel}[offline]", place=place)
+    run(python, "-m", "pip", "install", "--quiet", "--no-compile", *pinned, f"{wheel}[offline]", place=place)
     torch = run(
         python, "-c", "import torch, transformers; print(torch.__version__, transformers.__version__)", place=place
     )
