@@ -50,7 +50,8 @@ for name in names:
 for name in smoltolk.__all__:
     getattr(smoltolk, name)
 print(f"{1000 * took:.1f} ms to import smoltolk, {len(names)} modules, {smoltolk.__file__}")
-print(f"  {len(need_more)} say which extra they need: {', '.join(sorted({'.'.join(n.split('.')[:2]) for n in need_more}))}")
+rooms = sorted({".".join(name.split(".")[:2]) for name in need_more})
+print(f"  {len(need_more)} say which extra they need: {', '.join(rooms)}")
 """
 
 
