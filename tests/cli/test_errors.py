@@ -67,6 +67,8 @@ def test_help_is_quick() -> None:
         ("train {0} {0} {0}/new --mixture singing=1", "'singing=1'"),
         ("train {0} {0} {0}/new --spans 1", "'1'"),
         ("train {0} {0} {0}/new --system fusion", "'fusion'"),
+        ("train smoltolk-150m --dry-run --mfu 0", "1 at most"),
+        ("train smoltolk-150m --dry-run --devices 0", "a device at least"),
         ("evaluate {0} {0} {0}", "is one of|no --out"),
         ("evaluate {0} {0} {0} --out {0}/new", "--questions Q --shards S"),
         ("evaluate {0} singing --out {0}/new", "'singing'"),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 app = typer.Typer()
+_ALL_WAYS = "S->S,T->T,S->T,T->S"  # of a prompt and its options
 
 
 @app.command()
@@ -27,7 +28,9 @@ def evaluate(
     questions: Annotated[Path | None, typer.Option(help="Of `world`: its directory.")] = None,
     rule: Annotated[list[str] | None, typer.Option(help="NAME[,KEY=VALUE]; the first decides what is fed.")] = None,
     from_run: Annotated[Path | None, typer.Option("--from", help="Judge a stored run again.")] = None,
-    directions: Annotated[str, typer.Option(help="Of prompt and option.")] = "S->S,T->T,S->T,T->S",
+    directions: Annotated[
+        str, typer.Option(show_default=False, help="Default: S->S,T->T,S->T,T->S.")
+    ] = "S->S,T->T,S->T,T->S",
     split: Annotated[str | None, typer.Option(help="dev or test (swuggy, sblimp).")] = None,
     synthesizer: Annotated[str | None, typer.Option(help="Speaks what is only written.")] = None,
     before: Annotated[str | None, typer.Option(help="Text model, for text/NAME.")] = None,
@@ -45,8 +48,8 @@ def evaluate(
     """Measure a model; every score tells its rule and its 95% interval.
 
     Tasks: swuggy, sblimp, ssc, tsc, shellaswag, salmon, choices, world,
-    llama-questions, web-questions, trivia-qa, recognition, synthesis,
-    text/NAME (lm-eval).
+    llama-questions, web-questions, trivia-qa, openbookqa, mmsu, recognition,
+    synthesis, text/NAME (lm-eval).
     Rules: ours, smoltolk-release, lf2ar, slamkit. An interrupted run goes on.
     Several devices: torchrun --nproc-per-node 8 --no-python smoltolk ...
 

@@ -25,7 +25,7 @@ from smoltolk.cli.options import (
 
 app = typer.Typer()
 
-DeviceRows = Annotated[int | None, typer.Option(help="Rows of one forward pass on each device; default: 16,384 ids.")]
+DeviceRows = Annotated[int | None, typer.Option(help="Rows a pass and device; default: 16k ids.")]
 
 
 @app.command(cls=Continuing)
@@ -68,19 +68,17 @@ def backbone(
 def train(
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="RECIPE|TEXT_MODEL SHARDS OUT [NAME=VALUE]...", help="See below.", show_default=False),
+        typer.Argument(metavar="RECIPE|TEXT_MODEL SHARDS OUT", help="See above.", show_default=False),
     ] = None,
     text: Text = None,
     units: Annotated[Path | None, typer.Option(help="The shards must be of these units.")] = None,
-    system: Annotated[
-        str | None, typer.Option(help="late (SmolTolk, the default), early, early_plus, or an ablation.")
-    ] = None,
+    system: Annotated[str | None, typer.Option(help="late (default), early, early_plus, ...")] = None,
     preset: PresetName = None,
     steps: Annotated[int | None, typer.Option(help="Of both stages together.")] = None,
     row_length: RowLength = None,
     rows_per_step: Annotated[int | None, typer.Option(help="Rows of a step, all devices together.")] = None,
-    stage1_rate: Annotated[float | None, typer.Option(help="Peak rate while the speech part trains.")] = None,
-    stage2_rate: Annotated[float | None, typer.Option(help="Peak rate while everything trains.")] = None,
+    stage1_rate: Annotated[float | None, typer.Option(help="Peak, while the speech part trains.")] = None,
+    stage2_rate: Annotated[float | None, typer.Option(help="Peak, while everything trains.")] = None,
     mixture: Mixture = None,
     stage1_mixture: Stage1Mixture = None,
     spans: Spans = None,
@@ -88,17 +86,13 @@ def train(
     device_rows: DeviceRows = None,
     index: Index = None,
     seed: Annotated[int | None, typer.Option(callback=check_seed_given, help="Of every random choice.")] = None,
-    eval_steps: Annotated[int | None, typer.Option(help="Steps between two validations; default: none.")] = None,
-    held_out: Annotated[
-        Path | None, typer.Option(help="Shards for validation; default: the last utterances of SHARDS.")
-    ] = None,
-    logger: Annotated[
-        str | None, typer.Option(help="tensorboard (default), trackio, wandb, several with commas, or none.")
-    ] = None,
-    lora: Annotated[str | None, typer.Option(help="Low-rank matrices in place of the weights, e.g. r=16.")] = None,
+    eval_steps: Annotated[int | None, typer.Option(help="Between validations; default: none.")] = None,
+    held_out: Annotated[Path | None, typer.Option(help="Shards for it; default: the end of SHARDS.")] = None,
+    logger: Annotated[str | None, typer.Option(help="tensorboard (default), trackio,wandb, none.")] = None,
+    lora: Annotated[str | None, typer.Option(help="Train low-rank matrices, e.g. r=16.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the recipe and its plan, and stop.")] = False,
-    mfu: Annotated[float, typer.Option(min=0.001, max=1.0, help="Of --dry-run: share of the devices' peak.")] = 0.4,
-    devices: Annotated[int, typer.Option(min=1, help="Of --dry-run: that share the work.")] = 1,
+    mfu: Annotated[float, typer.Option(show_default=False, help="Of --dry-run: share of the peak (0.4).")] = 0.4,
+    devices: Annotated[int, typer.Option(show_default=False, help="Of --dry-run: how many (1).")] = 1,
     model: Annotated[Path | None, typer.Option("--from", help="Take the recipe of this model.")] = None,
 ) -> None:
     """Teach a text model to hear and to speak, in two stages.

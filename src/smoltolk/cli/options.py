@@ -48,16 +48,14 @@ Workers = Annotated[
 ]
 Seed = Annotated[int, typer.Option(callback=check_seed, help="Of every random choice.")]
 # What decides the rows of a training: `train` takes it, and so does `inspect`, to show the same rows.
-Text = Annotated[Path | None, typer.Option(help="Running text, a document a line; default: the shards' own.")]
-PresetName = Annotated[str | None, typer.Option(help="small, 150m, 400m or 2b; default: by the model's size.")]
+Text = Annotated[Path | None, typer.Option(help="Running text; default: the shards' own.")]
+PresetName = Annotated[str | None, typer.Option(help="small, 150m, 400m, 2b; default: by size.")]
 RowLength = Annotated[int | None, typer.Option(help="Ids of a row.")]
-Mixture = Annotated[str | None, typer.Option(help="Tasks of stage 2, e.g. speech=1,recognition=0.5.")]
-Stage1Mixture = Annotated[str | None, typer.Option(help="Tasks of stage 1; default: interleaved.")]
-Spans = Annotated[str | None, typer.Option(help="Words in runs of text and of speech, e.g. 2-6,2-6.")]
+Mixture = Annotated[str | None, typer.Option(help="Of stage 2, e.g. speech=1,synthesis=0.5.")]
+Stage1Mixture = Annotated[str | None, typer.Option(help="Of stage 1; default: interleaved.")]
+Spans = Annotated[str | None, typer.Option(help="Words in runs of text, speech: 2-6,2-6.")]
 PredictSwitch = Annotated[bool, typer.Option("--predict-switch", help="Learn when to change the modality, too.")]
-Index = Annotated[
-    Path | None, typer.Option(help="Keep tokens and units on disk here; default: beside shards above 32 MB.")
-]
+Index = Annotated[Path | None, typer.Option(help="Of tokens and units, on disk; see the docs.")]
 
 HoldOut = Annotated[
     Path | None, typer.Option(help="Ids of utterances that nothing is learnt from, one a line; default: a tenth.")

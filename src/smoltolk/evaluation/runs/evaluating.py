@@ -13,7 +13,7 @@ from smoltolk.evaluation.runs.answering import answer, answer_results
 from smoltolk.evaluation.runs.asking import Asking
 from smoltolk.evaluation.runs.presets import rule_named
 from smoltolk.evaluation.runs.records import Record
-from smoltolk.evaluation.runs.request import Request
+from smoltolk.evaluation.runs.request import Request, check_names
 from smoltolk.evaluation.runs.results import Results, beside, head_of, submissions, task_results, transcribed
 from smoltolk.evaluation.runs.run import CHUNK, Bars, ask_chunk, do_chunks, gather, missing_chunks, open_run
 from smoltolk.evaluation.runs.texts import text_results
@@ -36,6 +36,7 @@ def evaluate(request: Request, bars: Bars) -> Results | None:
     """
     rules = [rule_named(name) for name in request.rules or ("ours",)]
     rules = [*beside(rules[0]), *rules[1:]]
+    check_names(request.tasks)
     config = load_config(request.model)
     work = load_work(request, config, rules[0])
     about = about_run(request, rules[0], work)

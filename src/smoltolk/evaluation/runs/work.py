@@ -15,7 +15,7 @@ from smoltolk.common.seeds import generator
 from smoltolk.data.shards.parquet import common_metadata, shard_paths
 from smoltolk.evaluation.quality import check_command
 from smoltolk.evaluation.runs.presets import NamedRule
-from smoltolk.evaluation.runs.request import Request, check_names, source_of
+from smoltolk.evaluation.runs.request import Request, source_of
 from smoltolk.evaluation.runs.run import Asked, asked_of, digest_of_texts, fingerprint_of_model
 from smoltolk.evaluation.runs.units_of import EncodedUnits, StoredUnits, UnitSource, sounds_in
 from smoltolk.evaluation.runs.voices import VoiceSettings, texts_of
@@ -72,7 +72,6 @@ def load_work(request: Request, config: Any, rule: NamedRule) -> Work:
         InputError, NotFoundError: what is wrong with tasks, folders or units.
     """
     names = list(dict.fromkeys(request.tasks))
-    check_names(names)
     asked = [_load(request, name, rule) for name in names if name in TASKS]
     questions = {name: _questions(request, name) for name in names if name in ANSWERS}
     said = [

@@ -41,7 +41,8 @@ def recipe_of_words(
         if value is not None:
             add_change(settings, name, value)
     if model is None and len(others) == 3 and not is_recipe(others[0]):
-        return changed(positional_recipe(*others, preset=preset, changes=changes), settings)
+        system = (options or {}).get("model.system") or "late"  # a wrong one is told before the text model is looked at
+        return changed(positional_recipe(*others, system=system, preset=preset, changes=changes), settings)
     if preset is not None:
         raise InputError(
             "--preset belongs to the form TEXT_MODEL SHARDS OUT",

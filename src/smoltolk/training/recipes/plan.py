@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from smoltolk.common.errors import InputError
 from smoltolk.common.object_stores import is_remote, local_copy
 from smoltolk.data.rows.aligned import AlignedCorpus, Texts
 from smoltolk.data.rows.index import aligned_shards, stays_on_disk
@@ -97,8 +98,13 @@ def plan_of(tree: RunRecipe, *, mfu: float = 0.4, num_devices: int = 1, on_gpu: 
         on_gpu: plan for GPUs; None: as ``tree.hardware.device`` says, else for GPUs.
 
     Raises:
-        NotFoundError, InputError: as a training of it would find, as far as it is looked at.
+        NotFoundError, InputError: as a training of it would find, as far as it is looked at; a share or a number of
+            devices that cannot be.
     """
+    if not 0 < mfu <= 1:
+        raise InputError("a share of the peak lies above 0, and is 1 at most", f"{mfu}", "give e.g. 0.4")
+    if num_devices < 1:
+        raise InputError("a run takes a device at least", f"{num_devices}", "give 1 or more")
     recipe, hardware = tree.recipe(), tree.hardware
     shards = _shards_there(tree)
     config = _config_of(tree, shards)
