@@ -39,6 +39,8 @@ def kinds(model: str) -> dict[str, list[tuple[str, dict[str, Any]]]]:
         "units": [("/v1/completions", {**common, "prompt": text, "seed": n, "max_tokens": 150, "modality": "speech"})
                   for n, text in enumerate(texts)],
         "sound": [("/v1/audio/speech", {"model": model, "input": text, "seed": n}) for n, text in enumerate(texts)],
+        "files": [("/v1/audio/speech", {"model": model, "input": text, "seed": n, "response_format": "flac"})
+                  for n, text in enumerate(texts)],
     }  # fmt: skip
 
 
@@ -72,6 +74,16 @@ async def ask(address: str, requests: list[tuple[str, dict[str, Any]]], clients:
     return times, failed
 
 
+def first_sound(address: str) -> str:
+    """How soon the first sound came after the first unit, of all requests so far."""
+    text = httpx.get(f"{address}/metrics").text
+    found = re.findall(r'^smoltolk_first_sound_seconds_bucket{le="([^"]+)"} (\S+)$', text, re.M)
+    total = float(found[-1][1])
+    return ", ".join(
+        f"{float(count) / total:.0%} within {edge} s" for edge, count in found if edge in ("0.1", "0.25", "0.5")
+    )
+
+
 def num_ids(address: str) -> float:
     """Ids that the server has generated."""
     text = httpx.get(f"{address}/metrics").text
@@ -97,13 +109,15 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--requests", type=int, default=128, help="of a round under load; an eighth of them alone")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--kinds", nargs="+", default=["text", "units", "sound", "files"], help="of requests")
     options = parser.parse_args()
     server, address = start(options.bundle)
     try:
         model = httpx.get(f"{address}/v1/models").json()["data"][0]["id"]
-        for name, requests in kinds(model).items():
+        for name in options.kinds:
+            requests = kinds(model)[name]
             found: dict[int, list[tuple[float, float, float, list[float]]]] = {1: [], options.clients: []}
-            failed, memory = 0, []
+            failed, memory, soon = 0, [], ["", "", ""]
             for number in range(options.rounds + 1):  # the first one warms up
                 for clients, count in ((1, options.requests // 8), (options.clients, options.requests)):
                     before, worked, begin = num_ids(address), processor_seconds(server.pid), time.perf_counter()
@@ -111,6 +125,8 @@ def main() -> None:
                     seconds = time.perf_counter() - begin
                     failed += wrong
                     worked, made = processor_seconds(server.pid) - worked, num_ids(address) - before
+                    if name == "sound" and (number == 0 or clients > 1):
+                        soon[1 if clients == 1 else 2] = first_sound(address)
                     if number:
                         found[clients].append((made / seconds, made / worked, count / seconds, times))
                 memory.append(megabytes(server.pid))
@@ -126,6 +142,8 @@ def main() -> None:
                     f" {statistics.median(each for _, _, each, _ in rounds):5.1f} requests/s,"
                     f" p50 {np.quantile(times, 0.5):.3f} s, p95 {np.quantile(times, 0.95):.3f} s"
                 )
+            if name == "sound":
+                print(f"sound    1 at once: first sound {soon[1]}; then with {options.clients} at once {soon[2]}")
             print(
                 f"{name:6} {rates[options.clients] / rates[1]:.1f} times as many ids a second"
                 f" ({costs[options.clients] / costs[1]:.1f} times as many a second of its processors),"

@@ -6,9 +6,7 @@ smoltolk ablate experiments/what_does_the_mixture_cost.py:experiment --out mixtu
 
 from __future__ import annotations
 
-from smoltolk.sweeps.experiment import Experiment, Outcome
-from smoltolk.training.recipes.binding import changed
-from smoltolk.training.recipes.presets import quick
+from smoltolk import Experiment, Outcome, recipe_named
 
 TASKS = ("speech", "text", "interleaved", "recognition", "synthesis")
 WEIGHTS = {
@@ -29,7 +27,7 @@ def experiment() -> Experiment:
     mixtures = {name: dict(zip(TASKS, weights, strict=True)) for name, weights in WEIGHTS.items()}
     return Experiment(
         question="What does it cost to train less on rows in which text and speech take turns?",
-        recipe=changed(quick(300, 2200, 3e-3), data),
+        recipe=recipe_named("small").changed(data),
         arms={name: {"stages.1.mixture": mixture} for name, mixture in mixtures.items()},
         outcomes=tuple(map(Outcome, ("cloze:fact_read_answer:S->S", "cloze:fact_read_answer:T->S", "nll:speech"))),
     )

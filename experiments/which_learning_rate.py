@@ -6,9 +6,7 @@ smoltolk ablate experiments/which_learning_rate.py:experiment --out rates
 
 from __future__ import annotations
 
-from smoltolk.sweeps.experiment import Experiment, Outcome
-from smoltolk.training.recipes.binding import changed
-from smoltolk.training.recipes.presets import quick
+from smoltolk import Experiment, Outcome, recipe_named
 
 
 def experiment() -> Experiment:
@@ -22,7 +20,7 @@ def experiment() -> Experiment:
     rates = (3e-3, 1.5e-3, 6e-3)
     return Experiment(
         question="Which learning rate does each system want?",
-        recipe=changed(quick(300, 2200, 3e-3), data),
+        recipe=recipe_named("small").changed(data),
         arms={
             f"{system}, {rate:g}": {
                 "model.system": system,

@@ -12,9 +12,12 @@ __all__ = [
     "Answer",
     "Bundle",
     "BundleSettings",
+    "Experiment",
+    "Outcome",
     "PieceIterator",
     "PieceStreamer",
     "Rule",
+    "RunRecipe",
     "Sampling",
     "Scored",
     "Scores",
@@ -42,6 +45,7 @@ __all__ = [
     "quick_attention",
     "read_corpus",
     "read_shards",
+    "recipe_named",
     "save_audio",
     "score",
     "trl_trainer",
@@ -75,6 +79,9 @@ if TYPE_CHECKING:
     from smoltolk.speech.units.tokenizer import Units, UnitTokenizer
     from smoltolk.speech.vocoders.kinds import load_vocoder
     from smoltolk.speech.vocoders.vocoder import Vocoder
+    from smoltolk.sweeps.experiment import Experiment, Outcome
+    from smoltolk.training.recipes.sources import recipe_named
+    from smoltolk.training.recipes.tree import RunRecipe
     from smoltolk.training.trl_trainers import trl_trainer
 else:
     # The same again, for the moment when a name is asked for; a test holds the two against each other.
@@ -82,9 +89,12 @@ else:
         "Answer": "inference.answers",
         "Bundle": "inference.bundle",
         "BundleSettings": "inference.bundle",
+        "Experiment": "sweeps.experiment",
+        "Outcome": "sweeps.experiment",
         "PieceIterator": "model.generation.streaming",
         "PieceStreamer": "model.generation.streaming",
         "Rule": "evaluation.rules",
+        "RunRecipe": "training.recipes.tree",
         "Sampling": "inference.drawing",
         "Scored": "evaluation.sequences",
         "Scores": "evaluation.scoring",
@@ -111,6 +121,7 @@ else:
         "quick_attention": "model.text_models.attention",
         "read_corpus": "data.corpora.corpus",
         "read_shards": "data.shards.parquet",
+        "recipe_named": "training.recipes.sources",
         "save_audio": "speech.audio:save",
         "score": "evaluation.scoring",
         "trl_trainer": "training.trl_trainers",

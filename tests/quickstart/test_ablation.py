@@ -55,7 +55,7 @@ def test_it_leaves_figures_a_table_a_figure_and_logs(ablated):
                 assert cell["low"] <= cell["accuracy"] <= cell["high"]
         step = json.loads((ablated / "steps" / f"{name}-0.json").read_text())
         assert step["figures"]["history"][-1]["step"] == STEPS
-        assert all((ablated / "evaluation" / f"{name}-0" / f"{log}.jsonl").is_file() for log in ("clozes", "lens"))
+        assert all((ablated / "evaluation" / f"{name}-0" / f"{log}.jsonl").is_file() for log in ("world", "lens"))
     early = results["variants"]["early"]["outcomes"]["answer S->S"]["difference"]
     assert early["low"] <= early["difference"] <= early["high"]
     assert "All are run" in (ablated / "ablation.md").read_text()

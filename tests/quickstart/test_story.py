@@ -115,6 +115,7 @@ def test_only_read_facts_are_never_spoken_in_training(finished):
 
 
 def test_sound_can_be_played_and_the_page_stands_alone(finished):
+    assert (finished / "bundle" / "bundle.json").is_file()
     sounds = sorted((finished / "samples").glob("*.mp3"))
     assert len(sounds) >= 4
     for sound in sounds:
@@ -149,11 +150,11 @@ def test_the_same_command_again_keeps_everything(finished, smoltolk):
 def test_killed_in_training_and_continued_it_ends_the_same(finished, tmp_path, smoltolk, command):
     run = tmp_path / "run"
     shutil.copytree(finished, run)
-    for step in ("train-late", "evaluate-late", "report"):
+    for step in ("train-late", "evaluate-late", "report", "bundle"):
         (run / "steps" / f"{step}.json").unlink()
-    for made in ("models/late", "evaluation/late", "samples"):
+    for made in ("models/late", "evaluation/late", "samples", "bundle"):
         shutil.rmtree(run / made)
-    for made in ("results.json", "report.html", "bundle/bundle.json"):
+    for made in ("results.json", "report.html"):
         (run / made).unlink()
     process = subprocess.Popen([*command, "quickstart", "--out", run, "--scale", "tiny"], start_new_session=True)
     deadline = time.monotonic() + 300

@@ -63,16 +63,29 @@ def assert_same(found: Path, expected: Path) -> None:
         assert torch.allclose(value, models[1][name], atol=2e-5), name
 
 
+def assert_same_gradients(folder: Path, other: Path) -> None:
+    found, expected = (torch.load(path / "gradients.pt") for path in (folder, other))
+    assert found.keys() == expected.keys() and len(found) > 40
+    apart = torch.stack([(found[name] - expected[name]).norm() for name in found]).norm()
+    assert apart <= 1e-5 * torch.stack([value.norm() for value in expected.values()]).norm()
+
+
+def test_gathered_gradients_are_those_of_one_pass(
+    backbone: Path, shards_dir: Path, alone: Path, tmp_path: Path
+) -> None:
+    options = [6 if before == "--device-rows" else one for before, one in zip(["", *OPTIONS], OPTIONS, strict=False)]
+    done = start(1, "train", backbone, shards_dir, tmp_path / "model", *options, GRADIENTS=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert_same_gradients(tmp_path, alone)
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_two_processes_have_the_gradients_of_one_and_speak_with_one_voice(
     form: str, train: Callable, alone: Path, tmp_path: Path
 ) -> None:
     done = train(2, tmp_path / "model", GRADIENTS=tmp_path, **FORMS[form])
     assert done.returncode == 0, done.stderr
-    found, expected = (torch.load(folder / "gradients.pt") for folder in (tmp_path, alone))
-    assert found.keys() == expected.keys() and len(found) > 40
-    apart = torch.stack([(found[name] - expected[name]).norm() for name in found]).norm()
-    assert apart <= 1e-5 * torch.stack([value.norm() for value in expected.values()]).norm()
+    assert_same_gradients(tmp_path, alone)
     assert_same(tmp_path / "model", alone / "model")
     assert done.stdout.count("model in") == 1 and done.stderr.count("note:") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["gradients.pt", "model"]

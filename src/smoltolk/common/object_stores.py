@@ -50,7 +50,7 @@ def local_copy(place: Path | str, endings: tuple[str, ...] = ("",)) -> Path:
     url = _URL.sub(lambda found: f"{found[1]}://", str(place)).rstrip("/")
     if (extra := _EXTRAS.get(url.partition(":")[0])) is not None:
         require(extra, f"data on {url.partition(':')[0]}://")
-    errors = (OSError, ImportError, ValueError, *_errors_of_stores())
+    errors: tuple[type[Exception], ...] = (OSError, ImportError, ValueError, *_errors_of_stores())
     try:
         system, path = fsspec.core.url_to_fs(url)
         entries = _entries(system, path, endings)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -16,9 +15,10 @@ from smoltolk.inference.answers import Answer, Speech, StreamPiece, Timings
 from smoltolk.inference.bundle import BundleSettings, open_bundle
 from smoltolk.inference.dialogue import Dialogue
 from smoltolk.inference.drawing import Sampling
-from smoltolk.inference.generation import Generation, generate, to_text, to_units
+from smoltolk.inference.generation import Generation, to_text, to_units
 from smoltolk.inference.parts import load_parts
 from smoltolk.inference.recordings import Audio, is_recording, waveform_of
+from smoltolk.inference.requests import Request, continue_all, longer_than, positions_left, room_of, seeds_of
 from smoltolk.inference.speakers import (
     Speaker,
     check_speaker,
@@ -38,21 +38,6 @@ To = Literal["speech", "text"]
 Part = str | Audio | Sequence[int]  # a segment of a prompt: text, a recording (a path is a Path here), or units
 Prompt = Part | Sequence[Part]
 _OWN: Literal["own"] = "own"
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A prompt made ready.
-
-    Attributes:
-        document: its ids.
-        most: ids, or frames, that may come behind it.
-        seed: of its draws and of the vocoder.
-    """
-
-    document: Document
-    most: int
-    seed: int
 
 
 class SpeechText:
@@ -169,7 +154,7 @@ class SpeechText:
 
     def room_behind(self, prompt: Prompt | Document, to: To = "speech") -> int:
         """Ids, or frames, that the model's positions leave for an answer; 0 or less: the prompt itself is too long."""
-        return self._left(self._document(prompt, to), to == "speech")
+        return positions_left(self.model, self._document(prompt, to), to == "speech")
 
     def dialogue(self, to: To = "speech", **options: Any) -> Dialogue:
         """Turns that the model remembers, as far as its positions reach.
@@ -253,7 +238,7 @@ class SpeechText:
         speaker_rate = self._speaker().frame_rate
         requests = [
             Request(self._to_say(one), most_units(one, self.space, speaker_rate), own)
-            for one, own in zip(texts, _seeds(seed, len(texts)), strict=True)
+            for one, own in zip(texts, seeds_of(seed, len(texts)), strict=True)
         ]
         spoken = self._speak(requests, sampling, speaker, 0.0)
         return spoken if isinstance(text, list) else spoken[0]
@@ -310,7 +295,7 @@ class SpeechText:
         documents = [self._document(one, to) for one in prompts]
         hearing = time.perf_counter() - begin
         most = self.most_ids(to, max_seconds, max_new)
-        seeds = _seeds(seed, len(prompts))
+        seeds = seeds_of(seed, len(prompts))
         requests = [Request(one, most, own) for one, own in zip(documents, seeds, strict=True)]
         if stream:
             if batched:
@@ -335,19 +320,11 @@ class SpeechText:
         begin: float,
     ) -> Iterator[StreamPiece]:
         speaks = to == "speech"
-        most = min(request.most, self._room(request.document, speaks))
+        room_of(self.model, request, speaks)  # told at once, not by the thread
 
         def run(streamer: PieceIterator, stop: Callable[[], bool]) -> Generation:
-            (made,) = generate(
-                self.model,
-                [request.document],
-                end_id=self.space.eos_speech if speaks else self.space.eos_text,
-                pad_id=self.space.eos_text,
-                max_new_tokens=most,
-                sampling=sampling,
-                seed=[request.seed],
-                streamer=streamer,
-                stop=stop,
+            (made,) = continue_all(
+                self.model, [request], speaks=speaks, sampling=sampling, streamer=streamer, stop=stop
             )
             return made
 
@@ -356,7 +333,7 @@ class SpeechText:
 
     def _write(self, requests: list[Request], sampling: Sampling | None, hearing: float) -> list[Answer]:
         begin = time.perf_counter()
-        made = self._made(requests, "text", sampling)
+        made = continue_all(self.model, requests, speaks=False, sampling=sampling)
         timings = Timings(hearing, time.perf_counter() - begin)
         return [Answer(text=to_text(one, self.tokenizer), ended=one.ended, timings=timings) for one in made]
 
@@ -369,7 +346,8 @@ class SpeechText:
         max_seconds: float | None = None,
     ) -> list[Speech]:
         begin = time.perf_counter()
-        made = self._made(requests, "speech", sampling, max_seconds)
+        is_long = longer_than(max_seconds, self.space, self._speaker())
+        made = continue_all(self.model, requests, speaks=True, sampling=sampling, is_long=is_long)
         thought = time.perf_counter()
         if len(made) == 1 and not len(to_units(made[0], self.space)):
             raise InputError(
@@ -385,44 +363,6 @@ class SpeechText:
             Speech(waveform, self.speaking_rate, units, one.ended, timings)
             for one, (units, waveform) in zip(made, sounds, strict=True)
         ]
-
-    def _made(
-        self, requests: list[Request], to: To, sampling: Sampling | None, max_seconds: float | None = None
-    ) -> list[Generation]:
-        """A continuation of each request; those that have no room for the longest answer go by themselves."""
-        if not requests:
-            return []
-        speaks = to == "speech"
-        most = [min(one.most, self._room(one.document, speaks)) for one in requests]
-        longest = max(most)
-        roomy = [n for n, one in enumerate(requests) if self._room(one.document, speaks) >= longest]
-        groups = [roomy, *([n] for n in range(len(requests)) if n not in roomy)]
-        results: dict[int, Generation] = {}
-        for group in groups:
-            made = generate(
-                self.model,
-                [requests[n].document for n in group],
-                end_id=self.space.eos_speech if speaks else self.space.eos_text,
-                pad_id=self.space.eos_text,
-                max_new_tokens=[most[n] for n in group],
-                sampling=sampling,
-                seed=[requests[n].seed for n in group],
-                is_long=self._is_long(max_seconds) if speaks else None,
-            )
-            results.update(zip(group, made, strict=True))
-        return [results[n] for n in range(len(requests))]
-
-    def _is_long(self, max_seconds: float | None) -> Callable[[np.ndarray], bool] | None:
-        """Whether ids are more than so many seconds; of several codebooks their number says it."""
-        if max_seconds is None or self.space.num_codebooks > 1:
-            return None
-        speaker = self._speaker()
-
-        def is_long(ids: np.ndarray) -> bool:
-            units = to_units(Generation(ids, ended=False), self.space)
-            return len(units) > 0 and durations_of(units, speaker).sum() > max_seconds * speaker.frame_rate
-
-        return is_long
 
     def _sound(
         self, made: Generation, seed: int, speaker: str | int | None, max_seconds: float | None
@@ -455,23 +395,6 @@ class SpeechText:
                 "an answer has an id at least", f"max_new = {max_new}, max_seconds = {max_seconds}", "give more"
             )
         return min(limits)
-
-    def _room(self, document: Document, speaks: bool) -> int:
-        """Ids that the model's positions leave behind a prompt."""
-        room = self._left(document, speaks)
-        if room < 1:
-            raise InputError(
-                "a prompt must leave the model room to answer",
-                f"{len(document):,} ids, the model holds {self.model.config.max_position_embeddings:,}",
-                "give a shorter recording or text",
-            )
-        return room
-
-    def _left(self, document: Document, speaks: bool) -> int:
-        longest = self.model.config.max_position_embeddings
-        if longest is None:  # some count positions without an end
-            return 1 << 30
-        return longest - len(document) - (self.space.tail if speaks else 0)  # where the last frame finishes
 
     def _document(self, prompt: Prompt | Document, to: To) -> Document:
         if isinstance(prompt, Document):
@@ -506,12 +429,3 @@ class SpeechText:
 def _check_text(text: str) -> None:
     if not text.strip():
         raise InputError("a text needs a word", repr(text), "write something")
-
-
-def _seeds(seed: int | Sequence[int], number: int) -> list[int]:
-    """Each item's own seed."""
-    if isinstance(seed, int | np.integer):
-        return [int(seed) + place for place in range(number)]
-    if len(seed) != number:
-        raise InputError("every item of a batch has a seed", f"{len(seed)} seeds, {number} items", "give one each")
-    return list(seed)

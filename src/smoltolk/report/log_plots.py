@@ -45,7 +45,7 @@ def held_out_svg(logs: Mapping[str, Lines]) -> str:
     known = sorted({key for lines in kept.values() for line in lines for key in line if _is_number(line[key])})
     panels = [_panel(title, key, kept, known) for key, title in _HELD_OUT.items() if key in known]
     panels += [_panel(_WER[key], key, kept, known) for key in _WER if key in known]
-    # Accuracies: of one run its directions together, of several a panel for each.
+    # Accuracies: of one run its directions together, of several a panel for each that two of them have.
     asked = [key for key in known if "->" in key]
     if len(kept) == 1:
         kinds = dict.fromkeys(key.partition("/")[0] for key in asked)
@@ -53,7 +53,8 @@ def held_out_svg(logs: Mapping[str, Lines]) -> str:
             (_accuracy(kind), [(n, key) for n in kept for key in asked if key.startswith(f"{kind}/")]) for kind in kinds
         ]
     else:
-        panels += [(_accuracy(key), [(name, key) for name in kept]) for key in asked]
+        shared = [key for key in asked if sum(any(key in line for line in lines) for lines in kept.values()) > 1]
+        panels += [(_accuracy(key), [(name, key) for name in kept]) for key in shared]
     return _drawn(panels, kept, "held-out", "Held-out figures by step")
 
 
@@ -121,10 +122,9 @@ def _drawn(panels: Sequence[Panel], logs: Mapping[str, Lines], name: str, label:
     single = len(logs) == 1
     rows = -(-len(panels) // _ACROSS)
     with drawing():
-        columns = min(len(panels), _ACROSS)
-        size = (_PANEL[0] * columns, _PANEL[1] * rows + (0 if single else 0.25 * len(logs)))
+        size = (_PANEL[0] * _ACROSS, _PANEL[1] * rows + (0 if single else 0.25 * len(logs)))
         figure = Figure(figsize=size, layout="constrained")
-        grid = figure.subplots(rows, columns, squeeze=False).flatten()
+        grid = figure.subplots(rows, _ACROSS, squeeze=False).flatten()
         for axes, (title, drawn) in zip(grid, panels, strict=False):
             _draw(axes, title, drawn, logs, _named_part if single else lambda run, key: run)
             if single and len(drawn) > 1:
@@ -165,7 +165,7 @@ def _draw(
         )
     axes.set_title(title, fontsize=10.5)
     if title.startswith(_ACCURACY):
-        axes.set_ylim(-0.03, 1.25)  # with room for the legend
+        axes.set_ylim(-0.03, 1.25 if len(logs) == 1 else 1.03)  # with room for the legend
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
     axes.set_xlabel("step")
     axes.grid(alpha=0.6)

@@ -133,6 +133,7 @@ class Engine:
 
     def _speak(self, units: np.ndarray, voice: str | None, seed: int, speed: float) -> np.ndarray:
         durations = None
+        units = units[np.concatenate([[True], units[1:] != units[:-1]])]  # vocoders speak no unit twice in a row
         if speed != 1.0:
             durations = faster(self.vocoder.predict_durations(units), speed)
         waveform = speak(units, self.vocoder, seed=seed, voice=voice, durations=durations)

@@ -17,51 +17,55 @@ STREAMS = ("wav", "pcm")  # formats that can be written while they are made; oth
 
 
 class StreamedSound:
-    """Says units as they come.
+    """Says units as they come; in a format that is written whole, at their end, which takes less.
 
     Args:
         engine: whose vocoder speaks.
         metrics: that are told.
         form: one of :data:`~smoltolk.serving.sounds.FORMATS`.
         voice, seed, speed: as for :meth:`Engine.speak`.
-        whole: a wav has its head.
     """
 
     def __init__(
-        self, engine: Engine, metrics: Metrics, form: str, voice: str | None, seed: int, speed: float = 1.0,
-        *, whole: bool = True,
+        self, engine: Engine, metrics: Metrics, form: str, voice: str | None, seed: int, speed: float = 1.0
     ):  # fmt: skip
-        self._engine, self._metrics, self._form, self._whole = engine, metrics, form, whole
+        self._engine, self._metrics, self._form = engine, metrics, form
+        self._voice, self._seed, self._speed = voice, seed, speed
         self._rate = engine.vocoder.sample_rate
         self._stream = SoundStream(_Paced(engine.vocoder, speed), seed=seed, speaker=voice)
         wanted = sample_rate(self._rate, form)
         self._resampler = soxr.ResampleStream(self._rate, wanted, 1, "float32") if wanted != self._rate else None
-        self._kept: list[np.ndarray] = []
+        self._kept: list[np.ndarray] = []  # units of what is written whole
         self._begun: float | None = None
         self._sounded = False
 
     async def add(self, units: np.ndarray) -> bytes:
-        """More units int64 [n] -> more bytes; often none."""
+        """More units int64 [n] -> more bytes; often none.
+
+        Raises:
+            InputError: the vocoder makes no sound of them.
+            BusyError: too many wait.
+        """
         if not len(units):
             return b""
         if self._begun is None:
             self._begun = time.perf_counter()
+        if self._form not in STREAMS:
+            self._kept.append(units)
+            return b""
         return await self._engine.pool.run(lambda: self._written(self._stream.add(units), last=False))
 
     async def finish(self) -> bytes:
-        """The rest.
-
-        Raises:
-            InputError: the vocoder makes no sound of it.
-        """
+        """The rest; errors as of :meth:`add`."""
+        if self._form not in STREAMS:
+            waveform = await self._engine.speak(np.concatenate(self._kept), self._voice, self._seed, self._speed)
+            self._metrics.spoken.inc(len(waveform) / self._rate)
+            return await self._engine.pool.run(encoded, waveform, self._rate, self._form)
         return await self._engine.pool.run(lambda: self._written(self._stream.finish(), last=True))
 
     def _written(self, waveform: np.ndarray, *, last: bool) -> bytes:
         check_finite(waveform)
         self._metrics.spoken.inc(len(waveform) / self._rate)
-        if self._form not in STREAMS:
-            self._kept.append(waveform)
-            return encoded(np.concatenate(self._kept), self._rate, self._form) if last else b""
         if self._resampler is not None:
             waveform = self._resampler.resample_chunk(waveform, last=last)
         made = as_pcm(waveform)
@@ -69,7 +73,7 @@ class StreamedSound:
             self._sounded = True
             if self._begun is not None:
                 self._metrics.first_sound.observe(time.perf_counter() - self._begun)
-            if self._form == "wav" and self._whole:
+            if self._form == "wav":
                 made = endless_wav_header(self._rate) + made
         return made
 

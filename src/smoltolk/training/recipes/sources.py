@@ -113,7 +113,7 @@ def _from_python(word: str) -> RunRecipe:
         raise InputError(
             "a recipe's function returns a RunRecipe",
             f"{word} returned {type(made).__name__}",
-            "begin with a preset: `from smoltolk.training.recipes.presets import smoltolk_400m`",
+            'begin with a preset: `from smoltolk import recipe_named`, `recipe_named("smoltolk-400m").changed({...})`',
         )
     return made
 

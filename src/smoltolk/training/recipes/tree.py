@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from smoltolk.model.configuration import LayerMixMode, LayerMixPool
 from smoltolk.training.hardware import Hardware
 from smoltolk.training.loop.settings import Logging
 from smoltolk.training.recipe import Recipe, Stage
+from smoltolk.training.recipes.binding import changed
 from smoltolk.training.systems import Settings, settings_of
 from smoltolk.training.tuning.settings import Tuning
 
@@ -165,6 +167,18 @@ class RunRecipe:
             **{name: getattr(self.optimisation, name) for name in _SHARED[Optimisation]},
             **{name: getattr(self.data, name) for name in _SHARED[DataSettings]},
         )
+
+    def changed(self, changes: Mapping[str, Any]) -> RunRecipe:
+        """The same run with other settings.
+
+        Args:
+            changes: by name, those of a part as a mapping, of a stage by its number or name:
+                ``{"model": {"layer_mix": "static"}, "stages": {"stage2": {"learning_rate": 1e-4}}}``.
+
+        Raises:
+            InputError: an unknown name, or a value that does not fit.
+        """
+        return changed(self, changes)
 
     def with_recipe(self, recipe: Recipe) -> RunRecipe:
         """The same run with other stages, and what they share: :meth:`recipe` gives them back."""
