@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 from transformers import Cache, DynamicCache
 
 from smoltolk.common.errors import InputError
@@ -296,4 +297,5 @@ def _checked_codes(
 
 
 def _looks_at(input_ids: Tensor) -> bool:
-    return not (torch.compiler.is_compiling() or input_ids.is_cuda)
+    # Planned steps run on tensors without numbers.
+    return not (torch.compiler.is_compiling() or input_ids.is_cuda or isinstance(input_ids, FakeTensor))

@@ -98,6 +98,11 @@ def test_flops_are_those_of_a_pass(tree: RunRecipe) -> None:
         assert found.trained == sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
+def test_rows_may_be_longer_than_the_vocabulary(tree: RunRecipe) -> None:
+    rows = {"data": replace(tree.data, row_length=1500), "optimisation": replace(tree.optimisation, rows_per_step=1)}
+    assert all(stage.rehearsal.flops > 0 for stage in plan_of(replace(tree, **rows)).stages)
+
+
 def test_a_frozen_text_model_takes_less(tree: RunRecipe) -> None:
     first, second = plan_of(tree).stages
     assert first.rehearsal.flops < second.rehearsal.flops and first.memory < second.memory
