@@ -62,8 +62,8 @@ def copy_top_layers(text_model: PreTrainedModel, adapter: SpeechAdapter) -> None
     From the layer below them on, speech then has a top of its own.
 
     Args:
-        text_model: float32, left as it is.
-        adapter: made like these layers; changed.
+        text_model: left as it is.
+        adapter: made like these layers; changed, its parameters' type too.
 
     Raises:
         InputError: from the same states the copy computes something else.
@@ -73,7 +73,9 @@ def copy_top_layers(text_model: PreTrainedModel, adapter: SpeechAdapter) -> None
         raise _no_copy(text_model, "some of its top layers do not attend, but keep a state")
     _, _, blocks = block_list(text_model, num_layers)
     top = blocks[-num_top:]
+    dtype = next(text_model.parameters()).dtype
     for parameter in adapter.parameters():
+        parameter.data = parameter.data.to(dtype)  # what is computed alike can be compared
         parameter.zero_()  # tables of positions too: those the text model added are in what the adapter reads
     modes = [(model, model.training) for model in (text_model, adapter)]
     try:
