@@ -153,10 +153,10 @@ def workplace(
 
 
 def with_text_model(code: str) -> str:
-    """Code of a page, the small text model in place of those that it names."""
+    """Code of a page, the small text model and the bundle here in place of those that it names."""
     for name in TEXT_MODELS:
         code = code.replace(name, "text-model")
-    return code
+    return code.replace("quickstart/bundle", "bundle")
 
 
 def is_quick(line: str) -> bool:
@@ -201,6 +201,7 @@ def test_python_of_the_documentation_runs(
         exec(compile(with_text_model(block), f"{page}, Python block {number}", "exec"), names)
     if page == "README.md":
         assert isinstance(names["model"], SmolTolkForCausalLM) and names["early"].config.num_input_layers == 0
+        assert names["answer"].text is not None
     elif page == "model.md":
         assert names["made"].shape[0] == 2
         assert "speech [" in capsys.readouterr().out
