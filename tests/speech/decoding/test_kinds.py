@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +104,15 @@ def test_without_pyav_the_pip_line_is_named(tmp_path: Path) -> None:
     assert ".m4a" in MEDIA_SUFFIXES
 
 
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """Ctrl-C raises, whatever libraries of other tests made of it in this process."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
+
+
+@pytest.mark.usefixtures("interrupts")
 def test_ctrl_c_is_not_swallowed(place: Place, noise: Callable[..., np.ndarray], by_libsndfile: Make) -> None:
     path = place("long.flac", by_libsndfile(np.tile(noise(60.0), 5), "FLAC"))
     assert measure(path, decode=True).seconds == 300
