@@ -131,7 +131,19 @@ def test_what_does_not_fit_is_told_first(
 
 
 def test_turns(bundle: Bundle, heard: Path, tmp_path: Path, smoltolk: Callable, stdin: Callable) -> None:
-    lines = ["A dog", str(heard), "/text", "And then?", "", "/nonsense", "/new", "A dog", "/quit", "never"]
+    lines = [
+        "A dog",
+        str(heard),
+        "/text",
+        "And then?",
+        "",
+        "nosuch.wav",
+        "/nonsense",
+        "/new",
+        "A dog",
+        "/quit",
+        "never",
+    ]
     stdin("\n".join(lines).encode())
     talked = smoltolk("talk", bundle.path, "--out", tmp_path / "talk", "--json", "--temperature", 0)
     assert talked.code == 0, talked.err
@@ -143,6 +155,7 @@ def test_turns(bundle: Bundle, heard: Path, tmp_path: Path, smoltolk: Callable, 
         False,
     ]
     assert soundfile.info(rows[0]["out"]).duration == pytest.approx(rows[0]["seconds"], abs=1e-3)
+    assert "no file nosuch.wav" in talked.err
     assert "an empty line, and no microphone" in talked.err and "/quit" in talked.err
     refused = smoltolk("talk", bundle.path, "--to", "song")
     assert refused.code == 1 and "speech or text" in refused.err

@@ -23,7 +23,7 @@ from smoltolk.cli.talking import (
     print_json,
     speaker_of,
 )
-from smoltolk.common.errors import InputError, SmolTolkError
+from smoltolk.common.errors import InputError, NotFoundError, SmolTolkError
 
 if TYPE_CHECKING:
     from smoltolk.cli.microphone import Devices
@@ -127,11 +127,16 @@ def _asked(line: str, talker: SpeechText, devices: Devices | None) -> Any:
     """A text, a recording of a file, or one of the microphone.
 
     Raises:
+        NotFoundError: the name of a recording that is not there.
         InputError: an empty line, and no microphone.
     """
+    from smoltolk.speech.decoding.kinds import SUFFIXES
+
     given = line.strip()
     if given and Path(given).is_file():
         return Path(given)
+    if " " not in given and Path(given).suffix.lower() in SUFFIXES:
+        raise NotFoundError("a recording must exist", f"no file {given}", "check the path")
     if given:
         return line
     if devices is None or not devices.records:
