@@ -19,7 +19,7 @@ from smoltolk.training import stages
 from smoltolk.training.hardware import Hardware
 from smoltolk.training.recipe import Recipe, Stage
 from smoltolk.training.stages import load_log, run_stage
-from smoltolk.training.trainer import last_whole_checkpoint
+from smoltolk.training.whole_checkpoints import last_whole_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_the_time_of_an_interrupted_stage_is_that_of_all_its_parts(
     train, build, make_recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, plan = [0.0], make_recipe(8, save_steps=4)
-    monkeypatch.setattr("smoltolk.training.trainer.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr("smoltolk.training.whole_checkpoints.time", SimpleNamespace(monotonic=lambda: clock[0]))
 
     def ten_seconds(step: float, note: str) -> None:
         clock[0] += 10

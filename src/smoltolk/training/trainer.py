@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,26 +12,22 @@ import torch
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torch.utils.data import Dataset, Sampler, SequentialSampler
 from transformers import PreTrainedModel, Trainer, TrainerCallback
 from transformers.trainer import SCHEDULER_NAME
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from smoltolk.common.errors import InputError
-from smoltolk.common.files import read_json, write_json
 from smoltolk.data.rows.loader import TASKS
 from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.ids import IGNORE
-from smoltolk.training.processes import wait_for_all
 from smoltolk.training.sharding import is_sharded, load_optimizer, load_weights, save_optimizer, whole_state
+from smoltolk.training.whole_checkpoints import WholeCheckpoints
 
 _PARTS = ("speech", "text")
-_WHOLE = "whole.json"  # written last into a checkpoint: without it a kill cut the writing short
 Report = Callable[[float, str], None]  # (optimizer steps done, a short text)
 Optimization = Callable[[torch.nn.Module], tuple[Optimizer, LRScheduler]]
 
 
-class SmolTolkTrainer(Trainer):
+class SmolTolkTrainer(WholeCheckpoints, Trainer):
     """Rows are a function of their number, so they are read in order: resuming is a number, not a replay.
 
     The loss of a step, and each part of it in the log, is the same however its rows are shared out among forward
@@ -45,9 +39,6 @@ class SmolTolkTrainer(Trainer):
             then; None: those of the arguments.
         args, kwargs: of the Trainer.
 
-    Attributes:
-        seconds_before: of training, before this process took it up.
-
     Raises:
         InputError: label smoothing.
     """
@@ -58,7 +49,6 @@ class SmolTolkTrainer(Trainer):
         self._optimization = optimization
         # Nobody else is to wrap it, then.
         self.is_distributed_loading_by_transformers = is_sharded(self.model)
-        self.seconds_before, self._begun = 0.0, time.monotonic()
         if self.args.label_smoothing_factor:
             raise InputError(
                 "labels cannot be smoothed: no position chooses among all ids, for it knows its modality",
@@ -71,11 +61,6 @@ class SmolTolkTrainer(Trainer):
         self._watched: torch.Tensor | None = None
         self._num_positions: torch.Tensor | None = None  # real ones of the step, all passes and processes
 
-    @property
-    def seconds(self) -> float:
-        """Of training, from its first step on, however often it was interrupted."""
-        return self.seconds_before + time.monotonic() - self._begun
-
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         """The optimizer, with its schedule."""
         if self._optimization is None or self.optimizer is not None:
@@ -83,18 +68,6 @@ class SmolTolkTrainer(Trainer):
         optimizer, self.lr_scheduler = self._optimization(self.model if model is None else model)
         self.optimizer = optimizer
         return optimizer
-
-    def resume(self, folder: Path) -> None:
-        """Train from the last whole checkpoint in a folder, from the beginning if there is none."""
-        checkpoint = last_whole_checkpoint(folder)
-        if checkpoint is None:
-            self.train()
-        else:
-            self.seconds_before = float(read_json(checkpoint / _WHOLE)["seconds"])
-            self.train(resume_from_checkpoint=str(checkpoint))
-
-    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
-        return SequentialSampler(self.train_dataset if train_dataset is None else train_dataset)  # type: ignore[arg-type]
 
     def get_batch_samples(self, epoch_iterator: Iterator, num_batches: int, device: torch.device) -> tuple[list, Any]:
         """The batches of a step and how many ids they predict; and, for the entropy, how many positions are real."""
@@ -209,25 +182,15 @@ class SmolTolkTrainer(Trainer):
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         self._check_numbers()  # never a checkpoint of lost weights
-        folder = Path(self.args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
-        if self.is_world_process_zero() and folder.is_dir():  # what a kill left of it
-            shutil.rmtree(folder)
-        wait_for_all()
+        self._clear_checkpoint()
         try:
             super()._save_checkpoint(*args, **kwargs)
         except RuntimeError as error:
             if "PytorchStreamWriter" not in str(error) and "iostream" not in str(error):
                 raise
-            # torch has no other words for it.
-            raise OSError(errno.ENOSPC, "a file of a checkpoint could not be written to its end", folder) from error
-        wait_for_all()  # each process writes a part of it
-        if self.is_world_process_zero():
-            known = {"step": self.state.global_step, "seconds": round(self.seconds, 2)}
-            sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
-            write_json(folder / _WHOLE, known | {"files": sizes})
-            for old in folder.parent.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
-                if old != folder:  # not before the new one is whole: a kill may come at any time
-                    shutil.rmtree(old)
+            told = "a file of a checkpoint could not be written to its end"  # torch has no other words for it
+            raise OSError(errno.ENOSPC, told, self._checkpoint) from error
+        self._mark_checkpoint()
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         if not isinstance(self.model, PreTrainedModel):  # PEFT's, which writes what it adds
@@ -292,22 +255,3 @@ class Reporter(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Report."""
         self._report(state.global_step, self._note)
-
-
-def last_whole_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end.
-
-    Raises:
-        InputError: since then it has lost something.
-    """
-    found = [path for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*") if (path / _WHOLE).is_file()]
-    last = max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
-    for name, size in () if last is None else read_json(last / _WHOLE).get("files", {}).items():
-        there = (last / name).stat().st_size if (last / name).is_file() else None
-        if there != size:
-            raise InputError(
-                "a checkpoint stays as it was written",
-                f"{last / name} {'is gone' if there is None else f'has {there:,} bytes of {size:,}'}",
-                f"bring it back, or delete {last}: the stage then begins anew",
-            )
-    return last

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import copy
-import shutil
-import time
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import Sampler, SequentialSampler
 from transformers import Trainer
 from transformers.trainer_callback import PrinterCallback
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from smoltolk.common.errors import InputError, require
-from smoltolk.common.files import read_json, write_json
 from smoltolk.common.processes import num_processes
-from smoltolk.training.processes import wait_for_all
 from smoltolk.training.recipe import Recipe
-from smoltolk.training.trainer import Report, Reporter, last_whole_checkpoint
+from smoltolk.training.trainer import Report, Reporter
 from smoltolk.training.trl_trainers import trl_trainer
 from smoltolk.training.tuning.lora import has_lora
 from smoltolk.training.tuning.settings import Preference
 from smoltolk.training.tuning.starting import Start
 from smoltolk.training.tuning.turn_rows import PairCollator, PairRows
+from smoltolk.training.whole_checkpoints import WholeCheckpoints
 
-_WHOLE = "whole.json"  # as of the trainer of stages: without it a kill cut a checkpoint short
 _WRAPPING = ("forward", "_original_forward", "_is_accelerate_prepared")
 _IDS_AT_ONCE = 16_384
 _REFERENCE = "ref"  # TRL's copy of a LoRA, beside it
@@ -140,35 +134,10 @@ def _numbers(rows: PairRows) -> Any:
 def _trainer_class() -> type:
     """TRL's, with rows in their own order and checkpoints that are whole."""
 
-    class Preferring(trl_trainer("DPOTrainer")):  # type: ignore[misc]
-        def __init__(self, *args: Any, **kwargs: Any):
-            super().__init__(*args, **kwargs)
-            self.seconds_before, self._begun = 0.0, time.monotonic()
-
-        @property
-        def seconds(self) -> float:
-            return self.seconds_before + time.monotonic() - self._begun
-
-        def resume(self, folder: Path) -> None:
-            checkpoint = last_whole_checkpoint(folder)
-            if checkpoint is None:
-                self.train()
-            else:
-                self.seconds_before = float(read_json(checkpoint / _WHOLE)["seconds"])
-                self.train(resume_from_checkpoint=str(checkpoint))
-
-        def _get_train_sampler(self, train_dataset: Any = None) -> Sampler:
-            return SequentialSampler(self.train_dataset if train_dataset is None else train_dataset)
-
+    class Preferring(WholeCheckpoints, trl_trainer("DPOTrainer")):  # type: ignore[misc]
         def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+            self._clear_checkpoint()
             Trainer._save_checkpoint(self, *args, **kwargs)  # without a card for each
-            wait_for_all()
-            if self.is_world_process_zero():
-                folder = Path(self.args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
-                known = {"step": self.state.global_step, "seconds": round(self.seconds, 2)}
-                write_json(folder / _WHOLE, known)
-                for old in folder.parent.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
-                    if old != folder:
-                        shutil.rmtree(old)
+            self._mark_checkpoint()
 
     return Preferring
