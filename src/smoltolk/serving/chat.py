@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from fastapi import APIRouter, Body
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
-from smoltolk.common.errors import InputError
 from smoltolk.inference.running.rows import Ask
 from smoltolk.serving.answers import expiry, new_id
+from smoltolk.serving.choices import answered, check_most, start_all
 from smoltolk.serving.engine import Continuation, Engine
 from smoltolk.serving.errors import RESPONSES, RefusedError
 from smoltolk.serving.parts import Part, Reader
@@ -30,7 +30,6 @@ from smoltolk.serving.wire import (
     Form,
     Seed,
     Stop,
-    Streamed,
     Temperature,
     TopK,
     TopP,
@@ -158,17 +157,10 @@ async def chat(
     engine = state.engine(form.model)
     answer = _Answer(request, form, state, engine)
     await while_there(request, answer.read(), state.limits.seconds)
-    rows = answer.start()
-    if form.stream:
-        (row,) = rows
-        options: dict[str, Any] = {"seconds": state.limits.seconds, "headers": answer.headers}
-        return Streamed(answer.events(row), closes=[row.close], **options)
-    try:
-        body = await while_there(request, answer.whole(rows), state.limits.seconds)
-    finally:
-        for row in rows:
-            row.close()
-    return JSONResponse(body, headers=answer.headers)
+    rows = start_all(engine, answer.asks())
+    return await answered(
+        request, answer, rows, streams=bool(form.stream), seconds=state.limits.seconds, headers=answer.headers
+    )
 
 
 class _Answer:
@@ -226,31 +218,21 @@ class _Answer:
             return [text_segment(self._engine, message.content)] if message.content else []
         return await reader.read(message.content or ())
 
-    def start(self) -> list[Continuation]:
-        """Rows of the choices.
+    def asks(self) -> Iterator[Ask]:
+        """What is asked for, choice by choice.
 
         Raises:
-            InputError, BusyError: there is no room.
+            InputError: there is no room behind the prompt.
         """
         form, space = self._form, self._engine.space
-        rows: list[Continuation] = []
-        try:
-            for number in range(form.n or 1):
-                drawing = drawing_of(
-                    self._engine.settings, form.temperature, form.top_p, form.top_k, self._seed + number
-                )
-                most = self._engine.room(self._prompt, self._most)
-                ask = Ask(
-                    self._prompt, frozenset([space.eos_text, space.eos_speech]), most, drawing,
-                    top_logprobs=(form.top_logprobs or 0) if form.logprobs else None,
-                    at_once=bool(form.stream or form.stop),
-                )  # fmt: skip
-                rows.append(self._engine.start(ask))
-        except (InputError, RuntimeError):
-            for row in rows:
-                row.close()
-            raise
-        return rows
+        most = self._engine.room(self._prompt, self._most)
+        for number in range(form.n or 1):
+            yield Ask(
+                self._prompt, frozenset([space.eos_text, space.eos_speech]), most,
+                drawing_of(self._engine.settings, form.temperature, form.top_p, form.top_k, self._seed + number),
+                top_logprobs=(form.top_logprobs or 0) if form.logprobs else None,
+                at_once=bool(form.stream or form.stop),
+            )  # fmt: skip
 
     # ------------------------------------------------------------------ whole
 
@@ -344,21 +326,6 @@ class _Answer:
 
     def _writing(self) -> Writing:
         return Writing(self._engine.tokenizer, self._engine.space, self._prompt, stops_of(self._form.stop))
-
-
-def check_most(most: int, choices: int, state: State, *, streams: bool) -> None:
-    """Hold what is asked for against the limits.
-
-    Raises:
-        InputError: more ids, or more choices, than the server gives; or a stream of several.
-    """
-    limits = state.limits
-    if most > limits.new_ids:
-        raise InputError(f"a continuation has {limits.new_ids:,} ids at most", f"{most:,}", "ask for fewer")
-    if choices > limits.choices:
-        raise InputError(f"a request has {limits.choices} choices at most", f"{choices}", "ask for fewer")
-    if streams and choices > 1:
-        raise InputError("a stream follows one choice", f"{choices}", "stream one at a time")
 
 
 def _joined(engine: Engine, turns: list[list[Segment]]) -> list[Segment]:

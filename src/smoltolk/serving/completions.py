@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import torch
 from fastapi import APIRouter, Body
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import Field
 from starlette.requests import Request
 
@@ -17,7 +17,8 @@ from smoltolk.common.errors import InputError
 from smoltolk.inference.running.rows import Ask, Logprob
 from smoltolk.model.generation.modes import due_is_speech
 from smoltolk.serving.answers import new_id
-from smoltolk.serving.chat import ChatAudio, StreamOptions, check_most
+from smoltolk.serving.chat import ChatAudio, StreamOptions
+from smoltolk.serving.choices import answered, check_most, start_all
 from smoltolk.serving.engine import Continuation, Engine
 from smoltolk.serving.errors import RESPONSES, RefusedError
 from smoltolk.serving.parts import Part, Reader
@@ -32,7 +33,6 @@ from smoltolk.serving.wire import (
     Form,
     Seed,
     Stop,
-    Streamed,
     Temperature,
     TopK,
     TopP,
@@ -116,17 +116,8 @@ async def completions(
     engine = state.engine(form.model)
     work = _Completion(form, state, engine)
     await while_there(request, work.read(), state.limits.seconds)
-    rows = work.start()
-    headers = headers_of(form.warnings())
-    if form.stream:
-        (row,) = rows
-        return Streamed(work.events(row), seconds=state.limits.seconds, closes=[row.close], headers=headers)
-    try:
-        body = await while_there(request, work.whole(rows), state.limits.seconds)
-    finally:
-        for row in rows:
-            row.close()
-    return JSONResponse(body, headers=headers)
+    rows, headers = start_all(engine, work.asks()), headers_of(form.warnings())
+    return await answered(request, work, rows, streams=bool(form.stream), seconds=state.limits.seconds, headers=headers)
 
 
 class _Completion:
@@ -198,31 +189,22 @@ class _Completion:
             )
         return np.append(ids, self._engine.space.switch)
 
-    def start(self) -> list[Continuation]:
-        """Rows of all choices.
+    def asks(self) -> Iterator[Ask]:
+        """What is asked for, choice by choice.
 
         Raises:
-            InputError, BusyError: there is no room.
+            InputError: there is no room behind a prompt.
         """
-        form, space, rows = self._form, self._engine.space, list[Continuation]()
+        form, space = self._form, self._engine.space
         ends = frozenset([space.eos_text, space.eos_speech])
         told = form.logprobs is not None
-        try:
-            for number, prompt in enumerate(one for one in self._prompts for _ in range(form.n or 1)):
-                drawing = drawing_of(
-                    self._engine.settings, form.temperature, form.top_p, form.top_k, self._seed + number
-                )
-                most = self._engine.room(prompt, self._most) if self._most else 0
-                ask = Ask(
-                    prompt, ends, most, drawing, holds=form.modality != "any", top_logprobs=form.logprobs,
-                    echo=bool(form.echo) and told, at_once=bool(form.stream or form.stop),
-                )  # fmt: skip
-                rows.append(self._engine.start(ask))
-        except (InputError, RuntimeError):
-            for row in rows:
-                row.close()
-            raise
-        return rows
+        for number, prompt in enumerate(one for one in self._prompts for _ in range(form.n or 1)):
+            drawing = drawing_of(self._engine.settings, form.temperature, form.top_p, form.top_k, self._seed + number)
+            most = self._engine.room(prompt, self._most) if self._most else 0
+            yield Ask(
+                prompt, ends, most, drawing, holds=form.modality != "any", top_logprobs=form.logprobs,
+                echo=bool(form.echo) and told, at_once=bool(form.stream or form.stop),
+            )  # fmt: skip
 
     # ------------------------------------------------------------------ whole
 
