@@ -1,4 +1,4 @@
-"""Processes that a stopped command ends: none of them is alive when it leaves (signals: ``tests/cli/test_stops.py``)."""
+"""Processes that a stopped command ends: none is alive when it leaves (signals: ``tests/cli/test_stops.py``)."""
 
 import multiprocessing
 import time
