@@ -52,25 +52,29 @@ def read_figures(path: Path, system: str = _SYSTEM) -> list[dict[str, Any]]:
 def _quickstart(model: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for kind, told in _KINDS.items():
         for direction, cell in model.get(kind, {}).items():
-            yield _cell(f"{told}, {direction}", cell)
+            yield _cell(f"{told}, {direction} (chance 0.5)", cell)
     for name, told in _RATES.items():
         if name in model:
-            yield {"what": told, "value": float(model[name])}
+            bounds = {side: model.get(f"{name}_{side}") for side in ("low", "high")}
+            yield {"what": told, **_known({"value": model[name], **bounds})}
 
 
 def _evaluation(found: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for name, task in found.get("tasks", {}).items():
         rule = next(iter(task["rules"]))  # the one that was asked for; the other normalisation stands behind it
         for place, cell in task["rules"][rule]["cells"].items():
-            yield _cell(f"{name}, {place} ({rule})", cell)
+            chance = f", chance {task['chance']:.3g}" if task.get("chance") else ""
+            yield _cell(f"{name}, {place} ({rule}{chance})", cell)
     for name, said in found.get("transcription", {}).items():
         if isinstance(said.get("wer"), int | float):
             yield {"what": f"{name}, word error rate", "value": float(said["wer"])}
         elif isinstance(said.get("wer"), dict):
-            yield {
-                "what": f"{name}, word error rate",
-                **{k: float(v) for k, v in said["wer"].items() if k in ("value", "low", "high")},
-            }
+            yield {"what": f"{name}, word error rate", **_known(said["wer"])}
+
+
+def _known(rate: Mapping[str, Any]) -> dict[str, float]:
+    """A rate, and its bounds where there are some: a single recording has none."""
+    return {key: float(rate[key]) for key in ("value", "low", "high") if rate.get(key) is not None}
 
 
 def _cell(what: str, cell: Mapping[str, Any]) -> dict[str, Any]:
