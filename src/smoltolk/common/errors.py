@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import sys
 from collections.abc import Mapping
 from types import ModuleType
 from typing import TypeVar
@@ -104,11 +106,25 @@ def require(module: str, purpose: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != module:
             raise
-        raise MissingExtraError(
-            f"{purpose} needs the package {module!r}",
-            "it is not installed",
-            f"pip install 'smoltolk[{_EXTRAS[module]}]'",
-        ) from error
+        raise _missing(module, purpose) from error
+
+
+def check_extra(module: str, purpose: str) -> None:
+    """As :func:`require`, where the import itself takes long and can wait.
+
+    Raises:
+        MissingExtraError: naming the pip line.
+    """
+    if module not in sys.modules and importlib.util.find_spec(module) is None:
+        raise _missing(module, purpose)
+
+
+def _missing(module: str, purpose: str) -> MissingExtraError:
+    return MissingExtraError(
+        f"{purpose} needs the package {module!r}",
+        "it is not installed",
+        f"pip install 'smoltolk[{_EXTRAS[module]}]'",
+    )
 
 
 def first_line(error: BaseException) -> str:
