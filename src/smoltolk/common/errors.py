@@ -93,21 +93,22 @@ def require(module: str, purpose: str) -> ModuleType:
     """Import an optional dependency, or say which extra brings it.
 
     Args:
-        module: import name, e.g. ``"pocketsphinx"``.
+        module: import name, e.g. ``"pocketsphinx"`` or ``"peft.utils"``.
         purpose: what it is needed for, e.g. ``"the offline judge"``.
 
     Raises:
-        MissingExtraError: naming the pip line.
+        MissingExtraError: it, or a package that it needs, is not installed; naming the pip line.
     """
+    package = module.partition(".")[0]
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name != module:
+        if error.name is None or "." in error.name:  # a part of an installed package: another version than ours
             raise
         raise MissingExtraError(
-            f"{purpose} needs the package {module!r}",
-            "it is not installed",
-            f"pip install 'smoltolk[{_EXTRAS[module]}]'",
+            f"{purpose} needs the package {package!r}",
+            "it is not installed" if error.name == package else f"it needs {error.name!r}, which is not installed",
+            f"pip install 'smoltolk[{_EXTRAS[package]}]'",
         ) from error
 
 
