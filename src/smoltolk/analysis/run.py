@@ -19,7 +19,8 @@ from smoltolk.data.corpora.corpus import read_corpus
 from smoltolk.data.shards.parquet import read_shards
 from smoltolk.data.shards.shard_set import look_over
 from smoltolk.data.shards.unit_corpus import UnitCorpus
-from smoltolk.inference.parts import Part, check_part, load_config, load_model
+from smoltolk.inference.part_files import Part, check_part
+from smoltolk.inference.parts import load_config, load_model
 
 _OF_SELECTORS = ("selector", "boundaries")
 

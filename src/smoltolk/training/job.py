@@ -90,6 +90,7 @@ class TrainingJob:
             units=self.shards.metadata,
             predict_switch=self.recipe.predict_switch,
             lora=tuning.lora,
+            dtype=self.tree.hardware.torch_dtype,
             seed=self.seed,
         )
         self.recipe = going_on(self.recipe, self._start)
