@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from smoltolk.overview.comparison import comparison_sections
@@ -49,8 +50,12 @@ def sections_of(places: Sequence[Path]) -> list[Section]:
     if trainings:
         sections.append(training_section(trainings))
     evaluations = [run for run in runs if run.kind == "evaluation"]
-    together = comparison_sections(evaluations) if len(evaluations) > 1 else []
-    return [*together, *sections]
+    if len(evaluations) < 2:
+        return sections
+    together = comparison_sections(evaluations)
+    # What stands side by side need not be read once more.
+    alone = [replace(one, folded=bool(together)) for one in sections[: len(evaluations)]]
+    return [*together, *alone, *sections[len(evaluations) :]]
 
 
 def write_overview(places: Sequence[Path], out: Path, markdown: Path | None = None, embed: float = EMBED) -> int:
