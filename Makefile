@@ -11,7 +11,7 @@ MORE := \
 	tests/training/test_trl_trainers.py \
 	tests/training/tuning/test_prefer_job.py tests/experiments \
 	tests/training/tuning/test_processes.py::test_preferring \
-	tests/docs/test_site.py \
+	tests/docs/test_site.py 'tests/docs/test_snippets.py::test_python_of_the_documentation_runs[talking.md]' \
 	tests/demo/test_page.py \
 	tests/demo/test_browser.py \
 	tests/training/loop/test_writers.py \

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.inference.bundle import Bundle, BundleSettings, open_bundle
 from smoltolk.inference.bundle_making import make_bundle
-from smoltolk.inference.drawing import Sampling
+from smoltolk.inference.sampling import Sampling
 from smoltolk.inference.speech_text import SpeechText
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.processing import SmolTolkProcessor
@@ -44,7 +44,7 @@ def test_what_it_says_of_itself(bundle: Bundle, tmp_path: Path) -> None:
     text = card.content
     assert "generated stories" in text and "nobody's" in text
     assert "consent of the speakers | not stated by whoever made this bundle" in text
-    assert "| the end of a story, S->S | 0.750 | 0.700 to 0.800 | 400 |" in text
+    assert "| storycloze, S->S (mean) | 75.0 | 70.0 to 80.0 | 50 | 400 items |" in text
     assert "anna, bela" in text and "sample.wav" in text and str(bundle.path.parent) not in text
     held = "".join(path.read_text() for path in bundle.path.rglob("*.json"))
     assert "/somewhere/else" not in held  # no place of the machine where it was made

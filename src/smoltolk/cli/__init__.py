@@ -35,6 +35,9 @@ def main(*, last: bool = True) -> None:
     for stream in (sys.stdout, sys.stderr):  # names of files need not be text
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    # What is no text is told by whoever wants one.
+    if isinstance(sys.stdin, io.TextIOWrapper) and sys.stdin.errors != "surrogateescape":
+        sys.stdin.reconfigure(errors="surrogateescape")
     with listening(last=last):
         try:
             _run()

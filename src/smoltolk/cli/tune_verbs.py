@@ -1,4 +1,4 @@
-"""Verbs that tune a model that is there: tune, prefer, ask, lora."""
+"""Verbs that tune a model that is there: tune, prefer, lora."""
 
 from __future__ import annotations
 
@@ -96,62 +96,6 @@ def prefer(
     preference = Preference(beta=beta, loss=loss, answer_weight=answer_weight, hold_out=hold_out)
     with hold(given["out"]):
         _run(PreferJob(**given, preference=preference))
-
-
-@app.command()
-def ask(
-    model: Annotated[Path, typer.Argument(help="Directory of a model that was tuned, or of its LoRA.")],
-    audio: Annotated[Path | None, typer.Argument(help="A spoken question; or give --text.")] = None,
-    text: Annotated[str | None, typer.Option(help="A written question, or what is said before the spoken one.")] = None,
-    to: Annotated[str, typer.Option(help="speech or text.")] = "speech",
-    units: Annotated[Path | None, typer.Option(help="Directory of the units; needed to hear.")] = None,
-    vocoder: Annotated[Path | None, typer.Option(help="Directory of a vocoder for the units; needed to speak.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Sound file to write; needed to speak.")] = None,
-    most: Annotated[int | None, typer.Option(help="Most units or tokens; default: 400 or 200.")] = None,
-    temperature: Annotated[float, typer.Option(help="Of sampling; 0: always the most likely id.")] = 0.0,
-    seed: Seed = 0,
-) -> None:
-    """Ask a model that was tuned on dialogues, aloud or in writing.
-
-    Example: smoltolk ask tuned question.wav --units units --vocoder vocoder --out answer.wav
-    """
-    from smoltolk.cli.printing import check_given, check_speaks, sampling_of, tell_if_cut
-    from smoltolk.common.errors import InputError
-
-    if audio is None and text is None:
-        raise InputError("a question is a recording, or --text, or both", "neither", "give one of them")
-    if to not in ("speech", "text"):
-        raise InputError("--to is speech or text", repr(to), "choose one of them")
-    if audio is not None and units is None:
-        raise InputError("hearing needs the units of the model", "no --units", "give their directory")
-    check_given(model, audio=[] if audio is None else [audio], text=text, out=out, units=units, vocoder=vocoder)
-    if to == "speech":
-        check_speaks(units, vocoder, out)
-    from smoltolk.data.rows.plain_tokens import plain_ids
-    from smoltolk.data.rows.turns import Turn
-    from smoltolk.inference.answering import answer_all
-    from smoltolk.inference.generation import to_text, to_units
-    from smoltolk.inference.parts import load_parts
-    from smoltolk.speech.audio import load, save
-
-    loaded, tokenizer, hears, says = load_parts(model, units, vocoder)
-    segments: list[tuple[bool, Any]] = [] if text is None else [(False, plain_ids(tokenizer, text))]
-    if audio is not None and hears is not None:
-        segments.append((True, hears.encode([load(audio, hears.sample_rate)])[0].units))
-    (made,) = answer_all(
-        loaded, [[Turn(False, tuple(segments))]], in_speech=to == "speech", most=most,
-        sampling=sampling_of(temperature), seed=seed,
-    )  # fmt: skip
-    if to == "text":
-        print(to_text(made, tokenizer))
-    elif says is not None and out is not None:
-        said = to_units(made, loaded.config.id_space)
-        if not len(said):
-            raise InputError("an answer has a unit at least", "the model says nothing", "tune it for longer")
-        waveform = says.synthesize_batch([said], seed=seed)[0]
-        save(out, waveform, says.sample_rate)
-        print(f"{len(waveform) / says.sample_rate:.1f} s in {out}")
-    tell_if_cut(made.ended, "answering aloud" if to == "speech" else "answering in writing")
 
 
 @lora_app.command("merge")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.aligned import AlignedCorpus
 from smoltolk.data.shards.parquet import ShardMetadata
-from smoltolk.inference.parts import read_part
+from smoltolk.inference.part_files import read_part
 from smoltolk.inference.speakers import Speaker, speaker_of
 from smoltolk.speech.units.kinds import load_unit_tokenizer
 from smoltolk.speech.vocoders.kinds import load_vocoder
