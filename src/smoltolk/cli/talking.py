@@ -124,10 +124,10 @@ class Loader:
         """All parts."""
         from smoltolk.inference.speech_text import SpeechText
 
-        own, how = self.source, {"device": self.source.device, "int8": self.source.int8}
+        own = self.source
         if self.bundle is not None:
-            return SpeechText.from_pretrained(self.bundle, **how)
-        return SpeechText.load(own.place, own.units, own.vocoder, **how)
+            return SpeechText.from_pretrained(self.bundle, own.device, own.int8)
+        return SpeechText.load(own.place, own.units, own.vocoder, own.device, own.int8)
 
 
 def speaker_of(given: str | None) -> str | int | None:
