@@ -43,10 +43,9 @@ from smoltolk.speech.units.kinds import load_unit_tokenizer
 from smoltolk.speech.vocoders.kinds import load_vocoder
 from smoltolk.training.tuning.dialogues import read_dialogues
 from smoltolk.training.tuning.encoding import Encoded, Recordings, encode_dialogues
-from smoltolk.training.tuning.jobs import Amount
 from smoltolk.training.tuning.prefer_job import PreferJob
 from smoltolk.training.tuning.preference_scores import preference_accuracy
-from smoltolk.training.tuning.settings import LoraSettings, Preference
+from smoltolk.training.tuning.settings import Amount, LoraSettings, Preference
 from smoltolk.training.tuning.tune_job import TuneJob
 
 QUESTIONS = {

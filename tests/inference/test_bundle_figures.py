@@ -74,3 +74,14 @@ def test_results_that_are_none(results: Path, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=told):
             read_figures(other, ["late"])
     assert read_verdict(other) is None
+
+
+def test_of_an_evaluation_whose_single_recording_has_no_bounds(tmp_path: Path) -> None:
+    rules = {"ours": {"cells": {"S->T": {"accuracy": 0.3, "low": 0.2, "high": 0.4, "n": 9}}}}
+    rate = {"value": 1.5, "low": None, "high": None, "n": 1}
+    results = {"tasks": {"shs": {"chance": 0.25, "rules": rules}}, "transcription": {"recognition": {"wer": rate}}}
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    assert read_figures(tmp_path / "results.json", "late") == [
+        {"what": "shs, S->T (ours)", "value": 0.3, "low": 0.2, "high": 0.4, "n": 9, "chance": 0.25, "from": "evaluate"},
+        {"what": "recognition, word error rate", "value": 1.5, "from": "evaluate"},
+    ]

@@ -160,6 +160,14 @@ def test_analyses_ablations_and_trainings(tmp_path: Path) -> None:
     assert (tmp_path / "page-figures" / "01-lens.svg").read_text() == SVG
 
 
+def test_an_experiment_with_a_recipe(tmp_path: Path) -> None:
+    write_json(tmp_path / "sweep" / "results.json", {"arms": {"a": {}}, "seeds": [0], "question": "Which *rate*?"})
+    write_text(tmp_path / "sweep" / "results.md", "# Which *rate*?\n\nAll are run.\n\n| arm |\n| --- |\n| 1e-3 |\n")
+    write_overview([tmp_path / "sweep"], tmp_path / "page.html")
+    page = Page(tmp_path / "page.html")
+    assert ["1e-3"] in page.rows and "Experiment: sweep, Which *rate*?" in page.words and "All are run." in page.words
+
+
 def test_trainings_are_drawn_from_their_logs_while_they_last_too(tmp_path: Path) -> None:
     done, running = tmp_path / "done", tmp_path / "running.work"
     train = [
@@ -204,6 +212,7 @@ def test_trainings_are_drawn_from_their_logs_while_they_last_too(tmp_path: Path)
         ("results.json", '{"x": 1}', "quickstart.*of none of them"),
         ("results.json", '{"tasks": {}}', "must have the keys"),
         ("results.json", '{"models": {}}', "must have the keys"),
+        ("results.json", '{"arms": {}}', "must have the keys"),
         ("run.json", "{}", "when they are finished"),
         ("training.json", '{"seed": 0}', "without .'history'."),
         ("training.json", '{"history": [{"step": 1, "loss": NaN}]}', r"history\[0\].loss must be a finite number"),
@@ -225,8 +234,14 @@ def test_damaged_records_and_places(two_runs: list[Path], tmp_path: Path) -> Non
     out = tmp_path / "page.html"
     with pytest.raises(InputError, match="twice"):
         write_overview([two_runs[0], two_runs[0]], out)
+    with pytest.raises(InputError, match="twice"):
+        write_overview([two_runs[0], two_runs[1] / ".." / two_runs[0].name], out)
     with pytest.raises(NotFoundError, match="no directory"):
         write_overview([tmp_path / "nothing"], out)
+    with pytest.raises(InputError, match=f"(?s)is a file.*name its directory, {two_runs[0]}"):
+        write_overview([two_runs[0] / "results.json"], out)
+    with pytest.raises(InputError, match=f"(?s)name what lies in it: {two_runs[0]} {two_runs[1]}"):
+        write_overview([tmp_path], out)
     records = two_runs[1] / "choices.jsonl"
     for change in ({"nll": [[["x"], [1.0]]]}, {"nll": [[[1.0]]]}, {"nll": 3}, {"right": 1}):
         kept = records.read_text()

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 app = typer.Typer()
-_ALL_WAYS = "S->S,T->T,S->T,T->S"  # of a prompt and its options
 
 
 @app.command()
@@ -64,7 +63,7 @@ def evaluate(
     from smoltolk.evaluation.runs.evaluating import evaluate as measure
     from smoltolk.evaluation.runs.presets import rule_named
     from smoltolk.evaluation.runs.request import Request
-    from smoltolk.evaluation.runs.results import judge_again
+    from smoltolk.evaluation.runs.results import judge_again, none_scored
     from smoltolk.evaluation.runs.voices import OFFLINE
     from smoltolk.report.task_plot import task_svg
     from smoltolk.report.task_table import task_markdown
@@ -113,21 +112,30 @@ def evaluate(
     for name, task in results.get("transcription", {}).items():
         show(f"{name}: {task['scored']:,} of {task['items']:,} scored", transcription_rows(task))
     print(f"records and results in {place}")
+    if results.get("failed"):
+        raise none_scored(results["failed"])
 
 
 def _places(data: list[str]) -> dict[str, Path]:
-    """``DIR`` and ``TASK=DIR`` by task; ``""`` is the folder of all."""
+    """``DIR`` and ``TASK=DIR`` by task; ``""`` is the folder of all. A path may have an equals sign."""
+    from smoltolk.evaluation.runs.request import KEYS
+
     places: dict[str, Path] = {}
     for one in data:
         name, sign, place = one.partition("=")
-        places[name if sign else ""] = Path(place if sign else name)
+        if sign and name in KEYS:
+            places[name] = Path(place)
+        elif sign and not Path(one).exists():
+            raise InputError(f"--data is DIR, or TASK=DIR of {', '.join(KEYS)}", repr(one), "name one of these tasks")
+        else:
+            places[""] = Path(one)
     return places
 
 
 def _directions(text: str) -> tuple[str, ...]:
     from smoltolk.report.results import DIRECTIONS
 
-    asked = tuple(text.replace(" ", "").split(","))
+    asked = tuple(dict.fromkeys(text.replace(" ", "").split(",")))
     wrong = [way for way in asked if way not in DIRECTIONS]
     if wrong:
         raise InputError(f"directions are {', '.join(DIRECTIONS)}", ", ".join(wrong), "name some of them")

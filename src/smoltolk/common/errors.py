@@ -95,35 +95,36 @@ def require(module: str, purpose: str) -> ModuleType:
     """Import an optional dependency, or say which extra brings it.
 
     Args:
-        module: import name, e.g. ``"pocketsphinx"``.
+        module: import name, e.g. ``"pocketsphinx"`` or ``"peft.utils"``.
         purpose: what it is needed for, e.g. ``"the offline judge"``.
 
     Raises:
-        MissingExtraError: naming the pip line.
+        MissingExtraError: it, or a package that it needs, is not installed; naming the pip line.
     """
+    package = module.partition(".")[0]
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name != module:
+        if error.name is None or "." in error.name:  # a part of an installed package: another version than ours
             raise
-        raise _missing(module, purpose) from error
+        raise _missing(package, purpose, error.name) from error
 
 
-def check_extra(module: str, purpose: str) -> None:
+def check_extra(package: str, purpose: str) -> None:
     """As :func:`require`, where the import itself takes long and can wait.
 
     Raises:
         MissingExtraError: naming the pip line.
     """
-    if module not in sys.modules and importlib.util.find_spec(module) is None:
-        raise _missing(module, purpose)
+    if package not in sys.modules and importlib.util.find_spec(package) is None:
+        raise _missing(package, purpose, package)
 
 
-def _missing(module: str, purpose: str) -> MissingExtraError:
+def _missing(package: str, purpose: str, lacking: str) -> MissingExtraError:
     return MissingExtraError(
-        f"{purpose} needs the package {module!r}",
-        "it is not installed",
-        f"pip install 'smoltolk[{_EXTRAS[module]}]'",
+        f"{purpose} needs the package {package!r}",
+        "it is not installed" if lacking == package else f"it needs {lacking!r}, which is not installed",
+        f"pip install 'smoltolk[{_EXTRAS[package]}]'",
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from smoltolk.common.errors import InputError, SmolTolkError
 from smoltolk.demo.drawing import Drawn, draw
 from smoltolk.demo.inside import lens, places_of, selector_weights
-from smoltolk.demo.segments import Said, Segment, columns_of, document_of, starts_of
+from smoltolk.demo.segments import Said, Segment, asked_of, columns_of, document_of, starts_of
 from smoltolk.demo.words import Word, english_aligner, words_of
 from smoltolk.inference.sampling import Sampling
 from smoltolk.inference.speakers import durations_of
@@ -103,8 +103,9 @@ def _told(steps: Iterator[Any], told: list[str]) -> Iterator[Any]:
 
 def _write(talker: SpeechText, prompt: Sequence[Segment], wishes: Wishes) -> Iterator[View]:
     text = ""
+    asked = asked_of(talker, prompt, in_speech=False)
     pieces = talker.generate(
-        _parts(prompt), to="text", max_new=wishes.max_tokens, sampling=wishes.sampling, seed=wishes.seed, stream=True
+        asked, to="text", max_new=wishes.max_tokens, sampling=wishes.sampling, seed=wishes.seed, stream=True
     )
     for piece in pieces:
         text += piece.text or ""
@@ -117,7 +118,7 @@ def _speak(talker: SpeechText, prompt: Sequence[Segment], wishes: Wishes) -> Ite
     units: list[np.ndarray] = []
     sounds: list[np.ndarray] = []
     pieces = talker.generate(
-        _parts(prompt),
+        asked_of(talker, prompt, in_speech=True),
         to="speech",
         max_seconds=wishes.max_seconds,
         sampling=wishes.sampling,
@@ -181,7 +182,3 @@ def picture(talker: SpeechText, segments: Sequence[Segment]) -> str:
     notes.append("pale words may be others")
     notes.append("head: what the text head makes of each layer at the end of a word; point at a cell to see more")
     return draw(Drawn(segments, starts, columns, words, selector, places, guesses), ". ".join(dict.fromkeys(notes)))
-
-
-def _parts(prompt: Sequence[Segment]) -> list[Any]:
-    return [segment if isinstance(segment, str) else segment.units for segment in prompt]

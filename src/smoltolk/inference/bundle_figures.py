@@ -80,9 +80,7 @@ def _quickstart(found: Mapping[str, Any], system: str) -> Iterator[dict[str, Any
         yield _cell(f"{title}, {way}", cell, CHANCE) | {"of": "pairs"}
     model = found["models"][system]
     for name, title in _RATES.items():
-        yield {"what": title, "value": float(model[name])} | {
-            bound: float(model[f"{name}_{bound}"]) for bound in _BOUNDS if f"{name}_{bound}" in model
-        }
+        yield _rate(title, {"value": model[name], **{bound: model.get(f"{name}_{bound}") for bound in _BOUNDS}})
 
 
 def _evaluation(found: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -95,8 +93,12 @@ def _evaluation(found: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         if isinstance(rate, int | float):
             yield {"what": f"{name}, word error rate", "value": float(rate)}
         elif isinstance(rate, dict):
-            held = {key: float(value) for key, value in rate.items() if key in ("value", *_BOUNDS)}
-            yield {"what": f"{name}, word error rate", **held}
+            yield _rate(f"{name}, word error rate", rate)
+
+
+def _rate(what: str, rate: Mapping[str, Any]) -> dict[str, Any]:
+    """A rate, and its bounds where there are some: a single recording has none."""
+    return {"what": what} | {key: float(rate[key]) for key in ("value", *_BOUNDS) if rate.get(key) is not None}
 
 
 def _cell(what: str, cell: Mapping[str, Any], chance: float | None) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
@@ -10,8 +10,10 @@ import numpy as np
 
 from smoltolk.data.rows import turns as turns_of_rows
 from smoltolk.data.rows.documents import Document
+from smoltolk.data.rows.prompts import mixed_prompt
 from smoltolk.inference.answers import Answer, StreamPiece
 from smoltolk.inference.recordings import is_recording
+from smoltolk.model.ids import IdSpace
 
 Segment = str | np.ndarray  # text, or units
 
@@ -48,6 +50,36 @@ class Turn:
     def segments(self) -> list[Segment]:
         """All that is not empty."""
         return [*self.asked, *([self.answer] if len(self.answer) else [])]
+
+
+def next_prompt(space: IdSpace, turns: Sequence[turns_of_rows.Turn], *, in_speech: bool, tuned: bool) -> Document:
+    """What is continued by the next turn: of a tuned model what `tune` teaches, else all that was said.
+
+    Args:
+        space: the id space.
+        turns: the oldest first; of a tuned model the last one is a question.
+        in_speech: modality of the next one.
+        tuned: whether the model was tuned on dialogues.
+
+    Raises:
+        InputError: no turn, an empty one, or no question at the end.
+    """
+    if tuned:
+        return turns_of_rows.answer_prompt(space, turns, in_speech=in_speech)
+    return mixed_prompt(space, [part for one in turns for part in one.segments], continue_in_speech=in_speech)
+
+
+def spaced(turns: Sequence[Sequence[Segment]]) -> list[list[Segment]]:
+    """Turns with a space before texts behind something else, as they have it where models learn."""
+    made: list[list[Segment]] = []
+    for number, turn in enumerate(turns):
+        made.append(
+            [
+                f" {one}" if (number or place) and isinstance(one, str) and one[:1].strip() else one
+                for place, one in enumerate(turn)
+            ]
+        )
+    return made
 
 
 class Dialogue:
@@ -129,27 +161,19 @@ class Dialogue:
     def _whole(self, kept: list[Turn], asked: list[Segment], to: str) -> Document | list[Segment]:
         """The prompt: turns, and what is asked."""
         if not self.talker.settings.tuned:
-            return _joined(kept, asked)
-        read, turns = self.talker.processor.segment, []
+            return [part for turn in spaced([*(turn.segments for turn in kept), asked]) for part in turn]
+        read, said = self.talker.processor.segment, []
         for turn in kept:
-            turns.append(turns_of_rows.Turn(False, tuple(map(read, turn.asked))))
+            said.append(turns_of_rows.Turn(False, tuple(map(read, turn.asked))))
             if len(turn.answer):
-                turns.append(turns_of_rows.Turn(True, (read(turn.answer),)))
-        turns.append(turns_of_rows.Turn(False, tuple(map(read, asked))))
-        return turns_of_rows.answer_prompt(self.talker.processor.space, turns, in_speech=to == "speech")
+                said.append(turns_of_rows.Turn(True, (read(turn.answer),)))
+        said.append(turns_of_rows.Turn(False, tuple(map(read, asked))))
+        return next_prompt(self.talker.processor.space, said, in_speech=to == "speech", tuned=True)
 
     def _happened(self, kept: list[Turn], asked: list[Segment], answer: Segment) -> None:
         self.dropped += len(self.turns) - len(kept)
         self.turns = [*kept, Turn(asked, answer)]
         self._number += 1
-
-
-def _joined(turns: list[Turn], asked: list[Segment]) -> list[Segment]:
-    """Everything so far; texts behind something else begin with a space, as they do where models learn."""
-    segments = [segment for turn in turns for segment in turn.segments] + asked
-    return [
-        f" {one}" if place and isinstance(one, str) and one[:1].strip() else one for place, one in enumerate(segments)
-    ]
 
 
 def _said(pieces: list[StreamPiece], to: str) -> Segment:

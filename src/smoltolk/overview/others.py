@@ -1,4 +1,4 @@
-"""Quick starts, analyses, ablations and trainings: each as one part of a report."""
+"""Quick starts, analyses, ablations, experiments and trainings: each as one part of a report."""
 
 from __future__ import annotations
 
@@ -85,6 +85,19 @@ def ablation_section(run: Run) -> Section:
         schema.keys(variants=schema.keys(), seeds=_list)(run.found, "")
     picture = Picture("ablation", "Outcomes of each variant, with 95% intervals.", _left(run, "ablation.svg"))
     return Section(f"Ablation: {run.name}", str(run.place), _left(run, "ablation.md"), (picture,), sounds_of(run))
+
+
+def experiment_section(run: Run) -> Section:
+    """The table of an experiment with a recipe as its command left it.
+
+    Raises:
+        InputError: it is damaged, or its table is not there.
+    """
+    with damage_named(run.place / "results.json"):
+        schema.keys(arms=schema.keys(), seeds=_list)(run.found, "")
+        question = run.found.get("question")
+    title = f"Experiment: {run.name}" + (f", {question}" if question else "")
+    return Section(title, str(run.place), _left(run, "results.md"))
 
 
 def training_section(runs: Sequence[Run]) -> Section:

@@ -16,8 +16,7 @@ from smoltolk.inference.lora import is_lora
 from smoltolk.inference.parts import load_model
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.speech.units.codecs import CodecUnitTokenizer
-from smoltolk.training.tuning.jobs import Amount
-from smoltolk.training.tuning.settings import LoraSettings
+from smoltolk.training.tuning.settings import Amount, LoraSettings
 from smoltolk.training.tuning.tune_job import TuneJob
 
 LORA = LoraSettings(r=4)

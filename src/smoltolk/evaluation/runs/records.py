@@ -57,8 +57,14 @@ def nats(values: np.ndarray | Iterable[float]) -> list[float]:
 
 
 def is_scored(record: Record) -> bool:
-    """Whether there is something to judge."""
-    return record["error"] is None and record["nll"] is not None
+    """Whether there is something to judge; records of texts that are said or written have no NLLs."""
+    return record["error"] is None and record.get("nll", ()) is not None
+
+
+def why_none(records: Sequence[Record]) -> str | None:
+    """The most frequent reason where not a single item has a score; None where one has."""
+    wrong = failures(records)
+    return next(iter(wrong), "no items") if sum(wrong.values()) == len(records) else None
 
 
 def failures(records: Sequence[Record]) -> dict[str, int]:

@@ -11,7 +11,7 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from smoltolk.common.errors import InputError, require
-from smoltolk.inference.lora import Origin, write_origin
+from smoltolk.inference.lora import Origin, without_old_names, write_origin
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.model.text_models.layers import layer_parameter_names
 from smoltolk.training.tuning.settings import BACKBONE, SPEECH, LoraSettings
@@ -62,7 +62,8 @@ def add_lora(
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        found = peft.get_peft_model(model, config)
+        with without_old_names():
+            found = peft.get_peft_model(model, config)
     return remembering(found, origin)
 
 
