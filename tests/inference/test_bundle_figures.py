@@ -40,7 +40,7 @@ def results(tmp_path: Path) -> Path:
 
 
 def test_of_a_quick_start(results: Path) -> None:
-    figures = {one["what"]: one for one in read_figures(results, "early")}
+    figures = {one["what"]: one for one in read_figures(results, ["copy", "early"])}
     assert len(figures) == 5 * 4 + 2 + 2
     read = figures["Facts only read, answer alone, S->T"]
     assert read == {
@@ -60,8 +60,8 @@ def test_of_a_quick_start(results: Path) -> None:
 
 
 def test_whose_figures_they_are_must_be_known(results: Path) -> None:
-    with pytest.raises(InputError, match=r"late, early, early_plus\n.*'model'\n.*--system"):
-        read_figures(results, "model")
+    with pytest.raises(InputError, match=r"late, early, early_plus\n.*'model' or 'other'\n.*--system"):
+        read_figures(results, ["model", "other"])
 
 
 def test_results_that_are_none(results: Path, tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_results_that_are_none(results: Path, tmp_path: Path) -> None:
                         (3, "figures of"), ({"tasks": {"a": {"rules": {}}}}, "figures of")):  # fmt: skip
         other.write_text(json.dumps(found))
         with pytest.raises(InputError, match=told):
-            read_figures(other, "late")
+            read_figures(other, ["late"])
     assert read_verdict(other) is None
 
 

@@ -191,9 +191,12 @@ def continue_(
 
     smoltolk continue model dog.wav --units codec --out more.wav
     """
+    from smoltolk.cli.printing import check_answer
+
     if bool(audio) == (text is not None):
         found = "both" if audio else "neither"
         raise InputError("a continuation has one beginning: a recording or --text", found, "give one of them")
+    check_answer(to, most, seconds)
     source = Source(place, units, vocoder, int8=int8, device=device)
     answers = _Answers(source, to, out, most=most, temperature=temperature, speaker=speaker, as_json=as_json, seed=seed)
 
