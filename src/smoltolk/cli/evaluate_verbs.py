@@ -270,7 +270,8 @@ def continuations(
     from smoltolk.data.shards.parquet import read_shards
     from smoltolk.evaluation.continuations import continuations as measure
     from smoltolk.evaluation.continuations import long_prompts
-    from smoltolk.inference.parts import Part, check_part, load_config, load_parts
+    from smoltolk.inference.part_files import Part, check_part
+    from smoltolk.inference.parts import load_config, load_parts
     from smoltolk.speech.recognition.recognisers import recogniser_named
 
     spoken = read_shards(shards)

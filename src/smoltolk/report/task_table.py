@@ -35,8 +35,9 @@ def task_markdown(results: Mapping[str, Any]) -> str:
 
 
 def shown_cell(cell: Mapping[str, Any]) -> str:
-    """``55.2 [53.0, 57.4]``."""
-    return f"{percent(cell['accuracy'])} [{percent(cell['low'])}, {percent(cell['high'])}]"
+    """``55.2 [53.0, 57.4]``; without bounds where there are none, e.g. of a single recording."""
+    bounds = "" if cell["low"] is None else f" [{percent(cell['low'])}, {percent(cell['high'])}]"
+    return percent(cell["accuracy"]) + bounds
 
 
 def _cells(task: Mapping[str, Any]) -> str:

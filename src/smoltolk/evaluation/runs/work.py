@@ -26,7 +26,7 @@ from smoltolk.evaluation.tasks.names import TASKS
 from smoltolk.evaluation.tasks.said_texts import FOLDERS, RECOGNITION, SAID_TEXTS, SYNTHESIS, SaidTexts, load_said_texts
 from smoltolk.evaluation.tasks.spoken_answers import ANSWERS, Question, load_questions
 from smoltolk.evaluation.tasks.text_retention import PREFIX, harness_tasks
-from smoltolk.inference.parts import Part, check_part, read_part
+from smoltolk.inference.part_files import Part, check_part, read_part
 from smoltolk.speech.units.kinds import load_unit_tokenizer
 
 
