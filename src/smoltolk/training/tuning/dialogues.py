@@ -33,7 +33,7 @@ from smoltolk.training.tuning.messages import (
 )
 
 _OTHERS = ("images", "videos", "image", "video", "tools")
-_NOTHING = (None, "", "[]", [], {})  # of tools, as data sets with and without them have it
+_NOTHING: tuple[Any, ...] = (None, "", "[]", [], {})  # of tools, as data sets with and without them have it
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ def _rejected(row: dict[str, Any], messages: tuple[Message, ...], place: str, fo
     if row.get("rejected_messages") is not None:
         # Without recordings of its own it hears those of the better one, as far as it goes.
         sounds = _sounds(row, place, folder) if given is None else Sounds(given, place, folder)
-        system = {name: row[name] for name in ("system", "system_prompt") if name in row}
+        system: dict[str, Any] = {name: row[name] for name in ("system", "system_prompt") if name in row}
         listed = listed_messages({"messages": row["rejected_messages"], **system}, place)
         rejected = read_messages(with_audios(listed, [], sounds), place, sounds)
         if given is not None:
