@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from smoltolk.common.errors import InputError
+from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import parse_line, read_json, read_lines
 from smoltolk.common.rejection import Rejected, do_each
 from smoltolk.training.tuning.messages import (
@@ -88,8 +88,13 @@ def read_dialogues(path: Path, rejected: list[Rejected], *, preferences: bool = 
 
 def _rows(path: Path) -> Iterator[tuple[str, Any]]:
     """Places, and what stands there: bytes of a line, or a value."""
+    if not path.is_file():
+        raise NotFoundError("dialogues are read from a file", f"no file {path}", "check the path")
     if path.suffix == ".json":
-        value = read_json(path)
+        try:
+            value = read_json(path)
+        except InputError as error:  # what we write ourselves may be deleted, this may not
+            raise InputError(error.rule, error.found, "correct the file") from error
         if not isinstance(value, list):
             raise InputError(
                 "a JSON file of dialogues is a list of rows", str(path), "write a list, or lines of .jsonl"
