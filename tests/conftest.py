@@ -21,7 +21,7 @@ from smoltolk.data.shards.prepare import prepare
 from smoltolk.data.world.stories import World
 from smoltolk.inference.bundle import Bundle, BundleSettings
 from smoltolk.inference.bundle_making import Origin, make_bundle
-from smoltolk.inference.drawing import Sampling
+from smoltolk.inference.sampling import Sampling
 from smoltolk.model.ids import IdSpace
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.speech.audio import load
@@ -335,7 +335,8 @@ def bundle(bundle_parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Bund
     """Those parts as a bundle, with figures and a sample. Read only."""
     place = tmp_path_factory.mktemp("bundles")
     cell = {"accuracy": 0.75, "low": 0.7, "high": 0.8, "n": 400}
-    (place / "results.json").write_text(json.dumps({"models": {"late": {"story": {"S->S": cell}}}}))
+    tasks = {"storycloze": {"chance": 0.5, "rules": {"mean": {"cells": {"S->S": cell}}}}}
+    (place / "results.json").write_text(json.dumps({"tasks": tasks}))
     return make_bundle(
         bundle_parts / "model", bundle_parts / "units", bundle_parts / "vocoder", place / "bundle",
         results=[place / "results.json"], settings=BundleSettings(Sampling(0.5, 7), 20, 10), sample="Once upon",

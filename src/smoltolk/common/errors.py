@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import sys
 from collections.abc import Mapping
 from types import ModuleType
 from typing import TypeVar
@@ -106,11 +108,25 @@ def require(module: str, purpose: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or "." in error.name:  # a part of an installed package: another version than ours
             raise
-        raise MissingExtraError(
-            f"{purpose} needs the package {package!r}",
-            "it is not installed" if error.name == package else f"it needs {error.name!r}, which is not installed",
-            f"pip install 'smoltolk[{_EXTRAS[package]}]'",
-        ) from error
+        raise _missing(package, purpose, error.name) from error
+
+
+def check_extra(package: str, purpose: str) -> None:
+    """As :func:`require`, where the import itself takes long and can wait.
+
+    Raises:
+        MissingExtraError: naming the pip line.
+    """
+    if package not in sys.modules and importlib.util.find_spec(package) is None:
+        raise _missing(package, purpose, package)
+
+
+def _missing(package: str, purpose: str, lacking: str) -> MissingExtraError:
+    return MissingExtraError(
+        f"{purpose} needs the package {package!r}",
+        "it is not installed" if lacking == package else f"it needs {lacking!r}, which is not installed",
+        f"pip install 'smoltolk[{_EXTRAS[package]}]'",
+    )
 
 
 def first_line(error: BaseException) -> str:

@@ -27,7 +27,7 @@ class StreamedSound:
     """
 
     def __init__(
-        self, engine: Engine, metrics: Metrics, form: str, voice: str | None, seed: int, speed: float = 1.0
+        self, engine: Engine, metrics: Metrics, form: str, voice: str | int | None, seed: int, speed: float = 1.0
     ):  # fmt: skip
         self._engine, self._metrics, self._form = engine, metrics, form
         self._voice, self._seed, self._speed = voice, seed, speed

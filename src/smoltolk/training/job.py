@@ -27,6 +27,7 @@ from smoltolk.training.backbone import load_tokenizer
 from smoltolk.training.changes import OPTIONS
 from smoltolk.training.checks import check_fit
 from smoltolk.training.hardware import Hardware
+from smoltolk.training.loop.log import RECORD
 from smoltolk.training.loop.opening import Asker, open_loop
 from smoltolk.training.recipes.tree import RunRecipe
 from smoltolk.training.recipes.yaml_files import RECIPE_FILE, to_yaml
@@ -34,7 +35,7 @@ from smoltolk.training.run import Run
 from smoltolk.training.systems import Settings, system_named
 from smoltolk.training.trainer import Report
 from smoltolk.training.tuning.starting import Start, check_going_on, going_on, is_smoltolk, open_start
-from smoltolk.training.workplace import ID_LAYOUT, RECORD, Workplace, plain
+from smoltolk.training.workplace import ID_LAYOUT, Workplace, plain
 
 _LITTLE_SPEECH = 3600.0  # seconds
 
@@ -89,6 +90,7 @@ class TrainingJob:
             units=self.shards.metadata,
             predict_switch=self.recipe.predict_switch,
             lora=tuning.lora,
+            dtype=self.tree.hardware.torch_dtype,
             seed=self.seed,
         )
         self.recipe = going_on(self.recipe, self._start)
