@@ -130,8 +130,11 @@ else:
     def __getattr__(name):
         from importlib import import_module
 
+        from smoltolk.common.noise import silence_noise
+
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        silence_noise()
         module, _, there = _HOMES[name].partition(":")
         value = getattr(import_module(f"{__name__}.{module}"), there or name)
         globals()[name] = value  # so that it is asked for once

@@ -86,7 +86,7 @@ def test_help_is_quick() -> None:
         ("continue {0}", "neither"),
         ("continue {0} {0}/file --text hello", "both"),
         ("continue {0} --text hello --to song", "'song'"),
-        ("continue {0} --text hello", "no --vocoder, --out"),
+        ("continue {0} --text hello", "no --vocoder"),
         ("continue {0} {0}/file --to text", "no --units"),
         ("continue {0} --text hello --to text --most 0", "--most 0"),
     ],

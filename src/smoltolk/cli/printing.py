@@ -179,16 +179,24 @@ def tell_if_cut(ended: bool, task: str) -> None:
         print(f"  note: it came to no end and was cut off; {fix}", file=sys.stderr)
 
 
-def check_answer(to: str, most: int | None) -> None:
+def check_answer(to: str, most: int | None, seconds: float | None = None) -> None:
     """Hold what is wanted of an answer against what there can be.
 
+    Args:
+        to: speech or text.
+        most: units or tokens.
+        seconds: of speech.
+
     Raises:
-        InputError: neither speech nor text, or nothing of it.
+        InputError: neither speech nor text, nothing of it, or seconds of text.
     """
     if to not in ("speech", "text"):
         raise InputError("--to is speech or text", repr(to), "choose one of them")
     if most is not None and most < 1:
         raise InputError("an answer has an id at least", f"--most {most}", "give 1 or more")
+    if seconds is not None and (to == "text" or not 0 < seconds < float("inf")):
+        found = f"--seconds {seconds:g} of {to}"
+        raise InputError("--seconds are those of speech, more than 0", found, "give others, or limit text by --most")
 
 
 def check_hears(has_units: object) -> None:

@@ -98,11 +98,11 @@ class Source:
             return Loader(self, open_bundle(self.place))
         from smoltolk.inference.part_files import check_parts, read_model_units
 
-        model = read_model_units(self.place)
         if hears:
             check_hears(self.units)
         if speaks:
             check_speaks(self.units, self.vocoder)
+        model = read_model_units(self.place)
         if model is not None:
             check_parts(self.place, model, units=self.units, vocoder=self.vocoder)
         return Loader(self, None)
@@ -124,10 +124,10 @@ class Loader:
         """All parts."""
         from smoltolk.inference.speech_text import SpeechText
 
-        own, how = self.source, {"device": self.source.device, "int8": self.source.int8}
+        own = self.source
         if self.bundle is not None:
-            return SpeechText.from_pretrained(self.bundle, **how)
-        return SpeechText.load(own.place, own.units, own.vocoder, **how)
+            return SpeechText.from_pretrained(self.bundle, own.device, own.int8)
+        return SpeechText.load(own.place, own.units, own.vocoder, own.device, own.int8)
 
 
 def speaker_of(given: str | None) -> str | int | None:
@@ -143,7 +143,7 @@ def texts_of(given: Sequence[str]) -> list[str]:
     """
     texts: list[str] = []
     for one in given:
-        texts += split_lines(_stdin().read().removesuffix("\n")) if one == PIPE else [one]
+        texts += split_lines(sys.stdin.read().removesuffix("\n")) if one == PIPE else [one]
     if not any(texts):
         raise InputError("there must be something to say", "no text", "give a text, or lines on stdin with -")
     return texts
@@ -158,14 +158,8 @@ def recordings_of(given: Sequence[Path]) -> Iterator[list[Path]]:
     with tempfile.TemporaryDirectory() as directory:
         piped = Path(directory) / _PIPED
         with piped.open("wb") as file:
-            shutil.copyfileobj(_stdin().buffer, file)
+            shutil.copyfileobj(sys.stdin.buffer, file)
         yield [piped if str(path) == PIPE else path for path in given]
-
-
-def _stdin() -> Any:
-    if sys.stdin is None:
-        raise InputError(f"{PIPE} is standard input", "it is closed", "pipe something in, or name a file")
-    return sys.stdin
 
 
 def told(path: Path) -> str:
@@ -242,7 +236,7 @@ def tell_if_empty(answer: Answer | Speech, name: str) -> None:
     """Point out an answer that says nothing, or next to nothing."""
     if answer.is_empty:
         fix = "another seed or prompt may help, or longer training"
-        print(f"  note: {name}: the model came to its end at once, nothing is said; {fix}", file=sys.stderr)
+        print(f"  note: {name}: an empty answer, the model came to its end at once; {fix}", file=sys.stderr)
 
 
 def print_json(row: dict[str, Any]) -> None:

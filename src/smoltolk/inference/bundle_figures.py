@@ -5,11 +5,11 @@ They are those of the reports, with intervals of 95% and beside chance.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from smoltolk.common.errors import InputError, named
+from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_json
 from smoltolk.report import titles
 from smoltolk.report.results import CHANCE, DIRECTIONS, KINDS, LENS, LENS_WAYS, cell_of, validate_results
@@ -19,12 +19,12 @@ _RATES = {"recognition_wer": "Recognition, word error rate", "synthesis_wer": "S
 _BOUNDS = ("low", "high")
 
 
-def read_figures(path: Path, system: str) -> list[dict[str, Any]]:
+def read_figures(path: Path, called: Sequence[str]) -> list[dict[str, Any]]:
     """Figures of results: ``{"what", "value", "from"}``, and ``low``, ``high``, ``chance``, ``n``, ``of`` where known.
 
     Args:
         path: ``results.json`` of the quick start, whose questions are told in pairs, or of ``smoltolk evaluate``.
-        system: which of the quick start's models.
+        called: which of the quick start's models: the first of these names that it knows.
 
     Raises:
         NotFoundError: no such file.
@@ -33,8 +33,14 @@ def read_figures(path: Path, system: str) -> list[dict[str, Any]]:
     found = read_json(path)
     if _is_quickstart(found):
         validate_results(found)
-        named("a model of these results", system, found["models"], f"say which one this is (--system): {path}")
-        return [{**figure, "from": "quick start"} for figure in _quickstart(found, system)]
+        for system in called:
+            if system in found["models"]:
+                return [{**figure, "from": "quick start"} for figure in _quickstart(found, system)]
+        raise InputError(
+            f"a model of {path} is one of {', '.join(found['models'])}",
+            f"one that is called {' or '.join(map(repr, called))}",
+            "say which one this is (--system), or leave these results out",
+        )
     try:
         if "tasks" in found or "transcription" in found:
             return [{**figure, "from": "evaluate"} for figure in _evaluation(found)]

@@ -81,7 +81,8 @@ def make_bundle(
         vocoder: directory of the vocoder; None, or the units again, where these are a codec of several codebooks.
         out: the bundle; a former bundle there is replaced.
         results: ``results.json`` of the quick start or of ``smoltolk evaluate``, for the card.
-        system: which of the quick start's models it is; None: the one that its directory is called by.
+        system: which of the quick start's models it is; None: the one that its directory is called by, or that it
+            was trained as.
         origin: of data and voices, for the card.
         settings: of generation.
         sample: a text that it goes on from, aloud, for the card; None: no sample.
@@ -105,8 +106,8 @@ def make_bundle(
         )
     if sample is not None and not sample.strip():
         raise InputError("a sample goes on from a text", repr(sample), "give some words, or none at all")
-    name = Path(model).resolve().name if system is None else system
-    figures = [figure for path in results for figure in read_figures(path, name)]
+    called = _called(model) if system is None else [system]
+    figures = [figure for path in results for figure in read_figures(path, called)]
     verdicts = [verdict for path in results if (verdict := read_verdict(path)) is not None]
     source = _model_directory(model)
     with atomic_directory(out) as place:
@@ -145,6 +146,14 @@ def make_bundle(
         write_text(place / CARD, bundle_card(config, record, record["name"]))  # people may change it
         write_json(place / RECORD, record)
     return open_bundle(out)
+
+
+def _called(model: Path | str) -> list[str]:
+    """What the quick start may call a model."""
+    known = Path(model) / "training.json"
+    told = read_json(known) if known.is_file() else {}
+    # One that was tuned or trained on is no longer the one that was measured.
+    return [Path(model).resolve().name, *([told["system"]] if "system" in told and "start" not in told else [])]
 
 
 def _model_directory(model: Path | str) -> Path:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 from torch import nn
 
 from smoltolk.common.errors import require
+from smoltolk.common.noise import silence_noise
 
 PACKAGE, PURPOSE = "torchao", "weights of eight bits"
 
@@ -23,9 +21,9 @@ def in_eight_bits(model: Any) -> Any:
     Raises:
         MissingExtraError: torchao is not installed.
     """
-    with _no_word_of_kernels():
-        require(PACKAGE, PURPOSE)
-        quantization = import_module("torchao.quantization")
+    silence_noise()
+    require(PACKAGE, PURPOSE)
+    quantization = import_module("torchao.quantization")
     tied = {parameter.data_ptr() for module in model.modules() if isinstance(module, nn.Embedding)
             for parameter in module.parameters()}  # fmt: skip
 
@@ -34,15 +32,3 @@ def in_eight_bits(model: Any) -> Any:
 
     quantization.quantize_(model, quantization.Int8WeightOnlyConfig(), filter_fn=is_linear)
     return model
-
-
-@contextmanager
-def _no_word_of_kernels() -> Iterator[None]:
-    """When it is imported torchao warns of each kernel that was not built for this machine; none of them is needed."""
-    logger = logging.getLogger(PACKAGE)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -390,8 +391,8 @@ class SpeechText:
         """
         if max_seconds is not None and to == "text":
             raise InputError("seconds limit speech", f"max_seconds = {max_seconds}", "limit text by max_new")
-        if max_seconds is not None and not 0 < max_seconds < float("inf"):
-            raise InputError("a time is positive and finite", f"max_seconds = {max_seconds}", "give another one")
+        if max_seconds is not None and not math.isfinite(max_seconds):
+            raise InputError("a limit is a number", f"max_seconds = {max_seconds}", "leave it out for no limit")
         limits = [] if max_new is None else [max_new]
         if max_seconds is not None:
             limits.append(int(max_seconds * self._speaker().frame_rate))
