@@ -126,7 +126,7 @@ def test_workers_are_none_or_more(command: str, tmp_path: Path, smoltolk: Callab
     "command",
     [
         "say {0} hello --vocoder {0} --out x.tune", "hear {0} nothing.wav --units {0}", "continue {0} --text hi",
-        "analyse {0} --shards {0} --out {0}/new", "report {0} --out {0}/page.html",
+        "analyse {0} --shards {0} --out {0}/new", "report {0} --out {0}/page.html", "quickstart --scale huge",
     ],
 )  # fmt: skip
 def test_mistakes_are_told_at_once(command: str, tmp_path: Path) -> None:

@@ -73,6 +73,11 @@ def test_two_evaluations_stand_side_by_side(two_runs: list[Path], tmp_path: Path
     assert row[4] == "{} {} to {}".format(*map(points, (2 / 6, expected.low, expected.high)))
     assert "| S-\\>T | 6 | 50.0 [" in text and "| +33.3 [" in text
     assert "rule ours" in page.words and "Evaluation: b" in page.words
+    # Of each run alone the figure is seen, and what stands above already is opened by a click.
+    assert (tmp_path / "page.html").read_text().count("<details>") == 3
+    write_overview(two_runs[:1], tmp_path / "one.html")
+    alone = (tmp_path / "one.html").read_text()
+    assert "<details>" not in alone and "<title>SmolTolk report: Evaluation: a</title>" in alone
     assert len(set(page.ids)) == len(page.ids)
     figures = sorted(path.name for path in (tmp_path / "page-figures").iterdir())
     assert figures == ["01-side-by-side.svg", "03-accuracy.svg", "04-accuracy.svg"]
@@ -158,6 +163,18 @@ def test_analyses_ablations_and_trainings(tmp_path: Path) -> None:
     assert "script" not in page.tags and "details" in page.tags
     assert "Speech, nats per unit" in page.words and {"late", "early"} <= set(re.findall(r"\w+", page.words))
     assert (tmp_path / "page-figures" / "01-lens.svg").read_text() == SVG
+
+
+def test_a_figure_is_shown_in_its_own_size(tmp_path: Path) -> None:
+    """7.2 inches of a drawing for print; what does not tell its size is as wide as a card."""
+    svg = '<?xml version="1.0"?>\n<!DOCTYPE svg>\n<svg width="518.4pt" viewBox="0 0 518.4 200" xmlns="x"></svg>'
+    for name, drawn in (("told", svg), ("untold", SVG)):
+        write_json(tmp_path / name / "analysis.json", {"models": {"late": {"lens": {"heard": {}}}}})
+        write_text(tmp_path / name / "analysis.md", "# Looking inside\n")
+        write_text(tmp_path / name / "lens.svg", drawn)
+    write_overview([tmp_path / "told", tmp_path / "untold"], tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert re.findall(r"--own: (\d+)px", page) == ["691", "960"] and "The text head on each layer; bands" in page
 
 
 def test_an_experiment_with_a_recipe(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from smoltolk.analysis.tables import items_of
 from smoltolk.common.files import atomic_file
 from smoltolk.report.plot_style import MARKERS, REAL, printing
 
-PROBES = {"phone": "phone at a unit", "word": "word", "sentence": "word in a sentence"}  # and what is drawn above each
+PROBES = {"phone": "phone at a unit", "word": "word", "sentence": "word in sentence"}  # and what is drawn above each
 _LINE = 90  # letters and spaces of a legend in one line
 Models = Mapping[str, Mapping[str, Any]]  # a part of each; ``place``: which of the models, for colour and marker
 Cells = Sequence[Mapping[str, float | None]]
@@ -65,8 +65,8 @@ def alignment_figure(models: Models) -> Figure:
             level(row[1], here["chance"])
         row[0].set_title(f"{here['n']} {items}: linear CKA, speech and text")
         row[1].set_title(f"{here['n']} {items}: mutual k-NN, k = {here['k']}")
-        for axes in row:
-            axes.set_ylim(bottom=0)
+        row[0].set_ylim(bottom=min(0, row[0].dataLim.y0))  # the unbiased one falls below 0 where nothing is alike
+        row[1].set_ylim(bottom=0)
     _finish(figure, panels, models, {"unbiased": {}, "biased": _FAINT, "chance": _LEVEL})
     return figure
 
@@ -113,19 +113,23 @@ def probes_figure(models: Models) -> Figure:
     """Accuracy of linear probes by layer."""
     kinds = [kind for kind in PROBES if any(kind in found for found in models.values())]
     figure, panels = _panels(1, len(kinds), 2.9)
+    styles: dict[str, Any] = {"speech": {}, "text": {"hollow": True}, "transfer": {"faint": True}}
+    drawn = set()
     for axes, kind in zip(panels[0], kinds, strict=True):
         for found in models.values():
             here = found.get(kind, {})
-            for way, style in {"speech": {}, "text": {"hollow": True}, "transfer": {"faint": True}}.items():
-                if way in here:
-                    curve(axes, here[way], found["place"], **style)
+            for way in (way for way in styles if way in here):
+                curve(axes, here[way], found["place"], **styles[way])
+                drawn.add(way)
             if here:
                 level(axes, here["chance"])
-        axes.set_title(PROBES[kind])
+        counts = sorted({found[kind]["n"] for found in models.values() if kind in found})
+        axes.set_title(f"{PROBES[kind]} (n = {', '.join(map(str, counts))})")
         axes.set_ylim(0, 1.03)
     panels[0][0].set_ylabel("accuracy, held out")
-    ways = {"speech": {}, "text": _HOLLOW, "from text to speech": _FAINT, "commonest class": _LEVEL}
-    _finish(figure, panels, models, ways)
+    ways = {"speech": ("speech", {}), "text": ("text", _HOLLOW), "transfer": ("from text to speech", _FAINT)}
+    looks = dict(look for way, look in ways.items() if way in drawn)
+    _finish(figure, panels, models, {**looks, "commonest class": _LEVEL})
     return figure
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from smoltolk.analysis.boundaries import BASELINES, METHODS
+from smoltolk.analysis.request import TITLES
 from smoltolk.report.markdown import in_cell
 
 _PROBES = {"speech": "speech", "text": "text", "transfer": "fitted on text, asked about speech"}
@@ -27,11 +28,11 @@ def markdown(result: Found) -> str:
         f"- seed {result['seed']}, at most {result['num_items']} items of each kind, smoltolk {result['version']}"
     ]
     lines += ["- layer `in` is what the backbone reads; the last layer lies behind its final norm", ""]
-    for part, (title, write) in _PARTS.items():
+    for part, write in _WRITERS.items():
         shown = {name: model[part] for name, model in models.items() if part in model}
         if not shown:
             continue
-        lines += [f"## {title}", ""]
+        lines += [f"## {TITLES[part]}", ""]
         for name, found in shown.items():
             if isinstance(found.get("left_out"), str):
                 lines += [f"{name}: left out, {found['left_out']}.", ""]
@@ -173,14 +174,14 @@ def _boundaries(models: Mapping[str, Found]) -> Lines:
     yield ""
 
 
-_PARTS: dict[str, tuple[str, Callable[[Mapping[str, Found]], Lines]]] = {
-    "alignment": ("Speech and text of the same items", _alignment),
-    "geometry": ("Dimension and shared directions", _geometry),
-    "lens": ("The text head on each layer", _lens),
-    "probes": ("Linear probes", _probes),
-    "retrieval": ("Retrieval", _retrieval),
-    "selector": ("The selector", _selector),
-    "boundaries": ("Word boundaries from the selector", _boundaries),
+_WRITERS: dict[str, Callable[[Mapping[str, Found]], Lines]] = {
+    "alignment": _alignment,
+    "geometry": _geometry,
+    "lens": _lens,
+    "probes": _probes,
+    "retrieval": _retrieval,
+    "selector": _selector,
+    "boundaries": _boundaries,
 }
 
 

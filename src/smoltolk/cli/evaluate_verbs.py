@@ -63,16 +63,16 @@ def evaluate(
     from smoltolk.evaluation.runs.evaluating import evaluate as measure
     from smoltolk.evaluation.runs.presets import rule_named
     from smoltolk.evaluation.runs.request import Request
-    from smoltolk.evaluation.runs.results import judge_again, none_scored
+    from smoltolk.evaluation.runs.results import about_stored, judge_again, none_scored
     from smoltolk.evaluation.runs.voices import OFFLINE
     from smoltolk.report.task_plot import task_svg
-    from smoltolk.report.task_table import task_markdown
+    from smoltolk.report.task_table import task_markdown, text_rows
     from smoltolk.report.transcription_table import transcription_rows
 
     if from_run is not None:
         if model is not None:
             raise InputError("a stored run is judged without a model", f"--from and {model!r}", "leave the model out")
-        names = rule or ["ours"]
+        names = rule or [about_stored(from_run)["rule"]]
         results: dict[str, Any] | None = judge_again(
             from_run, [rule_named(name) for name in names], judge=judge, judge_texts=judge_texts, quality=quality,
             quality_timeout=quality_timeout,
@@ -111,6 +111,8 @@ def evaluate(
             Console().print(figures)
     for name, task in results.get("transcription", {}).items():
         show(f"{name}: {task['scored']:,} of {task['items']:,} scored", transcription_rows(task))
+    for name, scores in results.get("text", {}).items():
+        show(f"text/{name}", text_rows(scores))
     print(f"records and results in {place}")
     if results.get("failed"):
         raise none_scored(results["failed"])

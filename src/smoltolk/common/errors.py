@@ -25,6 +25,7 @@ _EXTRAS = {
     "lm_eval": "eval",
     "fastapi": "serve",
     "uvicorn": "serve",
+    "python_multipart": "serve",
     "prometheus_client": "serve",
     "torchao": "int8",
     "sounddevice": "microphone",

@@ -97,7 +97,7 @@ def _told(steps: Iterator[Any], told: list[str]) -> Iterator[Any]:
                 told.append(step.told)
             yield step
     except SmolTolkError as error:
-        told.append(f"{error.rule}: {error.found}. {error.fix[0].upper()}{error.fix[1:]}.")
+        told.append(". ".join(part[:1].upper() + part[1:] for part in (error.rule, error.found, error.fix)) + ".")
         yield View(told=told[-1])
 
 
@@ -134,7 +134,7 @@ def _speak(talker: SpeechText, prompt: Sequence[Segment], wishes: Wishes) -> Ite
             sounds.append(piece.waveform)
             yield View(sound=(piece.rate, piece.waveform))
     if not sounds or not units:
-        raise InputError("there must be something to say", "the model ended at once", "try another prompt or seed")
+        raise InputError("an answer aloud has a unit at least", "the model ended at once", "try another prompt or seed")
     waveform, made = np.concatenate(sounds), np.concatenate(units)
     yield View(whole=(talker.speaking_rate, waveform), told=f"First sound after {first:.2f} s.")
     yield said_by(talker, made, waveform)
@@ -181,4 +181,5 @@ def picture(talker: SpeechText, segments: Sequence[Segment]) -> str:
     guesses = lens(talker, document, places)
     notes.append("pale words may be others")
     notes.append("head: what the text head makes of each layer at the end of a word; point at a cell to see more")
-    return draw(Drawn(segments, starts, columns, words, selector, places, guesses), ". ".join(dict.fromkeys(notes)))
+    note = "; ".join(dict.fromkeys(filter(None, notes)))
+    return draw(Drawn(segments, starts, columns, words, selector, places, guesses), note[:1].upper() + note[1:])

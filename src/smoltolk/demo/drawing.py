@@ -18,7 +18,7 @@ _GUTTER = 92
 _WORDS, _WAVE, _UNITS, _LAYER, _GAP = 18, 46, 18, 16, 8
 _PER_SECOND = 60  # columns of a waveform
 _MOST_CELLS = 6000  # of a heat map; beyond it neighbours share one
-_LETTER = 6.2  # pixels
+_LETTER = 6.8  # pixels, of most letters
 
 
 @dataclass(frozen=True, slots=True)

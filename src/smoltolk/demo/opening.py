@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,7 @@ def _load(models: Sequence[Model], bundles: Sequence[Path | str], device: str | 
 
     for model, bundle in zip(models, bundles, strict=True):
         model.talker.set_result(SpeechText.from_pretrained(bundle, device=device))
+    import_module("smoltolk.demo.answering")  # a first click need not wait for it
 
 
 def _record(bundle: Path | str) -> Mapping[str, Any]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from smoltolk.inference.speech_text import SpeechText
 
 PURPOSE = "the page"
-_LOADING = "still loading …"
+_LOADING = "Still loading; an answer will take longer."
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +106,16 @@ def build(models: Sequence[Model], limits: Limits, example: str = "") -> Any:
             outputs,
             api_visibility="private",
             show_progress="minimal",
+            show_progress_on=[column[-1] for column in columns],
+        )
+        where = dict(zip([column[-1] for column in columns], models, strict=True))
+        page.load(
+            lambda: {told: "" if model.talker.done() else _LOADING for told, model in where.items()},
+            None,
+            list(where),
+            api_visibility="private",
+            show_progress="hidden",
+            queue=False,
         )
         stop.click(None, cancels=[asked], api_visibility="private")
     page.queue(max_size=limits.waiting, default_concurrency_limit=1, api_open=False)
@@ -128,7 +138,8 @@ def _column(gr: Any, model: Model, number: int, streams: bool) -> list[Any]:
     """What is shown of one model: text, sound as it comes, whole sound, time line, where it is."""
     with gr.Column(min_width=320):
         gr.Markdown(f"## {model.name}")
-        told = gr.Markdown("", elem_id=f"told-{number}")
+        # It stands there at once; a page that is opened later is told otherwise when it has loaded.
+        told = gr.Markdown("" if model.talker.done() else _LOADING, elem_id=f"told-{number}")
         text = gr.Textbox(label="Goes on in writing", interactive=False, lines=2, elem_id=f"written-{number}")
         live = gr.Audio(
             label="Goes on aloud, as it comes",

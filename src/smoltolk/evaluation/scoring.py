@@ -246,8 +246,10 @@ def _scored(sequence: Scored, space: IdSpace | None, rule: Rule) -> np.ndarray:
     silent = [space.begin_prompt, space.end_prompt, space.switch, space.pad_speech]
     if not rule.score_end:
         silent += [space.eos_text, space.eos_speech]
-    first = (place >= start) & ~np.isin(ids, silent)
-    if space.num_codebooks > 1 and space.tail and rule.score_end:
+    first = (place >= start) & (ids[:, None] != silent).all(1)
+    if space.num_codebooks == 1:
+        return first[:, None]
+    if space.tail and rule.score_end:
         # That speech ends is decided where the first codebook falls silent; <eos speech> follows behind the delay.
         decided = np.flatnonzero(ids == space.eos_speech) - space.tail
         first[[at for at in decided if at >= start and ids[at] == space.pad_speech]] = True
@@ -284,7 +286,7 @@ def beyond_table(model: nn.Module, length: int) -> str | None:
     trained = trained_positions(text_config)
     if trained is None or length <= trained or longest_row(text_config) is None:
         return None
-    return f"{length:,} ids, {trained:,} positions"
+    return f"{length:,} ids, and the model has {trained:,} positions"
 
 
 def _check_codes(sequences: Sequence[Scored], space: IdSpace | None) -> None:

@@ -145,7 +145,7 @@ def beside(directory: Path | str, model: SmolTolkForCausalLM, *, is_trainable: b
     if not (Path(directory) / _WEIGHTS).is_file():
         raise InputError("the weights of a LoRA are safetensors", f"no {_WEIGHTS} in {directory}", "save it again")
     try:
-        with without_old_names():
+        with without_notes():
             return peft.PeftModel.from_pretrained(model, str(directory), is_trainable=is_trainable)
     except (RuntimeError, ValueError, SafetensorError) as error:
         raise InputError(
@@ -156,10 +156,12 @@ def beside(directory: Path | str, model: SmolTolkForCausalLM, *, is_trainable: b
 
 
 @contextmanager
-def without_old_names() -> Iterator[None]:
-    """A block in which PEFT may ask transformers by a name that will go: nobody who reads of it could do anything."""
+def without_notes() -> Iterator[None]:
+    """A block in which PEFT says nothing of what nobody could do anything about: that it asks transformers by a name
+    which will go, and that it settles itself which way round a layer has its weights."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+        warnings.filterwarnings("ignore", message="fan_in_fan_out is set", category=UserWarning)
         yield
 
 

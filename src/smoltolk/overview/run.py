@@ -63,7 +63,7 @@ def names_of(places: Sequence[Path]) -> list[str]:
 
 
 def sounds_of(run: Run, told: Mapping[str, tuple[str, str]] | None = None) -> tuple[Sound, ...]:
-    """What lies in the folder ``samples`` of a run, by name.
+    """What lies in the folder ``samples`` of a run: first what is told, in its order, then the others by name.
 
     Args:
         run: whose.
@@ -71,8 +71,9 @@ def sounds_of(run: Run, told: Mapping[str, tuple[str, str]] | None = None) -> tu
             the words lie in a ``.txt`` beside the file, where there is one.
     """
     folder, told = run.place / "samples", told or {}
+    place_of = {run.place / name: number for number, name in enumerate(told)}
     sounds = []
-    for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
+    for path in sorted(folder.rglob("*"), key=lambda path: (place_of.get(path, len(told)), path)):
         if path.suffix.lower() in _SOUNDS and path.is_file() and not path.name.startswith("."):
             name = path.relative_to(run.place).as_posix()
             title = path.relative_to(folder).with_suffix("").as_posix()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from smoltolk.overview.comparison import comparison_sections
 from smoltolk.overview.evaluations import evaluation_section
 from smoltolk.overview.others import (
     ablation_section,
@@ -49,8 +49,15 @@ def sections_of(places: Sequence[Path]) -> list[Section]:
     if trainings:
         sections.append(training_section(trainings))
     evaluations = [run for run in runs if run.kind == "evaluation"]
-    together = comparison_sections(evaluations) if len(evaluations) > 1 else []
-    return [*together, *sections]
+    if len(evaluations) < 2:
+        return sections
+    # Rules come with torch, which no other part of a page takes seconds for.
+    from smoltolk.overview.comparison import comparison_sections
+
+    together = comparison_sections(evaluations)
+    # What stands side by side need not be read once more.
+    alone = [replace(one, folded=bool(together)) for one in sections[: len(evaluations)]]
+    return [*together, *alone, *sections[len(evaluations) :]]
 
 
 def write_overview(places: Sequence[Path], out: Path, markdown: Path | None = None, embed: float = EMBED) -> int:

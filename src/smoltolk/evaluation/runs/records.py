@@ -13,7 +13,7 @@ of the ids that end an option. Nats have nine digits: a float32 comes back as it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -51,9 +51,9 @@ def shape_of(item: Item) -> str:
     return f"{before}->{'ST'[not item.options[0][0].is_speech]}"
 
 
-def nats(values: np.ndarray | Iterable[float]) -> list[float]:
+def nats(values: np.ndarray | Sequence[float]) -> list[float]:
     """NLLs as a record keeps them."""
-    return [float(f"{value:.9g}") for value in values]
+    return [float(f"{value:.9g}") for value in np.asarray(values).tolist()]
 
 
 def is_scored(record: Record) -> bool:

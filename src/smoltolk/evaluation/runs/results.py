@@ -171,6 +171,17 @@ def _transcribed(
     return transcription_results(name, records, about["seed"], notes=about["notes"].get(name, ()), judge=heard_by)
 
 
+def about_stored(run: Path) -> dict[str, Any]:
+    """What a stored run says of itself; ``rule`` names the one that it was fed for.
+
+    Raises:
+        NotFoundError: no run there.
+    """
+    if not (run / RUN).is_file():
+        raise NotFoundError("--from names the directory of a run", f"no {RUN} in {run}", "check the path")
+    return dict(read_json(run / RUN))
+
+
 def judge_again(
     run: Path,
     rules: Sequence[NamedRule],
@@ -187,9 +198,7 @@ def judge_again(
         NotFoundError: no run there.
         InputError: a rule that needs what the run did not feed or keep.
     """
-    if not (run / RUN).is_file():
-        raise NotFoundError("--from names the directory of a run", f"no {RUN} in {run}", "check the path")
-    about = read_json(run / RUN)
+    about = about_stored(run)
     spoken = (run / f"{SYNTHESIS}.jsonl").is_file()
     if not spoken and (judge is not None or quality is not None):
         raise InputError("what was spoken is heard and measured again", f"no {SYNTHESIS} in {run}", "leave it out")
