@@ -115,6 +115,12 @@ def test_other_programs_are_known_and_their_targets_exist(page: str, words: list
         assert set(found.split(",")) <= set(extras)
 
 
+def test_every_extra_of_users_is_in_the_table_of_extras() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    table = PAGES["index.md"].partition("## What to install")[2].partition("Something goes wrong?")[0]
+    assert set(extras) - {"dev", "docs", "more"} == {name for name in re.findall(r"`(\w+)`", table) if name in extras}
+
+
 def test_the_documentation_has_commands() -> None:
     assert {"README.md", "own-data.md", "codec.md", "evaluation.md"} <= {page for page, _ in COMMANDS}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,15 +19,51 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
+from rich.text import Text
 
 from smoltolk.common import stopping
+from smoltolk.common.quantities import duration
 
 console = Console(stderr=True)
 _LINE_EVERY_SECONDS = 10.0
+_FEWEST_MARKS, _FEWEST_SECONDS = 5, 3.0  # behind the first report, before an estimate means something
+_SEEN_SECONDS, _MARK_EVERY_SECONDS = 120.0, 0.1
+
+
+class Pace:
+    """How fast work goes, and so how long the rest takes.
+
+    What comes before the first report is left out: it starts things up, and what is gone on with has done much by
+    then. Until there are a few more reports nothing is told. Then the last two minutes count, or where reports are rare
+    the last few of them, for work changes its pace.
+    """
+
+    def __init__(self) -> None:
+        self._marks: deque[tuple[float, float]] = deque()
+
+    def reached(self, done: float) -> None:
+        """So much is done in all, now."""
+        now = time.monotonic()
+        if len(self._marks) > 1 and now - self._marks[-2][0] < _MARK_EVERY_SECONDS:
+            self._marks.pop()
+        self._marks.append((now, done))
+        while len(self._marks) > _FEWEST_MARKS + 1 and now - self._marks[0][0] > _SEEN_SECONDS:
+            self._marks.popleft()
+
+    def seconds_left(self, total: float) -> float | None:
+        """Until ``total`` is done; None where that cannot be told yet."""
+        if len(self._marks) <= _FEWEST_MARKS:
+            return None
+        (begun, before), (now, done) = self._marks[0], self._marks[-1]
+        if now - begun < _FEWEST_SECONDS or done <= before:
+            return None
+        left = (now - begun) / (done - before) * (total - done)
+        return max(0.0, left - (time.monotonic() - now))
 
 
 class Bar(Protocol):
@@ -39,23 +76,36 @@ class Bar(Protocol):
         """Show a short text (a loss, a rate) behind the bar."""
 
 
+class _TimeLeft(ProgressColumn):
+    """Of a task with a ``pace``."""
+
+    max_refresh = 0.5  # seconds: a number that flickers is not read
+
+    def render(self, task: Task) -> Text:
+        left = None if task.total is None else task.fields["pace"].seconds_left(task.total)
+        return Text("" if left is None or task.finished else f"{_whole(left)} left", "progress.remaining")
+
+
 class _LiveBar:
-    def __init__(self, progress: Progress, task_id: int):
-        self._progress, self._id = progress, task_id
+    def __init__(self, progress: Progress, description: str, total: float):
+        self._progress, self._pace, self._reached = progress, Pace(), 0.0
+        self._id = progress.add_task(description, total=total, note="", pace=self._pace)
 
     def advance(self, count: float = 1) -> None:
         stopping.check()
-        self._progress.update(self._id, advance=count)  # type: ignore[arg-type]
+        self._reached += count
+        self._pace.reached(self._reached)
+        self._progress.update(self._id, advance=count)
 
     def note(self, text: str) -> None:
-        self._progress.update(self._id, note=text)  # type: ignore[arg-type]
+        self._progress.update(self._id, note=text)
 
 
 class _LeavingBar(_LiveBar):
     """Makes room for the next one when it is full."""
 
     def __init__(self, progress: Progress, description: str, total: float):
-        super().__init__(progress, progress.add_task(description, total=total, note=""))
+        super().__init__(progress, description, total)
         self._description, self._total, self._done = description, total, 0.0
         self._start = time.monotonic()
 
@@ -65,9 +115,9 @@ class _LeavingBar(_LiveBar):
         super().advance(count)
         self._done += count
         if self._done >= self._total:
-            self._progress.remove_task(self._id)  # type: ignore[arg-type]
-            seconds = time.monotonic() - self._start
-            self._progress.console.print(f"  {self._description}: done in {seconds:.0f} s", highlight=False)
+            self._progress.remove_task(self._id)
+            told = f"  {self._description}: done in {_whole(time.monotonic() - self._start)}"
+            self._progress.console.print(told, highlight=False)
 
     def note(self, text: str) -> None:
         if self._done < self._total:
@@ -77,13 +127,14 @@ class _LeavingBar(_LiveBar):
 class _LineBar:
     def __init__(self, description: str, total: float, unit: str):
         self._description, self._total, self._unit = description, total, unit
-        self._done, self._note = 0.0, ""
+        self._done, self._note, self._pace = 0.0, "", Pace()
         self._start = self._shown = time.monotonic()
         self._finished = False
 
     def advance(self, count: float = 1) -> None:
         stopping.check()
         self._done += count
+        self._pace.reached(self._done)
         if self._done >= self._total:
             self.finish()
         elif time.monotonic() - self._shown >= _LINE_EVERY_SECONDS:
@@ -100,12 +151,18 @@ class _LineBar:
 
     def show(self) -> None:
         self._shown = time.monotonic()
-        seconds = self._shown - self._start
-        left = seconds / self._done * (self._total - self._done) if self._done else float("nan")
-        time_left = f", {left:.0f} s left" if self._done and self._done < self._total else f" in {seconds:.0f} s"
+        told = f" in {_whole(self._shown - self._start)}"
+        if not self._finished:
+            left = self._pace.seconds_left(self._total)
+            told = told if left is None else f", {_whole(left)} left"
         unit = f" {self._unit}" if self._unit else ""
-        line = f"  {self._description}: {self._done:.0f}/{self._total:.0f}{unit}{time_left}"
+        line = f"  {self._description}: {self._done:.0f}/{self._total:.0f}{unit}{told}"
         print(f"{line}  {self._note}".rstrip(), file=sys.stderr, flush=True)
+
+
+def _whole(seconds: float) -> str:
+    """A time as a bar shows it."""
+    return duration(round(seconds), digits=0)
 
 
 @contextmanager
@@ -121,10 +178,7 @@ def bars(works: Mapping[str, tuple[str, float]], unit: str = "") -> Iterator[dic
     """
     if console.is_terminal:
         with _live(unit) as live:
-            yield {
-                key: _LiveBar(live, live.add_task(description, total=total, note=""))
-                for key, (description, total) in works.items()
-            }
+            yield {key: _LiveBar(live, description, total) for key, (description, total) in works.items()}
     else:
         lines = {key: _LineBar(description, total, unit) for key, (description, total) in works.items()}
         try:
@@ -167,8 +221,7 @@ def _live(unit: str) -> Progress:
         MofNCompleteColumn(),
         TextColumn(unit),
         TimeElapsedColumn(),
-        TextColumn("<"),
-        TimeRemainingColumn(),
+        _TimeLeft(),
         TextColumn("{task.fields[note]}"),
     )
     return Progress(*columns, console=console)

@@ -13,7 +13,7 @@ from smoltolk.demo.drawing import Drawn, draw
 from smoltolk.demo.inside import lens, places_of, selector_weights
 from smoltolk.demo.segments import Said, Segment, asked_of, columns_of, document_of, starts_of
 from smoltolk.demo.words import Word, english_aligner, words_of
-from smoltolk.inference.drawing import Sampling
+from smoltolk.inference.sampling import Sampling
 from smoltolk.inference.speakers import durations_of
 from smoltolk.inference.speech_text import SpeechText
 

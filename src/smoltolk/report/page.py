@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from smoltolk.common.errors import NotFoundError
 from smoltolk.common.files import write_text
+from smoltolk.common.quantities import duration
 from smoltolk.report import outcome_plots, plots, titles, wording
 from smoltolk.report.comparison import compare
 from smoltolk.report.embedding import data_address
@@ -69,7 +70,7 @@ def _environment(audio_root: Path) -> jinja2.Environment:
         percent=wording.percent,
         points=wording.points,
         arrow=wording.arrow,
-        duration=wording.duration,
+        duration=duration,
         number=wording.number,
         measure=wording.measure,
         words=lambda text: wording.arrow(text).replace("'", "’"),

@@ -22,17 +22,6 @@ def arrow(direction: str) -> str:
     return direction.replace("->", " → ")
 
 
-def duration(seconds: float) -> str:
-    """``131`` -> ``2 min 11 s``; parts of a second below ten."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
 def number(value: float) -> str:
     """A count with thin spaces between thousands; other numbers with four digits that matter."""
     if float(value).is_integer() or abs(value) >= 10_000:

@@ -15,8 +15,8 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
-from smoltolk.inference.running.drawing import Drawing
-from smoltolk.inference.running.rows import Ending
+from smoltolk.inference.running.rows import Drawing, Ending
+from smoltolk.inference.sampling import Sampling
 from smoltolk.serving.errors import RefusedError, as_refused, told_of
 
 _Result = TypeVar("_Result")
@@ -98,7 +98,9 @@ def drawing_of(settings: Any, temperature: float | None, top_p: float | None, to
         temperature = 0.0 if own is None else own.temperature
     if top_k is None:
         top_k = 0 if own is None else own.top_k
-    return Drawing(temperature, top_k, 1.0 if top_p is None else top_p, seed)
+    if temperature == 0:
+        return Drawing(None, seed)
+    return Drawing(Sampling(temperature, top_k, 1.0 if top_p is None else top_p), seed)
 
 
 def stops_of(stop: str | list[str] | None) -> list[str]:

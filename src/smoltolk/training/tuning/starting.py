@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
+
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_json
 from smoltolk.inference.lora import Origin, is_lora, merged, open_lora, origin_of
@@ -30,6 +32,15 @@ class UnitKind(Protocol):
     def num_units(self) -> int: ...
     @property
     def num_codebooks(self) -> int: ...
+
+
+class Known(Protocol):
+    """What is known of a model to go on with, loaded or not."""
+
+    @property
+    def config(self) -> SmolTolkConfig: ...
+    @property
+    def speech_is_new(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +128,7 @@ def open_start(
     units: UnitKind | None = None,
     predict_switch: bool = False,
     lora: LoraSettings | None = None,
+    dtype: torch.dtype | None = None,
     seed: int = 0,
 ) -> Start:
     """A model to go on with.
@@ -127,13 +139,14 @@ def open_start(
         predict_switch: it shall learn when to change its modality; what it knows of that already it keeps.
         lora: what trains; None: the weights. A LoRA that is gone on from is trained on, by the same settings, or, where
             weights are to train, goes into them first.
+        dtype: of the weights; None: as they lie.
         seed: of all that is new.
 
     Raises:
         NotFoundError, InputError: no such model, a LoRA of other settings, or units of another kind.
     """
     config = load_config(name)
-    renew = units is not None and not _knows(config, units)
+    renew = units is not None and not knows(config, units)
     notes = []
     if is_lora(name) and lora is not None:
         if renew or (predict_switch and not config.predict_switch):
@@ -142,11 +155,12 @@ def open_start(
                 f"{name}: other units are asked for, or <switch> for the first time",
                 f"smoltolk lora merge {name} OUT, and start from OUT",
             )
-        origin, model = origin_of(name)[0], open_lora(name, is_trainable=True)
+        origin, model = origin_of(name)[0], open_lora(name, is_trainable=True, dtype=dtype)
         _check_same(name, model, lora)
         return Start(remembering(model, origin), origin)
     origin = Origin(known_name(name))
-    model = merged(name) if is_lora(name) else SmolTolkForCausalLM.from_pretrained(str(name))
+    as_they_lie = "auto" if dtype is None else dtype
+    model = merged(name, dtype) if is_lora(name) else SmolTolkForCausalLM.from_pretrained(str(name), dtype=as_they_lie)
     if renew and units is not None:
         kind: dict[str, Any] = {
             "num_units": units.num_units,
@@ -168,7 +182,7 @@ def open_start(
     return Start(model, origin, renew, tuple(notes))
 
 
-def going_on(recipe: Recipe, start: Start) -> Recipe:
+def going_on(recipe: Recipe, start: Known) -> Recipe:
     """A recipe for what has learned speech already: stages that train the speech part alone are for new ones.
 
     Their steps are done by the others.
@@ -180,7 +194,8 @@ def going_on(recipe: Recipe, start: Start) -> Recipe:
     return Changes(steps=recipe.num_steps).apply(replace(recipe, stages=stages))
 
 
-def _knows(config: SmolTolkConfig, units: UnitKind) -> bool:
+def knows(config: SmolTolkConfig, units: UnitKind) -> bool:
+    """Whether a model is one of these units, or may be."""
     same = (config.num_units, config.num_codebooks) == (units.num_units, units.num_codebooks)
     return same and config.unit_fingerprint in (None, units.fingerprint)
 
