@@ -14,7 +14,8 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from smoltolk.analysis.figures import draw
+from smoltolk.analysis.figures import FIGURES, draw
+from smoltolk.analysis.inside import MEASURES
 from smoltolk.analysis.request import PARTS
 from smoltolk.analysis.run import analyse
 from smoltolk.analysis.selector_figures import STYLES
@@ -67,6 +68,10 @@ def test_every_part_of_every_model(result: dict[str, Any], out: Path) -> None:
     for part in PARTS:
         picture = matplotlib.image.imread(out / f"{part}.png")
         assert picture.shape[1] == pytest.approx(1440, abs=2) and picture[..., :3].std() > 0.05
+
+
+def test_every_part_has_a_measure_and_a_drawing() -> None:
+    assert tuple(MEASURES) == tuple(FIGURES) == PARTS
 
 
 def test_no_figure_is_missing_or_not_a_number(result: dict[str, Any]) -> None:

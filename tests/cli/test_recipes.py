@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,6 +58,48 @@ def test_a_recipe_trains_and_a_model_repeats_it(
     assert (first / "model.safetensors").read_bytes() == (second / "model.safetensors").read_bytes()
     other = smoltolk("train", "--from", first, f"out={tmp_path / 'third'}", "seed=1", "model.layer_mix=last")
     assert other.code == 0 and read_json(tmp_path / "third" / "config.json")["layer_mix"] == "last"
+
+
+WRONG = """
+import sys
+from pathlib import Path
+from smoltolk.cli import main
+from smoltolk.common.errors import SmolTolkError
+
+Path("text").mkdir()
+for line in sys.stdin.read().splitlines():
+    sys.argv = ["smoltolk", *line.split()]
+    try:
+        main(last=False)
+    except SystemExit as stopped:
+        assert stopped.code == 1, line
+loaded = {"torch", "transformers"} & set(sys.modules)
+assert not loaded, loaded
+"""
+
+
+def test_wrong_words_are_told_before_anything_large_is_loaded(tmp_path: Path) -> None:
+    lines = {
+        "train smoltolk-400n": "did you mean smoltolk-400m?",
+        "train run.yaml": "no file run.yaml",
+        "train --from nowhere": "none in nowhere",
+        "train smoltolk-400m modl.system=late": "did you mean model?",
+        "train smoltolk-400m stages.1.learning_rate=0": "must be above 0",
+        "train smoltolk-400m data.shards=shards out=out": "none in shards",
+        "train smoltolk-400m data.text=a.txt hardware.device=mps": "Apple's GPU",
+        "train no/such/model shards out": "none in shards",
+        "train text shards out stages.1.learning_rat=1": "did you mean stages.1.learning_rate?",
+        "train text shards out --preset 7b": "'7b'",
+        "train text shards out --system fusion": "'fusion'",
+        "train text shards out --mixture singing=1": "singing",
+        "backbone nowhere.txt out": "no file nowhere.txt",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", WRONG], input="\n".join(lines), capture_output=True, text=True, cwd=tmp_path, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert [message for message in lines.values() if message not in done.stderr] == []
+    assert done.stderr.count("error: ") == len(lines) and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def test_mistakes_cost_no_imports(bundle: Bundle, bundle_parts: Path, tmp_path: 
     sound, out = bundle.path / "sample.wav", tmp_path / "out.wav"
     commands = {
         "no file": ["hear", bundle.path, tmp_path / "none.wav"],
-        "no config.json in": ["hear", tmp_path, sound],
+        "no config.json in": ["hear", tmp_path, sound, "--units", units],
         "--units or --vocoder with": ["hear", bundle.path, sound, "--units", units],
         "no --units": ["hear", model, sound],
         "as it was made": ["talk", tmp_path / "damaged"],

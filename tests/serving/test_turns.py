@@ -8,7 +8,7 @@ import pytest
 
 from smoltolk.common.errors import InputError
 from smoltolk.inference.bundle import BundleSettings
-from smoltolk.inference.dialogue import Dialogue
+from smoltolk.inference.dialogue import Dialogue, Turn
 from smoltolk.inference.speech_text import SpeechText
 from smoltolk.serving.turns import WireTurn, prompt_of_turns
 from smoltolk.training.tuning.dialogues import read_dialogues
@@ -58,9 +58,8 @@ def test_a_tuned_model_gets_what_it_was_tuned_on(talker, tmp_path):
 def test_the_prompt_is_that_of_a_dialogue(talker, tuned, to, monkeypatch):
     monkeypatch.setattr(talker, "settings", BundleSettings(tuned=tuned))
     dialogue = Dialogue(talker, to)
-    dialogue._happened(["Who is it?"], "Mia.")
-    dialogue._happened([np.array([3, 1, 4])], np.array([2, 7]))
-    whole = dialogue._whole(["And", np.array([5]), "then?"], to)
+    before = [Turn(["Who is it?"], "Mia."), Turn([np.array([3, 1, 4])], np.array([2, 7]))]
+    whole = dialogue._whole(before, ["And", np.array([5]), "then?"], to)
     wanted = whole if tuned else talker.processor.document(whole, continue_in=to)
     turns = [
         WireTurn("user", ["Who is it?"]), WireTurn("assistant", ["Mia."]), WireTurn("user", [np.array([3, 1, 4])]),

@@ -29,6 +29,7 @@ def test_the_device_is_a_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch)
         _ = Hardware(device="cuda").kind
 
 
-def test_an_interrupted_run_may_go_on_elsewhere_but_not_in_another_precision() -> None:
-    here, there = Hardware(), Hardware(fsdp=True, rows_per_device=2, device="cpu", gradient_checkpointing=True)
-    assert here.decides == there.decides != Hardware(autocast=False).decides != Hardware(dtype="bfloat16").decides
+def test_rows_are_tried_on_a_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not Hardware(rows_per_device="auto", device="cpu").tries_rows
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert Hardware(rows_per_device="auto").tries_rows and not Hardware(rows_per_device=4).tries_rows

@@ -5,10 +5,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
@@ -22,6 +25,7 @@ from smoltolk.training.job import TrainingJob, shorter_runs
 from smoltolk.training.presets import preset_named, text_recipe
 from smoltolk.training.recipe import BackboneSize
 from smoltolk.training.recipes.positional import positional_recipe
+from smoltolk.training.recipes.tree import RunRecipe
 from smoltolk.training.stages import rows_that_fit
 from smoltolk.training.text_job import TextJob
 
@@ -40,6 +44,24 @@ def test_a_text_model_is_an_ordinary_directory(text: Path, backbone: Path, text_
     assert figures is not None and figures["parameters"] > 0 and figures["ids"] == 2 * 2 * 64
     with pytest.raises(InputError, match="num_steps was 2, is 3"):
         text_job(text, backbone, steps=3)
+
+
+def test_a_text_model_from_an_index_is_the_same_model(
+    text: Path, backbone: Path, text_job: Callable, tmp_path: Path
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def kill(step: float, note: str) -> None:
+        raise Killed
+
+    out, index = tmp_path / "model", tmp_path / "index"
+    with pytest.raises(Killed):
+        text_job(text, out, index=index).run(kill)
+    assert any(index.glob("*/tokens.bin")) and (tmp_path / "model.work" / "tokenizer.json").is_file()
+    text_job(text, out, index=index).run()
+    for name in ("model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"):
+        assert (out / name).read_bytes() == (backbone / name).read_bytes(), name
 
 
 def test_a_text_models_recipe_is_that_of_its_preset(text: Path, tmp_path: Path) -> None:
@@ -112,6 +134,65 @@ def test_a_killed_run_goes_on_after_its_finished_stage(
     assert steps == [2, 3]  # stage 1, one step, was whole
     whole, resumed = (SmolTolkForCausalLM.from_pretrained(path).state_dict() for path in (trained, out))
     assert all(whole[name].equal(resumed[name]) for name in whole)
+
+
+@pytest.fixture
+def stopped(backbone: Path, shards_dir: Path, tmp_path: Path) -> RunRecipe:
+    """The recipe of a run that has begun, on shards and a text model of its own."""
+    shutil.copytree(backbone, tmp_path / "text")
+    shutil.copytree(shards_dir, tmp_path / "shards")
+    tree = positional_recipe(str(tmp_path / "text"), tmp_path / "shards", tmp_path / "model", changes=FEW)
+    TrainingJob(tree).open()
+    (tmp_path / "model.work" / "stage1").mkdir()
+    return tree
+
+
+@pytest.mark.parametrize(
+    ("hardware", "told"),
+    [
+        (
+            {"fsdp": True, "rows_per_device": 1, "device": "cpu", "gradient_checkpointing": True, "attention": "eager"},
+            "",
+        ),
+        ({"compile": True, "rows_per_device": "auto"}, ""),
+        ({"autocast": False}, "bf16 was True, is False"),
+        ({"dtype": "bfloat16"}, "dtype was None, is 'bfloat16'"),
+    ],
+)
+def test_a_run_resumes_on_other_hardware_but_not_in_another_precision(
+    stopped: RunRecipe, hardware: dict, told: str
+) -> None:
+    again = TrainingJob(replace(stopped, hardware=replace(stopped.hardware, **hardware)))
+    if not told:
+        again.open()
+        return
+    with pytest.raises(InputError, match=told):
+        again.open()
+
+
+def test_a_run_does_not_resume_on_what_has_changed_since(stopped: RunRecipe, tmp_path: Path) -> None:
+    TrainingJob(stopped).open()
+    path = next((tmp_path / "shards").glob("*.parquet"))
+    table, held = pq.read_table(path), path.read_bytes()
+    said = pa.array([text.as_py().swapcase() for text in table["text"]], table.schema.field("text").type)
+    place = table.schema.get_field_index("text")
+    pq.write_table(table.set_column(place, table.schema.field(place), said), path)
+    with pytest.raises(InputError, match="the shards, which have changed since"):
+        TrainingJob(stopped).open()
+    path.write_bytes(held)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "text")
+    model.model.norm.weight.data[0] += 1e-3
+    model.save_pretrained(tmp_path / "text")
+    with pytest.raises(InputError, match="the text model, which has changed since"):
+        TrainingJob(stopped).open()
+
+
+def test_a_run_of_an_earlier_version_resumes(stopped: RunRecipe, tmp_path: Path) -> None:
+    record = read_json(tmp_path / "model.work" / "command.json")
+    older = {name: value for name, value in record.items() if name not in ("shards", "text_model_content")}
+    write_json(tmp_path / "model.work" / "command.json", older)
+    TrainingJob(stopped).open()
+    assert read_json(tmp_path / "model.work" / "command.json") == record
 
 
 def test_what_a_kill_left_beside_the_model_is_cleared_away(backbone: Path, shards_dir: Path, tmp_path: Path) -> None:

@@ -183,6 +183,17 @@ def test_how_a_stage_computes_changes_nothing_but_the_last_bits(
         assert torch.allclose(a, b, atol=2e-4), name
 
 
+def test_what_compiling_lacks_is_told() -> None:
+    def backend(*_: Any) -> Any:
+        raise OSError("no compiler here")
+
+    compiled = torch.compile(lambda x: x + 1, backend=backend)
+    with pytest.raises(InputError, match="no compiler here"), stages._compiling(Hardware(compile=True)):
+        compiled(torch.ones(2))
+    with pytest.raises(RuntimeError, match="another"), stages._compiling(Hardware(compile=True)):
+        raise RuntimeError("another")
+
+
 def test_attention_that_is_none_is_refused(train, build, make_recipe, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'telepathy'"):
         train(build(), make_recipe(2), tmp_path, hardware=Hardware(attention="telepathy"))

@@ -62,9 +62,8 @@ class Probe:
         self.enough = len(np.unique(groups)) > 1
         if self.enough:
             split = GroupShuffleSplit(1, test_size=_HELD_OUT, random_state=seed % 2**32)
-            self._fit, self._ask = _apart(
-                *next(split.split(self.items, groups=groups)), groups_of([texts[k] for k in self.items]), seed
-            )
+            fit, ask = next(split.split(self.items, groups=groups))
+            self._fit, self._ask = _apart(fit, ask, groups_of([texts[k] for k in self.items]), seed)
             # What was never seen when fitting is nobody's to know.
             self._ask = self._ask[np.isin(self._labels[self._ask], self._labels[self._fit])]
             fitted, asked = np.unique(self._labels[self._fit]), np.unique(self._utterances[self._ask])

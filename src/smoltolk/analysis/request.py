@@ -14,7 +14,16 @@ from smoltolk.common.hub import check_place
 from smoltolk.data.corpora.corpus import read_info
 from smoltolk.data.shards.parquet import shard_paths
 
-PARTS = ("alignment", "geometry", "lens", "probes", "retrieval", "selector", "boundaries")
+TITLES = {  # of what is looked at
+    "alignment": "Speech and text of the same items",
+    "geometry": "Dimension and shared directions",
+    "lens": "The text head on each layer",
+    "probes": "Linear probes",
+    "retrieval": "Retrieval",
+    "selector": "The selector",
+    "boundaries": "Word boundaries from the selector",
+}
+PARTS = tuple(TITLES)
 MOST_MODELS = 4
 # What an analysis leaves, and the recordings that a report plays.
 _OURS = re.compile(rf"\..*|parts|samples|analysis\.(json|md)|({'|'.join(PARTS)})\.(svg|png)")

@@ -6,17 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from smoltolk.analysis.boundaries import BASELINES, METHODS
+from smoltolk.analysis.request import TITLES
 from smoltolk.report.markdown import in_cell
 
-TITLES = {
-    "alignment": "Speech and text of the same items",
-    "geometry": "Dimension and shared directions",
-    "lens": "The text head on each layer",
-    "probes": "Linear probes",
-    "retrieval": "Retrieval",
-    "selector": "The selector",
-    "boundaries": "Word boundaries from the selector",
-}
 _PROBES = {"speech": "speech", "text": "text", "transfer": "fitted on text, asked about speech"}
 _SERIES = {
     "heard": "at the last unit of a word, the word itself",

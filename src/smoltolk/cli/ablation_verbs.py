@@ -69,9 +69,9 @@ def _quick_start(
     out: Path, scale: str, seeds: str, variants: str | None, rates: str | None, steps: int | None, data: list[Path]
 ) -> None:
     from smoltolk.common.errors import InputError
-    from smoltolk.quickstart.scales import scale_named
+    from smoltolk.quickstart.names import check_scale
 
-    scale_named(scale)  # a wrong name is told before anything large is loaded
+    check_scale(scale)  # a wrong name is told before anything large is loaded
     from smoltolk.quickstart.ablation import ablate as run
     from smoltolk.quickstart.variants import IN_TURN
 

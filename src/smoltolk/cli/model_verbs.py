@@ -42,25 +42,31 @@ def backbone(
     rows_per_step: Annotated[int, typer.Option(help="Rows of an optimizer step.")] = 16,
     learning_rate: Annotated[float, typer.Option(help="Peak rate.")] = 3e-3,
     device_rows: DeviceRows = None,
+    index: Annotated[Path | None, typer.Option(help="Of the text, on disk; see the docs.")] = None,
     seed: Seed = 0,
 ) -> None:
     """Train a small Llama on text, where no pretrained text model is at hand.
 
-    The result is an ordinary directory of transformers. An interrupted run goes
-    on where it was.
+    The result is an ordinary directory of transformers. To resume an interrupted
+    run, give the same command again.
 
     Example: smoltolk backbone world/text.txt backbone
     """
     from smoltolk.cli.printing import run_job, show
     from smoltolk.common.lock import hold
+    from smoltolk.data.texts.text_documents import check_text_there
     from smoltolk.training.recipe import BackboneSize
+
+    check_text_there(text)  # before torch and transformers are loaded
     from smoltolk.training.text_job import TextJob
 
     with hold(out):
         job = TextJob(
             text, out, size=BackboneSize(hidden_size, layers, heads, vocab_size), steps=steps, row_length=row_length,
-            rows_per_step=rows_per_step, learning_rate=learning_rate, device_rows=device_rows, seed=seed,
+            rows_per_step=rows_per_step, learning_rate=learning_rate, device_rows=device_rows, seed=seed, index=index,
         )  # fmt: skip
+        if job.figures is None:
+            _ = job.corpus
         figures = run_job(job, "backbone")
     show(f"text model in {out}", {"parameters": f"{figures['parameters']:,}", "loss": f"{figures['loss']:.3f}"})
 
@@ -103,7 +109,7 @@ def train(
     setting that --dry-run shows. Presets have the figures of the paper (150m,
     400m, 2b) or of the quick start (small). The tasks of stage 2 are speech,
     text, interleaved, recognition (`hear` needs it) and synthesis (`say` needs
-    it). An interrupted run goes on where it was.
+    it). To resume an interrupted run, give the same command again.
 
     Several devices: torchrun --nproc-per-node 8 --no-python smoltolk train ...
 
@@ -112,9 +118,8 @@ def train(
     from smoltolk.cli.printing import run_job, show
     from smoltolk.common.lock import hold
     from smoltolk.common.processes import is_main
-    from smoltolk.evaluation.in_training import cloze_measure
-    from smoltolk.training.job import TrainingJob, named_places
     from smoltolk.training.recipes.command import recipe_of_words
+    from smoltolk.training.recipes.places import check_there, named_places
     from smoltolk.training.recipes.yaml_files import to_yaml
     from smoltolk.training.tuning.settings import parse_lora
 
@@ -130,7 +135,8 @@ def train(
     }  # fmt: skip
     options = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
     options["tuning.lora"] = None if lora is None else parse_lora(lora)
-    tree = recipe_of_words(words or (), model=model, preset=preset, changes=changes, options=options)
+    look = (lambda tree: None) if dry_run else check_there
+    tree = recipe_of_words(words or (), model=model, preset=preset, changes=changes, options=options, look=look)
     if dry_run:
         from smoltolk.cli.plan_tables import print_plan
         from smoltolk.training.recipes.plan import plan_of
@@ -138,6 +144,10 @@ def train(
         print(to_yaml(tree), end="", flush=True)  # by itself it is a recipe
         print_plan(plan_of(tree, mfu=mfu, num_devices=devices))
         return
+    # Torch and transformers come with these: what is wrong with the words has been told by now.
+    from smoltolk.evaluation.in_training import cloze_measure
+    from smoltolk.training.job import TrainingJob
+
     with hold(named_places(tree).out):
         job = TrainingJob(tree, cloze_measure)
         stages = " + ".join(f"{stage.num_steps:,} steps" for stage in job.recipe.stages)

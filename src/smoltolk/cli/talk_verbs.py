@@ -83,9 +83,9 @@ def say(
         check_text(texts[0])
     source = Source(place, units, vocoder, int8=int8, device=device)
     options: dict[str, Any] = {"speaker": speaker_of(speaker), "sampling": sampling_of(temperature)}
-    loader = source.check(speaks=True)
     names = [f"{number:04d}" for number in range(1, len(texts) + 1)]
     sounds = Sounds(check_sound_place(place_of_sound(out)), names, as_json=as_json)
+    loader = source.check(speaks=True)
     talker = loader.load()
     rejected: list[Rejected] = []
 
@@ -304,14 +304,14 @@ class _Answers:
         texts = [] if text is None else texts_of([text])
         if len(texts) == 1:
             check_text(texts[0])
-        speaks = self.to == "speech"
-        out = check_sound_place(place_of_sound(self.out)) if speaks else None
+        speaks, sounds = self.to == "speech", None
+        if speaks:
+            names = [path.stem if str(path) != PIPE else "stdin" for path in audio or []]
+            names += [f"{number:04d}" for number in range(1, len(texts) + 1)]
+            sounds = Sounds(check_sound_place(place_of_sound(self.out)), names, as_json=self.as_json)
         loader = self.source.check(hears=bool(audio), speaks=speaks)
         with recordings_of(audio or []) as paths:
             items: list[Path | str] = [*paths, *texts]
-            names = [path.stem if told(path) != PIPE else "stdin" for path in paths]
-            names += [f"{number:04d}" for number in range(1, len(texts) + 1)]
-            sounds = None if out is None else Sounds(out, names, as_json=self.as_json)
             talker = loader.load()
             answer_of = answering(talker)
 

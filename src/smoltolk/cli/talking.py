@@ -98,11 +98,11 @@ class Source:
             return Loader(self, open_bundle(self.place))
         from smoltolk.inference.part_files import check_parts, read_model_units
 
-        model = read_model_units(self.place)
         if hears:
             check_hears(self.units)
         if speaks:
             check_speaks(self.units, self.vocoder)
+        model = read_model_units(self.place)
         if model is not None:
             check_parts(self.place, model, units=self.units, vocoder=self.vocoder)
         return Loader(self, None)
@@ -236,7 +236,7 @@ def tell_if_empty(answer: Answer | Speech, name: str) -> None:
     """Point out an answer that says nothing, or next to nothing."""
     if answer.is_empty:
         fix = "another seed or prompt may help, or longer training"
-        print(f"  note: {name}: the model came to its end at once, nothing is said; {fix}", file=sys.stderr)
+        print(f"  note: {name}: an empty answer, the model came to its end at once; {fix}", file=sys.stderr)
 
 
 def print_json(row: dict[str, Any]) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-
-import torch
+from typing import TYPE_CHECKING
 
 from smoltolk.common.errors import InputError, first_line
+
+if TYPE_CHECKING:
+    import torch
 
 SUPPORTED = ("cpu", "cuda")
 
@@ -16,6 +18,8 @@ def best_device() -> str:
 
     Apple's GPUs (``mps``) are never chosen: see :func:`check_supported`.
     """
+    import torch  # here and below: names are checked before anything large is loaded
+
     if not torch.cuda.is_available():
         return "cpu"
     rank = os.environ.get("LOCAL_RANK", "")
@@ -39,6 +43,8 @@ def device_of(name: torch.device | str) -> torch.device:
     Raises:
         InputError: no such device, no such name, or one of a kind that is not supported.
     """
+    import torch
+
     check_supported(str(name).partition(":")[0])
     try:
         device = torch.device(name)

@@ -163,7 +163,7 @@ def read_json(path: Path | str) -> Any:
     if not path.is_file():
         raise NotFoundError(f"{path.name} must exist", f"no file {path}", "run the step that writes it first")
     try:
-        text = path.read_bytes().decode()
+        text = path.read_bytes().decode("utf-8-sig")  # some editors put a mark there
         value = json.loads(text)
         return encodable_json(value) if may_hold_halves(text) else value
     except (ValueError, RecursionError) as error:
@@ -211,7 +211,7 @@ def parse_line(line: bytes, path: Path | str, number: int) -> Any:
         InputError: it is not JSON in UTF-8.
     """
     try:
-        text = line.decode()
+        text = line.decode("utf-8-sig")
         row = json.loads(text)
         return encodable_json(row) if may_hold_halves(text) else row
     except (ValueError, RecursionError) as error:  # of JSON, of UTF-8, of a number too long; of a thousand brackets

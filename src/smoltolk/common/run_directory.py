@@ -148,7 +148,8 @@ class RunDirectory:
         for file in files.values():
             file.path.unlink(missing_ok=True)
         before = set(active_children())
-        lanes = [_Lane(gpu) for gpu in (gpus or [None] * num_cpus())[: len(jobs)]]
+        places: Sequence[str | None] = gpus or [None] * num_cpus()
+        lanes = [_Lane(place) for place in places[: len(jobs)]]
         waiting, running = list(jobs), dict[Future[dict[str, Any]], tuple[Job, _Lane]]()
         with ExitStack() as stack:
             for lane in lanes:

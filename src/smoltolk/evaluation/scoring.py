@@ -286,7 +286,7 @@ def beyond_table(model: nn.Module, length: int) -> str | None:
     trained = trained_positions(text_config)
     if trained is None or length <= trained or longest_row(text_config) is None:
         return None
-    return f"{length:,} ids, {trained:,} positions"
+    return f"{length:,} ids, and the model has {trained:,} positions"
 
 
 def _check_codes(sequences: Sequence[Scored], space: IdSpace | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, get_args
 
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
@@ -11,12 +11,10 @@ from transformers.cache_utils import get_layer_types_and_kwargs
 from transformers.configuration_utils import SubConfigSpec
 
 from smoltolk.common.errors import InputError
+from smoltolk.model.choices import LayerMixMode, LayerMixPool
 from smoltolk.model.ids import IdSpace
 from smoltolk.model.text_models.layers import adapter_cache_types
 from smoltolk.model.text_models.positions import trained_positions
-
-LayerMixMode = Literal["last", "fixed", "static", "dynamic"]
-LayerMixPool = Literal["backbone", "all"]
 
 
 @strict

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import initialization as init
 
-from smoltolk.model.configuration import LayerMixMode
+from smoltolk.model.choices import LayerMixMode
 
 _EPS = 1e-6
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from smoltolk.analysis.tables import TITLES
+from smoltolk.analysis.request import TITLES
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_text
 from smoltolk.overview.kinds import log_of

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from smoltolk.overview.comparison import comparison_sections
 from smoltolk.overview.evaluations import evaluation_section
 from smoltolk.overview.others import (
     ablation_section,
@@ -52,6 +51,9 @@ def sections_of(places: Sequence[Path]) -> list[Section]:
     evaluations = [run for run in runs if run.kind == "evaluation"]
     if len(evaluations) < 2:
         return sections
+    # Rules come with torch, which no other part of a page takes seconds for.
+    from smoltolk.overview.comparison import comparison_sections
+
     together = comparison_sections(evaluations)
     # What stands side by side need not be read once more.
     alone = [replace(one, folded=bool(together)) for one in sections[: len(evaluations)]]

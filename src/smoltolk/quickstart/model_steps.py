@@ -19,8 +19,8 @@ from smoltolk.quickstart.settings import Settings
 from smoltolk.quickstart.speech_steps import text_documents
 from smoltolk.training.backbone import load_text_config, load_tokenizer, new_backbone, pretrain, train_tokenizer
 from smoltolk.training.checks import check_fit
-from smoltolk.training.job import named_places
 from smoltolk.training.recipe import Recipe
+from smoltolk.training.recipes.places import named_places
 from smoltolk.training.recipes.tree import RunRecipe
 from smoltolk.training.recipes.yaml_files import RECIPE_FILE, to_yaml
 from smoltolk.training.run import Run

@@ -18,7 +18,7 @@ from smoltolk.serving.prompts import check_text
 from smoltolk.serving.sounds import FORMATS, check_format
 from smoltolk.serving.speaking import Voice, voice_name
 from smoltolk.serving.state import Shared
-from smoltolk.serving.streaming import StreamedSound
+from smoltolk.serving.streaming import STREAMS, StreamedSound
 from smoltolk.serving.wire import (
     LARGEST_SEED,
     Form,
@@ -84,8 +84,9 @@ async def speech(
     prompt = engine.processor.synthesis_document(check_text(engine, form.input)).input_ids
     most = min(most_units(form.input, engine.space, engine.vocoder.frame_rate), state.limits.new_ids)
     drawing = drawing_of(engine.settings, form.temperature, form.top_p, form.top_k, form.seed)
+    streams = form.response_format in STREAMS  # the others are spoken at the end, and need nothing before it
     row = engine.start(
-        Ask(prompt, frozenset([engine.space.eos_speech]), engine.room(prompt, most), drawing, at_once=True)
+        Ask(prompt, frozenset([engine.space.eos_speech]), engine.room(prompt, most), drawing, at_once=streams)
     )
     sound = StreamedSound(engine, state.metrics, form.response_format, voice, form.seed, form.speed)
     made = _Made(engine, row, sound)

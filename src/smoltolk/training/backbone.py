@@ -45,6 +45,11 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
+    return as_text_model_has_it(tokenizer)
+
+
+def as_text_model_has_it(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
+    """A tokenizer that :func:`train_tokenizer` has trained, for transformers."""
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=EOS, bos_token=EOS)
 
 

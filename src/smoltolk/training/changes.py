@@ -11,6 +11,7 @@ from smoltolk.common.errors import InputError
 from smoltolk.data.rows.interleave import SpanLengths
 from smoltolk.data.rows.mixture import Task
 from smoltolk.training.recipe import Recipe, Stage
+from smoltolk.training.schedules import with_steps
 
 # Which option sets what in the record of a training run.
 OPTIONS = {
@@ -32,6 +33,8 @@ OPTIONS = {
     "units.*": "the shards",
     "utterances": "the shards",
     "seconds": "the shards",
+    "shards": "the shards, which have changed since",
+    "text_model_content": "the text model, which has changed since",
 }
 
 
@@ -40,7 +43,7 @@ class Changes:
     """The same recipe in another size; None leaves what the recipe has.
 
     Attributes:
-        steps: over all stages, which keep their shares, and so do their warm-up and decay.
+        steps: over all stages, which keep their shares; so do their warm-up and decay where there are fewer steps.
         row_length, rows_per_step: as for :class:`~smoltolk.training.recipe.Recipe`.
         rates: peak learning rate by stage.
         mixture: of the stages that train everything.
@@ -68,7 +71,7 @@ class Changes:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name} must be 1 or more", f"{value}", "give a positive number")
-        stages = recipe.stages if self.steps is None else _scaled(recipe.stages, self.steps)
+        stages = (recipe if self.steps is None else _scaled(recipe, self.steps)).stages
         rates = self.rates or {}
         unknown = set(rates) - {stage.name for stage in stages}
         if unknown:
@@ -84,27 +87,22 @@ class Changes:
 
     def _changed(self, stage: Stage, rates: Mapping[str, float]) -> Stage:
         rate = rates.get(stage.name, stage.learning_rate)
-        if not rate > 0:
-            raise InputError("a learning rate must be above 0", f"{stage.name}: {rate}", "give e.g. 3e-4")
         given = self.mixture if stage.trainable == "all" else self.speech_mixture
         return dataclasses.replace(stage, learning_rate=rate, mixture=stage.mixture if given is None else dict(given))
 
 
-def _scaled(stages: tuple[Stage, ...], steps: int) -> tuple[Stage, ...]:
-    if steps < len(stages):
-        raise InputError("every stage needs a step", f"{steps} steps for {len(stages)} stages", "give more steps")
-    total = sum(stage.num_steps for stage in stages)
-    counts = [max(1, round(stage.num_steps * steps / total)) for stage in stages]
-    counts[-1] = max(1, steps - sum(counts[:-1]))
-    return tuple(
+def _scaled(recipe: Recipe, steps: int) -> Recipe:
+    """The recipe in so many steps; warm-up and decay shrink with them, and never grow."""
+    scaled = with_steps(recipe, steps)
+    stages = (
         dataclasses.replace(
             stage,
-            num_steps=count,
-            warmup_steps=min(stage.warmup_steps, stage.warmup_steps * count // stage.num_steps),
-            decay_steps=min(stage.decay_steps, stage.decay_steps * count // stage.num_steps),
+            warmup_steps=min(stage.warmup_steps, before.warmup_steps),
+            decay_steps=min(stage.decay_steps, before.decay_steps),
         )
-        for stage, count in zip(stages, counts, strict=True)
+        for stage, before in zip(scaled.stages, recipe.stages, strict=True)
     )
+    return dataclasses.replace(recipe, stages=tuple(stages))
 
 
 def parse_mixture(text: str) -> dict[str, float]:

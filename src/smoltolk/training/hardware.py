@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
-
-import torch
+from typing import TYPE_CHECKING, Literal, get_args
 
 from smoltolk.common.devices import check_supported
 from smoltolk.common.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
 
 Precision = Literal["float32", "bfloat16"]
 DeviceKind = Literal["cpu", "cuda"]
@@ -18,8 +19,8 @@ DeviceKind = Literal["cpu", "cuda"]
 class Hardware:
     """How a training computes.
 
-    ``dtype`` and ``autocast`` decide what comes out (:attr:`decides`); all else is how fast and in how much memory, and
-    an interrupted run may go on with other values of it.
+    ``dtype`` and ``autocast`` decide what comes out; all else is how fast and in how much memory, and an interrupted
+    run may go on with other values of it.
 
     Attributes:
         dtype: of the weights.
@@ -43,7 +44,7 @@ class Hardware:
     attention: str | None = None
     fsdp: bool = False
     rows_per_device: int | Literal["auto"] | None = None
-    device: DeviceKind | None = None
+    device: str | None = None  # not DeviceKind: then a recipe with mps would be told no reason
 
     def __post_init__(self) -> None:
         if self.dtype not in get_args(Precision):
@@ -71,17 +72,21 @@ class Hardware:
         Raises:
             InputError: one is asked for that is not there.
         """
+        import torch
+
         there = torch.cuda.is_available()
         if self.device == "cuda" and not there:
             raise InputError("a device must be there", "cuda: no GPU that torch can use", "leave it out, or choose cpu")
-        return self.device or ("cuda" if there else "cpu")
+        return "cuda" if there and self.device != "cpu" else "cpu"
 
     @property
-    def decides(self) -> dict[str, Any]:
-        """The settings that decide what comes out: those that an interrupted run goes on with."""
-        return {"dtype": self.dtype, "autocast": self.autocast}
+    def tries_rows(self) -> bool:
+        """Whether the rows of a pass are found by trial: memory of a GPU runs out in a way that can be noticed."""
+        return self.rows_per_device == "auto" and self.kind == "cuda"
 
     @property
     def torch_dtype(self) -> torch.dtype:
         """``dtype`` as torch has it."""
+        import torch
+
         return torch.bfloat16 if self.dtype == "bfloat16" else torch.float32

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import write_text
 from smoltolk.common.lock import hold
+from smoltolk.common.made import digest_of_model
 from smoltolk.common.object_stores import local_copy
 from smoltolk.common.processes import is_main, num_processes
 from smoltolk.data.rows.aligned import AlignedCorpus
@@ -23,21 +24,24 @@ from smoltolk.data.texts.text_index import WrittenText
 from smoltolk.model.text_models.assembly import load_text_model
 from smoltolk.model.text_models.positions import trained_positions
 from smoltolk.speech.units.kinds import load_unit_tokenizer
+from smoltolk.training.attending import check_attention
 from smoltolk.training.backbone import load_tokenizer
 from smoltolk.training.changes import OPTIONS
-from smoltolk.training.checks import check_fit
+from smoltolk.training.checks import check_build, check_fit
 from smoltolk.training.hardware import Hardware
 from smoltolk.training.loop.log import RECORD
 from smoltolk.training.loop.opening import Asker, open_loop
+from smoltolk.training.recipes.places import named_places
 from smoltolk.training.recipes.tree import RunRecipe
 from smoltolk.training.recipes.yaml_files import RECIPE_FILE, to_yaml
 from smoltolk.training.run import Run
 from smoltolk.training.systems import Settings, system_named
 from smoltolk.training.trainer import Report
-from smoltolk.training.tuning.starting import Start, check_going_on, going_on, is_smoltolk, open_start
+from smoltolk.training.tuning.starting import Start, check_going_on, going_on, is_smoltolk, known_name, open_start
 from smoltolk.training.workplace import ID_LAYOUT, Workplace, plain
 
 _LITTLE_SPEECH = 3600.0  # seconds
+_NEWER = ("shards", "text_model_content")  # of what a run notes of itself; records of earlier versions lack them
 
 
 class TrainingJob:
@@ -68,9 +72,12 @@ class TrainingJob:
         self.shards = look_over(local_copy(shards, SHARD_ENDINGS), fingerprint=units)
         self._start: Start | None = None
         self._text_model, (self._text_config, self._settings) = text_model, self._begin(text_model)
-        self._place = Workplace(self.out, self._command(text_model), OPTIONS, on_cpu=tree.hardware.kind == "cpu")
+        self._place = Workplace(
+            self.out, self._command(text_model), OPTIONS, newer=_NEWER, on_cpu=tree.hardware.kind == "cpu"
+        )
         self.figures = self._place.figures
         self._speech: AlignedCorpus | None = None
+        self._written: AlignedCorpus | None = None
 
     def _begin(self, name: str) -> tuple[PreTrainedConfig, Settings]:
         """The text model's configuration, and the settings of what is put around it; none where training goes on."""
@@ -84,6 +91,7 @@ class TrainingJob:
         if tuning.start is None and not is_smoltolk(name):
             text_model = load_text_model(name)  # for checks alone: it is let go before the training
             check_fit(text_model, self.tokenizer, self.recipe)
+            check_attention(text_model, self.tree.hardware)
             return text_model.config, self.tree.model.settings(text_model.config)
         self._start = open_start(
             name,
@@ -93,19 +101,23 @@ class TrainingJob:
             dtype=self.tree.hardware.torch_dtype,
             seed=self.seed,
         )
+        check_build(self.tree.model, self._start.config, self._start.system)
+        check_attention(self._start.inner, self.tree.hardware)
         self.recipe = going_on(self.recipe, self._start)
         check_going_on(self._start, self.tokenizer, self.recipe)
         return self._start.config.text_config, {}
 
     def _command(self, text_model: str) -> dict[str, Any]:
         """All that decides what comes out; what came later is left out where it changes nothing."""
-        tree = self.tree
+        tree, here = self.tree, Path(text_model)
         command = {
             "verb": "train",
             "id_layout": ID_LAYOUT,
-            "text_model": str(Path(text_model).resolve()) if Path(text_model).exists() else text_model,
+            "text_model": known_name(text_model),
+            "text_model_content": digest_of_model(here) if here.is_dir() else None,
             "text": None if self._text is None else self._text.digest,
             "units": asdict(self.shards.metadata),
+            "shards": self.shards.digest(),
             "utterances": self.shards.num_utterances,
             "seconds": self.shards.seconds,
             "system": tree.model.system,
@@ -154,17 +166,19 @@ class TrainingJob:
         return self.recipe.num_steps
 
     def open(self) -> AlignedCorpus:
-        """The speech, ready for rows; of large shards an index is made the first time, behind a bar of its own."""
+        """The speech, ready for rows, and with it the text; of large ones an index is made the first time, behind a bar
+        of its own."""
         if self._speech is None:
             _ = self._place.work  # what another command left is told before the long work
             self._speech = aligned_shards(self.shards, self.tokenizer, index=self.tree.data.index)
+            self._written = None if self._text is None else self._text.open(self.tokenizer)
         return self._speech
 
     def plan(self) -> Run:
         """All that decides the training."""
-        text = None if self._text is None else self._text.open(self.tokenizer)
+        speech = self.open()
         opened = open_loop(
-            self.tree.logging, speech=self.open(), text=text, units=self.shards.metadata,
+            self.tree.logging, speech=speech, text=self._written, units=self.shards.metadata,
             row_length=self.recipe.row_length, tokenizer=self.tokenizer, folder=self._place.work / RECORD,
             name=self.out.name, command=self._place.command, ask=self._ask,
         )  # fmt: skip
@@ -204,39 +218,6 @@ class TrainingJob:
             }
             self._place.put_in_place(figures)
         return figures
-
-
-class Places(NamedTuple):
-    """What every run must name.
-
-    Attributes:
-        text_model: hub id or directory; of a SmolTolk model or a LoRA, where training goes on with it.
-        shards: directory, here or on an object store.
-        out: the model directory.
-    """
-
-    text_model: str
-    shards: str
-    out: Path
-
-
-def named_places(tree: RunRecipe) -> Places:
-    """The places of a run.
-
-    Raises:
-        InputError: it does not name one of them.
-    """
-    start = tree.tuning.start or tree.model.text_model
-    places = {"model.text_model": start, "data.shards": tree.data.shards, "out": tree.out}
-    missing = [name for name, place in places.items() if place is None]
-    if missing:
-        raise InputError(
-            "a run names its text model, its shards and the directory of its model",
-            f"nothing for {', '.join(missing)}",
-            f"add {' '.join(f'{name}=...' for name in missing)}",
-        )
-    text_model, shards, out = map(str, places.values())
-    return Places(text_model, shards, Path(out))
 
 
 def shorter_runs(words: float) -> str:

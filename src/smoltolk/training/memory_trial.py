@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import send_to_device
+from accelerate.utils.memory import should_reduce_batch_size
 from torch import nn
 from torch.utils.data import Dataset
 
 from smoltolk.common.errors import InputError
-from smoltolk.common.processes import num_processes
+from smoltolk.common.files import read_json, write_json
+from smoltolk.common.processes import is_main, num_processes
 from smoltolk.training.hardware import Hardware
+from smoltolk.training.processes import said_by_first
 
 _STATES = 2  # numbers that AdamW keeps for each number that it trains
+_KEPT = "rows_of_a_pass.json"
 
 
 def largest_that_fits(share: int, fits: Callable[[int], bool]) -> int:
@@ -46,23 +54,46 @@ def rows_by_trial(
     collate: Callable[[Sequence[Any]], dict],
     hardware: Hardware,
     share: int,
+    folder: Path,
 ) -> int:
-    """Rows of a pass on a GPU, tried with the first rows of a training; nothing of it is kept.
+    """Rows of a pass, tried with the first rows of a training; nothing but their number is kept.
 
     Beside a pass, forward and backward, there must be room for gradients, for the optimizer, and where several
-    processes have copies of the model for what they exchange.
+    processes have copies of the model for what they exchange. The number is written down: a training that was
+    interrupted goes on with it, to the bit, where it has as many rows a device and the same device.
 
     Args:
-        model: on any device; is on the GPU afterwards.
+        model: on any device; is where it computes afterwards.
         dataset, collate: of the training.
         hardware: how it computes.
         share: rows of a step that each device has.
+        folder: of the stage.
 
     Raises:
         InputError: not even one row fits.
     """
-    device = torch.device("cuda", torch.cuda.current_device())
-    model.to(device)
+    device = torch.device("cuda", torch.cuda.current_device()) if hardware.kind == "cuda" else torch.device("cpu")
+    name = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
+    found_for = {"rows_of_a_device": share, "device": name, "hardware": asdict(hardware)}
+    kept = folder / _KEPT
+    known = read_json(kept) if is_main() and kept.is_file() else {}
+    rows = said_by_first(known["rows"] if known.get("found_for") == found_for else 0, device)
+    if not rows:
+        rows = _found(model.to(device), dataset, collate, hardware, share, device)
+        if is_main():
+            write_json(kept, {"rows": rows, "found_for": found_for})
+            print(f"  note: {rows} rows a pass fit, found by trial", file=sys.stderr, flush=True)
+    return rows
+
+
+def _found(
+    model: nn.Module,
+    dataset: Dataset,
+    collate: Callable[[Sequence[Any]], dict],
+    hardware: Hardware,
+    share: int,
+    device: torch.device,
+) -> int:
     trained = sum(parameter.nbytes for parameter in model.parameters() if parameter.requires_grad)
     beside = (_STATES + (num_processes() > 1)) * trained
 
@@ -90,10 +121,13 @@ def _try(
     rows: int,
     beside: int,
 ) -> bool:
-    batch = _on(device, collate([dataset[number] for number in range(rows)]))
+    batch = send_to_device(collate([dataset[number] for number in range(rows)]), device)
+    batch.pop("tasks", None)  # for the log alone
     try:
         _step(model, batch, hardware, torch.empty(beside, dtype=torch.uint8, device=device))
-    except torch.OutOfMemoryError:
+    except RuntimeError as error:
+        if not (isinstance(error, torch.OutOfMemoryError) or should_reduce_batch_size(error)):
+            raise
         return False
     finally:
         model.zero_grad(set_to_none=True)
@@ -110,11 +144,3 @@ def _step(model: nn.Module, batch: dict[str, Any], hardware: Hardware, beside: t
         with torch.autocast(beside.device.type, torch.bfloat16, enabled=hardware.autocast):
             loss = model(**batch).loss
         loss.backward()
-
-
-def _on(device: torch.device, value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _on(device, one) for name, one in value.items()}
-    if isinstance(value, tuple):
-        return tuple(_on(device, one) for one in value)
-    return value.to(device) if hasattr(value, "to") else value

@@ -19,6 +19,20 @@ def begin_together(on_cpu: bool | None = None) -> None:
     wait_for_all()
 
 
+def said_by_first(number: int, device: torch.device) -> int:
+    """The number that the first process says; all of them must ask.
+
+    Args:
+        number: of this process.
+        device: that this process computes on.
+    """
+    if not torch.distributed.is_initialized():
+        return number
+    told = torch.tensor(number, device=device)
+    torch.distributed.broadcast(told, 0)
+    return int(told)
+
+
 def wait_for_all() -> None:
     """Go on when every process has come here."""
     if torch.distributed.is_initialized():

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.interleave import SpanLengths
+from smoltolk.data.rows.mixture import Task
 
 Trainable = Literal["speech", "all"]
 # Parameters that may have a rate of their own: of the text model's its layers and its tables (embedding and head), and
@@ -36,7 +37,8 @@ class Stage:
         learning_rate: peak rate.
         warmup_steps: linear rise to it.
         decay_steps: linear fall to 0 over the last steps; 0 keeps the rate constant.
-        mixture: weight of each task (speech, text, interleaved, recognition, synthesis).
+        mixture: weight of each task (speech, text, interleaved, recognition, synthesis); one of 0 is left out. Empty:
+            the rows are others.
         factors: of the learning rate, by group of parameters (see :data:`Group`); 0 freezes. What is not named here
             is as ``trainable`` says: 1, or 0.
     """
@@ -59,12 +61,33 @@ class Stage:
                 f"{self.name}: {', '.join(odd) or 'all are 0'}",
                 "name the groups so, and leave out those that train at the stage's own rate",
             )
-        if self.num_steps < 1 or self.warmup_steps + self.decay_steps > self.num_steps:
+        self._check_mixture()
+        if not 0 < self.learning_rate < float("inf"):
+            raise InputError("a learning rate must be above 0", f"{self.name}: {self.learning_rate}", "give e.g. 3e-4")
+        if (
+            self.num_steps < 1
+            or min(self.warmup_steps, self.decay_steps) < 0
+            or self.warmup_steps + self.decay_steps > self.num_steps
+        ):
             raise InputError(
                 "a stage's warm-up and decay must fit into its steps",
                 f"{self.name}: {self.warmup_steps} + {self.decay_steps} of {self.num_steps} steps",
                 "give it more steps or a shorter warm-up",
             )
+
+    def _check_mixture(self) -> None:
+        odd = [
+            f"{name} = {weight}"
+            for name, weight in self.mixture.items()
+            if name not in set(Task) or not 0 <= weight < float("inf")
+        ]
+        if odd or (self.mixture and not any(self.mixture.values())):
+            raise InputError(
+                f"a mixture gives weights of 0 or more to {', '.join(Task)}, and one above 0",
+                f"{self.name}: {', '.join(odd) or 'all are 0'}",
+                "write e.g. {speech: 1, text: 1, interleaved: 1}",
+            )
+        object.__setattr__(self, "mixture", {name: weight for name, weight in self.mixture.items() if weight})
 
     def factor(self, group: Group) -> float:
         """Of the learning rate, for a group of parameters; 0: it does not train."""
@@ -85,7 +108,8 @@ class Recipe:
         stages: in order.
         row_length: T, ids a row.
         rows_per_step: rows an optimizer step, all devices together.
-        betas, weight_decay, max_grad_norm: of AdamW; decay acts on matrices only.
+        betas, weight_decay: of AdamW; decay acts on matrices only.
+        max_grad_norm: longer gradients are cut to it; 0: none are.
         layer_decay: the rate of backbone layer l of 1..L is multiplied by ``layer_decay ** (L - l)``, that of the text
             embedding by ``layer_decay ** L``; 1: all alike. What the text model did not bring has no part in it.
         bf16: autocast to bfloat16 over float32 weights.
@@ -112,6 +136,16 @@ class Recipe:
         if not 0 < self.layer_decay <= 1:
             raise InputError(
                 "layer_decay is above 0 and at most 1", f"{self.layer_decay}", "give e.g. 0.9, or 1 for none"
+            )
+        for name in ("row_length", "rows_per_step", "save_steps", "prompted_length"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} must be 1 or more", f"{value}", "give a positive number")
+        if not all(0 <= beta < 1 for beta in self.betas) or not (self.weight_decay >= 0 and self.max_grad_norm >= 0):
+            raise InputError(
+                "AdamW has two betas from 0 to below 1, and a decay and a greatest norm of 0 or more",
+                f"betas {self.betas}, weight_decay {self.weight_decay}, max_grad_norm {self.max_grad_norm}",
+                "give e.g. betas [0.9, 0.95], weight_decay 0.1 and max_grad_norm 1",
             )
 
     @property

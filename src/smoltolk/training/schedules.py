@@ -25,9 +25,10 @@ def with_steps(recipe: Recipe, num_steps: int) -> Recipe:
         )
     stages: list[Stage] = []
     before = done = 0
-    for stage in recipe.stages:
+    for number, stage in enumerate(recipe.stages, 1):
         before += stage.num_steps
-        count = max(1, round(before * num_steps / recipe.num_steps) - done)
+        most = num_steps - done - (len(recipe.stages) - number)  # each one behind it needs a step
+        count = min(most, max(1, round(before * num_steps / recipe.num_steps) - done))
         done += count
         warmup, decay = (n * count // stage.num_steps for n in (stage.warmup_steps, stage.decay_steps))
         stages.append(replace(stage, num_steps=count, warmup_steps=warmup, decay_steps=decay))

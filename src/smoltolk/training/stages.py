@@ -15,7 +15,7 @@ from transformers.trainer_callback import PrinterCallback
 from smoltolk.common.errors import InputError, first_line
 from smoltolk.common.files import atomic_directory, read_json, write_json
 from smoltolk.common.processes import is_main, num_processes
-from smoltolk.model.text_models.attention import quick_attention
+from smoltolk.training.attending import attending
 from smoltolk.training.hardware import Hardware
 from smoltolk.training.memory_trial import rows_by_trial
 from smoltolk.training.optimization import build_optimizer, set_trainable
@@ -80,11 +80,11 @@ def run_stage(
     hardware = hardware or Hardware(autocast=recipe.bf16)
     rows = rows_of_a_pass(recipe, hardware)
     set_trainable(model, stage)
-    with _attending(model, hardware.attention), _as_it_was(model):
-        if hardware.rows_per_device == "auto" and hardware.kind == "cuda":
+    with attending(model, hardware), _as_it_was(model):
+        if hardware.tries_rows:
             if hardware.gradient_checkpointing:
                 model.gradient_checkpointing_enable()
-            rows = rows_by_trial(model, dataset, collate, hardware, recipe.rows_per_step // num_processes())
+            rows = rows_by_trial(model, dataset, collate, hardware, recipe.rows_per_step // num_processes(), out_dir)
         if hardware.fsdp and num_processes() > 1:
             shard(model, hardware.kind)
         trainer = SmolTolkTrainer(
@@ -96,38 +96,45 @@ def run_stage(
             callbacks=[LinesBeforeCheckpoints(), *callbacks, *([Reporter(report)] if report else [])],
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.resume(out_dir)
+        with _compiling(hardware):
+            trainer.resume(out_dir)
     log = StageLog([entry for entry in trainer.state.log_history if "loss" in entry], trainer.seconds)
     if is_main():
         write_json(out_dir / _LOG, log._asdict())
     return log
 
 
-def rows_of_a_pass(recipe: Recipe, hardware: Hardware) -> int:
+def rows_of_a_pass(recipe: Recipe, hardware: Hardware, num_devices: int | None = None) -> int:
     """Rows of one forward pass on each device.
 
     Args:
         recipe: how many rows a step has, and how long they are.
         hardware: how many of them at most.
+        num_devices: that share the rows of a step; None: the processes.
 
     Raises:
         InputError: rows that cannot be shared out evenly.
     """
-    world = num_processes()
+    world = num_devices or num_processes()
     rows = hardware.rows_per_device
-    rows = min(rows if isinstance(rows, int) else rows_that_fit(recipe), recipe.rows_per_step // world)
+    rows = min(rows if isinstance(rows, int) else rows_that_fit(recipe, world), recipe.rows_per_step // world)
     if rows < 1 or recipe.rows_per_step % (rows * world):
+        share = recipe.rows_per_step // world
+        fix = f"take a multiple of {world} rows a step, e.g. --rows-per-step {max(1, share) * world}"
+        if share and recipe.rows_per_step % world == 0:
+            fits = max(number for number in range(1, rows) if share % number == 0)
+            fix = f"change the rows a pass (--device-rows {fits}), or the rows a step (--rows-per-step)"
         raise InputError(
             "the rows of a step must be a multiple of those of a forward pass times the processes",
             f"{recipe.rows_per_step} rows a step, {rows} a pass, {world} processes",
-            "change the rows a pass, or the rows a step",
+            fix,
         )
     return rows
 
 
-def rows_that_fit(recipe: Recipe) -> int:
+def rows_that_fit(recipe: Recipe, num_devices: int | None = None) -> int:
     """Rows of one forward pass: as many as have 16,384 ids together and share out the rows of a step evenly."""
-    share = max(1, recipe.rows_per_step // num_processes())
+    share = max(1, recipe.rows_per_step // (num_devices or num_processes()))
     most = max(1, _IDS_AT_ONCE // recipe.row_length)
     return max(rows for rows in range(1, min(most, share) + 1) if share % rows == 0)
 
@@ -173,25 +180,20 @@ def finds_unused(model: nn.Module) -> bool:
 
 
 @contextmanager
-def _attending(model: PreTrainedModel, implementation: str | None) -> Iterator[None]:
-    """Attend by a named implementation inside the block, by the quickest one if none is named."""
-    if implementation is None:
-        with quick_attention(model):
-            yield
-        return
-    before = model.config._attn_implementation
-    try:
-        model.set_attn_implementation(implementation)
-    except (ImportError, ValueError) as error:
-        raise InputError(
-            "attention is one of transformers' implementations, and what it needs must be there",
-            f"{implementation!r}: {first_line(error)}",
-            "choose e.g. sdpa or eager, or leave it out",
-        ) from error
+def _compiling(hardware: Hardware) -> Iterator[None]:
+    """Tell what ``torch.compile`` lacks where it is asked for; it finds that out at the first step."""
     try:
         yield
-    finally:
-        model.set_attn_implementation(before)
+    except RuntimeError as error:
+        from torch._dynamo.exc import BackendCompilerFailed  # takes a second
+
+        if not (hardware.compile and isinstance(error, BackendCompilerFailed)):
+            raise
+        raise InputError(
+            "torch.compile needs a C++ compiler and the headers of Python, and for a GPU Triton",
+            first_line(getattr(error, "inner_exception", error)),
+            "install them (Debian: g++ and python3-dev), or leave hardware.compile out",
+        ) from error
 
 
 @contextmanager

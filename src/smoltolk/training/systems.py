@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-import torch
-from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
+from typing import TYPE_CHECKING, Any
 
 from smoltolk.common.errors import named
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
 
 Settings = dict[str, Any]
 
@@ -133,5 +133,8 @@ def num_parameters(model: PreTrainedModel) -> int:
 
 def size_of(config: PreTrainedConfig) -> int:
     """Parameters of a text model of that configuration; none is made."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
     with torch.device("meta"):  # shapes without numbers
         return num_parameters(AutoModelForCausalLM.from_config(config.get_text_config()))

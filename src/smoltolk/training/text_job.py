@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tokenizers import Tokenizer
+
 from smoltolk.common.errors import InputError
+from smoltolk.common.files import atomic_file
 from smoltolk.common.lock import hold
-from smoltolk.data.texts.reading import endless, fitting_pieces, read_documents
-from smoltolk.training.backbone import new_backbone, pretrain, train_tokenizer
+from smoltolk.common.processes import is_main
+from smoltolk.data.rows.aligned import AlignedCorpus
+from smoltolk.data.texts.reading import endless, fitting_pieces
+from smoltolk.data.texts.text_index import WrittenText
+from smoltolk.training.backbone import as_text_model_has_it, new_backbone, pretrain, train_tokenizer
 from smoltolk.training.hardware import Hardware
 from smoltolk.training.presets import text_recipe
+from smoltolk.training.processes import wait_for_all
 from smoltolk.training.recipe import BackboneSize
 from smoltolk.training.systems import num_parameters
 from smoltolk.training.trainer import Report
@@ -30,6 +38,7 @@ class TextJob:
         steps, row_length, rows_per_step, learning_rate: of the training.
         device_rows: rows of one forward pass on each device; None: as many as have 16,384 ids.
         seed: of weights and order.
+        index: where to keep an index of the text; None: beside a large one.
 
     Attributes:
         figures: of an earlier run of the same job that is whole, else None.
@@ -50,15 +59,16 @@ class TextJob:
         learning_rate: float = 3e-3,
         device_rows: int | None = None,
         seed: int = 0,
+        index: Path | None = None,
     ):
         _check(size, row_length=row_length, rows_per_step=rows_per_step, learning_rate=learning_rate)
         self.recipe = text_recipe(steps, learning_rate, row_length=row_length, rows_per_step=rows_per_step)
         self.out, self.size, self.seed = out, size, seed
         self.hardware = Hardware(autocast=self.recipe.bf16, rows_per_device=device_rows)
-        self.documents = read_documents(text)
+        self._text = WrittenText(text, index=index)
         command = {
             "verb": "backbone",
-            "text": self.documents.digest,
+            "text": self._text.digest,
             "size": asdict(size),
             "recipe": plain(self.recipe),
             "seed": seed,
@@ -71,6 +81,22 @@ class TextJob:
         """Optimizer steps."""
         return self.recipe.num_steps
 
+    @cached_property
+    def tokenizer(self) -> Any:
+        """Of the model, trained on the text; an interrupted run finds it in its work."""
+        path = self._place.work / "tokenizer.json"
+        if is_main() and not path.is_file():
+            trained = train_tokenizer(self._text.texts(), self.size.vocab_size)
+            with atomic_file(path) as temporary:
+                trained.backend_tokenizer.save(str(temporary))
+        wait_for_all()
+        return as_text_model_has_it(Tokenizer.from_file(str(path)))
+
+    @cached_property
+    def corpus(self) -> AlignedCorpus:
+        """The text, ready for rows; of a large one an index is made the first time, behind a bar of its own."""
+        return self._text.open(self.tokenizer)
+
     def run(self, report: Report | None = None) -> dict[str, Any]:
         """Train, write the model directory, and return its figures.
 
@@ -79,12 +105,11 @@ class TextJob:
         """
         with hold(self._place.out):
             work = self._place.work
-            tokenizer = train_tokenizer(self.documents, self.size.vocab_size)
-            model = new_backbone(tokenizer, self.size, self.seed)
-            pieces, pieces_per_row = fitting_pieces(self.documents, tokenizer, self.recipe.row_length, self.seed)
+            model = new_backbone(self.tokenizer, self.size, self.seed)
+            pieces, pieces_per_row = fitting_pieces(self.corpus, self.recipe.row_length, self.seed)
             history = pretrain(
                 model,
-                tokenizer,
+                self.tokenizer,
                 endless(pieces, self.seed),
                 self.recipe,
                 work / "text",

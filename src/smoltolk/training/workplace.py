@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +28,7 @@ class Workplace:
     Args:
         out: the model directory.
         command: all that decides it, as JSON takes it.
-        options: as for :func:`~smoltolk.common.made.differences`.
+        options, newer: as for :func:`~smoltolk.common.made.differences`.
         on_cpu: several processes meet on the CPU; None: on their GPUs, if there are any.
 
     Attributes:
@@ -44,10 +44,12 @@ class Workplace:
         command: dict[str, Any],
         options: Mapping[str, str] = MappingProxyType({}),
         *,
+        newer: Collection[str] = (),
         on_cpu: bool | None = None,
     ):
-        self.out, self.command, self._options, self._on_cpu = out, command, options, on_cpu
-        self.figures = made_before(out, command, options)
+        self.out, self.command, self._on_cpu = out, command, on_cpu
+        self._options, self._newer = options, newer
+        self.figures = made_before(out, command, options, newer)
 
     @cached_property
     def work(self) -> Path:
@@ -67,7 +69,7 @@ class Workplace:
         record_path = work / "command.json"
         if work.is_dir() and any(path != record_path for path in work.iterdir()):
             left = read_json(record_path) if record_path.is_file() else {}
-            different = differences(left, self.command, self._options)
+            different = differences(left, self.command, self._options, self._newer)
             if different:
                 raise InputError(
                     "an interrupted run goes on with the same command",

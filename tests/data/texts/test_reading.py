@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from smoltolk.common.errors import InputError, NotFoundError
+from smoltolk.data.rows.aligned import AlignedCorpus, Texts
 from smoltolk.data.texts.reading import endless, fitting_pieces, read_documents, read_texts
 
 
@@ -48,10 +49,12 @@ def test_no_file(tmp_path: Path) -> None:
 
 def test_pieces_fit_a_row_and_hold_every_word(tokenizer: Any) -> None:
     documents = ["The dog eats bread in Oslo. " * 20, "Happy cat!", "a " * 60]
-    pieces, per_row = fitting_pieces(documents, tokenizer, row_length=64, seed=0)
+    pieces, per_row = fitting_pieces(AlignedCorpus(Texts(documents), tokenizer, 1.0), row_length=64, seed=0)
     assert sorted(" ".join(pieces).split()) == sorted(" ".join(documents).split())
     assert all(len(tokenizer(piece)["input_ids"]) <= 64 for piece in pieces)
-    assert per_row >= 2
+    assert per_row >= 2 and pieces[1:3] == [pieces[1], pieces[2]] and pieces[-1] == pieces[len(pieces) - 1]
+    with pytest.raises(IndexError):
+        pieces[len(pieces)]
 
 
 def test_each_epoch_visits_every_text_once_in_another_order() -> None:

@@ -27,12 +27,12 @@ from smoltolk.evaluation.runs import run as runs
 from smoltolk.evaluation.runs.evaluating import evaluate
 from smoltolk.evaluation.runs.presets import rule_named
 from smoltolk.evaluation.runs.request import Request
-from smoltolk.evaluation.runs.results import judge_again
+from smoltolk.evaluation.runs.results import about_stored, judge_again
 from smoltolk.evaluation.runs.units_of import EncodedUnits
 from smoltolk.evaluation.tasks.items import SoundFile
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.report.task_plot import task_svg
-from smoltolk.report.task_table import task_markdown
+from smoltolk.report.task_table import task_markdown, text_rows
 from smoltolk.speech.audio import save
 from smoltolk.speech.synthesis.espeak_synthesis import EspeakSynthesizer, espeak_available
 from smoltolk.speech.units.kinds import load_unit_tokenizer
@@ -125,6 +125,7 @@ def test_a_stored_run_by_another_rule_is_the_same_as_a_run_by_it(request_of: Cal
     measured(request)
     (tmp_path / "elsewhere").mkdir()
     moved = shutil.move(request.out, tmp_path / "elsewhere" / "run")
+    assert about_stored(Path(moved))["rule"] == "slamkit,joint=kept"
     for name in ("ours", "ours,scope=whole,normalisation=sum", "ours,first=3,ties=first", "ours,score_end=yes"):
         again = judge_again(Path(moved), [rule_named(name)])
         direct = measured(request_of(rules=[name], out=tmp_path / name))
@@ -409,6 +410,7 @@ def test_text_is_measured_before_and_after(request_of: Callable, model_dir: Path
     found = measured(request)["text"]["tiny"]
     assert 0 <= found["after"]["acc"] <= 1 and "acc" in found["before"]
     assert "text model before" in task_markdown(measured(request))
+    assert f"before: {found['before']['acc']:.4f}" in text_rows(found)["acc"]
     # What is done is kept: of a run that was stopped between the two models the second one alone is asked.
     kept = json.loads((request.out / "text.json").read_text())
     kept["tiny"]["after"]["acc"] = 0.125

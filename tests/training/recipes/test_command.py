@@ -73,7 +73,7 @@ def test_options_change_a_recipe_as_words_do(tmp_path: Path) -> None:
         (["smoltolk-400m", "stages.0.num_steps=1.5"], {}, r"stages\.0\.num_steps is a whole number"),
         (["smoltolk-400m", "model.layer_mix=all"], {}, "one of last, fixed, static, dynamic"),
         (["smoltolk-400m", "data.shards=[1"], {}, "written as in YAML"),
-        (["smoltolk-400m", "hardware.device=mps"], {}, "mps"),
+        (["smoltolk-400m", "hardware.device=mps"], {}, "mps, Apple's GPU, where not all"),
     ],
 )
 def test_words_that_say_no_training(words: list[str], more: dict[str, Any], message: str) -> None:

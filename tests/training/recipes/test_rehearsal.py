@@ -22,6 +22,7 @@ from smoltolk.training.recipes.presets import quick
 from smoltolk.training.recipes.rehearsal import likely_batch, rehearse
 from smoltolk.training.recipes.shapes import model_config
 from smoltolk.training.recipes.tree import ModelSettings, RunRecipe
+from smoltolk.training.tuning.settings import LoraSettings, Tuning
 
 
 def test_storages_count_once_and_until_they_are_gone() -> None:
@@ -67,17 +68,21 @@ def tree(larger_backbone: Path, shards_dir: Path, tmp_path: Path) -> RunRecipe:
 
 
 @pytest.mark.parametrize(
-    ("hardware", "rows"),
+    ("hardware", "rows", "lora"),
     [
-        ({}, 4),
-        ({"autocast": False}, 4),
-        ({"gradient_checkpointing": True}, 4),
-        ({"autocast": False}, 2),
-        ({"dtype": "bfloat16", "autocast": False}, 4),
+        ({}, 4, None),
+        ({"autocast": False}, 4, None),
+        ({"gradient_checkpointing": True}, 4, None),
+        ({"autocast": False}, 2, None),
+        ({"dtype": "bfloat16", "autocast": False}, 4, None),
+        ({}, 4, LoraSettings(r=4)),
+        ({"autocast": False}, 2, LoraSettings(r=8, targets=("q_proj", "speech"), dropout=0.1, whole=("units",))),
     ],
 )
-def test_planned_memory_is_that_of_a_run(tree: RunRecipe, hardware: dict[str, Any], rows: int) -> None:
-    tree = replace(tree, hardware=Hardware(rows_per_device=rows, **hardware))
+def test_planned_memory_is_that_of_a_run(
+    tree: RunRecipe, hardware: dict[str, Any], rows: int, lora: LoraSettings | None
+) -> None:
+    tree = replace(tree, hardware=Hardware(rows_per_device=rows, **hardware), tuning=Tuning(lora=lora))
     with Allocations() as count:
         TrainingJob(tree).run()
     planned = max(stage.memory for stage in plan_of(tree, on_gpu=False).stages)

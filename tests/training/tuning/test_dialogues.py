@@ -108,6 +108,9 @@ def test_a_line_that_is_not_json(folder: Path) -> None:
 def test_nothing_to_read(folder: Path) -> None:
     with pytest.raises(NotFoundError):
         read_dialogues(folder / "none.jsonl", [])
+    (folder / "half.json").write_text('[{"messages": ', encoding="utf-8")
+    with pytest.raises(InputError, match="correct the file"):
+        read_dialogues(folder / "half.json", [])
     (folder / "empty.jsonl").write_text("", encoding="utf-8")
     with pytest.raises(InputError, match="a row at least"):
         read_dialogues(folder / "empty.jsonl", [])

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from smoltolk.common.texts import split_lines
-from smoltolk.data.rows.aligned import AlignedCorpus, Texts
+from smoltolk.data.rows.aligned import AlignedCorpus
 from smoltolk.data.rows.interleave import SpanLengths
 from smoltolk.data.rows.mixture import Task
 from smoltolk.data.rows.permutation import Permutation
-from smoltolk.data.rows.plan import plan_rows
+from smoltolk.data.rows.plan import Plan, plan_rows
 from smoltolk.data.rows.row_source import MINIMUM
 from smoltolk.data.texts.text_datasets import open_documents
 from smoltolk.data.texts.text_documents import Documents, check_text_file, no_texts, not_utf8, parse_line
@@ -65,12 +65,37 @@ def read_texts(path: Path | str) -> list[dict[str, Any]]:
     return texts
 
 
-def fitting_pieces(documents: Sequence[str], tokenizer: Any, row_length: int, seed: int) -> tuple[list[str], int]:
+class Pieces(Sequence[str]):
+    """The pieces of a plan as texts, each read when it is asked for.
+
+    Args:
+        plan: of running text.
+    """
+
+    def __init__(self, plan: Plan):
+        self._plan = plan
+
+    def __len__(self) -> int:
+        return self._plan.num_pieces
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        numbers = range(len(self))[index]
+        return [self._text(number) for number in numbers] if isinstance(numbers, range) else self._text(numbers)
+
+    def _text(self, number: int) -> str:
+        piece = self._plan.piece(number)
+        return self._plan.corpus.text(piece.utterance, piece.start, piece.stop)
+
+
+def fitting_pieces(corpus: AlignedCorpus, row_length: int, seed: int) -> tuple[Pieces, int]:
     """Documents as pieces that fit a row: longer ones are cut, at the ends of sentences where there are any.
 
     Args:
-        documents: the texts.
-        tokenizer: fast tokenizer of the text model.
+        corpus: the documents, tokenized; in memory or on disk.
         row_length: T, ids of a row.
         seed: of the order of the pieces.
 
@@ -80,11 +105,9 @@ def fitting_pieces(documents: Sequence[str], tokenizer: Any, row_length: int, se
     Raises:
         InputError: nothing fits.
     """
-    corpus = AlignedCorpus(Texts(documents), tokenizer, frame_rate=1.0)
     minimum = min(MINIMUM, row_length)
     plan = plan_rows(Task.TEXT, corpus, row_length=row_length, minimum=minimum, spans=SpanLengths(), seed=seed)
-    pieces = [corpus.text(one.utterance, one.start, one.stop) for one in map(plan.piece, range(plan.num_pieces))]
-    return pieces, 1 + math.ceil(1.25 * len(pieces) / plan.num_rows)
+    return Pieces(plan), 1 + math.ceil(1.25 * plan.num_pieces / plan.num_rows)
 
 
 def endless(texts: Sequence[str], seed: int) -> Callable[[int], str]:

@@ -17,6 +17,7 @@ from smoltolk.common.made import digest_of_file
 from smoltolk.common.progress import bar
 from smoltolk.common.texts import encodable_json, line_at, may_hold_halves, numbered_lines
 
+TEXT_ENDINGS = (".txt", ".jsonl")
 _LINES_PER_STEP = 1 << 16
 _SILENT_MB = 100  # a second or two
 
@@ -119,9 +120,22 @@ def check_text_file(path: Path | str) -> Path:
     path = Path(path)
     if not path.is_file():
         raise NotFoundError("a file of texts must exist", f"no file {path}", "check the path")
-    if path.suffix.lower() not in (".txt", ".jsonl"):
+    if path.suffix.lower() not in TEXT_ENDINGS:
         raise InputError("a file of texts is .txt (a text a line) or .jsonl", path.name, "name or convert it so")
     return path
+
+
+def check_text_there(source: Path | str) -> None:
+    """Refuse a text file that is not there; other texts are looked at when they are opened.
+
+    Args:
+        source: as for :func:`smoltolk.data.texts.reading.read_documents`.
+
+    Raises:
+        NotFoundError: no such file.
+    """
+    if Path(source).suffix.lower() in TEXT_ENDINGS:
+        check_text_file(source)
 
 
 def text_of_line(line: str, is_json: bool, path: Path, number: int) -> str:

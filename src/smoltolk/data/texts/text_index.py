@@ -55,6 +55,20 @@ class WrittenText:
             self._documents = read_documents(source)
             self.digest = self._documents.digest
 
+    def texts(self) -> Iterator[str]:
+        """The documents in order, one at a time in memory.
+
+        Raises:
+            InputError: a line that is none.
+        """
+        if self._documents is not None:
+            yield from self._documents
+            return
+        with bar(f"text {self.source.name}", self.source.stat().st_size / 1e6, "MB") as read:
+            for part in _parts(self.source):
+                yield from part.texts
+                read.advance(part.size / 1e6)
+
     def open(self, tokenizer: Any) -> AlignedCorpus:
         """The text tokenized and cut at words; rows of both forms are the same.
 

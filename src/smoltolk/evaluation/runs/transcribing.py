@@ -104,9 +104,9 @@ class Transcribing:
             elif record["error"] is None and not len(units):
                 record["error"] = "a recording without a unit"
             if record["error"] is None:
-                record["error"] = beyond_table(self.model, len(recognition_prompt(self.space, units)) + most)
-            if record["error"] is None:
-                heard.append((record, item, np.asarray(units)))
+                frames = np.asarray(units)
+                record["error"] = beyond_table(self.model, len(recognition_prompt(self.space, frames)) + most)
+                heard += [(record, item, frames)] if record["error"] is None else []
         start = time.perf_counter()
         with self._precision():
             made = write_down(self.model, [units for _, _, units in heard], self.space, max_new_tokens=most)

@@ -6,7 +6,7 @@ import re
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass, replace
-from difflib import SequenceMatcher
+from difflib import SequenceMatcher, get_close_matches
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from smoltolk.common.errors import InputError
@@ -41,6 +41,30 @@ def changed(tree: _Tree, changes: Mapping[str, Any], root: type | None = None, w
             raise _unknown(place, type(tree), root)
         new[name] = _one(hints[name], getattr(tree, name), value, root, place)
     return replace(tree, **new)  # type: ignore[type-var]
+
+
+def check_names(kind: type, changes: Mapping[str, Any], root: type | None = None, where: str = "") -> None:
+    """Refuse changes of settings that there are not, whatever the tree and the values.
+
+    Args:
+        kind: a dataclass, of the tree or of a part of it.
+        changes, root, where: as for :func:`changed`; members of a tuple may have any number or name.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    root, hints = root or kind, get_type_hints(kind)
+    for name, value in changes.items():
+        place = _join(where, name)
+        if name not in hints:
+            raise _unknown(place, kind, root)
+        part = _plain(hints[name])
+        if isinstance(value, Mapping) and is_dataclass(part):
+            check_names(part, value, root, place)  # type: ignore[arg-type]
+        elif isinstance(value, Mapping) and get_origin(part) is tuple and is_dataclass(get_args(part)[0]):
+            for member, inside in value.items():
+                if isinstance(inside, Mapping):
+                    check_names(get_args(part)[0], inside, root, _join(place, member))
 
 
 def _one(kind: Any, current: Any, value: Any, root: type, where: str) -> Any:
@@ -133,8 +157,9 @@ def _bind_tree(kind: Any, value: Any, root: type, where: str) -> Any:
 
 
 def _unknown(place: str, kind: Any, root: type) -> InputError:
-    head, _, _ = place.rpartition(".")
-    near = nearest(place, names_in(root))
+    head, _, name = place.rpartition(".")
+    beside = get_close_matches(name, [one.name for one in fields(kind)], 1, _NEAR)
+    near = _join(head, beside[0]) if beside else nearest(place, names_in(root))
     return InputError(
         f"{head or 'a recipe'} has the settings {', '.join(one.name for one in fields(kind))}",
         place,
@@ -144,13 +169,19 @@ def _unknown(place: str, kind: Any, root: type) -> InputError:
 
 def names_in(kind: Any, where: str = "") -> list[str]:
     """Dotted names of all settings of a tree, ``*`` for the number of a member."""
-    if get_origin(kind) in (Union, types.UnionType):
-        (kind, *_) = (one for one in get_args(kind) if one is not type(None))
+    kind = _plain(kind)
     if get_origin(kind) is tuple and is_dataclass(get_args(kind)[0]):
         return names_in(get_args(kind)[0], _join(where, "*"))
     if not is_dataclass(kind):
         return [where]
     return [name for key, hint in get_type_hints(kind).items() for name in names_in(hint, _join(where, key))]
+
+
+def _plain(kind: Any) -> Any:
+    """A type without what stands beside it in a union: of ``X | None`` X."""
+    if get_origin(kind) in (Union, types.UnionType):
+        return next(one for one in get_args(kind) if one is not type(None))
+    return kind
 
 
 def nearest(place: str, names: list[str]) -> str | None:

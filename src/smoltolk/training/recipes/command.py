@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from smoltolk.common.errors import InputError
 from smoltolk.training.changes import Changes
-from smoltolk.training.recipes.binding import changed
+from smoltolk.training.recipes.binding import changed, check_names
 from smoltolk.training.recipes.overrides import add_change, changes_of_words, is_override
 from smoltolk.training.recipes.positional import positional_recipe
 from smoltolk.training.recipes.sources import is_recipe, nearest_recipe, recipe_named, recipe_of_model
 from smoltolk.training.recipes.tree import RunRecipe
+
+_ANY = "small"
 
 
 def recipe_of_words(
@@ -22,8 +24,11 @@ def recipe_of_words(
     preset: str | None = None,
     changes: Changes | None = None,
     options: Mapping[str, Any] | None = None,
+    look: Callable[[RunRecipe], None] = lambda tree: None,
 ) -> RunRecipe:
     """The tree that a command line stands for.
+
+    What is wrong with the words alone is told before anything is loaded that takes seconds.
 
     Args:
         words: ``RECIPE``, or ``TEXT_MODEL SHARDS OUT``, told apart by the first word; and anywhere ``name=value``.
@@ -31,6 +36,7 @@ def recipe_of_words(
         preset: of the positional form.
         changes: of the recipe, before those of the words.
         options: values by dotted name, as if they were words; None: not given.
+        look: is shown the tree, or one with the same places, before a text model is looked at.
 
     Raises:
         InputError: words of neither form, a setting twice, or what the forms themselves find.
@@ -41,8 +47,7 @@ def recipe_of_words(
         if value is not None:
             add_change(settings, name, value)
     if model is None and len(others) == 3 and not is_recipe(others[0]):
-        system = (options or {}).get("model.system") or "late"  # a wrong one is told before the text model is looked at
-        return changed(positional_recipe(*others, system=system, preset=preset, changes=changes), settings)
+        return _positional(others, settings, preset, changes or Changes(), look)
     if preset is not None:
         raise InputError(
             "--preset belongs to the form TEXT_MODEL SHARDS OUT",
@@ -50,7 +55,24 @@ def recipe_of_words(
             "leave it out, or name the preset's recipe as the first word",
         )
     tree = _named(others, model)
-    return changed(tree.with_recipe((changes or Changes()).apply(tree.recipe())), settings)
+    tree = changed(tree.with_recipe((changes or Changes()).apply(tree.recipe())), settings)
+    look(tree)
+    return tree
+
+
+def _positional(
+    others: Sequence[str],
+    settings: Mapping[str, Any],
+    preset: str | None,
+    changes: Changes,
+    look: Callable[[RunRecipe], None],
+) -> RunRecipe:
+    """The tree of ``TEXT_MODEL SHARDS OUT``."""
+    check_names(RunRecipe, settings)
+    # The preset is that of the text model's size. Before the model is looked at, any has the same places.
+    elsewhere = {name: value for name, value in settings.items() if name not in ("stages", "optimisation")}
+    look(changed(positional_recipe(*others, preset=preset or _ANY), elsewhere))
+    return changed(positional_recipe(*others, preset=preset, changes=changes), settings)
 
 
 def _named(others: Sequence[str], model: Path | None) -> RunRecipe:

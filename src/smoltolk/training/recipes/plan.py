@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.object_stores import is_remote, local_copy
@@ -24,6 +24,7 @@ from smoltolk.training.recipes.shapes import NUM_UNITS, model_config, parameters
 from smoltolk.training.recipes.tree import RunRecipe
 from smoltolk.training.rows import row_source
 from smoltolk.training.stages import rows_of_a_pass
+from smoltolk.training.tuning.starting import going_on, is_smoltolk, knows
 
 A100_PEAK = 312e12  # bfloat16 FLOPs a second, where nobody names a device
 _MOST_PASSES = 12  # of real rows, that the largest is taken of
@@ -88,6 +89,13 @@ class Plan:
         return sum(stage.hours for stage in self.stages)
 
 
+class _Built(NamedTuple):
+    """A model that trains, and whether its speech part has learned nothing yet."""
+
+    config: SmolTolkConfig
+    speech_is_new: bool
+
+
 def plan_of(tree: RunRecipe, *, mfu: float = 0.4, num_devices: int = 1, on_gpu: bool | None = None) -> Plan:
     """Plan a run. Shards and tokenizer are read if they are there and small; the hub is not asked about presets.
 
@@ -105,17 +113,19 @@ def plan_of(tree: RunRecipe, *, mfu: float = 0.4, num_devices: int = 1, on_gpu: 
         raise InputError("a share of the peak lies above 0, and is 1 at most", f"{mfu}", "give e.g. 0.4")
     if num_devices < 1:
         raise InputError("a run takes a device at least", f"{num_devices}", "give 1 or more")
-    recipe, hardware = tree.recipe(), tree.hardware
-    shards = _shards_there(tree)
-    config = _config_of(tree, shards)
-    rows = rows_of_a_pass(replace(recipe, rows_per_step=max(1, recipe.rows_per_step // num_devices)), hardware)
+    hardware, shards = tree.hardware, _shards_there(tree)
+    built = _built(tree, shards)
+    config, recipe = built.config, going_on(tree.recipe(), built)
+    rows = rows_of_a_pass(recipe, hardware, num_devices)
     real = _first_rows(tree, recipe, config, shards, rows)
     peak = tree.logging.peak_flops or peak_of_device() or A100_PEAK
     on_gpu = hardware.device != "cpu" if on_gpu is None else on_gpu
     stages = []
     for stage in recipe.stages:
         batch = real.get(stage.name) or likely_batch(config, recipe, stage, rows)
-        rehearsal = rehearse(config, recipe, stage, batch, hardware, tree.tuning.lora)
+        rehearsal = rehearse(
+            config, recipe, stage, batch, hardware, tree.tuning.lora, speech_is_new=built.speech_is_new
+        )
         ids = stage.num_steps * recipe.rows_per_step * recipe.row_length
         flops = rehearsal.flops / (rows * recipe.row_length) * ids
         total = sum(stage.mixture.values())
@@ -170,22 +180,28 @@ def _shards_there(tree: RunRecipe) -> ShardSet | None:
     return look_over(local_copy(shards, SHARD_ENDINGS))
 
 
-def _config_of(tree: RunRecipe, shards: ShardSet | None) -> SmolTolkConfig:
-    """Of the model that trains: that of its start, or what the settings make of the text model."""
-    if tree.tuning.start is not None:
-        return load_config(tree.tuning.start)
+def _built(tree: RunRecipe, shards: ShardSet | None) -> _Built:
+    """What trains: a model to go on with, or what the settings make of the text model."""
+    name = tree.tuning.start or tree.model.text_model
+    if tree.tuning.start is not None or (name is not None and Path(name).is_dir() and is_smoltolk(name)):
+        config = load_config(str(name))
+        config.predict_switch |= tree.model.predict_switch
+        is_new = shards is not None and not knows(config, shards.metadata)
+        if shards is not None and is_new:
+            config.num_units, config.num_codebooks = shards.metadata.num_units, shards.metadata.num_codebooks
+        return _Built(config, is_new)
     num_units, num_codebooks = NUM_UNITS, 1
     if shards is not None:
         num_units, num_codebooks = shards.metadata.num_units, shards.metadata.num_codebooks
-    text_config = text_config_of(tree.model.text_model)
-    return model_config(tree.model, text_config, num_units=num_units, num_codebooks=num_codebooks)
+    text_config = text_config_of(name)
+    return _Built(model_config(tree.model, text_config, num_units=num_units, num_codebooks=num_codebooks), True)
 
 
 def _first_rows(
     tree: RunRecipe, recipe: Recipe, config: SmolTolkConfig, shards: ShardSet | None, num_rows: int
 ) -> dict[str, dict[str, Any]]:
     """By stage, of its first passes the one with the most speech; nothing without shards, or where they are many."""
-    text_model = tree.model.text_model
+    text_model = tree.tuning.start or tree.model.text_model
     at_hand = text_model is not None and Path(text_model).is_dir()
     if shards is None or not at_hand or stays_on_disk(shards, tree.data.index):
         return {}

@@ -6,9 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from smoltolk.training.backbone import load_text_config
 from smoltolk.training.changes import Changes
-from smoltolk.training.presets import preset_for, preset_named
+from smoltolk.training.presets import Preset, preset_for, preset_named
 from smoltolk.training.recipes.presets import recipe_of_preset
 from smoltolk.training.recipes.tree import RunRecipe
 from smoltolk.training.systems import size_of, system_named
@@ -41,7 +40,7 @@ def positional_recipe(
         InputError: an unknown name, no such text model, or numbers that cannot be.
     """
     system_named(system)
-    chosen = preset_named(preset) if preset is not None else preset_for(size_of(load_text_config(text_model)))
+    chosen = _for_its_size(text_model) if preset is None else preset_named(preset)
     tree = recipe_of_preset(chosen)
     tree = tree.with_recipe((changes or Changes()).apply(tree.recipe()))
     places = {"shards": shards, "text": text, "units": units, "index": index}
@@ -54,3 +53,9 @@ def positional_recipe(
         seed=seed,
         out=str(out),
     )
+
+
+def _for_its_size(text_model: str) -> Preset:
+    from smoltolk.training.backbone import load_text_config  # torch and transformers come with it
+
+    return preset_for(size_of(load_text_config(text_model)))

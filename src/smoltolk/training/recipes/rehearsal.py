@@ -8,11 +8,11 @@ values of a batch decide (how many labels each head has) is answered as the batc
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
@@ -26,7 +26,6 @@ from smoltolk.data.rows.loader import RowCollator
 from smoltolk.data.rows.mixture import Task
 from smoltolk.inference.lora import Origin
 from smoltolk.model.configuration import SmolTolkConfig
-from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.model.spans import SpanBatch
 from smoltolk.training.hardware import Hardware
 from smoltolk.training.optimization import set_trainable
@@ -151,6 +150,8 @@ def rehearse(
     batch: dict[str, Any],
     hardware: Hardware,
     lora: LoraSettings | None = None,
+    *,
+    speech_is_new: bool = True,
 ) -> Rehearsal:
     """What a pass of a batch takes.
 
@@ -159,13 +160,14 @@ def rehearse(
         recipe, stage: what trains.
         batch: of a collator, on the CPU; see :func:`likely_batch`.
         hardware: precision and checkpointing.
-        lora: around the model; None: none. It is taken to keep for the backward pass what a training of all keeps.
+        lora: around the model; None: none.
+        speech_is_new: as :func:`~smoltolk.training.tuning.lora.add_lora` takes it.
 
     Raises:
         InputError: a text model whose code looks at values, which are not there.
     """
     try:
-        return _rehearse(config, stage, batch, hardware, lora)
+        return _rehearse(config, stage, batch, hardware, lora, speech_is_new)
     except (DataDependentOutputException, DynamicOutputShapeException, UnsupportedOperatorException) as error:
         raise InputError(
             "memory and FLOPs are planned on tensors without numbers",
@@ -175,21 +177,28 @@ def rehearse(
 
 
 def _rehearse(
-    config: SmolTolkConfig, stage: Stage, batch: dict[str, Any], hardware: Hardware, lora: LoraSettings | None
+    config: SmolTolkConfig,
+    stage: Stage,
+    batch: dict[str, Any],
+    hardware: Hardware,
+    lora: LoraSettings | None,
+    speech_is_new: bool,
 ) -> Rehearsal:
     labels = batch["labels"][:, 1:]
     spoken = labels >= config.speech_offset
     num_labels = int((~spoken & (labels >= 0)).sum()), int(spoken.sum())
     kept = int((batch["input_ids"] < config.speech_offset).sum(1).max())
     longest = kept + (batch["input_ids"].shape[1] - kept) // config.patch_size
-    lora_weights = 0 if lora is None else _lora_weights(config, stage, lora)
+    model: Any = shapes_of(config).train()
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(hardware.torch_dtype)
+    if lora is not None:
+        model = add_lora(model, lora, Origin("plan", settings={}), speech_is_new=speech_is_new)
     with FakeTensorMode() as fake:
-        model = SmolTolkForCausalLM(config).train()
-        for parameter in model.parameters():
-            parameter.data = parameter.data.to(hardware.torch_dtype)
+        _leave_meta(model)
         if hardware.gradient_checkpointing:
             model.gradient_checkpointing_enable()
-        set_trainable(model, stage if lora is None else replace(stage, trainable="all", factors={}))
+        set_trainable(model, stage)
         inputs = {name: _faked(value, fake) for name, value in batch.items()}
         weights = [*model.parameters(), *model.buffers()]
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -201,24 +210,32 @@ def _rehearse(
             left = count.alive
             loss.backward()
             most = count.most
-    size = hardware.torch_dtype.itemsize
-    trains = lora_weights or sum(parameter.numel() for parameter in trained)
+    in_training = sum(parameter.nbytes for parameter in trained)
     return Rehearsal(
-        trained=trains,
+        trained=sum(parameter.numel() for parameter in trained),
         flops=count.flops,
-        weights=before + lora_weights * size,
-        gradients=trains * size,
-        optimizer=2 * trains * size,
+        weights=before,
+        gradients=in_training,
+        optimizer=2 * in_training,
         activations=left - before,
         passing=most - left,
     )
 
 
-def _lora_weights(config: SmolTolkConfig, stage: Stage, lora: LoraSettings) -> int:
-    """Parameters that train with a LoRA: its own, and what is trained whole beside it."""
-    model = add_lora(shapes_of(config), lora, Origin("plan", settings={}, seed=0), speech_is_new=True)
-    set_trainable(model, stage)
-    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+def _leave_meta(model: nn.Module) -> None:
+    """From shapes to tensors of the fake mode, tied ones once: it begins here, for PEFT makes its matrices outside."""
+    made: dict[Tensor, Tensor] = {}  # a tensor is known by itself, not by its numbers
+
+    def real(tensor: Tensor) -> Tensor:
+        if tensor not in made:
+            empty = torch.empty(tensor.shape, dtype=tensor.dtype)
+            made[tensor] = nn.Parameter(empty, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else empty
+        return made[tensor]
+
+    for module in model.modules():
+        held: Any
+        for held in (module._parameters, module._buffers):
+            held.update({name: real(tensor) for name, tensor in held.items() if tensor is not None})
 
 
 def _faked(value: Any, fake: FakeTensorMode) -> Any:

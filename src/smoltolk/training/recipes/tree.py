@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
-
-from transformers import PreTrainedConfig
+from typing import TYPE_CHECKING, Any
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.interleave import SpanLengths
-from smoltolk.model.configuration import LayerMixMode, LayerMixPool
+from smoltolk.model.choices import LayerMixMode, LayerMixPool
 from smoltolk.training.hardware import Hardware
 from smoltolk.training.loop.settings import Logging
 from smoltolk.training.recipe import Recipe, Stage
 from smoltolk.training.recipes.binding import changed
-from smoltolk.training.systems import Settings, settings_of
+from smoltolk.training.systems import Settings, settings_of, system_named
 from smoltolk.training.tuning.settings import Tuning
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,9 @@ class ModelSettings:
     codebook_delays: tuple[int, ...] | None = None
     codebook_weights: tuple[float, ...] | None = None
     initializer_range: float | None = None
+
+    def __post_init__(self) -> None:
+        system_named(self.system)
 
     def settings(self, text_config: PreTrainedConfig) -> Settings:
         """What ``SmolTolkForCausalLM.from_text_model`` is given, ``predict_switch`` aside.
@@ -150,13 +154,10 @@ class RunRecipe:
         names = [stage.name for stage in self.stages]
         if not names or len(set(names)) < len(names):
             raise InputError("a run has stages, each with a name of its own", f"{names}", "name each once")
-        for name, value in (
-            ("data.row_length", self.data.row_length),
-            ("optimisation.rows_per_step", self.optimisation.rows_per_step),
-            ("optimisation.save_steps", self.optimisation.save_steps),
-        ):
-            if value < 1:
-                raise InputError(f"{name} must be 1 or more", f"{value}", "give a positive number")
+        self.recipe()  # looks at the numbers
+        idle = [stage.name for stage in self.stages if not stage.mixture]
+        if idle:
+            raise InputError("a stage has tasks", f"{idle[0]}: mixture = {{}}", "write e.g. {interleaved: 1}")
 
     def recipe(self) -> Recipe:
         """Its stages, and what they share."""

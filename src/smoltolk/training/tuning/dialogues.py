@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from smoltolk.common.errors import InputError
+from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import parse_line, read_json, read_lines
 from smoltolk.common.rejection import Rejected, do_each
 from smoltolk.training.tuning.messages import (
@@ -33,7 +33,7 @@ from smoltolk.training.tuning.messages import (
 )
 
 _OTHERS = ("images", "videos", "image", "video", "tools")
-_NOTHING = (None, "", "[]", [], {})  # of tools, as data sets with and without them have it
+_NOTHING: tuple[Any, ...] = (None, "", "[]", [], {})  # of tools, as data sets with and without them have it
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,13 @@ def read_dialogues(path: Path, rejected: list[Rejected], *, preferences: bool = 
 
 def _rows(path: Path) -> Iterator[tuple[str, Any]]:
     """Places, and what stands there: bytes of a line, or a value."""
+    if not path.is_file():
+        raise NotFoundError("dialogues are read from a file", f"no file {path}", "check the path")
     if path.suffix == ".json":
-        value = read_json(path)
+        try:
+            value = read_json(path)
+        except InputError as error:  # what we write ourselves may be deleted, this may not
+            raise InputError(error.rule, error.found, "correct the file") from error
         if not isinstance(value, list):
             raise InputError(
                 "a JSON file of dialogues is a list of rows", str(path), "write a list, or lines of .jsonl"
@@ -159,7 +164,7 @@ def _rejected(row: dict[str, Any], messages: tuple[Message, ...], place: str, fo
     if row.get("rejected_messages") is not None:
         # Without recordings of its own it hears those of the better one, as far as it goes.
         sounds = _sounds(row, place, folder) if given is None else Sounds(given, place, folder)
-        system = {name: row[name] for name in ("system", "system_prompt") if name in row}
+        system: dict[str, Any] = {name: row[name] for name in ("system", "system_prompt") if name in row}
         listed = listed_messages({"messages": row["rejected_messages"], **system}, place)
         rejected = read_messages(with_audios(listed, [], sounds), place, sounds)
         if given is not None:

@@ -178,7 +178,7 @@ class DialogueJob(ABC):
 
     @property
     @abstractmethod
-    def ids_per_step(self) -> float:
+    def ids_per_step(self) -> int:
         """Ids of an optimizer step."""
 
     def recipe(self) -> Recipe:

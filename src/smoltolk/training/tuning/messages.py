@@ -54,8 +54,9 @@ class Sounds:
 
     def __init__(self, listed: Any, place: str, folder: Path):
         listed = [] if listed is None else listed if isinstance(listed, list) else [listed]
-        names = [one.get("path") if isinstance(one, dict) else one for one in listed]  # of the hub's data sets
-        if not all(isinstance(one, str) and one for one in names):
+        found = [one.get("path") if isinstance(one, dict) else one for one in listed]  # of the hub's data sets
+        names = [one for one in found if isinstance(one, str) and one]
+        if len(names) < len(listed):
             raise wrong("audios are paths of recordings", place, repr(listed)[:60], 'write "audios": ["a.wav"]')
         self._listed, self._place, self._folder, self._taken = names, place, folder, 0
 
@@ -247,8 +248,11 @@ def _part(part: Any, place: str, sounds: Sounds, what: str) -> Iterator[Part]:
     if keys:
         given = next((part[key] for key in keys if part.get(key) is not None), None)
         name = given.get("path", given.get("url")) if isinstance(given, dict) else given
-        if given is None or (isinstance(name, str) and name):
-            yield sounds.next(what) if given is None else sounds.named(name)
+        if given is None:
+            yield sounds.next(what)
+            return
+        if isinstance(name, str) and name:
+            yield sounds.named(name)
             return
     fix = 'write {"type": "text", "text": ...} or {"type": "audio", "audio": PATH}'
     raise wrong("a part of a message is a text or the path of a recording", place, f"{what}: {part!r}"[:80], fix)

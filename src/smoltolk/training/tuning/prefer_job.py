@@ -82,10 +82,10 @@ class PreferJob(DialogueJob):
         return [one for k, one in enumerate(encoded) if k not in out], [encoded[k] for k in sorted(out)]
 
     @property
-    def ids_per_step(self) -> float:
+    def ids_per_step(self) -> int:
         """Ids of an optimizer step: those of both answers, and twice those of the questions."""
         sizes = [len(one.chosen) + len(one.rejected or ()) for one in self.parts()[0]]
-        return self.rows_per_step * sum(sizes) / len(sizes)
+        return round(self.rows_per_step * sum(sizes) / len(sizes))
 
     def train(
         self, start: Start, work: Path, report: Report | None, callbacks: Sequence[TrainerCallback]

@@ -34,6 +34,15 @@ class UnitKind(Protocol):
     def num_codebooks(self) -> int: ...
 
 
+class Known(Protocol):
+    """What is known of a model to go on with, loaded or not."""
+
+    @property
+    def config(self) -> SmolTolkConfig: ...
+    @property
+    def speech_is_new(self) -> bool: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Start:
     """A model to go on with.
@@ -137,7 +146,7 @@ def open_start(
         NotFoundError, InputError: no such model, a LoRA of other settings, or units of another kind.
     """
     config = load_config(name)
-    renew = units is not None and not _knows(config, units)
+    renew = units is not None and not knows(config, units)
     notes = []
     if is_lora(name) and lora is not None:
         if renew or (predict_switch and not config.predict_switch):
@@ -173,7 +182,7 @@ def open_start(
     return Start(model, origin, renew, tuple(notes))
 
 
-def going_on(recipe: Recipe, start: Start) -> Recipe:
+def going_on(recipe: Recipe, start: Known) -> Recipe:
     """A recipe for what has learned speech already: stages that train the speech part alone are for new ones.
 
     Their steps are done by the others.
@@ -185,7 +194,8 @@ def going_on(recipe: Recipe, start: Start) -> Recipe:
     return Changes(steps=recipe.num_steps).apply(replace(recipe, stages=stages))
 
 
-def _knows(config: SmolTolkConfig, units: UnitKind) -> bool:
+def knows(config: SmolTolkConfig, units: UnitKind) -> bool:
+    """Whether a model is one of these units, or may be."""
     same = (config.num_units, config.num_codebooks) == (units.num_units, units.num_codebooks)
     return same and config.unit_fingerprint in (None, units.fingerprint)
 

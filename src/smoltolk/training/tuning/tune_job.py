@@ -49,7 +49,7 @@ class TuneJob(DialogueJob):
         return max(1, math.ceil((self.amount.epochs or _EPOCHS) * self._rows(None).num_in_epoch / self.rows_per_step))
 
     @property
-    def ids_per_step(self) -> float:
+    def ids_per_step(self) -> int:
         """Ids of an optimizer step, padding included."""
         return self.rows_per_step * self.row_length
 
