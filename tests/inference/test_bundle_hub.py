@@ -162,7 +162,7 @@ def test_there_and_back(bundle: Bundle, served: tuple[type[Hub], str], tmp_path:
         endpoint,
         tmp_path,
         ["bundle", "push", bundle.path, "me/talker", "--private"],
-        ["bundle", "pull", "me/talker", "here"],
+        ["bundle", "pull", "me/talker", "here", "--revision", COMMIT],
         ["say", "me/talker", "A dog.", "--out", "dog.wav", "--json"],  # by its name alone
     )
     assert [line for line in lines if line.startswith('{"code"')] == ['{"code": 0}'] * 3, errors
@@ -177,6 +177,7 @@ def test_there_and_back(bundle: Bundle, served: tuple[type[Hub], str], tmp_path:
 
 def test_what_a_hub_may_do_wrong(bundle: Bundle, served: tuple[type[Hub], str], tmp_path: Path) -> None:
     hub, endpoint = served
+    (tmp_path / "me" / "talker").mkdir(parents=True)  # a directory here is not what `pull` fetches
     hub.exists = True
     hub.files.update({name: (bundle.path / name).read_bytes() for name in ("bundle.json", *bundle.record["files"])})
     hub.files["units/model.safetensors"] = hub.files["units/model.safetensors"][:-1] + b"?"
@@ -186,6 +187,13 @@ def test_what_a_hub_may_do_wrong(bundle: Bundle, served: tuple[type[Hub], str], 
     assert "a bundle is a directory here or a repository on the hub" in errors
     assert "units/model.safetensors: its content is another one" in errors
     assert not (tmp_path / "here").exists()
+
+
+def test_without_a_way_to_the_hub(bundle: Bundle, tmp_path: Path) -> None:
+    commands = (["bundle", "push", bundle.path, "me/talker"], ["bundle", "pull", "me/talker", "here"])
+    lines, errors = call("http://127.0.0.1:9", tmp_path, *commands)
+    assert lines == ['{"code": 1}'] * 2 and "Traceback" not in errors
+    assert "a push takes a way to the hub" in errors and "a directory here or a repository on the hub" in errors
 
 
 def test_a_damaged_bundle_is_not_pushed(bundle: Bundle, tmp_path: Path) -> None:

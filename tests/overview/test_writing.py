@@ -16,6 +16,7 @@ from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import write_json, write_jsonl, write_text
 from smoltolk.evaluation.intervals import paired_difference
 from smoltolk.overview.writing import write_overview
+from smoltolk.report.training_plot import training_svg
 from smoltolk.report.wording import points
 from smoltolk.speech.audio import save
 
@@ -183,6 +184,15 @@ def test_an_experiment_with_a_recipe(tmp_path: Path) -> None:
     write_overview([tmp_path / "sweep"], tmp_path / "page.html")
     page = Page(tmp_path / "page.html")
     assert ["1e-3"] in page.rows and "Experiment: sweep, Which *rate*?" in page.words and "All are run." in page.words
+
+
+def test_five_trainings_look_five_ways_and_one_step_is_seen(tmp_path: Path) -> None:
+    histories = {f"run {n}": [{"step": step, "loss": 3.0 + n} for step in (1, 2, 3)] for n in range(5)}
+    drawn = training_svg(histories)
+    looks = set(re.findall(r"fill: none; (?:stroke-dasharray: [^;]*; [^;]*; )?stroke: var\(--([a-z-]+)\)", drawn))
+    assert {"late", "early", "early-plus", "early-long", "ink"} <= looks
+    one = training_svg({"run": [{"step": 1, "loss": 3.0}]})
+    assert "<use" in one.split('id="trainings-line2d_')[-1]  # a marker
 
 
 def test_trainings_are_drawn_from_their_logs_while_they_last_too(tmp_path: Path) -> None:

@@ -36,6 +36,15 @@ def test_page_figures_have_every_row_and_system_in_the_pages_colours(make_result
     assert all(any(LENS_TITLES[way] in text for text in texts(lens)) for way in LENS_WAYS)
 
 
+def test_letters_are_those_of_the_page_or_of_the_system(make_results, tmp_path):
+    """However matplotlib writes a font: its own is not on every machine, and wider than what was laid out."""
+    page = outcomes_svg(make_results())
+    outcomes_figure(make_results(), tmp_path / "outcomes.svg")
+    file = (tmp_path / "outcomes.svg").read_text()
+    for drawn, fonts in ((page, "var(--sans)"), (file, "system-ui, -apple-system")):
+        assert "DejaVu" not in drawn and drawn.count(fonts) == drawn.count("<text")
+
+
 def test_a_wide_and_a_narrow_figure_share_no_id(make_results):
     svgs = [draw(make_results(), narrow) for draw in (outcomes_svg, lens_svg) for narrow in (False, True)]
     ids = [name for svg in svgs for name in set(re.findall(r'\bid="([^"]*)"', svg))]

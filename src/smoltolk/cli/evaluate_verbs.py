@@ -261,15 +261,12 @@ def continuations(
     Example: smoltolk continuations model asked --vocoder vocoder --text-model
     lm --judge whisper --out said.jsonl
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
     from smoltolk.cli.printing import sampling_of, show
-    from smoltolk.common.devices import best_device
-    from smoltolk.common.hub import check_place
     from smoltolk.common.progress import bar
     from smoltolk.data.shards.parquet import read_shards
     from smoltolk.evaluation.continuations import continuations as measure
     from smoltolk.evaluation.continuations import long_prompts
+    from smoltolk.evaluation.text_model import check_text_model, load_text_model
     from smoltolk.inference.part_files import Part, check_part
     from smoltolk.inference.parts import load_config, load_parts
     from smoltolk.speech.recognition.recognisers import recogniser_named
@@ -278,15 +275,14 @@ def continuations(
     about = spoken.metadata
     check_part(model, load_config(model), "shards", Part(about.fingerprint, about.num_units, about.num_codebooks))
     prompts = long_prompts(spoken, limit)
-    check_place(text_model, "a text model")
+    check_text_model(text_model)
     listens = recogniser_named(judge)
     loaded, _, _, speaks = load_parts(model, None, vocoder)
-    reads = AutoModelForCausalLM.from_pretrained(text_model).to(best_device())
     if speaks is None:
         raise InputError("continuations are spoken", f"{vocoder} does not speak", "name a vocoder")
     with bar("continuations", len(prompts), "prompts") as progress:
         found = measure(
-            loaded, prompts, loaded.config.id_space, speaks, listens, reads, AutoTokenizer.from_pretrained(text_model),
+            loaded, prompts, loaded.config.id_space, speaks, listens, *load_text_model(text_model),
             sampling=sampling_of(temperature), most=most, seed=seed, progress=progress, log_path=out,
         )  # fmt: skip
     rows = {

@@ -152,9 +152,11 @@ def hear(
                 heard += 1
                 tell_if_strange(talker.strangeness(waveform), told(path))
                 if as_json:
-                    print_json({"file": told(path), "text": answer.text, "ended": answer.ended})
+                    row = {"file": told(path), "text": answer.text, "ended": answer.ended, "empty": answer.is_empty}
+                    print_json(row)
                 else:
                     print(answer.text if len(paths) == 1 else f"{told(path)}: {answer.text}", flush=True)
+                tell_if_empty(answer, told(path))
                 tell_if_cut(answer.ended, "recognition")
         _end(heard, rejected)
 

@@ -160,9 +160,8 @@ def fetch_bundle(repo_id: str, revision: str | None = None, token: str | None = 
     Raises:
         NotFoundError: no such repository, or no way there.
     """
-    from httpx import HTTPError
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.errors import HFValidationError, HTTPError
 
     try:
         return Path(snapshot_download(repo_id, revision=revision, token=token))

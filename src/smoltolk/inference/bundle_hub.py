@@ -30,9 +30,8 @@ def push_bundle(bundle: Path | str, repo_id: str, *, private: bool = False, toke
     Raises:
         NotFoundError, InputError: no bundle, a damaged one, or the hub refuses it.
     """
-    from httpx import HTTPError
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
 
     held = open_bundle(bundle, whole=True)
     api = HfApi(token=token)
@@ -50,7 +49,7 @@ def push_bundle(bundle: Path | str, repo_id: str, *, private: bool = False, toke
         raise InputError(
             "the hub takes a bundle from who may write there", f"{repo_id}: {first_line(error)}", "hf auth login"
         ) from error
-    except HTTPError as error:
+    except HTTPError as error:  # of whichever client the hub uses: httpx, or its successor
         raise NotFoundError(
             "a push takes a way to the hub", f"{repo_id}: {first_line(error)}", "check the network, and push again"
         ) from error

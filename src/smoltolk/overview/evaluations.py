@@ -31,7 +31,8 @@ def evaluation_section(run: Run) -> Section:
         _check(run.found)
         text = task_markdown(run.found)
         svg = task_svg(run.found)
-    title = "Accuracy of each task and error rates, with 95% intervals; dashed: chance, diamonds: published."
+        told = ", diamonds: published" if any(task["published"] for task in run.found["tasks"].values()) else ""
+    title = f"Accuracy of each task and error rates, with 95% intervals; dashed: chance{told}."
     pictures = () if svg is None else (Picture("accuracy", title, svg),)
     return Section(f"Evaluation: {run.name}", str(run.place), text, pictures, sounds_of(run))
 

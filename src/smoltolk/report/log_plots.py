@@ -10,15 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from smoltolk.report.plot_style import COLOURS, LINES, drawing, page_svg
+from smoltolk.report.plot_style import COLOURS, MANY_LINES, drawing, mark_of_few, page_svg
 
 Lines = Sequence[Mapping[str, Any]]  # of log.jsonl
-# Colours and lines: those of the systems, and two more.
-_STYLES = [
-    *((COLOURS[name], LINES[name]) for name in LINES),
-    (COLOURS["ink"], (0, (1, 1))),
-    (COLOURS["muted"], (0, (8, 2))),
-]
 _HELD_OUT = {"speech_nll": "Held-out speech, nats per unit", "text_nll": "Held-out text, nats per token"}
 _WER = {"recognition_wer": "WER of what it writes", "synthesis_wer": "WER of what it says"}
 _ACCURACY = "Accuracy: "
@@ -154,13 +148,13 @@ def _draw(
 ) -> None:
     for number, (run, key) in enumerate(drawn):
         points = [(line["step"], line[key]) for line in logs[run] if _is_number(line.get(key))]
-        colour, line = _STYLES[number % len(_STYLES)]
+        colour, line = MANY_LINES[number % len(MANY_LINES)]
         axes.plot(
             [step for step, _ in points],
             [value for _, value in points],
             color=colour,
             linestyle=line,
-            marker="." if len(points) < 3 else None,
+            marker=mark_of_few(points),
             label=called(run, key).replace("$", r"\$").lstrip("_"),
         )
     axes.set_title(title, fontsize=10.5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from typing import Any
 
 import matplotlib
@@ -39,6 +39,12 @@ MARKERS = {"late": "o", "early": "s", "early_plus": "D", "early_long": "^"}
 LINES: dict[str, Any] = {
     "late": "-", "early": (0, (5, 1.5)), "early_plus": (0, (2, 1)), "early_long": (0, (6, 1.5, 1.5, 1.5)),
 }  # fmt: skip
+# Colour and line of each of many curves: those of the systems, and two more.
+MANY_LINES = [
+    *((COLOURS[name], LINES[name]) for name in LINES),
+    (COLOURS["ink"], (0, (1, 1))),
+    (COLOURS["muted"], (0, (8, 2))),
+]
 _STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: it can be searched and takes the page's font
     "font.size": 11,
@@ -73,6 +79,11 @@ def printing() -> Any:
     real = {COLOURS[name]: colour for name, colour in REAL.items()}
     style = {name: real.get(value, value) if isinstance(value, str) else value for name, value in _STYLE.items()}
     return matplotlib.rc_context(style | {"font.size": 9, "axes.titlesize": 9.5})
+
+
+def mark_of_few(points: Sized) -> str | None:
+    """The marker of a curve: a line through one point is not seen."""
+    return "." if len(points) < 3 else None
 
 
 def width(narrow: bool) -> float:
@@ -146,7 +157,9 @@ def _drawn(figure: Figure, salt: str, transparent: bool) -> str:
 
 
 def _exchanged(text: str, fonts: str, colours: dict[str, str]) -> str:
+    # Older versions of matplotlib write a font as one property, newer ones as several.
     text = re.sub(r"(font: [^;'\"]*?px) [^;\"]*", rf"\1 {fonts}", text)
+    text = re.sub(r"font-family: [^;\"]*", f"font-family: {fonts}", text)
     for variable, colour in COLOURS.items():
         text = text.replace(colour, colours[variable])
     return text

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from smoltolk.report.markdown import escaped, table
-from smoltolk.report.plot_style import COLOURS, LINES, MARKERS, drawing, page_svg
+from smoltolk.report.plot_style import MANY_LINES, drawing, mark_of_few, page_svg
 
 History = Sequence[Mapping[str, Any]]
 CURVES = {
@@ -31,15 +31,14 @@ def training_svg(histories: Mapping[str, History]) -> str:
         return ""
     with drawing():
         figure = Figure(figsize=(10, 3.0 + 0.25 * len(histories)), layout="constrained")
-        styles = cycle(MARKERS)
         panels = figure.subplots(1, len(shown), squeeze=False)[0]
-        for (name, history), style in zip(histories.items(), styles, strict=False):
+        for (name, history), (colour, line) in zip(histories.items(), cycle(MANY_LINES), strict=False):
             for axes, key in zip(panels, shown, strict=True):
                 found = [point for point in history if key in point]
                 # A dollar would begin a formula.
                 label = name.replace("$", r"\$").lstrip("_") if axes is panels[0] else None
-                values = [point[key] for point in found]
-                axes.plot([p["step"] for p in found], values, color=COLOURS[style], linestyle=LINES[style], label=label)
+                steps, values = [point["step"] for point in found], [point[key] for point in found]
+                axes.plot(steps, values, color=colour, linestyle=line, marker=mark_of_few(found), label=label)
         for axes, key in zip(panels, shown, strict=True):
             axes.set_title(CURVES[key])
             axes.set_xlabel("step")

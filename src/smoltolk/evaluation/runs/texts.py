@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
-from smoltolk.common.devices import best_device
 from smoltolk.common.files import read_json, write_json
 from smoltolk.evaluation.runs.request import Request
 from smoltolk.evaluation.runs.results import TEXTS
 from smoltolk.evaluation.runs.work import Work
 from smoltolk.evaluation.tasks.text_retention import text_scores
+from smoltolk.evaluation.text_model import load_text_model
 from smoltolk.inference.parts import load_model
 
 Scores = dict[str, dict[str, dict[str, float]]]
@@ -30,7 +28,7 @@ def text_results(request: Request, work: Work) -> Scores:
     """
     models: dict[str, Callable[[], tuple[Any, Any]]] = {"after": lambda: load_model(request.model)}
     if request.before is not None:
-        models["before"] = lambda: _text_model(str(request.before))
+        models["before"] = lambda: load_text_model(str(request.before))
     place = request.out / TEXTS
     scores: Scores = read_json(place) if place.is_file() else {}
     for when, load in models.items():
@@ -42,8 +40,3 @@ def text_results(request: Request, work: Work) -> Scores:
                 scores.setdefault(name, {})[when] = found.get(name, {})
                 write_json(place, scores)
     return {name: scores[name] for name in work.texts}
-
-
-def _text_model(place: str) -> tuple[Any, Any]:
-    model = AutoModelForCausalLM.from_pretrained(place).to(best_device()).eval()
-    return model, AutoTokenizer.from_pretrained(place)

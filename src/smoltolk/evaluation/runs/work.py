@@ -9,10 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, AutoTokenizer
+from transformers import AutoTokenizer
 
-from smoltolk.common.errors import InputError, first_line
-from smoltolk.common.hub import check_place
+from smoltolk.common.errors import InputError
 from smoltolk.common.seeds import generator
 from smoltolk.data.shards.parquet import common_metadata, shard_paths
 from smoltolk.evaluation.quality import check_command
@@ -26,6 +25,7 @@ from smoltolk.evaluation.tasks.names import TASKS
 from smoltolk.evaluation.tasks.said_texts import FOLDERS, RECOGNITION, SAID_TEXTS, SYNTHESIS, SaidTexts, load_said_texts
 from smoltolk.evaluation.tasks.spoken_answers import ANSWERS, Question, load_questions
 from smoltolk.evaluation.tasks.text_retention import PREFIX, harness_tasks
+from smoltolk.evaluation.text_model import check_text_model
 from smoltolk.inference.part_files import Part, check_part, read_part
 from smoltolk.speech.units.kinds import load_unit_tokenizer
 
@@ -115,12 +115,7 @@ def _check_before(request: Request, texts: Sequence[str]) -> None:
     if not texts:
         fix = f"name some: {PREFIX}NAME"
         raise InputError("--before is measured by text tasks", "none among the tasks", fix)
-    check_place(request.before, "a text model", owned=False)
-    try:
-        AutoConfig.from_pretrained(request.before)
-    except (OSError, ValueError) as error:
-        found = f"{request.before}: {first_line(error)}"
-        raise InputError("--before names a text model of transformers", found, "check the path") from error
+    check_text_model(request.before)
 
 
 def _voice(request: Request, said: Sequence[SaidTexts]) -> VoiceSettings | None:
