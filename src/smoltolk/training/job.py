@@ -98,6 +98,7 @@ class TrainingJob:
             predict_switch=self.recipe.predict_switch,
             lora=tuning.lora,
             seed=self.seed,
+            dtype=self.tree.hardware.torch_dtype,
         )
         check_build(self.tree.model, self._start.config, self._start.system)
         check_attention(self._start.inner, self.tree.hardware)

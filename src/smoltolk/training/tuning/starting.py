@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
+
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_json
 from smoltolk.inference.lora import Origin, is_lora, merged, open_lora, origin_of
@@ -127,6 +129,7 @@ def open_start(
     predict_switch: bool = False,
     lora: LoraSettings | None = None,
     seed: int = 0,
+    dtype: torch.dtype | None = None,
 ) -> Start:
     """A model to go on with.
 
@@ -137,6 +140,7 @@ def open_start(
         lora: what trains; None: the weights. A LoRA that is gone on from is trained on, by the same settings, or, where
             weights are to train, goes into them first.
         seed: of all that is new.
+        dtype: of the weights; None, or where a LoRA is trained on: as they were saved.
 
     Raises:
         NotFoundError, InputError: no such model, a LoRA of other settings, or units of another kind.
@@ -172,6 +176,8 @@ def open_start(
         model.config.unit_fingerprint = units.fingerprint
     if predict_switch and not config.predict_switch:
         model, origin = with_switch(model, seed=seed), replace(origin, switch=True, seed=seed)
+    for parameter in model.parameters() if dtype is not None else ():  # buffers stay as they are
+        parameter.data = parameter.data.to(dtype)
     if lora is not None:
         model = add_lora(model, lora, origin, speech_is_new=renew, seed=seed)
     return Start(model, origin, renew, tuple(notes))
