@@ -10,7 +10,8 @@ REAL ?= .cache/real
 MORE := \
 	tests/training/test_trl_trainers.py \
 	tests/training/tuning/test_prefer_job.py tests/experiments \
-	tests/docs/test_site.py \
+	tests/training/tuning/test_processes.py::test_preferring \
+	tests/docs/test_site.py 'tests/docs/test_snippets.py::test_python_of_the_documentation_runs[talking.md]' \
 	tests/demo/test_page.py \
 	tests/demo/test_browser.py \
 	tests/training/loop/test_writers.py \
@@ -39,9 +40,10 @@ docs: .venv/.docs
 stops: .venv/.dev
 	SMOLTOLK_STOPS=20 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests/cli/test_stops.py tests/cli/test_two_at_once.py
 
-# SIGKILL at ten random moments of a training, which then ends as if there had been none.
+# SIGKILL at ten random moments of a training, which then ends as if there had been none; and of tunings (extra 'lora').
 kills: .venv/.dev
-	SMOLTOLK_KILLS=10 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training/test_kills.py
+	SMOLTOLK_KILLS=10 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training/test_kills.py \
+		tests/training/tuning/test_processes.py
 
 # Fifty fresh starts of four processes each.
 starts: .venv/.dev

@@ -1,9 +1,13 @@
 """Wheel and sdist: built, installed into clean environments, and tried there.
 
-    python benchmarks/distribution.py python3.11 python3.12 python3.13
+    python benchmarks/distribution.py python3.12 python3.13
+    python benchmarks/distribution.py python3.11 --constraint constraints.txt --whole-sdist
 
 Each Python gets an environment of its own in a temporary directory, with the extra `offline`; the wheel that the sdist
-builds must hold the same files as the wheel. Some minutes and, with torch for CUDA, some gigabytes each.
+builds must hold the same files as the wheel. Some minutes each. By itself pip takes the newest releases that the
+package allows, as a user's would: of torch that is a build for CUDA, 5 GB in the environment. `--constraint` hands pip
+a file of versions, e.g. the one that the tests passed with; where the index has a CPU build of its torch, 1 GB is
+enough.
 """
 
 import argparse
@@ -14,10 +18,10 @@ import tempfile
 import textwrap
 import time
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-CONSTRAINTS = ROOT / "constraints.txt"
 # What a new user would do first, on what the package brings itself.
 VERBS = (
     "--version",
@@ -33,6 +37,8 @@ VERBS = (
     "train text-model shards model --preset small --steps 4 --rows-per-step 2",
     "bundle make model units vocoder bundle",
     "continue bundle --text Meet --to text",
+    "say bundle Meet --out meet.wav",
+    "hear bundle meet.wav",
 )
 IMPORTS = """
 import importlib, pkgutil, time
@@ -59,7 +65,11 @@ def run(*command: str | Path, place: Path) -> str:
     """What a command prints; its errors end the check."""
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     done = subprocess.run(
-        list(map(str, command)), cwd=place, env=environment | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True
+        list(map(str, command)),
+        cwd=place,
+        env=environment | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         sys.exit(f"{' '.join(map(str, command))}\n{textwrap.indent(done.stdout + done.stderr, '  ')}")
@@ -84,39 +94,49 @@ def build(place: Path) -> tuple[Path, Path]:
     return wheel, sdist
 
 
-def try_one(interpreter: str, wheel: Path, sdist: Path, place: Path) -> None:
-    """Install the wheel, try everything, then the sdist over it, and import again."""
+def try_one(
+    interpreter: str, wheel: Path, sdist: Path, place: Path, constraint: Path | None = None, whole_sdist: bool = False
+) -> None:
+    """Install the wheel, try everything, then the sdist over it, and import again; or try everything again."""
     begin = time.perf_counter()
     run(interpreter, "-m", "venv", place / "venv", place=place)
-    binaries = place / "venv" / "bin"
-    python = binaries / "python"
+    python = place / "venv" / "bin" / "python"
     version = run(python, "-c", "import platform; print(platform.python_version())", place=place)
-    # The pinned torch is there for one Python only; the others take what the index has.
-    pinned = ["-c", str(CONSTRAINTS)] if version.startswith("3.11.") else []
-    run(python, "-m", "pip", "install", "--quiet", "--no-compile", *pinned, f"{wheel}[offline]", place=place)
-    torch = run(
+    constraints = [] if constraint is None else ["-c", constraint]
+    run(python, "-m", "pip", "install", "--quiet", "--no-compile", *constraints, f"{wheel}[offline]", place=place)
+    found = run(
         python, "-c", "import torch, transformers; print(torch.__version__, transformers.__version__)", place=place
     )
-    print(f"Python {version}: installed in {time.perf_counter() - begin:.0f} s, torch and transformers {torch}")
-    print(f"  {run(python, '-c', IMPORTS, place=place)}")
-    for verb in VERBS:
-        started = time.perf_counter()
-        run(binaries / "smoltolk", *verb.split(), place=place)
-        print(f"  smoltolk {verb}: {time.perf_counter() - started:.1f} s")
+    print(f"Python {version}: installed in {time.perf_counter() - begin:.0f} s, torch and transformers {found}")
+    go_through(python, place / "of-wheel")
     run(python, "-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall", sdist, place=place)
-    print(f"  from the sdist: {run(python, '-c', IMPORTS, place=place)}")
+    print("  from the sdist:")
+    go_through(python, place / "of-sdist", VERBS if whole_sdist else ())
+
+
+def go_through(python: Path, place: Path, verbs: Sequence[str] = VERBS) -> None:
+    """Import every module, then call the verbs, in a directory of their own."""
+    place.mkdir()
+    print(f"  {run(python, '-c', IMPORTS, place=place)}")
+    for verb in verbs:
+        started = time.perf_counter()
+        run(python.with_name("smoltolk"), *verb.split(), place=place)
+        print(f"  smoltolk {verb}: {time.perf_counter() - started:.1f} s", flush=True)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pythons", nargs="+", help="interpreters, e.g. python3.12")
-    pythons = parser.parse_args().pythons
+    parser.add_argument("--constraint", type=Path, help="versions that pip has to take")
+    parser.add_argument("--whole-sdist", action="store_true", help="all verbs from the sdist, too")
+    given = parser.parse_args()
+    constraint = given.constraint and given.constraint.resolve(strict=True)
     with tempfile.TemporaryDirectory() as place:
         wheel, sdist = build(Path(place))
-        for interpreter in pythons:
+        for interpreter in given.pythons:
             with tempfile.TemporaryDirectory(dir=place) as own:
-                try_one(interpreter, wheel, sdist, Path(own))
-                print(f"{interpreter}: passed")
+                try_one(interpreter, wheel, sdist, Path(own), constraint, given.whole_sdist)
+                print(f"{interpreter}: passed", flush=True)
 
 
 if __name__ == "__main__":

@@ -29,12 +29,11 @@ from smoltolk.common.seeds import generator
 from smoltolk.data.corpora.corpus import read_corpus
 from smoltolk.data.corpora.speak import speak
 from smoltolk.data.rows.plain_tokens import plain_ids
-from smoltolk.data.rows.turns import Turn
+from smoltolk.data.rows.turns import Turn, answer_prompt
 from smoltolk.data.world.lexicon import ATTRIBUTES
 from smoltolk.data.world.stories import World
 from smoltolk.evaluation.nll import held_out_nll
-from smoltolk.inference.answering import answer_all
-from smoltolk.inference.generation import to_units
+from smoltolk.inference.generation import generate, to_units
 from smoltolk.inference.parts import load_model
 from smoltolk.inference.speakers import speak_units
 from smoltolk.model.ids import IdSpace
@@ -44,10 +43,9 @@ from smoltolk.speech.units.kinds import load_unit_tokenizer
 from smoltolk.speech.vocoders.kinds import load_vocoder
 from smoltolk.training.tuning.dialogues import read_dialogues
 from smoltolk.training.tuning.encoding import Encoded, Recordings, encode_dialogues
-from smoltolk.training.tuning.jobs import Amount
 from smoltolk.training.tuning.prefer_job import PreferJob
 from smoltolk.training.tuning.preference_scores import preference_accuracy
-from smoltolk.training.tuning.settings import LoraSettings, Preference
+from smoltolk.training.tuning.settings import Amount, LoraSettings, Preference
 from smoltolk.training.tuning.tune_job import TuneJob
 
 QUESTIONS = {
@@ -230,8 +228,9 @@ class Examiner:
         """All figures of a model."""
         model, _ = load_model(folder)
         space = model.config.id_space
-        asked = [[Turn(False, ((True, self.units[self.room.sounds[f"{one.id}-q0"]]),))] for one in self.room.held_out]
-        made = answer_all(model, asked, in_speech=True, most=80)
+        asked = [Turn(False, ((True, self.units[self.room.sounds[f"{one.id}-q0"]]),)) for one in self.room.held_out]
+        prompts = [answer_prompt(space, [turn], in_speech=True) for turn in asked]
+        made = generate(model, prompts, end_id=space.eos_speech, pad_id=space.eos_text, max_new_tokens=80)
         figures = self._figures([to_units(one, space) for one in made])
         figures["ended"] = float(np.mean([one.ended for one in made]))
         return figures | self.scores(folder)

@@ -21,9 +21,10 @@ from smoltolk.data.shards.prepare import prepare
 from smoltolk.data.world.stories import World
 from smoltolk.inference.bundle import Bundle, BundleSettings
 from smoltolk.inference.bundle_making import Origin, make_bundle
-from smoltolk.inference.drawing import Sampling
+from smoltolk.inference.sampling import Sampling
 from smoltolk.model.ids import IdSpace
 from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.report.results import COMPARED, DIRECTIONS, KINDS, LENS_WAYS, OUTCOMES
 from smoltolk.speech.audio import load
 from smoltolk.speech.synthesis.espeak_synthesis import Voice, espeak_available, voices
 from smoltolk.speech.units.codebook import Codebook
@@ -335,9 +336,33 @@ def bundle(bundle_parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Bund
     """Those parts as a bundle, with figures and a sample. Read only."""
     place = tmp_path_factory.mktemp("bundles")
     cell = {"accuracy": 0.75, "low": 0.7, "high": 0.8, "n": 400}
-    (place / "results.json").write_text(json.dumps({"models": {"late": {"story": {"S->S": cell}}}}))
+    tasks = {"storycloze": {"chance": 0.5, "rules": {"mean": {"cells": {"S->S": cell}}}}}
+    (place / "results.json").write_text(json.dumps({"tasks": tasks}))
     return make_bundle(
         bundle_parts / "model", bundle_parts / "units", bundle_parts / "vocoder", place / "bundle",
         results=[place / "results.json"], settings=BundleSettings(Sampling(0.5, 7), 20, 10), sample="Once upon",
         origin=Origin("generated stories", "nobody's", "cc0-1.0", languages=("en",)),
     )  # fmt: skip
+
+
+def _chance_cell(accuracy: float, n: int = 500) -> dict[str, Any]:
+    width = 0.1 if n < 500 else 0.2
+    return {"accuracy": accuracy, "low": accuracy - width, "high": accuracy + width, "n": n}
+
+
+@pytest.fixture
+def chance_results() -> dict[str, Any]:
+    """Of a quick start that is at chance everywhere: single questions look better than pairs."""
+    model: dict[str, Any] = {
+        kind: {way: _chance_cell(0.625) | {"pair": _chance_cell(0.5, 250)} for way in DIRECTIONS} for kind in KINDS
+    }
+    model["lens"] = {way: {"0": _chance_cell(0.5) | {"pair": _chance_cell(0.55, 250)}} for way in LENS_WAYS}
+    numbers = ("speech_nll", "text_nll_before", "text_nll_after", "recognition_wer", "synthesis_wer",
+               "train_tokens_per_second")  # fmt: skip
+    model |= dict.fromkeys(numbers, 0.9) | {"recognition_wer_low": 0.8, "recognition_wer_high": 1.1, "parameters": 9}
+    units = ("pnmi", "purity", "cross_voice_seen", "cross_voice_unseen", "units_per_second")
+    return {
+        "seed": 0, "scale": "tiny", "outcomes": [one.name for one in OUTCOMES], "seconds": {}, "tokens": {},
+        "units": dict.fromkeys(units, 0.5), "vocoder": dict.fromkeys(("wer_natural", "wer_copy", "wer_units"), 0.1),
+        "models": dict.fromkeys(COMPARED, model),
+    }  # fmt: skip

@@ -1,6 +1,7 @@
 """Who imports whom, counting imports inside functions and those for types alone."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,6 +79,48 @@ def test_nothing_imports_the_public_names_but_users() -> None:
         if source == "smoltolk" and f"smoltolk.{one}" not in modules and one != "__version__"
     ]
     assert taken == []
+
+
+# What `os` and `signal` have on Unix alone.
+UNIX = re.compile(
+    r"signal\.(SIG(?!INT\b|TERM\b|ABRT\b|FPE\b|ILL\b|SEGV\b|BREAK\b|_DFL\b|_IGN\b)\w+|pthread_\w+|alarm|setitimer)"
+    r"|os\.(O_(NOFOLLOW|DIRECTORY|NONBLOCK|CLOEXEC)|W(?!_OK)\w+|fork\w*|register_at_fork|killpg|setsid|getp?gid|gete?[ug]id|getpgrp"
+    r"|nice|sched_\w+|sysconf|uname|mkfifo|chown|statvfs|posix_\w+|setxattr|getloadavg)"
+)
+
+
+def used_on_import(code: ast.AST) -> Iterator[str]:
+    """Attributes that a file reads when it is imported, as written: whatever stands in no body of a function."""
+    if isinstance(code, ast.Attribute):
+        yield ast.unparse(code)
+    lazy = code.body if isinstance(code, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) else []
+    for node in ast.iter_child_nodes(code):
+        if node not in (lazy if isinstance(lazy, list) else [lazy]):
+            yield from used_on_import(node)
+
+
+def test_nothing_that_only_unix_has_is_used_on_import() -> None:
+    found = [
+        (name, used)
+        for name, path in modules_in(SOURCES).items()
+        for used in used_on_import(ast.parse(path.read_text(encoding="utf-8")))
+        if UNIX.fullmatch(used)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("code", "wrong"),
+    [
+        ("STOP = (signal.SIGINT, signal.SIGKILL)", ["signal.SIGKILL"]),
+        ("class C:\n    def f(self, flags=os.O_NOFOLLOW): ...", ["os.O_NOFOLLOW"]),
+        ("def f():\n    os.killpg(1, signal.SIGKILL)", []),
+        ("g = lambda: os.getuid()", []),
+        ("SIGNALS = signal.SIGINT, signal.SIGTERM, os.environ, os.O_RDONLY", []),
+    ],
+)
+def test_use_on_import_is_told_from_use_in_functions(code: str, wrong: list[str]) -> None:
+    assert [used for used in used_on_import(ast.parse(code)) if UNIX.fullmatch(used)] == wrong
 
 
 @pytest.mark.parametrize(

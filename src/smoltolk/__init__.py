@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from smoltolk.inference.answers import Answer, Speech, StreamPiece
     from smoltolk.inference.bundle import Bundle, BundleSettings, open_bundle
     from smoltolk.inference.bundle_making import make_bundle
-    from smoltolk.inference.drawing import Sampling
+    from smoltolk.inference.sampling import Sampling
     from smoltolk.inference.speech_text import SpeechText
     from smoltolk.model.configuration import SmolTolkConfig
     from smoltolk.model.generation.compiled import compiled_decoding
@@ -95,7 +95,7 @@ else:
         "PieceStreamer": "model.generation.streaming",
         "Rule": "evaluation.rules",
         "RunRecipe": "training.recipes.tree",
-        "Sampling": "inference.drawing",
+        "Sampling": "inference.sampling",
         "Scored": "evaluation.sequences",
         "Scores": "evaluation.scoring",
         "SmolTolkConfig": "model.configuration",
@@ -130,8 +130,11 @@ else:
     def __getattr__(name):
         from importlib import import_module
 
+        from smoltolk.common.noise import silence_noise
+
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        silence_noise()
         module, _, there = _HOMES[name].partition(":")
         value = getattr(import_module(f"{__name__}.{module}"), there or name)
         globals()[name] = value  # so that it is asked for once

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from transformers import AutoProcessor, BatchFeature, ProcessorMixin
 from transformers.utils import cached_file
 
 from smoltolk.common.errors import InputError, first_line
+from smoltolk.common.texts import check_encodable
 from smoltolk.data.rows.documents import Document, recognition_prompt, synthesis_prompt
 from smoltolk.data.rows.plain_tokens import plain_ids
 from smoltolk.data.rows.prompts import mixed_prompt, pad_codes, pad_left
@@ -161,6 +163,7 @@ class SmolTolkProcessor(ProcessorMixin):
         if wanted not in (None, modality):
             raise InputError(f"this prompt is made of {wanted}", modality, f"give {wanted}")
         if isinstance(content, str):
+            check_encodable(content, "a text")
             self.space.check_tokenizer(self.tokenizer)  # again: words may have been added since
             return False, np.asarray(plain_ids(self.tokenizer, content), np.int64)
         values = content.detach().cpu().numpy() if isinstance(content, torch.Tensor) else np.asarray(content)
@@ -320,7 +323,7 @@ def _space_of(fields: dict[str, Any]) -> IdSpace:
 
 def _as_list(value: Any) -> list[Any]:
     """A list or tuple as it is, but not one of numbers: those are units."""
-    if isinstance(value, list | tuple) and not (value and all(isinstance(one, int | float) for one in value)):
+    if isinstance(value, list | tuple) and not (value and all(isinstance(one, Real) for one in value)):
         return list(value)
     return [value]
 

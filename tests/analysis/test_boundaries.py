@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
+from transformers import PreTrainedTokenizerFast
 
-from smoltolk.analysis.boundaries import BASELINES, METHODS, Detector, Spoken, matched, r_value, word_boundaries
+from smoltolk.analysis.boundaries import (
+    BASELINES,
+    METHODS,
+    Detector,
+    Spoken,
+    has_boundaries,
+    matched,
+    r_value,
+    word_boundaries,
+)
 from smoltolk.analysis.material import Material
 from smoltolk.common.seeds import generator
+from smoltolk.data.shards.parquet import read_shards
+from smoltolk.model.ids import IdSpace
 
 
 def test_each_boundary_counts_once() -> None:
@@ -93,3 +108,17 @@ def test_a_selector_that_knows_nothing_is_no_better_than_any_edge(material: Mate
     noise = [rng.random((len(material.units.units(utterance)), 2)) for utterance in material.utterances]
     found = word_boundaries(noise, material, seed=0)["20"]
     assert found["selector"]["precision"]["low"] < found["every unit"]["precision"]["high"] + 0.03
+
+
+def test_utterances_of_one_word_leave_boundaries_on_both_sides(
+    speak: Callable, write_shards: Callable, tokenizer: PreTrainedTokenizerFast, space: IdSpace, tmp_path: Path
+) -> None:
+    """Three of thirty have two words: wherever chance puts the others, one is chosen on and two are scored."""
+    texts = ["dog"] * 27 + ["she sees a dog"] * 3
+    place = write_shards(tmp_path / "a.parquet", [speak(str(k), text, "x") for k, text in enumerate(texts)])
+    for seed in range(5):
+        material = Material(read_shards(place), tokenizer, space, num_items=60, seed=seed)
+        assert has_boundaries(material)
+        weights = [np.full((len(material.units.units(u)), 2), 0.5) for u in material.utterances]
+        found = word_boundaries(weights, material, seed=seed)
+        assert (found["boundaries"], found["n"], found["chosen_on"]) == (6, 20, 10)

@@ -6,6 +6,12 @@ import numpy as np
 import pytest
 
 from smoltolk.analysis.probes import Probe, phone_labels, word_content
+from smoltolk.common.seeds import generator
+
+
+def probe_of(labels: list, speakers: list[str], utterances: list[int], seed: int = 0) -> Probe:
+    """Every utterance says something else."""
+    return Probe(labels, speakers, utterances, [f"text {u}" for u in utterances], seed=seed)
 
 
 def labelled(count: int, classes: int, speakers: int) -> tuple[list[str], list[str], list[int]]:
@@ -21,7 +27,7 @@ def test_what_is_there_is_found_and_guesses_are_chance() -> None:
     marks = np.eye(4)[[int(label[-1]) for label in labels]]
     noise = rng.standard_normal((800, 10))
     states = np.stack([noise, np.concatenate([marks, noise], axis=1)[:, :10]])
-    probe = Probe(labels, speakers, utterances, seed=0)
+    probe = probe_of(labels, speakers, utterances)
     nothing, everything = probe.accuracies(states)
     assert everything["value"] == 1
     about = probe.about()
@@ -35,13 +41,29 @@ def test_what_only_speakers_tell_is_not_learned() -> None:
     labels, speakers, utterances = labelled(600, 2, 8)
     labels = [f"class {int(voice[-1]) % 2}" for voice in speakers]
     states = np.eye(8)[[int(voice[-1]) for voice in speakers]][None]
-    (cell,) = Probe(labels, speakers, utterances, seed=0).accuracies(states)
+    (cell,) = probe_of(labels, speakers, utterances).accuracies(states)
     assert cell["value"] < 0.8
+
+
+@pytest.mark.parametrize("share", [0.2, 1.0])  # of utterances that all speakers read: as in TIMIT, as in VCTK
+def test_a_text_that_many_read_stays_on_one_side(share: float) -> None:
+    """States that tell the sentence and nothing of the class: who knows the sentence knows its words."""
+    utterances = np.arange(800).tolist()
+    speakers = [f"voice {u % 8}" for u in utterances]
+    texts = [u // 8 if u // 8 < 100 * share else 1000 + u for u in utterances]
+    labels = [f"class {generator(0, 'class', text).integers(2)}" for text in texts]
+    directions = {text: generator(0, "state", text).standard_normal(300) for text in texts}
+    states = np.stack([directions[text] for text in texts])[None]
+    probe = Probe(labels, speakers, utterances, list(map(str, texts)), seed=0)
+    (cell,) = probe.accuracies(states)
+    about = probe.about()
+    assert cell["low"] < about["chance"] + 0.05 and cell["value"] < 0.7
+    assert about["n"] > 60 and about["fitted"] > 250
 
 
 def test_few_speakers_hold_out_utterances() -> None:
     labels, speakers, utterances = labelled(200, 2, 2)
-    assert Probe(labels, speakers, utterances, seed=0).about()["held_out"] == "utterances"
+    assert probe_of(labels, speakers, utterances).about()["held_out"] == "utterances"
 
 
 def test_transfer_reads_one_modality_with_what_the_other_taught() -> None:
@@ -51,7 +73,7 @@ def test_transfer_reads_one_modality_with_what_the_other_taught() -> None:
     text = marks + 0.3 * rng.standard_normal((600, 6))
     speech = marks + 0.3 * rng.standard_normal((600, 6)) + 20  # the same directions, far away
     elsewhere = np.roll(speech, 3, axis=1)  # other directions
-    probe = Probe(labels, speakers, utterances, seed=0)
+    probe = probe_of(labels, speakers, utterances)
     assert probe.accuracies(text[None], speech[None])[0]["value"] > 0.95
     assert probe.accuracies(text[None], elsewhere[None])[0]["value"] < 0.7
     assert probe.accuracies(elsewhere[None])[0]["value"] > 0.95
@@ -59,10 +81,10 @@ def test_transfer_reads_one_modality_with_what_the_other_taught() -> None:
 
 def test_rare_labels_are_left_out() -> None:
     labels = ["a"] * 30 + ["b"] * 30 + ["c"] * 7 + [None] * 5
-    probe = Probe(labels, ["x"] * 72, list(range(72)), seed=0)
+    probe = probe_of(labels, ["x"] * 72, list(range(72)))
     assert probe.items.tolist() == list(range(60))
-    assert not Probe(["a"] * 30 + ["b"] * 7, ["x"] * 37, list(range(37)), seed=0).enough
-    assert not Probe([], [], [], seed=0).enough
+    assert not probe_of(["a"] * 30 + ["b"] * 7, ["x"] * 37, list(range(37))).enough
+    assert not probe_of([], [], []).enough
 
 
 def test_word_content_names_the_one_target_of_a_sentence() -> None:
@@ -87,4 +109,4 @@ def test_phones_in_the_middle_of_units() -> None:
 @pytest.mark.parametrize("seed", [0, 2**40])
 def test_any_seed(seed: int) -> None:
     labels, speakers, utterances = labelled(100, 2, 5)
-    assert Probe(labels, speakers, utterances, seed=seed).enough
+    assert probe_of(labels, speakers, utterances, seed).enough

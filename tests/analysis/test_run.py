@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import matplotlib.image
@@ -13,12 +14,15 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from smoltolk.analysis.figures import draw
-from smoltolk.analysis.inside import PARTS
-from smoltolk.analysis.run import analyse, names_of
+from smoltolk.analysis.figures import FIGURES, draw
+from smoltolk.analysis.inside import MEASURES
+from smoltolk.analysis.request import PARTS
+from smoltolk.analysis.run import analyse
+from smoltolk.analysis.selector_figures import STYLES
 from smoltolk.analysis.tables import markdown
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.report.plot_style import REAL
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +68,10 @@ def test_every_part_of_every_model(result: dict[str, Any], out: Path) -> None:
     for part in PARTS:
         picture = matplotlib.image.imread(out / f"{part}.png")
         assert picture.shape[1] == pytest.approx(1440, abs=2) and picture[..., :3].std() > 0.05
+
+
+def test_every_part_has_a_measure_and_a_drawing() -> None:
+    assert tuple(MEASURES) == tuple(FIGURES) == PARTS
 
 
 def test_no_figure_is_missing_or_not_a_number(result: dict[str, Any]) -> None:
@@ -140,10 +148,7 @@ def test_phones_of_a_corpus(
         analyse([tmp_path / "model"], shards_dir, tmp_path / "out", corpus=tmp_path / "nowhere", **inside)
 
 
-def test_refusals(
-    models: dict[str, Path], spoken_shards: Path, shards_dir: Path, write_shards: Callable, speak: Callable,
-    tmp_path: Path,
-) -> None:  # fmt: skip
+def test_refusals(models: dict[str, Path], spoken_shards: Path, shards_dir: Path, tmp_path: Path) -> None:
     late = models["late"]
     with pytest.raises(InputError, match="a part is one of alignment"):
         analyse([late], spoken_shards, tmp_path, parts=["lense"])
@@ -151,11 +156,50 @@ def test_refusals(
         analyse([late], shards_dir, tmp_path)
     with pytest.raises(NotFoundError):
         analyse([tmp_path / "nowhere"], spoken_shards, tmp_path)
+
+
+def test_too_few_sentences_leave_words(
+    models: dict[str, Path], write_shards: Callable, speak: Callable, tmp_path: Path
+) -> None:
+    """Nine recordings of two sentences: what is made of words is made, what needs sentences says why it is not."""
     few = write_shards(
         tmp_path / "few" / "a.parquet", [speak(f"{k}", "She sees a dog. He has a cat.", "x") for k in range(9)]
     )
-    with pytest.raises(InputError, match="2 in these shards"):
-        analyse([late], few, tmp_path / "out", parts=["retrieval"])
+    out, reason = tmp_path / "out", "2 different sentences in these shards, 20 are needed"
+    found = analyse([models["late"]], few, out, num_items=60)["models"]["late"]
+    for part in ("alignment", "geometry"):
+        assert found[part]["words"]["n"] == 60 and found[part]["sentences"] == {"left_out": reason}
+    assert found["retrieval"] == {"left_out": reason}
+    assert f"sentence: {reason}" in found["probes"]["left_out"]
+    assert found["boundaries"]["n"] == 6 and found["boundaries"]["boundaries"] == 42
+    text = (out / "analysis.md").read_text()
+    assert f"late: no sentences, {reason}." in text and "late, mutual k-NN" in text
+    assert {path.stem for path in out.glob("*.png")} == set(PARTS) - {"retrieval", "probes"}
+
+
+def test_single_words(models: dict[str, Path], write_shards: Callable, speak: Callable, tmp_path: Path) -> None:
+    """As in corpora of commands: no word follows, no boundary lies inside, no probe has enough of a word."""
+    words = [f"name{letter}" for letter in ascii_lowercase]
+    place = write_shards(
+        tmp_path / "words" / "a.parquet", [speak(f"{w}-{k}", w, f"voice {k}") for w in words for k in range(3)]
+    )
+    out = tmp_path / "out"
+    found = analyse([models["late"]], place, out, num_items=60)["models"]["late"]
+    assert set(found["lens"]) == {"heard"} and found["boundaries"] == {
+        "left_out": "too few of the utterances have two words"
+    }
+    assert found["alignment"]["sentences"]["n"] == len(words)
+    assert found["probes"]["left_out"].startswith("phone: no corpus") and "word: too few items" in str(found["probes"])
+    assert not (out / "probes.svg").exists() and (out / "lens.svg").exists()
+
+
+def test_a_model_has_one_colour_in_all_drawings(result: dict[str, Any], tmp_path: Path) -> None:
+    """The second of two models, of which the first has no selector."""
+    turned = {name: result["models"][name] for name in ("early", "late")}
+    draw(turned, tmp_path)
+    second = REAL[STYLES[1]]
+    assert second in (tmp_path / "lens.svg").read_text() and second in (tmp_path / "selector.svg").read_text()
+    assert REAL[STYLES[0]] not in (tmp_path / "selector.svg").read_text()
 
 
 def test_figures_that_there_are_not(result: dict[str, Any], tmp_path: Path) -> None:
@@ -164,16 +208,3 @@ def test_figures_that_there_are_not(result: dict[str, Any], tmp_path: Path) -> N
     changed["models"]["late"]["geometry"]["words"]["dimension_text"][0] = dict.fromkeys(("value", "low", "high"))
     assert "late, dimension, text | - [-, -] |" in markdown(changed)
     assert tmp_path / "geometry.svg" in draw(changed["models"], tmp_path)
-
-
-def test_names() -> None:
-    assert names_of(["/a/late/model", "/a/early/model"]) == ["late", "early"]
-    assert names_of(["runs/one", "two"]) == ["one", "two"]
-    assert names_of(["/a/x/b", "/c/x/d"]) == ["b", "d"]
-    assert names_of(["x/old/model", "x/new/model", "y/other"]) == ["old", "new", "other"]
-    assert names_of(["x/1/late", "y/1/late", "x/2/late"]) == ["x-1-late", "y-1-late", "x-2-late"]
-    assert names_of(["a/x/1/m", "b/x/1/m", "b/x/2/m"]) == ["a-x-1-m", "b-x-1-m", "b-x-2-m"]
-    assert names_of(["model"]) == ["model"]
-    for wrong in ([], ["a", "a"], list("abcde")):
-        with pytest.raises(InputError, match="one to four"):
-            names_of(wrong)

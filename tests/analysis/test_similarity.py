@@ -113,3 +113,13 @@ def test_alignment_layer_by_layer_and_over_pairs(rng: np.random.Generator) -> No
         assert (best["speech_layer"], best["text_layer"]) == (1, 0)
         assert best["value"] == pytest.approx(figure)
     assert found["chance"] == pytest.approx(5 / 59) and found["n"] == 60
+
+
+def test_intervals_of_few_items_hold_chance(rng: np.random.Generator) -> None:
+    """Of 24 items a half has 12: with all ten neighbours of eleven others every half would have the same figure."""
+    inside = 0
+    for trial in range(60):
+        speech, text = rng.standard_normal((2, 1, 24, 6))
+        (cell,) = alignment(speech, text, np.arange(24), seed=trial)["knn"]
+        inside += cell["low"] <= chance_knn(24) <= cell["high"]
+    assert inside >= 54

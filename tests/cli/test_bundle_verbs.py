@@ -6,6 +6,7 @@ import io
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -78,9 +79,12 @@ def test_sound_through_pipes(
     piped = io.BytesIO()
     with monkeypatch.context() as patch:
         patch.setattr(
-            "smoltolk.cli.talking.sys", SimpleNamespace(stdout=SimpleNamespace(buffer=piped), stdin=sys.stdin)
+            "smoltolk.cli.talking.sys",
+            SimpleNamespace(
+                stdout=SimpleNamespace(buffer=piped, isatty=lambda: False), stdin=sys.stdin, stderr=sys.stderr
+            ),
         )
-        assert smoltolk("say", bundle.path, "A dog.", "--out", "-").code == 0
+        assert smoltolk("say", bundle.path, "A dog.").code == 0  # there is no terminal, so the sound goes there
     samples, rate = soundfile.read(io.BytesIO(piped.getvalue()), dtype="float32")
     assert rate == talker.speaking_rate and np.array_equal(samples, load(heard))
     stdin(piped.getvalue())
@@ -110,9 +114,11 @@ def test_many_are_continued(
 
 
 def test_what_does_not_fit_is_told_first(
-    bundle: Bundle, bundle_parts: Path, tmp_path: Path, smoltolk: Callable
+    bundle: Bundle, bundle_parts: Path, tmp_path: Path, smoltolk: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place, model = bundle.path, bundle_parts / "model"
+    monkeypatch.setattr("smoltolk.inference.speech_text.SpeechText.from_pretrained", None)  # nothing is loaded
+    monkeypatch.setattr("smoltolk.inference.speech_text.SpeechText.load", None)
     for command, found in (
         (["say", place, "a", "b", "--out", tmp_path / "a.wav"], "2, and --out|2 items"),
         (["say", place, "a", "--out", tmp_path / "a"], "a"),
@@ -122,8 +128,6 @@ def test_what_does_not_fit_is_told_first(
             "--units or --vocoder",
         ),
         (["hear", model, tmp_path / "a.wav"], "no file"),
-        (["continue", place, "--text", "a"], "no --out"),
-        (["say", place, "a", "--speaker", "carl", "--out", tmp_path / "a.wav"], "anna, bela"),
     ):
         result = smoltolk(*command)
         assert result.code == 1 and any(one in result.err for one in found.split("|")), (command, result.err)
@@ -144,21 +148,42 @@ def test_turns(bundle: Bundle, heard: Path, tmp_path: Path, smoltolk: Callable, 
         "/quit",
         "never",
     ]
-    stdin("\n".join(lines).encode())
+    # Besides: what is no text, and a text that is longer than the name of any file.
+    stdin("\n".join(lines).encode().replace(b"/nonsense", b"\xff\n" + b"A dog. " * 60 + b"\n/nonsense"))
     talked = smoltolk("talk", bundle.path, "--out", tmp_path / "talk", "--json", "--temperature", 0)
     assert talked.code == 0, talked.err
     rows = rows_of(talked.out)
-    assert [row["turn"] for row in rows] == [1, 2, 3, 4] and ["out" in row for row in rows] == [
+    assert [row["turn"] for row in rows] == [1, 2, 3, 4, 5] and ["out" in row for row in rows] == [
         True,
         True,
+        False,
         False,
         False,
     ]
+    assert "whole characters" in talked.err
+    assert all(row["empty"] == ((row["seconds"] < 0.1) if "out" in row else not row["text"]) for row in rows)
     assert soundfile.info(rows[0]["out"]).duration == pytest.approx(rows[0]["seconds"], abs=1e-3)
     assert "no file nosuch.wav" in talked.err
     assert "an empty line, and no microphone" in talked.err and "/quit" in talked.err
     refused = smoltolk("talk", bundle.path, "--to", "song")
     assert refused.code == 1 and "speech or text" in refused.err
+
+
+def test_questions(bundle: Bundle, heard: Path, tmp_path: Path, smoltolk: Callable) -> None:
+    """Each stands in a prompt of its own, also where the bundle does not say that it was tuned."""
+    talker = SpeechText.from_pretrained(bundle.path, device="cpu")
+    talker.settings = replace(talker.settings, tuned=True)
+    asked = smoltolk("ask", bundle.path, heard, heard, "--text", "Listen:", "--to", "text", "--json", "--seed", 4)
+    assert asked.code == 0, asked.err
+    rows = rows_of(asked.out)
+    wanted = [talker.dialogue("text", seed=seed).ask(["Listen:", heard]) for seed in (4, 5)]
+    assert [(row["text"], row["ended"]) for row in rows] == [(one.text, one.ended) for one in wanted]
+    assert rows[0]["prompt"] == {"file": str(heard)} and rows[0]["text"] != rows[1]["text"]
+    said = smoltolk("ask", bundle.path, "--text", "A dog?", "--out", tmp_path / "a.wav", "--json", "--speaker", "bela")
+    answer = talker.dialogue("speech", speaker="bela").ask("A dog?").speech
+    assert rows_of(said.out)[0]["units"] == answer.units.tolist()
+    assert rows_of(said.out)[0]["empty"] == answer.is_empty == ("an empty answer" in said.err)
+    assert np.abs(load(tmp_path / "a.wav") - answer.waveform).max() < 1e-3
 
 
 def test_a_long_talk_forgets_and_says_so(bundle: Bundle, tmp_path: Path, smoltolk: Callable, stdin: Callable) -> None:

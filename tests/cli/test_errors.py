@@ -86,7 +86,7 @@ def test_help_is_quick() -> None:
         ("continue {0}", "neither"),
         ("continue {0} {0}/file --text hello", "both"),
         ("continue {0} --text hello --to song", "'song'"),
-        ("continue {0} --text hello", "no --vocoder, --out"),
+        ("continue {0} --text hello", "no --vocoder"),
         ("continue {0} {0}/file --to text", "no --units"),
         ("continue {0} --text hello --to text --most 0", "--most 0"),
     ],
@@ -124,8 +124,11 @@ def test_workers_are_none_or_more(command: str, tmp_path: Path, smoltolk: Callab
 
 @pytest.mark.parametrize(
     "command",
-    ["say {0} hello --vocoder {0} --out x.tune", "hear {0} nothing.wav --units {0}", "continue {0} --text hi"],
-)
+    [
+        "say {0} hello --vocoder {0} --out x.tune", "hear {0} nothing.wav --units {0}", "continue {0} --text hi",
+        "analyse {0} --shards {0} --out {0}/new", "report {0} --out {0}/page.html", "quickstart --scale huge",
+    ],
+)  # fmt: skip
 def test_mistakes_are_told_at_once(command: str, tmp_path: Path) -> None:
     script = (
         "import sys, smoltolk.cli\n"

@@ -49,6 +49,9 @@ def test_it_records_until_it_is_told_and_plays(monkeypatch: pytest.MonkeyPatch) 
     assert told == [1] and np.array_equal(recorded, np.arange(400, dtype=np.float32))
     devices.play(recorded, 400)
     assert library.played == [(400, 400, True)]
+    library.play = lambda *_, **__: exec("raise library.PortAudioError('-9997')", {"library": library})
+    with pytest.raises(NotFoundError, match="-9997"):
+        devices.play(recorded, 400)
 
 
 def test_a_machine_without(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """``smoltolk report``: from directories to a page, and errors before anything is written."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 from smoltolk.common.files import write_json
@@ -17,3 +19,11 @@ def test_report(smoltolk, tmp_path: Path) -> None:
     assert wrong.code == 1 and "--out is a .html file" in wrong.err
     unknown = smoltolk("report", tmp_path, "--out", tmp_path / "other.html")
     assert unknown.code == 1 and "analysis.json" in unknown.err and not (tmp_path / "other.html").exists()
+
+
+def test_what_needs_no_torch_does_not_load_it(tmp_path: Path) -> None:
+    write_json(tmp_path / "late" / "training.json", {"history": [{"step": 1, "loss": 3}, {"step": 2, "loss": 2}]})
+    script = "import sys, smoltolk.cli\ntry: smoltolk.cli.main()\nfinally: print('torch' in sys.modules)"
+    called = [sys.executable, "-c", script, "report", tmp_path / "late", "--out", tmp_path / "page.html"]
+    done = subprocess.run(called, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False" and (tmp_path / "page.html").is_file()

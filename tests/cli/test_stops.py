@@ -117,7 +117,9 @@ def test_a_stopped_command_says_so_and_continues(name: str, place: Path, tmp_pat
     assert stopped, "no run was stopped"
     done = subprocess.run([*COMMAND, *command], capture_output=True, text=True)
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
-    assert result_of(out) == result_of(place / name) != {}
+    made, wanted = result_of(out), result_of(place / name)
+    other = [file for file in made.keys() | wanted.keys() if made.get(file) != wanted.get(file)]
+    assert wanted and not other, f"{sorted(other)} of {len(made)} and {len(wanted)} files are not the same"
     left = [path.name for path in tmp_path.rglob("*") if path.name.startswith(".tmp-") or path.suffix == ".lock"]
     assert not left and not (tmp_path / f"{name}.work").exists()
 

@@ -74,10 +74,17 @@ def test_what_cannot_speak_is_told_first(place: Path, tmp_path: Path, smoltolk: 
         (["say", model, "A dog.", "--out", out], "no --vocoder"),
         (["say", model, "A dog.", "--units", single, "--out", out], "no --vocoder"),
         (["continue", model, "--text", "A dog.", "--units", single, "--out", out], "no --vocoder"),
-        (["continue", model, place / "heard.wav", "--units", place / "codec"], "no --out"),
         (["say", model, "A dog.", "--vocoder", single, "--out", out], "vocoder: 32 units"),
         (["hear", model, place / "heard.wav", "--units", single], "units: 32 units"),
     ):
         result = smoltolk(*command)
         assert result.code == 1 and f"found: {found}" in result.err, result.err
     assert not out.exists()
+
+
+def test_a_terminal_gets_no_sound(place: Path, smoltolk: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As where stdout is a terminal.
+    monkeypatch.setattr("smoltolk.cli.talk_verbs.place_of_sound", lambda out: out)
+    for command in (["say", place / "model", "A dog."], ["continue", place / "model", "--text", "A dog."]):
+        result = smoltolk(*command, "--units", place / "codec")
+        assert result.code == 1 and "no --out" in result.err, result.err

@@ -75,7 +75,7 @@ def test_refused(smoltolk: Callable, model: Path, tmp_path: Path) -> None:
         (("tune", model, tmp_path / "rows.jsonl", tmp_path / "out", "--lora", "q=1"), "like r=16"),
         (("tune", tmp_path / "no", tmp_path / "rows.jsonl", tmp_path / "out"), "no directory"),
         (("ask", model), "--text"),
-        (("ask", model, "--text", "x"), "--out"),
+        (("ask", model, "--text", "x"), "--vocoder"),
         (("lora", "merge", model, tmp_path / "out"), "LoRA"),
     ):
         done = smoltolk(*arguments)

@@ -66,6 +66,13 @@ def test_broken_json_says_where(tmp_path):
         read_json(tmp_path / "b.json")
 
 
+def test_a_mark_at_the_beginning_is_no_json_and_no_mistake(tmp_path: Path) -> None:
+    """As editors of Windows put it there."""
+    for name in ("a.json", "a.jsonl"):
+        (tmp_path / name).write_text('{"a": 1}\n', encoding="utf-8-sig")
+    assert read_json(tmp_path / "a.json") == {"a": 1} and list(read_jsonl(tmp_path / "a.jsonl")) == [{"a": 1}]
+
+
 _WRITER = """
 import sys
 from pathlib import Path

@@ -41,6 +41,21 @@ def test_files_of_dead_processes_go_and_others_stay(tmp_path: Path) -> None:
     remove_leftovers(tmp_path / "nowhere")
 
 
+def test_files_of_a_zombie_and_of_one_whose_number_passed_on_go(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)  # dead, and nobody has asked for its exit code
+    (tmp_path / f".tmp-{ended.pid}-a.json").write_text("half")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as living:
+        for name, age in (("b.json", 0), ("c.json", 3600)):
+            path = tmp_path / f".tmp-{living.pid}-{name}"
+            path.write_text("half")
+            os.utime(path, (time.time() - age, time.time() - age))
+        remove_leftovers(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == [f".tmp-{living.pid}-b.json"]
+        living.kill()
+    ended.wait()
+
+
 def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
     script = tmp_path / "work.py"
     script.write_text(WORK)

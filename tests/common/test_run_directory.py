@@ -120,6 +120,21 @@ def test_a_killed_worker_is_told_and_finished_steps_are_kept(tmp_path):
     assert run.done("good") and not run.done("dead")
 
 
+def test_who_fails_is_told_of_and_the_others_go_on(tmp_path, monkeypatch):
+    monkeypatch.setattr("smoltolk.common.run_directory.num_cpus", lambda: 1)
+    run, failed = RunDirectory(tmp_path / "run", SETTINGS), {}
+    jobs = [
+        Job("dead", "Dead", 1, die, ()),
+        Job("after", "After", 1, write_number, (tmp_path / "after",), after=("dead",)),
+        Job("last", "Last", 1, write_number, (tmp_path / "last",), after=("after",)),
+        Job("bad", "Bad", 1, refuse, ()),
+        Job("good", "Good", 1, write_number, (tmp_path / "good",)),
+    ]
+    figures = run.side_by_side(jobs, failed=lambda job, error: failed.update({job.name: error}))
+    assert figures == {"good": {"written": "good"}}
+    assert isinstance(failed.pop("dead"), WorkerError) and isinstance(failed.pop("bad"), InputError) and not failed
+
+
 def test_an_error_keeps_its_rule_on_the_way_from_a_worker(tmp_path):
     run = RunDirectory(tmp_path / "run", SETTINGS)
     with pytest.raises(InputError) as caught:

@@ -43,7 +43,7 @@ def test_what_a_model_cannot_do_is_told_and_the_rest_goes_on(
     monkeypatch.setattr(SpeechText, "generate", dumb)
     views = list(answer(talker, ["A fox"], Wishes(max_tokens=3)))
     # It is still there when all is done.
-    assert views[-1].told == "there must be something to say: the model ended at once. Try another seed."
+    assert views[-1].told == "There must be something to say. The model ended at once. Try another seed."
     assert any(view.text is not None for view in views) and views[-1].drawing
 
 

@@ -70,6 +70,19 @@ def test_a_recording_is_answered_in_writing_and_aloud(
     context.close()
 
 
+def test_a_page_of_one_model_that_has_been_loaded(bundles: list[Path], browser: Any) -> None:
+    opened, page, wrong = open_page(bundles[:1], device="cpu"), browser.new_page(), []
+    page.on("response", lambda one: wrong.append(f"{one.status} {one.url}") if one.status >= 400 else None)
+    try:
+        page.goto(opened.address)
+        page.wait_for_selector("#go", timeout=PATIENCE)
+        page.wait_for_function("!document.querySelector('#told-0')?.innerText.trim()", timeout=PATIENCE)
+        assert wrong == []
+    finally:
+        page.close()
+        opened.close()
+
+
 def test_without_anything_to_go_on_from_the_page_says_so(opened: Opened, browser: Any) -> None:
     page = browser.new_page()
     page.goto(opened.address)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +15,10 @@ import pytest
 pytest.importorskip("gradio")
 
 from smoltolk.common.errors import InputError
+from smoltolk.demo.asking import prompt_of
+from smoltolk.demo.limits import Limits
 from smoltolk.demo.opening import open_page
-from smoltolk.demo.page import Limits, Model, build, launch_settings, prompt_of
+from smoltolk.demo.page import Model, build, launch_settings
 from smoltolk.demo.segments import Said
 from smoltolk.inference.speech_text import SpeechText
 
@@ -37,7 +43,7 @@ def answers_of(page: object) -> object:
 
 def test_a_click_fills_the_column_of_each_model(talker: SpeechText, bundles: list[Path]) -> None:
     other = SpeechText.from_pretrained(bundles[1], device="cpu")
-    page = build([Model("late", talker), Model("early", other)], Limits())
+    page = build([Model.of("late", talker), Model.of("early", other)], Limits())
     shown: list[object] = [None] * 10
     for update in answers_of(page)(None, "A fox", 0.0, 1.0, 5, 0):  # type: ignore[operator]
         for place, value in enumerate(update):
@@ -51,14 +57,14 @@ def test_a_click_fills_the_column_of_each_model(talker: SpeechText, bundles: lis
 
 
 def test_wishes_beyond_the_limits_are_cut(talker: SpeechText) -> None:
-    page = build([Model("late", talker)], Limits(answer_seconds=2.0, answer_tokens=2))
+    page = build([Model.of("late", talker)], Limits(answer_seconds=2.0, answer_tokens=2))
     updates = list(answers_of(page)(None, "A fox", 0.0, 1e9, 10**9, 0))  # type: ignore[operator]
     ((rate, samples),) = [update[2] for update in updates if isinstance(update[2], tuple)]
     assert 0 < len(samples) <= 2.1 * rate
 
 
 def test_nothing_of_the_page_comes_from_elsewhere(talker: SpeechText) -> None:
-    page = build([Model("late", talker)], Limits())
+    page = build([Model.of("late", talker)], Limits())
     settings = launch_settings()
     assert page.analytics_enabled is False and settings["share"] is False
     assert "http" not in str(settings["theme"]._font_css) + str(settings["theme"]._stylesheets)
@@ -84,3 +90,40 @@ def test_visitors_reach_no_files_of_this_machine(bundles: list[Path]) -> None:
                 assert httpx.get(f"{opened.address}{route}{path}").status_code in (403, 404), (route, path)
     finally:
         opened.close()
+
+
+def test_the_page_is_there_before_its_models(bundles: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    httpx = pytest.importorskip("httpx")
+    whole, seen = SpeechText.from_pretrained, list[object]()
+
+    def slow(*arguments: object, **options: object) -> SpeechText:
+        seen.append(httpx.get(f"{seen[0]}config").status_code)
+        return whole(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(SpeechText, "from_pretrained", slow)
+    open_page(bundles[:1], device="cpu", tell=seen.append).close()
+    assert seen[1:] == [200]
+
+
+def test_a_click_waits_for_the_model(talker: SpeechText) -> None:
+    model = Model("late")
+    page = build([model], Limits())
+    updates = answers_of(page)(None, "A fox", 0.0, 1.0, 2, 0)  # type: ignore[operator]
+    assert "loading" in str(next(updates))
+    threading.Timer(0.2, model.talker.set_result, [talker]).start()
+    assert "<svg" in str(list(updates))
+
+
+def test_a_page_whose_model_does_not_load_is_closed(bundles: list[Path], tmp_path: Path) -> None:
+    httpx, seen = pytest.importorskip("httpx"), list[str]()
+    shutil.copytree(bundles[0], tmp_path / "bundle")
+    (tmp_path / "bundle" / "model.safetensors").unlink()
+    with pytest.raises(InputError, match="it is missing"):
+        open_page([tmp_path / "bundle"], device="cpu", tell=seen.append)
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(seen[0])
+
+
+def test_the_page_takes_nothing_heavy() -> None:
+    code = "import sys, smoltolk.demo.opening; print({'torch', 'transformers', 'pandas'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

@@ -8,7 +8,9 @@ import pytest
 import soundfile
 
 from smoltolk.common.errors import InputError
-from smoltolk.demo.segments import Said, columns_of, document_of, listen, starts_of
+from smoltolk.data.rows.turns import Turn, answer_prompt
+from smoltolk.demo.segments import Said, asked_of, columns_of, document_of, listen, starts_of
+from smoltolk.inference.bundle import BundleSettings
 from smoltolk.inference.speech_text import SpeechText
 
 
@@ -49,3 +51,21 @@ def test_what_is_no_sound_is_refused(talker: SpeechText, tmp_path: Path) -> None
     (tmp_path / "a.wav").write_bytes(b"RIFF....WAVE")
     with pytest.raises(InputError):
         listen(talker, tmp_path / "a.wav", 30)
+
+
+def test_a_tuned_model_is_asked_as_it_was_tuned(
+    talker: SpeechText, recording: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = listen(talker, recording[0], 60)
+    answer = Said(np.array([3, 1]), np.array([0.1, 0.1]), np.zeros(10, np.float32), 100, is_answer=True)
+    monkeypatch.setattr(talker, "settings", BundleSettings(tuned=True))
+    space, words = talker.space, talker.processor.segment("Who?")
+    question = [Turn(False, (words, (True, heard.units)))]
+    prompt = answer_prompt(space, question, in_speech=True).input_ids
+    asked = asked_of(talker, ["Who?", heard], in_speech=True)
+    np.testing.assert_array_equal(asked.input_ids, prompt)
+    document = document_of(talker, ["Who?", heard, answer])
+    np.testing.assert_array_equal(document.input_ids, [*prompt, space.speech_offset + 3, space.speech_offset + 1])
+    columns = columns_of(talker, document, ["Who?", heard, answer])
+    assert [one.label for one in columns[-2:]] == ["3", "1"]
+    assert sum(one.speech for one in columns) == len(heard.units) + 2

@@ -1,5 +1,6 @@
 """The commands of the documentation exist, with these options; its Python runs, and so do its quick commands."""
 
+import importlib.util
 import re
 import shlex
 import shutil
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 
 from smoltolk import SmolTolkForCausalLM, load_audio, load_unit_tokenizer, make_bundle, read_corpus, save_audio
 from smoltolk.cli.app import app
+from smoltolk.common.errors import MissingExtraError
 from smoltolk.speech.vocoders.griffin_lim import GriffinLimVocoder
 
 ROOT = Path(__file__).parents[2]
@@ -113,6 +115,12 @@ def test_other_programs_are_known_and_their_targets_exist(page: str, words: list
         assert set(found.split(",")) <= set(extras)
 
 
+def test_every_extra_of_users_is_in_the_table_of_extras() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    table = PAGES["index.md"].partition("## What to install")[2].partition("Something goes wrong?")[0]
+    assert set(extras) - {"dev", "docs", "more"} == {name for name in re.findall(r"`(\w+)`", table) if name in extras}
+
+
 def test_the_documentation_has_commands() -> None:
     assert {"README.md", "own-data.md", "codec.md", "evaluation.md"} <= {page for page, _ in COMMANDS}
 
@@ -198,7 +206,12 @@ def test_python_of_the_documentation_runs(
     monkeypatch.chdir(workplace)
     names: dict[str, Any] = {}
     for number, block in enumerate(PYTHON[page]):  # a block goes on with what the ones before it have made
-        exec(compile(with_text_model(block), f"{page}, Python block {number}", "exec"), names)
+        code = compile(with_text_model(block), f"{page}, Python block {number}", "exec")
+        if "int8=True" in block and importlib.util.find_spec("torchao") is None:
+            with pytest.raises(MissingExtraError, match="int8"):
+                exec(code, names)
+        else:
+            exec(code, names)
     if page == "README.md":
         assert isinstance(names["model"], SmolTolkForCausalLM) and names["early"].config.num_input_layers == 0
         assert names["answer"].text is not None

@@ -82,3 +82,21 @@ def test_batches_hold_every_index_once():
     groups = list(batches(lengths, 10))
     assert sorted(index for group in groups for index in group) == list(range(6))
     assert all(max(lengths[i] for i in group) * len(group) <= 10 for group in groups)
+
+
+def test_batches_are_few_and_even():
+    rng = np.random.default_rng(0)
+    for lengths in (
+        [91] * 50 + [82] * 46,
+        [4000] + [20] * 500,
+        [7],
+        [30] * 12,
+        *rng.integers(1, 60, (20, 97)).tolist(),
+    ):
+        groups = list(batches(lengths, 4096 if max(lengths) > 60 else 120))
+        budget, order, fewest = 4096 if max(lengths) > 60 else 120, sorted(lengths, reverse=True), 0
+        while order:
+            order, fewest = order[max(1, budget // order[0]) :], fewest + 1
+        assert len(groups) == fewest and sorted(i for group in groups for i in group) == list(range(len(lengths)))
+        assert all(max(lengths[i] for i in group) * len(group) <= budget for group in groups)
+    assert [len(group) for group in batches([91] * 50 + [82] * 46, 4096)] == [32, 32, 32]

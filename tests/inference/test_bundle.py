@@ -14,7 +14,9 @@ from transformers import PreTrainedTokenizerFast
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.inference.bundle import Bundle, BundleSettings, open_bundle
 from smoltolk.inference.bundle_making import make_bundle
-from smoltolk.inference.drawing import Sampling
+from smoltolk.inference.lora import Origin as LoraOrigin
+from smoltolk.inference.lora import write_origin
+from smoltolk.inference.sampling import Sampling
 from smoltolk.inference.speech_text import SpeechText
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.processing import SmolTolkProcessor
@@ -44,7 +46,7 @@ def test_what_it_says_of_itself(bundle: Bundle, tmp_path: Path) -> None:
     text = card.content
     assert "generated stories" in text and "nobody's" in text
     assert "consent of the speakers | not stated by whoever made this bundle" in text
-    assert "| the end of a story, S->S | 0.750 | 0.700 to 0.800 | 400 |" in text
+    assert "| storycloze, S->S (mean) | 75.0 | 70.0 to 80.0 | 50 | 400 items |" in text
     assert "anna, bela" in text and "sample.wav" in text and str(bundle.path.parent) not in text
     held = "".join(path.read_text() for path in bundle.path.rglob("*.json"))
     assert "/somewhere/else" not in held  # no place of the machine where it was made
@@ -80,6 +82,9 @@ def test_a_record_that_makes_no_sense(bundle: Bundle, tmp_path: Path) -> None:
         ({"files": {"../bundle/config.json": {}}}, "a file named"),
         ({"files": {"/etc/hostname": {}}}, "a file named"),
         ({"files": 3}, "TypeError"),
+        ({"version": 2, "files": 3}, "version 2"),  # whatever it holds
+        ({"files": {"config.json": {}}}, "bytes, not None"),
+        ({"generation": {"sampling": None, "max_units": 0, "max_tokens": 1}}, "an id at least"),
         ({"generation": {}}, "KeyError"),
         (
             {"generation": {"sampling": {"temperature": "hot", "top_k": 1}, "max_units": 1, "max_tokens": 1}},
@@ -89,6 +94,14 @@ def test_a_record_that_makes_no_sense(bundle: Bundle, tmp_path: Path) -> None:
         (place / "bundle.json").write_text(json.dumps(record | wrong))
         with pytest.raises(InputError, match=said):
             open_bundle(place)
+    for key in ("origin", "speakers", "version"):  # which the card and `bundle info` tell
+        (place / "bundle.json").write_text(json.dumps({name: value for name, value in record.items() if name != key}))
+        with pytest.raises(InputError, match=f"KeyError: '{key}'"):
+            open_bundle(place)
+    former = record | {"generation": {"sampling": {"temperature": 1, "top_k": 2}, "max_units": 3, "max_tokens": 4}}
+    del former["verdicts"]
+    (place / "bundle.json").write_text(json.dumps(former))
+    assert open_bundle(place).settings == BundleSettings(Sampling(1.0, 2), 3, 4)
     (place / "bundle.json").write_text("{")
     with pytest.raises(InputError, match="must be JSON"):
         open_bundle(place)
@@ -121,6 +134,24 @@ def test_it_appears_whole_or_not_at_all(bundle_parts: Path, tmp_path: Path, monk
     with pytest.raises(InputError, match="figures of a card"):
         make_bundle(*made, tmp_path / "new", results=[tmp_path / "results.json"])
     assert not (tmp_path / "new").exists()
+
+
+def test_a_lora_goes_into_the_weights(
+    bundle_parts: Path, byte_tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    peft = pytest.importorskip("peft", reason="the extra 'lora'")
+    plain = SmolTolkForCausalLM.from_pretrained(bundle_parts / "model")
+    made = peft.get_peft_model(plain, peft.LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False))
+    made.save_pretrained(tmp_path / "lora")
+    write_origin(tmp_path / "lora", LoraOrigin(str(bundle_parts / "model")), made)
+    byte_tokenizer.save_pretrained(tmp_path / "lora")
+    parts = (bundle_parts / "units", bundle_parts / "vocoder")
+    place = make_bundle(tmp_path / "lora", *parts, tmp_path / "out", settings=BundleSettings(tuned=True)).path
+    held = SmolTolkForCausalLM.from_pretrained(place).state_dict()
+    former = SmolTolkForCausalLM.from_pretrained(bundle_parts / "model").state_dict()
+    assert {name.split(".")[-2] for name, value in held.items() if not value.equal(former[name])} == {"q_proj"}
+    assert "to talk with" in (place / "README.md").read_text()
+    open_bundle(place, whole=True)
 
 
 def test_links_share_what_is_large(bundle_parts: Path, tmp_path: Path) -> None:

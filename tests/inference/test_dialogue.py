@@ -86,11 +86,21 @@ def test_the_oldest_turns_are_forgotten_and_it_says_so(byte_tokenizer: PreTraine
     assert answers[0].dropped == 0 < answers[-1].dropped
     assert len(dialogue.turns) + dialogue.dropped == 5
     # What is left, and the answer behind it, fit; one turn more would not have.
-    whole = dialogue._joined(["a" * 10])
-    assert talker.room_behind(whole[2:], "text") >= 8 > talker.room_behind([*["a" * 12] * 2, *whole], "text")
-    with pytest.raises(InputError, match="room to answer"):
-        dialogue.ask("a" * 60)
-    assert not dialogue.turns  # nothing was left to forget; and that turn did not happen
+    before = dialogue.turns[:-1]
+    wholes = [dialogue._whole(turns, ["a" * 10], "text") for turns in (before, dialogue.turns)]
+    assert len(before) == 1 and talker.room_behind(wholes[0], "text") >= 8 > talker.room_behind(wholes[1], "text")
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_turn_that_is_refused_changes_nothing(byte_tokenizer: PreTrainedTokenizerFast, streamed: bool) -> None:
+    dialogue = make(byte_tokenizer, 48).dialogue("text")
+    dialogue.ask("a" * 10)
+    known = dialogue.turns
+    for prompt, said in (("a" * 60, "room to answer"), (" ", "needs a word"), ("\udc80", "whole characters")):
+        with pytest.raises(InputError, match=said):
+            list(dialogue.stream(prompt)) if streamed else dialogue.ask(prompt)
+    assert dialogue.turns == known and dialogue.dropped == 0
+    assert len(dialogue.ask("a").text) > 0
 
 
 def test_a_streamed_turn_is_remembered_as_far_as_it_was_heard(byte_tokenizer: PreTrainedTokenizerFast) -> None:

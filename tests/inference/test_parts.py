@@ -11,7 +11,8 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.inference.parts import Part, check_part, load_config, load_model, load_parts, read_part
+from smoltolk.inference.part_files import Part, check_part, read_part
+from smoltolk.inference.parts import load_config, load_model, load_parts
 from smoltolk.inference.speakers import CodecSpeaker
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.speech.units.codecs import CodecUnitTokenizer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -309,13 +310,34 @@ def test_seconds_limit_speech(make_small: Callable, byte_tokenizer: PreTrainedTo
             talker.generate("Mia", **options)
 
 
+def test_what_says_nothing(make_small: Callable, byte_tokenizer: PreTrainedTokenizerFast) -> None:
+    model = make_small()
+    model.register_forward_hook(_end_of_speech)
+    talker = SpeechText(model, byte_tokenizer, vocoder=Humming())
+    for ask in (talker.say, talker.generate):
+        with pytest.raises(InputError, match="something to say"):
+            ask("Mia")
+    for batch in (talker.say(["Mia"]), talker.say(["Mia", "Bo"])):
+        assert all(one.is_empty and one.ended and not len(one.units) for one in batch)
+    (answer,) = talker.generate([["Mia"]], to="speech")
+    assert answer.is_empty and "nothing is said" in repr(answer.speech)
+    (piece,) = talker.generate("Mia", stream=True)
+    assert piece.ends and piece.ended and not len(piece.waveform)
+
+
+def _end_of_speech(model: Any, _: Any, output: Any) -> None:
+    output.logits[..., model.config.id_space.eos_speech] = 1e4
+
+
 def test_voices(make_small: Callable, byte_tokenizer: PreTrainedTokenizerFast, codec_model: Any, codec: Any) -> None:
     talker = SpeechText(never_ends(make_small()), byte_tokenizer, vocoder=Humming())
     assert talker.speakers == ("low", "high")
     low, high = talker.say("Mia"), talker.say("Mia", speaker="high")
     assert np.array_equal(2 * low.waveform, high.waveform) and low.waveform.any()
-    with pytest.raises(InputError, match="low, high"):
-        talker.say("Mia", speaker="middle")
+    talker.model.register_forward_hook(lambda *_: 1 / 0)  # an unknown one is told before the model has worked for it
+    for ask in (talker.say, talker.generate, talker.say_in_pieces, partial(talker.generate, stream=True)):
+        with pytest.raises(InputError, match="low, high"):
+            ask("Mia", speaker="middle")
     alone = SpeechText(codec_model, byte_tokenizer, codec)
     assert alone.speakers == ()
     with pytest.raises(InputError, match="has but one"):

@@ -62,6 +62,18 @@ def test_other_texts_have_no_difference(two_runs: list[Path]) -> None:
     assert "records are not there" in sections_of(two_runs)[0].text
 
 
+def test_a_single_recording_has_no_interval(two_runs: list[Path]) -> None:
+    """More errors than words: nothing that ends at 100% may stand beside it."""
+    for place, heard in zip(two_runs, ("a b", "c d e"), strict=True):
+        results = json.loads((with_more(place, [heard], 0.5) / "results.json").read_text())
+        rate = {"value": 1.5 * (heard != "a b"), "low": None, "high": None, "n": 1, "errors": 3, "of": 2}
+        results["transcription"]["recognition"] |= {"wer": rate, "cer": rate}
+        write_json(place / "results.json", results)
+    first, *alone = sections_of(two_runs)
+    assert "| WER | 1 | 0.0 | 150.0 | +150.0 |" in first.text
+    assert "| WER, % | 150.0 |" in alone[-1].text
+
+
 def test_a_name_is_no_other_ones_of_its_kind(two_runs: list[Path], tmp_path: Path) -> None:
     trained = tmp_path / "models" / "a"
     write_json(trained / "training.json", {"history": [{"step": 1, "loss": 1.0}], "system": "late"})

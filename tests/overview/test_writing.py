@@ -73,6 +73,11 @@ def test_two_evaluations_stand_side_by_side(two_runs: list[Path], tmp_path: Path
     assert row[4] == "{} {} to {}".format(*map(points, (2 / 6, expected.low, expected.high)))
     assert "| S-\\>T | 6 | 50.0 [" in text and "| +33.3 [" in text
     assert "rule ours" in page.words and "Evaluation: b" in page.words
+    # Of each run alone the figure is seen, and what stands above already is opened by a click.
+    assert (tmp_path / "page.html").read_text().count("<details>") == 3
+    write_overview(two_runs[:1], tmp_path / "one.html")
+    alone = (tmp_path / "one.html").read_text()
+    assert "<details>" not in alone and "<title>SmolTolk report: Evaluation: a</title>" in alone
     assert len(set(page.ids)) == len(page.ids)
     figures = sorted(path.name for path in (tmp_path / "page-figures").iterdir())
     assert figures == ["01-side-by-side.svg", "03-accuracy.svg", "04-accuracy.svg"]
@@ -160,6 +165,26 @@ def test_analyses_ablations_and_trainings(tmp_path: Path) -> None:
     assert (tmp_path / "page-figures" / "01-lens.svg").read_text() == SVG
 
 
+def test_a_figure_is_shown_in_its_own_size(tmp_path: Path) -> None:
+    """7.2 inches of a drawing for print; what does not tell its size is as wide as a card."""
+    svg = '<?xml version="1.0"?>\n<!DOCTYPE svg>\n<svg width="518.4pt" viewBox="0 0 518.4 200" xmlns="x"></svg>'
+    for name, drawn in (("told", svg), ("untold", SVG)):
+        write_json(tmp_path / name / "analysis.json", {"models": {"late": {"lens": {"heard": {}}}}})
+        write_text(tmp_path / name / "analysis.md", "# Looking inside\n")
+        write_text(tmp_path / name / "lens.svg", drawn)
+    write_overview([tmp_path / "told", tmp_path / "untold"], tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert re.findall(r"--own: (\d+)px", page) == ["691", "960"] and "The text head on each layer; bands" in page
+
+
+def test_an_experiment_with_a_recipe(tmp_path: Path) -> None:
+    write_json(tmp_path / "sweep" / "results.json", {"arms": {"a": {}}, "seeds": [0], "question": "Which *rate*?"})
+    write_text(tmp_path / "sweep" / "results.md", "# Which *rate*?\n\nAll are run.\n\n| arm |\n| --- |\n| 1e-3 |\n")
+    write_overview([tmp_path / "sweep"], tmp_path / "page.html")
+    page = Page(tmp_path / "page.html")
+    assert ["1e-3"] in page.rows and "Experiment: sweep, Which *rate*?" in page.words and "All are run." in page.words
+
+
 def test_trainings_are_drawn_from_their_logs_while_they_last_too(tmp_path: Path) -> None:
     done, running = tmp_path / "done", tmp_path / "running.work"
     train = [
@@ -204,6 +229,7 @@ def test_trainings_are_drawn_from_their_logs_while_they_last_too(tmp_path: Path)
         ("results.json", '{"x": 1}', "quickstart.*of none of them"),
         ("results.json", '{"tasks": {}}', "must have the keys"),
         ("results.json", '{"models": {}}', "must have the keys"),
+        ("results.json", '{"arms": {}}', "must have the keys"),
         ("run.json", "{}", "when they are finished"),
         ("training.json", '{"seed": 0}', "without .'history'."),
         ("training.json", '{"history": [{"step": 1, "loss": NaN}]}', r"history\[0\].loss must be a finite number"),
@@ -225,8 +251,14 @@ def test_damaged_records_and_places(two_runs: list[Path], tmp_path: Path) -> Non
     out = tmp_path / "page.html"
     with pytest.raises(InputError, match="twice"):
         write_overview([two_runs[0], two_runs[0]], out)
+    with pytest.raises(InputError, match="twice"):
+        write_overview([two_runs[0], two_runs[1] / ".." / two_runs[0].name], out)
     with pytest.raises(NotFoundError, match="no directory"):
         write_overview([tmp_path / "nothing"], out)
+    with pytest.raises(InputError, match=f"(?s)is a file.*name its directory, {two_runs[0]}"):
+        write_overview([two_runs[0] / "results.json"], out)
+    with pytest.raises(InputError, match=f"(?s)name what lies in it: {two_runs[0]} {two_runs[1]}"):
+        write_overview([tmp_path], out)
     records = two_runs[1] / "choices.jsonl"
     for change in ({"nll": [[["x"], [1.0]]]}, {"nll": [[[1.0]]]}, {"nll": 3}, {"right": 1}):
         kept = records.read_text()

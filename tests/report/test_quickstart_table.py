@@ -36,9 +36,10 @@ def test_two_quick_starts_on_a_page(make_results: Callable, tmp_path: Path) -> N
     results = make_results()
     results["curves"] = {"late": [{"step": n, "loss": 3 - n / 100} for n in (10, 20)]}
     save(tmp_path / "first" / "samples" / "x.wav", np.zeros(160, np.float32))
+    save(tmp_path / "first" / "samples" / "z-prompt.wav", np.zeros(160, np.float32))
     results["samples"] = [
-        {"id": "s1", "system": "late", "direction": "S->S", "prompt_audio": None, "prompt_text": "Mia.",
-         "audio": "samples/x.wav", "text": "the <friend>"}
+        {"id": "s1", "system": "late", "direction": "S->S", "prompt_audio": "samples/z-prompt.wav",
+         "prompt_text": "Mia.", "audio": "samples/x.wav", "text": "the <friend>"}
     ]  # fmt: skip
     for name in ("first", "second"):
         write_json(tmp_path / name / "results.json", results)
@@ -48,6 +49,11 @@ def test_two_quick_starts_on_a_page(make_results: Callable, tmp_path: Path) -> N
     assert len(set(ids)) == len(ids)  # the same figures twice
     assert set(re.findall(r'href="#([^"]*)"', page)) <= set(ids)
     assert "Late fusion, s1, S → S" in page and "the &lt;friend&gt;" in page and "data:audio/wav;base64," in page
+    assert page.index("Prompt, s1") < page.index("Late fusion, s1")  # what was asked before what was answered
+    notes = (tmp_path / "page.md").read_text()
+    for whole, figure in ((page, "<figure"), (notes, "![")):  # the verdict before the figures, the tables behind them
+        assert whole.index("It is not a reproduction") < whole.index(figure) < whole.index("Outcomes named before")
+    assert page.count('class="on-phone"') == 6 and "violet" not in page
     names = sorted(path.name for path in (tmp_path / "page-figures").iterdir())
     assert names[:4] == ["01-accuracy.svg", "01-curves.svg", "01-lens.svg", "01-outcomes.svg"] and len(names) == 8
     drawn = (tmp_path / "page-figures" / "01-curves.svg").read_text()

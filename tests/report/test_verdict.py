@@ -146,3 +146,5 @@ def test_limits_are_said_whatever_came_out(pairs_of):
     assert judge(pairs_of(late=dict.fromkeys(ALL, 0.9))).limits == said
     own = copy.deepcopy(results) | {"settings": {"text_model": "someone/large"}}
     assert "small text model" not in judge(own).limits
+    assert "too small to learn anything" not in said
+    assert judge(results | {"scale": "tiny"}).limits.startswith("The scale tiny shows that every step works; it is too")

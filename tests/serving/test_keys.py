@@ -85,5 +85,19 @@ def test_files_of_keys(tmp_path):
     with pytest.raises(InputError, match="16 characters") as error:
         Keys.read(place)
     assert "short" not in str(error.value).replace("shorter", "")
-    place.write_text(f"# ours\n{FIRST}\n  {SECOND}  \n")
-    assert Keys.read(place).owner(SECOND)
+    place.write_bytes(f"\ufeff{FIRST}\r\n\r\n  # ours\r\n  {SECOND}  \r\n".encode())  # as Windows writes it
+    held = Keys.read(place)
+    assert held.owner(FIRST) and held.owner(SECOND) and not held.owner("# ours") and not held.owner("")
+
+
+@pytest.mark.parametrize("key", ["schlüssel-0123456789", "two words 0123456789", "0123456789abcdef\x7f"])
+def test_keys_that_no_header_carries(tmp_path, key):
+    """They would open nothing, and nobody would know why."""
+    place = tmp_path / "keys"
+    place.write_text(f"{FIRST}\n\n{key}\n", encoding="utf-8")
+    with pytest.raises(InputError, match="line 3") as error:
+        Keys.read(place)
+    assert key not in str(error.value)
+    place.write_bytes(FIRST.encode("utf-16"))
+    with pytest.raises(InputError, match="UTF-8"):
+        Keys.read(place)

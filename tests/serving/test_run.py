@@ -2,7 +2,9 @@
 
 import os
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,7 +17,7 @@ from typer.testing import CliRunner
 
 from smoltolk.cli.app import app
 from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.serving.run import check_reachable, offers_of
+from smoltolk.serving.run import check_reachable, listener_at, offers_of
 
 RUN = "import sys; from smoltolk.cli import main; sys.argv[0] = 'smoltolk'; main()"
 
@@ -33,13 +35,32 @@ def test_a_host_that_others_reach_has_keys(tmp_path):
 
 
 def test_bundles_by_their_names(bundle_dir, tmp_path):
-    (tmp_path / "other").symlink_to(bundle_dir)
     offers = offers_of([f"{bundle_dir}/"])
     assert list(offers) == [bundle_dir.name] and offers[bundle_dir.name].languages == ("en",)
     with pytest.raises(InputError, match="names of their own"):
         offers_of([bundle_dir, bundle_dir])
+    for name in ("one", "zwei drei"):
+        shutil.copytree(bundle_dir, tmp_path / name / "bundle")
+    assert list(offers_of([tmp_path / "one" / "bundle", tmp_path / "zwei drei" / "bundle"])) == [
+        "one/bundle", "zwei drei/bundle"
+    ]  # fmt: skip
     with pytest.raises(InputError, match=r"bundle.json"):
         offers_of([tmp_path])
+
+
+def test_an_address_that_is_taken_or_is_none_shows_at_once():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(InputError, match="name another --port"):
+            listener_at("127.0.0.1", port)
+        told = CliRunner().invoke(app, ["serve", "no/bundle", "--port", str(port)])
+        assert isinstance(told.exception, InputError) and "an address of its own" in str(told.exception)
+    with pytest.raises(InputError, match="an address of its own"):
+        listener_at("203.0.113.1", 0)  # of nobody
+    with listener_at("localhost", 0) as listener:
+        assert listener.getsockname()[0] == "127.0.0.1"
 
 
 def test_a_signal_lets_it_finish_what_is_under_way(bundle_dir):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from smoltolk.speech.istft import inverse_stft, overlap_add
+from smoltolk.speech.istft import inverse_stft, overlap_add, samples_of_frames
 
 
 @pytest.mark.parametrize(("window", "hop"), [(512, 160), (64, 16), (64, 32)])
@@ -28,3 +28,11 @@ def test_gradients_reach_the_spectrum() -> None:
     made = inverse_stft(torch.polar(torch.ones_like(phase), phase), 16)
     (made * torch.randn(made.shape, generator=torch.Generator().manual_seed(0))).sum().backward()
     assert phase.grad is not None and phase.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(("window", "hop"), [(512, 160), (16, 8), (20, 6)])
+def test_frames_beside_each_other_sum_to_the_same_samples(window: int, hop: int) -> None:
+    frames = torch.randn(2, 7, window)
+    side = (window - hop) // 2
+    wanted = overlap_add(frames.transpose(1, 2), hop)[:, side:][:, : 7 * hop]
+    torch.testing.assert_close(samples_of_frames(frames, hop), wanted)

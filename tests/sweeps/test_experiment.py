@@ -54,6 +54,13 @@ def test_names_of_trials_tell_them_apart_and_are_names_of_files() -> None:
     assert len(Trial(Arm("y" * 300, {}), 0).name) < 120
 
 
+def test_two_arms_of_one_name_are_refused() -> None:
+    """Else one would be taken for the other one's results."""
+    asked = experiment(vary={"model.layer_mix": ["last", "static"]}, arms={"layer_mix=last": {"model.system": "early"}})
+    with pytest.raises(InputError, match="a name of its own"):
+        trials_of(asked)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

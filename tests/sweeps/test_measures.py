@@ -38,6 +38,26 @@ def test_a_likelihood_is_of_all_ids_together(tmp_path: Path) -> None:
     assert found["value"] == pytest.approx(72 / 32) and found["low"] < found["value"] < found["high"]
 
 
+def test_an_utterance_brings_its_ids(tmp_path: Path) -> None:
+    """By hand: where all are as likely an id, nothing is left to chance, however long they are."""
+    counts = [1, 10, 100, 1000]
+    alike = nats(tmp_path / "a", [2.0 * count for count in counts], counts)
+    found = value_of(SPEECH, alike, 0)
+    assert [found[name] for name in ("value", "low", "high")] == pytest.approx([2.0] * 3)
+    # The other one is better by half a nat an id in all, and by chance for none.
+    better = nats(tmp_path / "b", [1.5 * count for count in counts], counts)
+    found = difference_between(SPEECH, [better], [alike], 0)
+    assert [found[name] for name in ("difference", "low", "high")] == pytest.approx([-0.5] * 3)
+    # Against a bootstrap of the ratio itself.
+    rng = np.random.default_rng(1)
+    counts = rng.integers(5, 200, 300)
+    nll = counts * rng.normal(2, 0.5, 300)
+    found = value_of(SPEECH, nats(tmp_path / "c", list(nll), counts.tolist()), 0)
+    drawn = rng.integers(0, 300, (4000, 300))
+    low, high = np.quantile(nll[drawn].sum(1) / counts[drawn].sum(1), [0.025, 0.975])
+    assert found["high"] - found["low"] == pytest.approx(high - low, rel=0.1)
+
+
 def test_mirror_images_are_judged_as_pairs(tmp_path: Path) -> None:
     folder = answers(tmp_path / "a", [2.0, -1.0, -3.0, 1.0, 1.0, 1.0])
     found = value_of(FACTS, folder, 0)

@@ -21,6 +21,7 @@ TOLERANCES = (0.02, 0.05)  # seconds
 METHODS = ("selector", "as many, evenly")  # of each model
 BASELINES = ("evenly, best F1", "every unit")
 _CHOICE_SHARE = 1 / 3
+_FEWEST = 3  # utterances of two words: one to choose on, two for an interval
 _THRESHOLDS = 25
 _SPACINGS = np.arange(0.1, 1.01, 0.02)  # seconds
 
@@ -68,6 +69,11 @@ def matched(found: np.ndarray, wanted: np.ndarray, tolerance: float) -> int:
     return count
 
 
+def has_boundaries(material: Material) -> bool:
+    """Whether three of the utterances have two words: where each is one word, there is nothing to find."""
+    return sum(len(material.units.words(utterance)[0]) > 1 for utterance in material.utterances) >= _FEWEST
+
+
 def word_boundaries(weights: Sequence[np.ndarray], material: Material, *, seed: int) -> dict[str, Any]:
     """Precision, recall and F1 of word boundaries at 20 and 50 ms.
 
@@ -75,7 +81,7 @@ def word_boundaries(weights: Sequence[np.ndarray], material: Material, *, seed: 
 
     Args:
         weights: of :func:`~smoltolk.analysis.selector.unit_weights`, of the material's spoken documents.
-        material: whose words have times.
+        material: whose words have times, and which :func:`has_boundaries`.
         seed: of the choice of utterances and of the bootstrap over them.
 
     Returns:
@@ -84,8 +90,12 @@ def word_boundaries(weights: Sequence[np.ndarray], material: Material, *, seed: 
     """
     utterances = [_spoken(each, material, k) for k, each in enumerate(weights)]
     order = generator(seed, "boundaries", len(utterances)).permutation(len(utterances))
-    first = max(1, round(_CHOICE_SHARE * len(order)))
-    choice, rest = ([utterances[k] for k in np.sort(part)] for part in (order[:first], order[first:]))
+    # Utterances without a boundary are shared out by themselves, so that there are boundaries on both sides.
+    has_some = np.array([len(utterances[k].words) > 0 for k in order])
+    some, none = order[has_some], order[~has_some]
+    first, second = max(1, round(_CHOICE_SHARE * len(some))), round(_CHOICE_SHARE * len(none))
+    parts = np.concatenate([some[:first], none[:second]]), np.concatenate([some[first:], none[second:]])
+    choice, rest = ([utterances[k] for k in np.sort(part)] for part in parts)
     result: dict[str, Any] = {}
     for tolerance in TOLERANCES:
         detector, spacing = _best_detector(choice, tolerance), _best_spacing(choice, tolerance)

@@ -13,11 +13,13 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from smoltolk.analysis.selector_figures import STYLES, WIDTH, boundaries_figure, selector_figure
+from smoltolk.analysis.tables import items_of
 from smoltolk.common.files import atomic_file
 from smoltolk.report.plot_style import MARKERS, REAL, printing
 
+PROBES = {"phone": "phone at a unit", "word": "word", "sentence": "word in sentence"}  # and what is drawn above each
 _LINE = 90  # letters and spaces of a legend in one line
-Models = Mapping[str, Mapping[str, Any]]
+Models = Mapping[str, Mapping[str, Any]]  # a part of each; ``place``: which of the models, for colour and marker
 Cells = Sequence[Mapping[str, float | None]]
 
 
@@ -34,10 +36,10 @@ def draw(models: Models, out: Path) -> list[Path]:
     written = []
     for part, figure_of in FIGURES.items():
         shown = {
-            name: model[part] for name, model in models.items() if "left_out" not in model.get(part, {"left_out": ""})
+            name: {"place": place, **model[part]}
+            for place, (name, model) in enumerate(models.items())
+            if part in model and not isinstance(model[part].get("left_out"), str)
         }
-        if part == "probes":
-            shown = {name: model["probes"] for name, model in models.items() if "probes" in model}
         if not shown:
             continue
         with printing():
@@ -52,34 +54,36 @@ def draw(models: Models, out: Path) -> list[Path]:
 
 def alignment_figure(models: Models) -> Figure:
     """CKA and mutual nearest neighbours by layer, of words and of sentences."""
-    figure, panels = _panels(2, 2, 4.6)
-    for row, items in zip(panels, ("words", "sentences"), strict=True):
-        for place, found in enumerate(models.values()):
-            here = found[items]
+    shown = dict(items_of(models))
+    figure, panels = _panels(len(shown), 2, 0.2 + 2.2 * len(shown))
+    for row, (items, having) in zip(panels, shown.items(), strict=True):
+        for name, here in having.items():
+            place = models[name]["place"]
             curve(row[0], here["cka_unbiased"], place)
             curve(row[0], here["cka"], place, faint=True)
             curve(row[1], here["knn"], place)
             level(row[1], here["chance"])
-        row[0].set_title(f"{items}: linear CKA, speech and text")
-        row[1].set_title(f"{items}: mutual k-NN, k = {here['k']}")
-        for axes in row:
-            axes.set_ylim(bottom=0)
+        row[0].set_title(f"{here['n']} {items}: linear CKA, speech and text")
+        row[1].set_title(f"{here['n']} {items}: mutual k-NN, k = {here['k']}")
+        row[0].set_ylim(bottom=min(0, row[0].dataLim.y0))  # the unbiased one falls below 0 where nothing is alike
+        row[1].set_ylim(bottom=0)
     _finish(figure, panels, models, {"unbiased": {}, "biased": _FAINT, "chance": _LEVEL})
     return figure
 
 
 def geometry_figure(models: Models) -> Figure:
     """Intrinsic dimension and overlap of subspaces by layer, of words and of sentences."""
-    figure, panels = _panels(2, 2, 4.6)
-    for row, items in zip(panels, ("words", "sentences"), strict=True):
-        for place, found in enumerate(models.values()):
-            here = found[items]
+    shown = dict(items_of(models))
+    figure, panels = _panels(len(shown), 2, 0.2 + 2.2 * len(shown))
+    for row, (items, having) in zip(panels, shown.items(), strict=True):
+        for name, here in having.items():
+            place = models[name]["place"]
             curve(row[0], here["dimension_speech"], place)
             curve(row[0], here["dimension_text"], place, hollow=True)
             curve(row[1], here["overlap"], place)
             level(row[1], here["chance"])
-        row[0].set_title(f"{items}: intrinsic dimension (TwoNN)")
-        row[1].set_title(f"{items}: overlap of {here['directions']} directions")
+        row[0].set_title(f"{here['n']} {items}: intrinsic dimension (TwoNN)")
+        row[1].set_title(f"{here['n']} {items}: overlap of {here['directions']} directions")
         for axes in row:
             axes.set_ylim(bottom=0)
     _finish(figure, panels, models, {"speech": {}, "text": _HOLLOW, "random subspaces": _LEVEL})
@@ -89,15 +93,16 @@ def geometry_figure(models: Models) -> Figure:
 def lens_figure(models: Models) -> Figure:
     """How often the token of a word is among the text head's candidates, by layer."""
     titles = {"heard": "listening: this word", "heard_next": "listening: next word", "read_next": "reading: next word"}
-    figure, panels = _panels(1, 3, 2.9)
-    for axes, (series, title) in zip(panels[0], titles.items(), strict=True):
-        for place, found in enumerate(models.values()):
-            top = found[series]["top"]
-            curve(axes, top["1"], place)
-            curve(axes, top["10"], place, hollow=True)
-        for k in ("1", "10"):
-            level(axes, found[series]["frequent"][k])
-        axes.set_title(title)
+    having = [series for series in titles if any(series in found for found in models.values())]
+    figure, panels = _panels(1, len(having), 2.9)
+    for axes, series in zip(panels[0], having, strict=True):
+        for found in models.values():
+            if series in found:
+                curve(axes, found[series]["top"]["1"], found["place"])
+                curve(axes, found[series]["top"]["10"], found["place"], hollow=True)
+                for k in ("1", "10"):
+                    level(axes, found[series]["frequent"][k])
+        axes.set_title(titles[series])
         axes.set_ylim(0, 1.03)
     panels[0][0].set_ylabel("share of words")
     _finish(figure, panels, models, {"top 1": {}, "top 10": _HOLLOW, "most frequent tokens": _LEVEL})
@@ -106,22 +111,25 @@ def lens_figure(models: Models) -> Figure:
 
 def probes_figure(models: Models) -> Figure:
     """Accuracy of linear probes by layer."""
-    kinds = [kind for kind in ("phone", "word", "sentence") if any(kind in found for found in models.values())]
-    titles = {"phone": "phone at a unit", "word": "word", "sentence": "word in a sentence"}
+    kinds = [kind for kind in PROBES if any(kind in found for found in models.values())]
     figure, panels = _panels(1, len(kinds), 2.9)
+    styles: dict[str, Any] = {"speech": {}, "text": {"hollow": True}, "transfer": {"faint": True}}
+    drawn = set()
     for axes, kind in zip(panels[0], kinds, strict=True):
-        for place, found in enumerate(models.values()):
+        for found in models.values():
             here = found.get(kind, {})
-            for way, style in {"speech": {}, "text": {"hollow": True}, "transfer": {"faint": True}}.items():
-                if way in here:
-                    curve(axes, here[way], place, **style)
+            for way in (way for way in styles if way in here):
+                curve(axes, here[way], found["place"], **styles[way])
+                drawn.add(way)
             if here:
                 level(axes, here["chance"])
-        axes.set_title(titles[kind])
+        counts = sorted({found[kind]["n"] for found in models.values() if kind in found})
+        axes.set_title(f"{PROBES[kind]} (n = {', '.join(map(str, counts))})")
         axes.set_ylim(0, 1.03)
     panels[0][0].set_ylabel("accuracy, held out")
-    ways = {"speech": {}, "text": _HOLLOW, "from text to speech": _FAINT, "commonest class": _LEVEL}
-    _finish(figure, panels, models, ways)
+    ways = {"speech": ("speech", {}), "text": ("text", _HOLLOW), "transfer": ("from text to speech", _FAINT)}
+    looks = dict(look for way, look in ways.items() if way in drawn)
+    _finish(figure, panels, models, {**looks, "commonest class": _LEVEL})
     return figure
 
 
@@ -130,10 +138,10 @@ def retrieval_figure(models: Models) -> Figure:
     figure, panels = _panels(2, 2, 4.6)
     n = next(iter(models.values()))["n"]
     for row, way in zip(panels, ("speech->text", "text->speech"), strict=True):
-        for place, found in enumerate(models.values()):
+        for found in models.values():
             for states, style in {"centred": {}, "raw": {"hollow": True}}.items():
-                curve(row[0], found[states][way]["recall"]["1"], place, **style)
-                curve(row[1], found[states][way]["median_rank"], place, **style)
+                curve(row[0], found[states][way]["recall"]["1"], found["place"], **style)
+                curve(row[1], found[states][way]["median_rank"], found["place"], **style)
         level(row[0], found["chance"]["recall"]["1"])
         level(row[1], found["chance"]["median_rank"])
         title = way.replace("->", " → ")
@@ -184,7 +192,7 @@ def _panels(rows: int, columns: int, height: float) -> tuple[Figure, Any]:
     return figure, figure.subplots(rows, columns, squeeze=False, sharex=True)
 
 
-def _finish(figure: Figure, panels: Any, models: Models, styles: Mapping[str, Mapping[str, Any]]) -> None:
+def _finish(figure: Figure, panels: Any, models: Models, ways: Mapping[str, Mapping[str, Any]]) -> None:
     """Axes of layers, and a legend above: models by colour, what is shown by the look of the line."""
     for axes in panels.flat:
         axes.grid(alpha=0.6)
@@ -195,12 +203,13 @@ def _finish(figure: Figure, panels: Any, models: Models, styles: Mapping[str, Ma
         axes.set_xticks(ticks, ["in", *map(str, ticks[1:])])
     for axes in panels[-1]:
         axes.set_xlabel("layer of the backbone")
+    styles = {name: STYLES[found["place"]] for name, found in models.items()}
     handles = [
-        Line2D([], [], color=REAL[STYLES[k]], marker=MARKERS[STYLES[k]], markersize=5, linewidth=2, label=name)
-        for k, name in enumerate(models)
+        Line2D([], [], color=REAL[style], marker=MARKERS[style], markersize=5, linewidth=2, label=name)
+        for name, style in styles.items()
     ]
     base: dict[str, Any] = {"color": REAL["ink"], "marker": "o", "markersize": 4, "linewidth": 1.2}
-    looks = [Line2D([], [], label=label, **(base | dict(style))) for label, style in styles.items()]
+    looks = [Line2D([], [], label=label, **(base | dict(style))) for label, style in ways.items()]
     together = sum(len(str(one.get_label())) + 7 for one in handles + looks) <= _LINE
     look: dict[str, Any] = {"frameon": False, "handlelength": 2.2, "columnspacing": 1.5}
     first = handles + looks if together else handles

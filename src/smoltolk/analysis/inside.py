@@ -8,21 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from smoltolk.analysis.boundaries import word_boundaries
+from smoltolk.analysis.boundaries import has_boundaries, word_boundaries
 from smoltolk.analysis.geometry import geometry
-from smoltolk.analysis.material import Material, groups_of
+from smoltolk.analysis.material import FEWEST, Material, groups_of
 from smoltolk.analysis.probes import Probe, phone_labels, word_content
 from smoltolk.analysis.retrieval import retrieval
 from smoltolk.analysis.selector import check_selects, selector_places, unit_weights
-from smoltolk.analysis.similarity import NEIGHBOURS, alignment
+from smoltolk.analysis.similarity import alignment
 from smoltolk.analysis.states import BATCH_TOKENS, Place, mean_states
 from smoltolk.analysis.token_lens import token_lens
-from smoltolk.common.errors import InputError
 from smoltolk.common.progress import bar
 from smoltolk.common.seeds import generator
 from smoltolk.data.shards.unit_corpus import UnitCorpus
 
-_FEWEST_SENTENCES = 4 * NEIGHBOURS
 Phones = Mapping[str, Sequence[tuple[str, float, float]]]  # of an utterance, by its id
 Figures = dict[str, Any]
 
@@ -67,32 +65,30 @@ class Inside:
             )  # fmt: skip
 
     def probes(self) -> Figures:
-        """Phones, words and what sentences are about."""
-        words, sentences = self.material.words, self.material.sentences
-        numbers = [self.material.utterances[word.document] for word in words]
+        """Phones, words and what sentences are about; ``left_out``: reasons by probe, or one text if none is left."""
+        material, asked, left_out = self.material, dict[str, tuple[Probe, dict[str, Any]]](), dict[str, str]()
         spoken, written = self.word_states
-        asked: dict[str, tuple[Probe, dict[str, Any]]] = {
-            "word": (
-                self._probe([word.text for word in words], numbers),
-                {"speech": (spoken,), "text": (written,), "transfer": (written, spoken)},
-            )
-        }
-        if len(sentences) >= _FEWEST_SENTENCES:
+        owners = [material.utterances[word.document] for word in material.words]
+        probe = self._probe([word.text for word in material.words], owners)
+        asked["word"] = probe, {"speech": (spoken,), "text": (written,), "transfer": (written, spoken)}
+        if self._too_few_sentences:
+            left_out["sentence"] = self._too_few_sentences
+        else:
             heard, read = self.sentence_states
-            labels = word_content([sentence.words for sentence in sentences])
-            asked["sentence"] = (
-                self._probe(labels, [sentence.utterance for sentence in sentences]),
-                {"speech": (heard,), "text": (read,), "transfer": (read, heard)},
-            )
-        left_out = {}
+            labels = word_content([sentence.words for sentence in material.sentences])
+            probe = self._probe(labels, [sentence.utterance for sentence in material.sentences])
+            asked["sentence"] = probe, {"speech": (heard,), "text": (read,), "transfer": (read, heard)}
         if self._phones is None:
             left_out["phone"] = "no corpus with phones was named"
         else:
             places, labels = self._phones_at_units(self._phones)
-            probe = self._probe(labels, [self.material.utterances[document] for document, _ in places])
-            asked["phone"] = (probe, {"speech": (self._states("phones", self.material.spoken, places),)})
-        asked, few = {k: v for k, v in asked.items() if v[0].enough}, [k for k, v in asked.items() if not v[0].enough]
-        left_out |= dict.fromkeys(few, "too few items with the same label")
+            probe = self._probe(labels, [material.utterances[document] for document, _ in places])
+            asked["phone"] = probe, {"speech": (self._states("phones", material.spoken, places),)}
+        for kind in [kind for kind, (probe, _) in asked.items() if not probe.enough]:
+            del asked[kind]
+            left_out[kind] = "too few items with the same label"
+        if not asked:
+            return {"left_out": "; ".join(f"{kind}: {reason}" for kind, reason in left_out.items())}
         found: Figures = {"left_out": left_out} if left_out else {}
         with self._bar("probes", self._num_layers * sum(len(ways) for _, ways in asked.values()), "fits") as shown:
             for kind, (probe, ways) in asked.items():
@@ -108,11 +104,14 @@ class Inside:
 
     def boundaries(self) -> Figures:
         """Word boundaries from the selector's weight on the last layer."""
+        if not has_boundaries(self.material):
+            return {"left_out": "too few of the utterances have two words"}
         return word_boundaries(self.unit_weights, self.material, seed=self._seed)
 
     def retrieval(self) -> Figures:
         """Sentences by sound and by text."""
-        self._check_sentences()
+        if self._too_few_sentences:
+            return {"left_out": self._too_few_sentences}
         speakers = {self.material.speaker(sentence.utterance) for sentence in self.material.sentences}
         return {**retrieval(*self.sentence_states, seed=self._seed), "speakers": len(speakers)}
 
@@ -143,22 +142,22 @@ class Inside:
             return unit_weights(self.model, self.material.spoken, batch_tokens=self._batch_tokens, bar=shown)
 
     def _of_both(self, measure: Callable[..., Figures], what: str) -> Figures:
-        self._check_sentences()
-        sides = {
-            "words": (self.word_states, [word.document for word in self.material.words]),
-            "sentences": (self.sentence_states, [one.utterance for one in self.material.sentences]),
-        }
-        with self._bar(what, 2 * self._num_layers, "layers") as shown:
-            return {
+        """A measure of words and of sentences; of too few sentences ``{"left_out": reason}``."""
+        sides = {"words": (self.word_states, [word.document for word in self.material.words])}
+        if not self._too_few_sentences:
+            sides["sentences"] = (self.sentence_states, [one.utterance for one in self.material.sentences])
+        with self._bar(what, len(sides) * self._num_layers, "layers") as shown:
+            found = {
                 name: measure(*states, groups_of(list(map(str, owners))), seed=self._seed, advance=shown.advance)
                 for name, (states, owners) in sides.items()
             }
+        return found if "sentences" in found else {**found, "sentences": {"left_out": self._too_few_sentences}}
 
-    def _check_sentences(self) -> None:
+    @property
+    def _too_few_sentences(self) -> str:
+        """Why sentences are not looked at; empty: they are."""
         found = len(self.material.sentences)
-        if found < _FEWEST_SENTENCES:
-            rule = f"speech and text are compared on {_FEWEST_SENTENCES} different sentences at least"
-            raise InputError(rule, f"{found} in these shards", "give more shards")
+        return f"{found} different sentences in these shards, {FEWEST} are needed" if found < FEWEST else ""
 
     def _phones_at_units(self, phones: Phones) -> tuple[list[Place], list[str | None]]:
         material = self.material
@@ -172,7 +171,9 @@ class Inside:
         return places, labels
 
     def _probe(self, labels: Sequence[str | None], utterances: Sequence[int]) -> Probe:
-        return Probe(labels, [self.material.speaker(u) for u in utterances], utterances, seed=self._seed)
+        about = {u: (self.material.speaker(u), self.material.text(u)) for u in set(utterances)}
+        speakers, texts = ([about[u][side] for u in utterances] for side in (0, 1))
+        return Probe(labels, speakers, utterances, texts, seed=self._seed)
 
     def _states(self, what: str, documents: Sequence[Any], places: Sequence[Place]) -> np.ndarray:
         with self._bar(what, len(documents), "documents") as shown:
@@ -182,7 +183,7 @@ class Inside:
         return bar(f"{self.name}: {what}", total, unit)
 
 
-PARTS: dict[str, Callable[[Inside], Figures]] = {
+MEASURES: dict[str, Callable[[Inside], Figures]] = {  # for each of smoltolk.analysis.request.PARTS
     "alignment": Inside.alignment,
     "geometry": Inside.geometry,
     "lens": Inside.lens,

@@ -19,7 +19,7 @@ from smoltolk.model.ids import IdSpace
 # So many words are at hand for each that is chosen: choosing among the words of a few recordings would look at few.
 _WORDS_A_CHOICE = 4
 _WORDS_A_SENTENCE = 40  # as many are tokenized for each sentence that is chosen: many are said more than once
-_FEWEST = 20  # of words or sentences: below that, figures by layer are noise
+FEWEST = 20  # of words or sentences: below that, figures by layer are noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +135,9 @@ class Material:
                 break
             candidates += self._words_of(utterance, len(self.utterances))
             self.utterances.append(utterance)
-        if len(candidates) < _FEWEST:
+        if len(candidates) < FEWEST:
             raise InputError(
-                f"shards to look at have {_FEWEST} words at least, with times, units and tokens",
+                f"shards to look at have {FEWEST} words at least, with times, units and tokens",
                 f"{len(candidates)} words in {len(units)} utterances",
                 "give more shards, of a corpus whose words are aligned",
             )
@@ -174,6 +174,10 @@ class Material:
     def speaker(self, utterance: int) -> str:
         """Who said it."""
         return self.units.speaker(utterance)
+
+    def text(self, utterance: int) -> str:
+        """What is said in it, whatever the punctuation."""
+        return " ".join(map(plain, self.units.words(utterance)[0]))
 
     def unit_times(self, utterance: int) -> tuple[np.ndarray, np.ndarray]:
         """Starts and ends of its units, float64 [n] each, seconds."""

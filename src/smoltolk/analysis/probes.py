@@ -1,7 +1,9 @@
 """What a linear classifier reads from the states of each layer: phones, words, what a sentence is about.
 
 Each probe is a logistic regression on standardised states, fitted on some speakers and asked about others (about other
-utterances, where there are too few speakers). Guessing is the commonest class of those it was fitted on.
+utterances, where there are too few speakers). What many speakers read out, e.g. the two sentences that all of TIMIT's
+say, stays on one side: a model that knows the sentence knows its words. Guessing is the commonest class of those it was
+fitted on.
 
 - **phone**: at a unit, the phone that is said there (from a corpus with phones);
 - **word**: at the mean state of a word, which of the frequent words it is; of speech, of text, and fitted on text and
@@ -24,6 +26,7 @@ from sklearn.preprocessing import StandardScaler
 
 from smoltolk.analysis.material import groups_of
 from smoltolk.analysis.resampling import Cell, cells, mean_intervals
+from smoltolk.common.seeds import generator
 
 _HELD_OUT = 0.25
 _FEWEST_SPEAKERS = 4
@@ -36,7 +39,7 @@ class Probe:
     Args:
         labels: the class of each item; those of classes with fewer than 8 items are left out, and those of classes
             behind the 50 most frequent.
-        speakers, utterances: of each item.
+        speakers, utterances, texts: of each item; a text is what its whole utterance says.
         seed: of the split.
 
     Attributes:
@@ -44,7 +47,10 @@ class Probe:
         enough: whether two classes are left on both sides.
     """
 
-    def __init__(self, labels: Sequence[str | None], speakers: Sequence[str], utterances: Sequence[int], *, seed: int):
+    def __init__(
+        self, labels: Sequence[str | None], speakers: Sequence[str], utterances: Sequence[int], texts: Sequence[str],
+        *, seed: int,
+    ):  # fmt: skip
         counts = Counter(label for label in labels if label is not None)
         kept = [label for label, count in counts.most_common(_MOST_CLASSES) if count >= _PER_CLASS]
         self.items = np.array([k for k, label in enumerate(labels) if label in kept], np.int64)
@@ -56,7 +62,8 @@ class Probe:
         self.enough = len(np.unique(groups)) > 1
         if self.enough:
             split = GroupShuffleSplit(1, test_size=_HELD_OUT, random_state=seed % 2**32)
-            self._fit, self._ask = next(split.split(self.items, groups=groups))
+            fit, ask = next(split.split(self.items, groups=groups))
+            self._fit, self._ask = _apart(fit, ask, groups_of([texts[k] for k in self.items]), seed)
             # What was never seen when fitting is nobody's to know.
             self._ask = self._ask[np.isin(self._labels[self._ask], self._labels[self._fit])]
             fitted, asked = np.unique(self._labels[self._fit]), np.unique(self._utterances[self._ask])
@@ -99,6 +106,13 @@ class Probe:
             "held_out": self.held_out,
             "chance": float(np.mean(self._labels[self._ask] == commonest)),
         }
+
+
+def _apart(fit: np.ndarray, ask: np.ndarray, texts: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same items without the texts that both sides have, each of which stays on one side, by chance."""
+    both = np.intersect1d(texts[fit], texts[ask])
+    is_asked = generator(seed, "probe texts", len(both)).random(len(both)) < 0.5
+    return fit[~np.isin(texts[fit], both[is_asked])], ask[~np.isin(texts[ask], both[~is_asked])]
 
 
 def word_content(sentences: Sequence[Sequence[str]]) -> list[str | None]:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 from smoltolk.analysis.figures import draw
-from smoltolk.analysis.inside import PARTS, Figures, Inside, Phones
+from smoltolk.analysis.inside import MEASURES, Figures, Inside, Phones
+from smoltolk.analysis.request import PARTS, check_request, names_of
 from smoltolk.analysis.states import BATCH_TOKENS
 from smoltolk.analysis.tables import markdown
-from smoltolk.common.errors import InputError, named
+from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_json, write_json, write_text
 from smoltolk.common.made import digest_of_file
 from smoltolk.data.corpora.corpus import read_corpus
 from smoltolk.data.shards.parquet import read_shards
 from smoltolk.data.shards.shard_set import look_over
 from smoltolk.data.shards.unit_corpus import UnitCorpus
-from smoltolk.inference.parts import Part, check_part, load_config, load_model
+from smoltolk.inference.part_files import Part, check_part
+from smoltolk.inference.parts import load_config, load_model
 
 _OF_SELECTORS = ("selector", "boundaries")
 
@@ -29,7 +30,7 @@ def analyse(
     shards: Path | str,
     out: Path | str,
     *,
-    parts: Sequence[str] = tuple(PARTS),
+    parts: Sequence[str] = PARTS,
     num_items: int = 1000,
     seed: int = 0,
     corpus: Path | str | None = None,
@@ -46,7 +47,7 @@ def analyse(
         models: directories or hub ids, four at most.
         shards: of the models' units, with words.
         out: a directory.
-        parts: of :data:`PARTS`.
+        parts: of :data:`~smoltolk.analysis.request.PARTS`.
         num_items: most words, sentences and units; memory is about 16 (L + 1) N (N + D) bytes.
         seed: of every choice and interval.
         corpus: the recordings of the shards, for the times of phones.
@@ -56,11 +57,11 @@ def analyse(
         ``models``: by name, with a value for each part; a part that a model cannot have is ``{"left_out": reason}``.
 
     Raises:
-        InputError: no such part, more than four models, shards of other units, or with too few words.
+        InputError: no such part, more than four models, shards of other units, or with too few words; a directory
+            that holds something else.
         NotFoundError: something is not there.
     """
-    for part in parts:
-        named("a part", part, PARTS, "name some of these")
+    check_request(models, shards, out, parts, corpus)
     names, found_shards = names_of(models), look_over(shards)
     units = found_shards.metadata
     for model in models:
@@ -100,34 +101,11 @@ def _of_model(
                         name, *load_model(place), units, num_items=settings["num_items"], seed=settings["seed"],
                         batch_tokens=settings["batch_tokens"], phones=phones,
                     )  # fmt: skip
-                found = PARTS[part](inside)
+                found = MEASURES[part](inside)
             kept = {"command": command, "figures": found}
             write_json(path, kept)
         figures[part] = kept["figures"]
     return figures
-
-
-def names_of(models: Sequence[Path | str]) -> list[str]:
-    """A short name for each model: the last part of its path that no other one has.
-
-    Raises:
-        InputError: none, more than four, or the same one twice.
-    """
-    if not 1 <= len(models) <= 4 or len({str(model) for model in models}) < len(models):
-        fix = "name each model once, four at most"
-        raise InputError("one to four different models are looked at side by side", f"{len(models)}", fix)
-    paths = [list(Path(model).parts) for model in models]
-    if len(paths) > 1:
-        shared = Counter(part for path in paths for part in set(path))
-        own = [next((part for part in reversed(path) if shared[part] == 1), "") for path in paths]
-        if all(own):
-            return own
-    most = max(map(len, paths))
-    for count in range(1, most + 1):
-        names = ["-".join(part.strip("/") for part in path[-count:]) or "model" for path in paths]
-        if len(set(names)) == len(names):
-            break
-    return names
 
 
 def _digest(place: Path | str) -> str | None:

@@ -24,8 +24,9 @@ def selector_figure(models: Mapping[str, Mapping[str, Any]]) -> Figure:
     figure = Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(wspace=0.04, hspace=0.06))
     panels = figure.subplots(len(models), 3, squeeze=False, width_ratios=(1, 1.5, 1.1))
     most = max(cell["high"] for found in models.values() for cell in found["weights"])
-    for k, (row, (name, found)) in enumerate(zip(panels, models.items(), strict=True)):
-        colour, numbers = REAL[STYLES[k]], np.arange(len(found["layers"]))
+    for row, (name, found) in zip(panels, models.items(), strict=True):
+        style = STYLES[found["place"]]
+        colour, numbers = REAL[style], np.arange(len(found["layers"]))
         values, reach = _with_reach(found["weights"])
         row[0].barh(numbers, values, xerr=reach, color=colour, height=0.65, error_kw=_ERROR)
         row[0].axvline(1 / len(numbers), color=REAL["muted"], linewidth=0.9, linestyle=(0, (2, 3)))
@@ -49,7 +50,7 @@ def selector_figure(models: Mapping[str, Mapping[str, Any]]) -> Figure:
             figure.colorbar(image, ax=row[1], shrink=0.8)
         entropies, reach = _with_reach([each["entropy"] for each in places.values()])
         row[2].errorbar(
-            range(len(places)), entropies, yerr=reach, color=colour, marker=MARKERS[STYLES[k]], markersize=4, **_ERROR
+            range(len(places)), entropies, yerr=reach, color=colour, marker=MARKERS[style], markersize=4, **_ERROR
         )
         row[2].axhline(found["uniform_entropy"], color=REAL["muted"], linewidth=0.9, linestyle=(0, (2, 3)))
         row[2].set_ylim(0, 1.08 * found["uniform_entropy"])
@@ -70,8 +71,8 @@ def boundaries_figure(models: Mapping[str, Mapping[str, Any]]) -> Figure:
     tolerances = [name for name in first if name.isdigit()]
     rows: list[tuple[str, int | None, Mapping[str, Any], str]]
     rows = [
-        (f"{name}: {method}", k if method == METHODS[0] else None, found, method)
-        for k, (name, found) in enumerate(models.items())
+        (f"{name}: {method}", found["place"] if method == METHODS[0] else None, found, method)
+        for name, found in models.items()
         for method in METHODS
     ]
     rows += [(method, None, first, method) for method in BASELINES]
@@ -88,7 +89,7 @@ def boundaries_figure(models: Mapping[str, Mapping[str, Any]]) -> Figure:
                 axes.hlines(y, cell["low"], cell["high"], color=colour, linewidth=2.2 if score == "f1" else 1)
                 axes.plot(cell["value"], y, marker, color=colour, markersize=5.5, markerfacecolor=face or colour)
         axes.set_title(f"within {tolerance} ms")
-        axes.set_xlim(0, 1)
+        axes.set_xlim(0, 1.03)  # room for the whole mark of a recall of 1
         axes.grid(axis="x", alpha=0.6)
         axes.tick_params(axis="y", length=0)
         axes.set_axisbelow(True)

@@ -89,7 +89,8 @@ def alignment(
 
         def figures(items: np.ndarray, K: np.ndarray = K, L: np.ndarray = L) -> np.ndarray:
             few = np.ix_(items, items)
-            pair, size = (K[few], L[few]), min(k, len(items) - 1)
+            # Of fewer items more than half would be neighbours: figures of all halves would be alike.
+            pair, size = (K[few], L[few]), min(k, max(1, len(items) // 2))
             shared = _shared(_neighbours(pair[0], size), _neighbours(pair[1], size))
             return np.array([_cka(*pair, False), _cka(*pair, True), shared])
 

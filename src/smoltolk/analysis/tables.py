@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from smoltolk.analysis.boundaries import BASELINES, METHODS
+from smoltolk.analysis.request import TITLES
 from smoltolk.report.markdown import in_cell
 
 _PROBES = {"speech": "speech", "text": "text", "transfer": "fitted on text, asked about speech"}
@@ -27,11 +28,11 @@ def markdown(result: Found) -> str:
         f"- seed {result['seed']}, at most {result['num_items']} items of each kind, smoltolk {result['version']}"
     ]
     lines += ["- layer `in` is what the backbone reads; the last layer lies behind its final norm", ""]
-    for part, (title, write) in _PARTS.items():
+    for part, write in _WRITERS.items():
         shown = {name: model[part] for name, model in models.items() if part in model}
         if not shown:
             continue
-        lines += [f"## {title}", ""]
+        lines += [f"## {TITLES[part]}", ""]
         for name, found in shown.items():
             if isinstance(found.get("left_out"), str):
                 lines += [f"{name}: left out, {found['left_out']}.", ""]
@@ -41,46 +42,70 @@ def markdown(result: Found) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _alignment(models: Mapping[str, Found]) -> Lines:
-    first = next(iter(models.values()))
+def items_of(models: Mapping[str, Found]) -> Iterator[tuple[str, dict[str, Found]]]:
+    """``words`` and ``sentences``, with what each model has of them; those that none has are left out."""
     for items in ("words", "sentences"):
-        here = first[items]
+        having = {name: found[items] for name, found in models.items() if "left_out" not in found[items]}
+        if having:
+            yield items, having
+
+
+def counts_of(result: Found) -> str:
+    """How many words and sentences were looked at, of the model with most; empty where no part tells."""
+    found = [model[part] for model in result["models"].values() for part in ("alignment", "geometry") if part in model]
+    counts = {items: max((one[items].get("n", 0) for one in found), default=0) for items in ("words", "sentences")}
+    return " and ".join(f"{count:,} {items}" for items, count in counts.items() if count)
+
+
+def _without(models: Mapping[str, Found]) -> Lines:
+    for name, found in models.items():
+        if "left_out" in found["sentences"]:
+            yield from (f"{name}: no sentences, {found['sentences']['left_out']}.", "")
+
+
+def _alignment(models: Mapping[str, Found]) -> Lines:
+    yield from _without(models)
+    for items, having in items_of(models):
+        here = next(iter(having.values()))
         yield f"{here['n']} {items}; mutual k-NN of k = {here['k']}, chance {_plain(here['chance'])}."
         yield ""
         rows = {
-            f"{name}, {label}": found[items][key]
-            for name, found in models.items()
+            f"{name}, {label}": found[key]
+            for name, found in having.items()
             for key, label in {"cka": "CKA", "cka_unbiased": "CKA unbiased", "knn": "mutual k-NN"}.items()
         }
         yield from _by_layer(rows)
-        for name, found in models.items():
-            best = found[items]["best"]["knn"]
+        for name, found in having.items():
+            best = found["best"]["knn"]
             pair = f"speech {_layer(best['speech_layer'])}, text {_layer(best['text_layer'])}"
             yield f"{name}: largest mutual k-NN over all pairs of layers {_plain(best['value'])} ({pair})."
         yield ""
 
 
 def _geometry(models: Mapping[str, Found]) -> Lines:
-    first = next(iter(models.values()))
-    for items in ("words", "sentences"):
-        here = first[items]
+    yield from _without(models)
+    for items, having in items_of(models):
+        here = next(iter(having.values()))
         chance = f"random subspaces {_plain(here['chance'])}"
         yield f"{here['n']} {items}; overlap of {here['directions']} directions each, {chance}."
         yield ""
         labels = {"dimension_speech": "dimension, speech", "dimension_text": "dimension, text", "overlap": "overlap"}
         yield from _by_layer(
-            {f"{name}, {label}": found[items][key] for name, found in models.items() for key, label in labels.items()}
+            {f"{name}, {label}": found[key] for name, found in having.items() for key, label in labels.items()}
         )
 
 
 def _lens(models: Mapping[str, Found]) -> Lines:
     for series, title in _SERIES.items():
-        here = next(iter(models.values()))[series]
+        having = {name: found[series] for name, found in models.items() if series in found}
+        if not having:
+            continue
+        here = next(iter(having.values()))
         frequent = ", ".join(f"top {k} {_plain(share)}" for k, share in here["frequent"].items())
         yield f"{title[0].upper()}{title[1:]}: {here['n']} words; the most frequent tokens alone: {frequent}."
         yield ""
         yield from _by_layer(
-            {f"{name}, top {k}": row for name, found in models.items() for k, row in found[series]["top"].items()}
+            {f"{name}, top {k}": row for name, found in having.items() for k, row in found["top"].items()}
         )
 
 
@@ -110,7 +135,8 @@ def _retrieval(models: Mapping[str, Found]) -> Lines:
     here = next(iter(models.values()))
     chance = ", ".join(f"recall@{k} {_plain(share)}" for k, share in here["chance"]["recall"].items())
     rank = f"{here['chance']['median_rank']:g}"
-    yield f"{here['n']} pairs of {here['speakers']} speakers; chance: {chance}, median rank {rank}."
+    speakers = f"{here['speakers']} speaker{'s' * (here['speakers'] != 1)}"
+    yield f"{here['n']} pairs of {speakers}; chance: {chance}, median rank {rank}."
     yield ""
     for way in ("speech->text", "text->speech"):
         rows: dict[str, Sequence[Mapping[str, float | None]]] = {}
@@ -148,14 +174,14 @@ def _boundaries(models: Mapping[str, Found]) -> Lines:
     yield ""
 
 
-_PARTS: dict[str, tuple[str, Callable[[Mapping[str, Found]], Lines]]] = {
-    "alignment": ("Speech and text of the same items", _alignment),
-    "geometry": ("Dimension and shared directions", _geometry),
-    "lens": ("The text head on each layer", _lens),
-    "probes": ("Linear probes", _probes),
-    "retrieval": ("Retrieval", _retrieval),
-    "selector": ("The selector", _selector),
-    "boundaries": ("Word boundaries from the selector", _boundaries),
+_WRITERS: dict[str, Callable[[Mapping[str, Found]], Lines]] = {
+    "alignment": _alignment,
+    "geometry": _geometry,
+    "lens": _lens,
+    "probes": _probes,
+    "retrieval": _retrieval,
+    "selector": _selector,
+    "boundaries": _boundaries,
 }
 
 

@@ -65,8 +65,8 @@ def token_lens(
     Returns:
         ``{series: {"top": {k: [cell]}, "median_rank": [float], "frequent": {k: float}, "n": int}}`` with a value for
         each layer: ``heard``, the word itself at its last unit, ``heard_next``, the next word there, ``read_next``, the
-        next word at the last token of the written word. ``frequent``: the share that always naming the k most frequent
-        tokens of these words would give.
+        next word at the last token of the written word; the last two only where words of two utterances have a next
+        one. ``frequent``: the share that always naming the k most frequent tokens of these words would give.
     """
     words = material.words
     groups = np.array([word.document for word in words])
@@ -86,7 +86,8 @@ def token_lens(
         "heard_next": (heard[..., 1], tokens[:, 1], follows),
         "read_next": (read[..., 0], tokens[:, 1], follows),
     }
-    return {name: _shares(*parts, groups, seed) for name, parts in series.items()}
+    has = {name: name == "heard" or len(np.unique(groups[which])) > 1 for name, (*_, which) in series.items()}
+    return {name: _shares(*parts, groups, seed) for name, parts in series.items() if has[name]}
 
 
 def _shares(ranks: np.ndarray, tokens: np.ndarray, which: np.ndarray, groups: np.ndarray, seed: int) -> dict[str, Any]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import io
-import logging
 import os
 import sys
 
 from smoltolk.common.errors import InputError, SmolTolkError
+from smoltolk.common.noise import silence_noise
 from smoltolk.common.stopping import Stopped, leave, listening
 
 # What users run into when they name a wrong place.
@@ -29,12 +29,17 @@ def main(*, last: bool = True) -> None:
     # What is stopped leaves semaphores to the tracker of multiprocessing, which clears them away and need not say so.
     ignored = "ignore:resource_tracker:UserWarning"
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), ignored)))
-    # What it says about kernels that were not built for this machine is nobody's concern here.
-    for name in ("torchao", "torch.utils._pytree"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    silence_noise()
+    for name in ("stdin", "stdout", "stderr"):  # of a process that was started without, as by some schedulers
+        if getattr(sys, name) is None:
+            nothing = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(nothing, "r" if name == "stdin" else "w", encoding="utf-8"))
     for stream in (sys.stdout, sys.stderr):  # names of files need not be text
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    # What is no text is told by whoever wants one.
+    if isinstance(sys.stdin, io.TextIOWrapper) and sys.stdin.errors != "surrogateescape":
+        sys.stdin.reconfigure(errors="surrogateescape")
     with listening(last=last):
         try:
             _run()

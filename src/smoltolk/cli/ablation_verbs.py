@@ -40,7 +40,8 @@ def ablate(
     RECIPE --vary ... --out DIR: any recipe, or an experiment in a file of your own
     (file.py:function). Every combination is trained with every seed on the same
     data and asked the same; DIR/results.md holds the outcomes, declared before the
-    first run, with paired differences to the first combination.
+    first run, with paired differences to the first combination. A training that
+    fails is listed with its reason, and the others go on.
 
     Example: smoltolk ablate ablation --variants late,early --data quickstart --seeds 0
     """
@@ -51,7 +52,9 @@ def ablate(
             raise InputError("what is compared of a recipe lies in a directory", "no --out", "add --out DIR")
         from smoltolk.sweeps.sweep import experiment_of_words, sweep
 
-        sweep(experiment_of_words(words, vary or (), outcome or ()), out, keep_models=keep_models)
+        results = sweep(experiment_of_words(words, vary or (), outcome or ()), out, keep_models=keep_models)
+        if results["failed"]:
+            raise typer.Exit(1)
         return
     if len(words) != 1:
         raise InputError(
@@ -66,9 +69,9 @@ def _quick_start(
     out: Path, scale: str, seeds: str, variants: str | None, rates: str | None, steps: int | None, data: list[Path]
 ) -> None:
     from smoltolk.common.errors import InputError
-    from smoltolk.quickstart.scales import scale_named
+    from smoltolk.quickstart.names import check_scale
 
-    scale_named(scale)  # a wrong name is told before anything large is loaded
+    check_scale(scale)  # a wrong name is told before anything large is loaded
     from smoltolk.quickstart.ablation import ablate as run
     from smoltolk.quickstart.variants import IN_TURN
 

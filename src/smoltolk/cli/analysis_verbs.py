@@ -32,11 +32,14 @@ def analyse(
 
     Example: smoltolk analyse late early --shards test --out inside
     """
-    from smoltolk.analysis.inside import PARTS
+    from smoltolk.analysis.request import PARTS, check_request
+
+    chosen = PARTS if parts is None else tuple(part.strip() for part in parts.split(","))
+    check_request(models, shards, out, chosen, corpus)  # before anything large is loaded
     from smoltolk.analysis.run import analyse as run
+    from smoltolk.analysis.tables import counts_of
     from smoltolk.cli.printing import show
 
-    chosen = tuple(PARTS) if parts is None else tuple(part.strip() for part in parts.split(","))
     result = run(
         models, shards, out, parts=chosen, num_items=items, seed=seed, corpus=corpus, batch_tokens=batch_tokens
     )  # fmt: skip
@@ -44,4 +47,7 @@ def analyse(
         for part, found in model.items():
             if isinstance(found, dict) and isinstance(found.get("left_out"), str):
                 print(f"  {name}: no {part}, {found['left_out']}")
-    show(str(out), {"tables": out / "analysis.md", "figures": out / "analysis.json", "drawings": out / "*.svg, *.png"})
+    counts = counts_of(result)
+    looked_at = {"looked at": f"{counts}, of {items:,} each that were asked for"} if counts else {}
+    rows = {"tables": out / "analysis.md", "figures": out / "analysis.json", "drawings": out / "*.svg, *.png"}
+    show(str(out), looked_at | rows)

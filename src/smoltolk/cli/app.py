@@ -64,9 +64,9 @@ def quickstart(
     ] = None,
 ) -> None:
     """Build a talking model from nothing and measure what it learned."""
-    from smoltolk.quickstart.scales import scale_named
+    from smoltolk.quickstart.names import check_scale
 
-    scale_named(scale)  # a wrong name is told before anything large is loaded
+    check_scale(scale)  # a wrong name is told before anything large is loaded
     from smoltolk.quickstart.story import quickstart as run
 
     run(out, scale=scale, seed=seed, text_model=text_model)

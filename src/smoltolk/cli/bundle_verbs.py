@@ -23,6 +23,9 @@ def bundle_make(
     results: Annotated[
         list[Path] | None, typer.Option(help="results.json of `quickstart` or `evaluate`, for the card; repeatable.")
     ] = None,
+    system: Annotated[
+        str | None, typer.Option(help="Which of the quick start's models it is; default: as its directory is called.")
+    ] = None,
     data: Annotated[str | None, typer.Option(help="For the card: what it learnt from.")] = None,
     voices: Annotated[str | None, typer.Option(help="For the card: whose voices these are.")] = None,
     license_: Annotated[str | None, typer.Option("--license", help="For the card, as the hub names it.")] = None,
@@ -49,7 +52,10 @@ def bundle_make(
     origin = Origin(data, voices, license_, consent, tuple(language or ()))
     settings = BundleSettings(sampling_of(temperature), max_units, max_tokens, tuned)
     with hold(out):
-        make_bundle(model, units, vocoder, out, results=results or (), origin=origin, settings=settings, sample=sample)
+        make_bundle(
+            model, units, vocoder, out, results=results or (), origin=origin, settings=settings, sample=sample,
+            system=system,
+        )  # fmt: skip
     _show(out, as_json=False)
 
 
@@ -84,6 +90,7 @@ def bundle_push(
 def bundle_pull(
     repo: Annotated[str, typer.Argument(help="owner/name on the Hugging Face Hub.")],
     out: Annotated[Path, typer.Argument(help="The bundle's directory here.")],
+    revision: Annotated[str | None, typer.Option(help="A branch, tag or commit of the repository.")] = None,
 ) -> None:
     """Fetch a bundle from the Hugging Face Hub into a directory.
 
@@ -93,7 +100,7 @@ def bundle_pull(
     from smoltolk.inference.bundle_hub import pull_bundle
 
     with hold(out):
-        pull_bundle(repo, out)
+        pull_bundle(repo, out, revision=revision)
     _show(out, as_json=False)
 
 

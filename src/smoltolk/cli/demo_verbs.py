@@ -30,13 +30,17 @@ def demo(
     Example: smoltolk demo quickstart/bundle
     """
     from smoltolk.common.stopping import check
+    from smoltolk.demo.limits import Limits
     from smoltolk.demo.opening import open_page
-    from smoltolk.demo.page import Limits, streams_sound
+    from smoltolk.demo.page import streams_sound
 
-    opened = open_page(bundles, host=host, port=port, limits=Limits(seconds=seconds), device=device)
-    print(f"the page is at {opened.address}; Ctrl-C ends it", flush=True)
-    if not streams_sound():
-        print("  note: no ffmpeg here, so sound is played when it is whole, not while it is made", flush=True)
+    def tell(address: str) -> None:
+        print(f"the page is at {address}; Ctrl-C ends it", flush=True)
+        if not streams_sound():
+            print("  note: no ffmpeg here, so sound is played when it is whole, not while it is made", flush=True)
+
+    opened = open_page(bundles, host=host, port=port, limits=Limits(seconds=seconds), device=device, tell=tell)
+    print("the models are loaded", flush=True)
     try:
         while True:
             check(patience=1.0)

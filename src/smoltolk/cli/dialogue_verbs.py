@@ -15,19 +15,21 @@ from smoltolk.cli.talking import (
     Int8,
     Json,
     Place,
+    Source,
     Speaker,
     UnitsDirectory,
     VocoderDirectory,
-    is_bundle,
-    open_talker,
     print_json,
+    row_of_speech,
     speaker_of,
+    tell_if_empty,
 )
 from smoltolk.common.errors import InputError, NotFoundError, SmolTolkError
+from smoltolk.common.texts import check_encodable
 
 if TYPE_CHECKING:
     from smoltolk.cli.microphone import Devices
-    from smoltolk.inference.answers import Answer
+    from smoltolk.inference.answers import Answer, Speech
     from smoltolk.inference.speech_text import SpeechText
 
 app = typer.Typer()
@@ -62,17 +64,15 @@ def talk(
 
     Example: smoltolk talk quickstart/bundle
     """
-    from smoltolk.cli.printing import check_given, sampling_of
+    from smoltolk.cli.printing import check_answer, sampling_of
 
-    if to not in ("speech", "text"):
-        raise InputError("--to is speech or text", repr(to), "choose one of them")
-    check_given(Path(place), units=units, vocoder=vocoder)
-    is_bundle(place, units, vocoder)
-    devices = _devices()
-    talker = open_talker(place, units, vocoder, int8=int8, device=device)
+    check_answer(to, most)
     options: dict[str, Any] = {"max_new": most, "seed": seed, "speaker": speaker_of(speaker)}
     if temperature is not None:
         options["sampling"] = sampling_of(temperature)
+    loader = Source(place, units, vocoder, int8=int8, device=device).check(speaks=to == "speech")
+    devices = _devices()
+    talker = loader.load()
     dialogue, number = talker.dialogue(cast(Literal["speech", "text"], to), **options), 0
     if sys.stdin.isatty():
         print(_HELP, file=sys.stderr)
@@ -84,7 +84,7 @@ def talk(
             dialogue.to = command[1:]  # type: ignore[assignment]
         elif command == "/new":
             dialogue = talker.dialogue(dialogue.to, **options)
-        elif command.startswith("/") and " " not in command and not Path(command).exists():
+        elif command.startswith("/") and " " not in command and not _is_file(command):
             print(_HELP, file=sys.stderr)
         else:
             try:
@@ -98,7 +98,16 @@ def talk(
                 print(f"  note: {answer.dropped - dropped} of the oldest turns were forgotten", file=sys.stderr)
             _tell(answer, number, out, as_json=as_json)
             if devices is not None and answer.speech is not None:
-                devices.play(answer.speech.waveform, answer.speech.rate)
+                _play(devices, answer.speech)
+
+
+def _play(devices: Devices, speech: Speech) -> None:
+    """Play what was said; a loudspeaker that fails is not asked again, and the talk goes on."""
+    try:
+        devices.play(speech.waveform, speech.rate)
+    except SmolTolkError as error:
+        print(f"  note: what is said is not played: {error.found}", file=sys.stderr)
+        devices.plays = False
 
 
 def _lines() -> Iterator[str]:
@@ -128,12 +137,13 @@ def _asked(line: str, talker: SpeechText, devices: Devices | None) -> Any:
 
     Raises:
         NotFoundError: the name of a recording that is not there.
-        InputError: an empty line, and no microphone.
+        InputError: an empty line, and no microphone; or no text that is UTF-8.
     """
     from smoltolk.speech.decoding.kinds import SUFFIXES
 
     given = line.strip()
-    if given and Path(given).is_file():
+    check_encodable(given, "the text")
+    if given and _is_file(given):
         return Path(given)
     if " " not in given and Path(given).suffix.lower() in SUFFIXES:
         raise NotFoundError("a recording must exist", f"no file {given}", "check the path")
@@ -149,15 +159,23 @@ def _asked(line: str, talker: SpeechText, devices: Devices | None) -> Any:
     return devices.record(talker.hearing_rate, sys.stdin.readline), talker.hearing_rate
 
 
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # longer than the name of any file
+        return False
+
+
 def _tell(answer: Answer, number: int, out: Path, *, as_json: bool) -> None:
-    about: dict[str, Any] = {"turn": number, "ended": answer.ended, "dropped": answer.dropped}
+    about: dict[str, Any] = {"turn": number, "dropped": answer.dropped}
     if answer.speech is None:
-        print_json({**about, "text": answer.text}) if as_json else print(answer.text, flush=True)
-        return
-    path = out / f"{number:04d}.wav"
-    answer.speech.save(path)
-    seconds = answer.speech.seconds
-    if as_json:
-        print_json({**about, "out": str(path), "seconds": round(seconds, 3), "units": answer.speech.units.tolist()})
+        row = {**about, "text": answer.text, "ended": answer.ended, "empty": answer.is_empty}
+        print_json(row) if as_json else print(answer.text, flush=True)
     else:
-        print(f"{seconds:.1f} s in {path}", flush=True)
+        path = out / f"{number:04d}.wav"
+        answer.speech.save(path)
+        if as_json:
+            print_json({**about, "out": str(path), **row_of_speech(answer.speech)})
+        else:
+            print(f"{answer.speech.seconds:.1f} s in {path}", flush=True)
+    tell_if_empty(answer, f"turn {number}")

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 app = typer.Typer()
-_ALL_WAYS = "S->S,T->T,S->T,T->S"  # of a prompt and its options
 
 
 @app.command()
@@ -64,16 +63,16 @@ def evaluate(
     from smoltolk.evaluation.runs.evaluating import evaluate as measure
     from smoltolk.evaluation.runs.presets import rule_named
     from smoltolk.evaluation.runs.request import Request
-    from smoltolk.evaluation.runs.results import judge_again
+    from smoltolk.evaluation.runs.results import about_stored, judge_again, none_scored
     from smoltolk.evaluation.runs.voices import OFFLINE
     from smoltolk.report.task_plot import task_svg
-    from smoltolk.report.task_table import task_markdown
+    from smoltolk.report.task_table import task_markdown, text_rows
     from smoltolk.report.transcription_table import transcription_rows
 
     if from_run is not None:
         if model is not None:
             raise InputError("a stored run is judged without a model", f"--from and {model!r}", "leave the model out")
-        names = rule or ["ours"]
+        names = rule or [about_stored(from_run)["rule"]]
         results: dict[str, Any] | None = judge_again(
             from_run, [rule_named(name) for name in names], judge=judge, judge_texts=judge_texts, quality=quality,
             quality_timeout=quality_timeout,
@@ -112,22 +111,33 @@ def evaluate(
             Console().print(figures)
     for name, task in results.get("transcription", {}).items():
         show(f"{name}: {task['scored']:,} of {task['items']:,} scored", transcription_rows(task))
+    for name, scores in results.get("text", {}).items():
+        show(f"text/{name}", text_rows(scores))
     print(f"records and results in {place}")
+    if results.get("failed"):
+        raise none_scored(results["failed"])
 
 
 def _places(data: list[str]) -> dict[str, Path]:
-    """``DIR`` and ``TASK=DIR`` by task; ``""`` is the folder of all."""
+    """``DIR`` and ``TASK=DIR`` by task; ``""`` is the folder of all. A path may have an equals sign."""
+    from smoltolk.evaluation.runs.request import KEYS
+
     places: dict[str, Path] = {}
     for one in data:
         name, sign, place = one.partition("=")
-        places[name if sign else ""] = Path(place if sign else name)
+        if sign and name in KEYS:
+            places[name] = Path(place)
+        elif sign and not Path(one).exists():
+            raise InputError(f"--data is DIR, or TASK=DIR of {', '.join(KEYS)}", repr(one), "name one of these tasks")
+        else:
+            places[""] = Path(one)
     return places
 
 
 def _directions(text: str) -> tuple[str, ...]:
     from smoltolk.report.results import DIRECTIONS
 
-    asked = tuple(text.replace(" ", "").split(","))
+    asked = tuple(dict.fromkeys(text.replace(" ", "").split(",")))
     wrong = [way for way in asked if way not in DIRECTIONS]
     if wrong:
         raise InputError(f"directions are {', '.join(DIRECTIONS)}", ", ".join(wrong), "name some of them")
@@ -260,7 +270,8 @@ def continuations(
     from smoltolk.data.shards.parquet import read_shards
     from smoltolk.evaluation.continuations import continuations as measure
     from smoltolk.evaluation.continuations import long_prompts
-    from smoltolk.inference.parts import Part, check_part, load_config, load_parts
+    from smoltolk.inference.part_files import Part, check_part
+    from smoltolk.inference.parts import load_config, load_parts
     from smoltolk.speech.recognition.recognisers import recogniser_named
 
     spoken = read_shards(shards)

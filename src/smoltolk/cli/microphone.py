@@ -51,9 +51,17 @@ class Devices:
         return np.concatenate(blocks)
 
     def play(self, waveform: np.ndarray, rate: int) -> None:
-        """Play to the end, where there is a loudspeaker."""
-        if self.plays:
+        """Play to the end, where there is a loudspeaker.
+
+        Raises:
+            NotFoundError: it does not play.
+        """
+        if not self.plays:
+            return
+        try:
             self._sound.play(waveform, rate, blocking=True)
+        except self._sound.PortAudioError as error:
+            raise _none(first_line(error)) from error
 
 
 def _portaudio() -> ModuleType:

@@ -11,6 +11,7 @@ import typer
 from smoltolk.cli.options import (
     Continuing,
     Index,
+    Logger,
     Mixture,
     PredictSwitch,
     PresetName,
@@ -94,7 +95,7 @@ def train(
     seed: Annotated[int | None, typer.Option(callback=check_seed_given, help="Of every random choice.")] = None,
     eval_steps: Annotated[int | None, typer.Option(help="Between validations; default: none.")] = None,
     held_out: Annotated[Path | None, typer.Option(help="Shards for it; default: the end of SHARDS.")] = None,
-    logger: Annotated[str | None, typer.Option(help="tensorboard (default), trackio,wandb, none.")] = None,
+    logger: Logger = None,
     lora: Annotated[str | None, typer.Option(help="Train low-rank matrices, e.g. r=16.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the recipe and its plan, and stop.")] = False,
     mfu: Annotated[float, typer.Option(show_default=False, help="Of --dry-run: share of the peak (0.4).")] = 0.4,

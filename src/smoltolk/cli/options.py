@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,9 +45,34 @@ Spans = Annotated[str | None, typer.Option(help="Words in runs of text, speech: 
 PredictSwitch = Annotated[bool, typer.Option("--predict-switch", help="Learn when to change the modality, too.")]
 Index = Annotated[Path | None, typer.Option(help="Of tokens and units, on disk; see the docs.")]
 
+Logger = Annotated[str | None, typer.Option(help="tensorboard (default), trackio,wandb, none.")]
 HoldOut = Annotated[
     Path | None, typer.Option(help="Ids of utterances that nothing is learnt from, one a line; default: a tenth.")
 ]
+
+
+def sharing(shared: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Options of several verbs, said once: what is made of them is the first argument of each verb.
+
+    Args:
+        shared: takes the options that are shared; a verb's own ones come behind them.
+    """
+
+    def of_a_verb(verb: Callable[..., None]) -> Callable[..., None]:
+        common = inspect.signature(shared, eval_str=True).parameters.values()
+        _, *own = inspect.signature(verb, eval_str=True).parameters.values()
+
+        @functools.wraps(verb)
+        def whole(**given: Any) -> None:
+            mine = {option.name: given.pop(option.name) for option in own}
+            verb(shared(**given), **mine)
+
+        options = [*common, *own]
+        whole.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+        whole.__annotations__ = {option.name: option.annotation for option in options}
+        return whole
+
+    return of_a_verb
 
 
 def read_ids(path: Path | None) -> tuple[str, ...]:

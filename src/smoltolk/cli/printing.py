@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from smoltolk.data.corpora.corpus import Counts
-    from smoltolk.inference.drawing import Sampling
+    from smoltolk.inference.sampling import Sampling
 
 
 def show(title: str, rows: Mapping[str, Any]) -> None:
@@ -152,7 +152,7 @@ def sampling_of(temperature: float) -> Sampling | None:
     Raises:
         InputError: below 0.
     """
-    from smoltolk.inference.drawing import Sampling
+    from smoltolk.inference.sampling import Sampling
 
     return Sampling(temperature=temperature) if temperature else None
 
@@ -179,23 +179,24 @@ def tell_if_cut(ended: bool, task: str) -> None:
         print(f"  note: it came to no end and was cut off; {fix}", file=sys.stderr)
 
 
-def check_continuation(
-    *, audio: Sequence[Path] | None, text: str | None, to: str, most: int | None, has_units: bool
-) -> None:
-    """Hold the options of `continue` against each other.
+def check_answer(to: str, most: int | None, seconds: float | None = None) -> None:
+    """Hold what is wanted of an answer against what there can be.
+
+    Args:
+        to: speech or text.
+        most: units or tokens.
+        seconds: of speech.
 
     Raises:
-        InputError: the first that does not fit.
+        InputError: neither speech nor text, nothing of it, or seconds of text.
     """
-    if (not audio) == (text is None):
-        found = "both" if text is not None else "neither"
-        raise InputError("a continuation has one beginning: a recording or --text", found, "give one of them")
     if to not in ("speech", "text"):
         raise InputError("--to is speech or text", repr(to), "choose one of them")
     if most is not None and most < 1:
-        raise InputError("a continuation has an id at least", f"--most {most}", "give 1 or more")
-    if audio:
-        check_hears(has_units)
+        raise InputError("an answer has an id at least", f"--most {most}", "give 1 or more")
+    if seconds is not None and (to == "text" or not 0 < seconds < float("inf")):
+        found = f"--seconds {seconds:g} of {to}"
+        raise InputError("--seconds are those of speech, more than 0", found, "give others, or limit text by --most")
 
 
 def check_hears(has_units: object) -> None:
@@ -210,53 +211,68 @@ def check_hears(has_units: object) -> None:
         )
 
 
-def check_speaks(units: Path | None, vocoder: Path | None, out: Path | None, *, bundled: bool = False) -> None:
-    """Whether there is something to speak with, and a place for the sound.
+def check_speaks(units: Path | None, vocoder: Path | None) -> None:
+    """Whether there is something to speak with.
 
     Raises:
-        InputError: neither a vocoder nor the units of a codec, or no sound file.
+        InputError: neither a vocoder nor the units of a codec.
     """
-    says = bundled or vocoder is not None
+    says = vocoder is not None
     if units is not None and not says:
         described = units / "config.json"
         config = read_json(described) if described.is_file() else {"kind": "codec"}  # on the hub: it will be seen
         says = isinstance(config, dict) and config.get("kind") == "codec" and config.get("num_codebooks", 1) > 1
-    missing = [name for name, there in (("--vocoder", says), ("--out", out is not None)) if not there]
-    if missing:
+    if not says:
         raise InputError(
-            "speaking needs --out and a --vocoder, or --units of a codec of several codebooks, which speaks itself;"
-            " a bundle has them",
-            f"no {', '.join(missing)}",
-            "give them",
+            "speaking needs a --vocoder, or --units of a codec of several codebooks, which speaks itself; a bundle"
+            " has them",
+            "no --vocoder",
+            "name the directory of one",
         )
 
 
-def check_given(
-    model: Path,
-    *,
-    audio: Sequence[Path] = (),
-    text: str | None = None,
-    out: Path | None = None,
-    **directories: Path | None,
-) -> None:
-    """Tell mistakes in what a verb was given at once: loading a model takes seconds.
+def check_sound_place(out: Path | None) -> Path:
+    """Where sound goes, if there is such a place.
 
     Raises:
-        NotFoundError: no recording is there, or a directory is not.
-        InputError: no word in the text, one that is not UTF-8, or a sound file of a kind that cannot be written.
+        InputError: none.
+    """
+    if out is None:
+        fix = "give --out FILE, or --out - and send stdout somewhere"
+        raise InputError("sound goes into a file or a pipe", "no --out, and stdout is a terminal", fix)
+    return out
+
+
+def check_recordings(audio: Sequence[Path]) -> None:
+    """Tell at once where none of the recordings is there; of several, those that are there are done.
+
+    Raises:
+        NotFoundError: none is.
+    """
+    if audio and not any(path.is_file() or str(path) == "-" for path in audio):
+        raise NotFoundError("a recording is a file", f"no file {audio[0]}", "check the path")
+
+
+def check_text(text: str) -> None:
+    """Refuse a text that says nothing, or is none.
+
+    Raises:
+        InputError: no word in it, or not UTF-8.
+    """
+    check_encodable(text, "the text")
+    if not text.strip():
+        raise InputError("a text needs a word", repr(text), "write something")
+
+
+def check_given(model: Path, **directories: Path | None) -> None:
+    """Tell at once what is not there: loading a model takes seconds.
+
+    Raises:
+        NotFoundError: no model, or no such directory.
     """
     from smoltolk.common.hub import check_place
-    from smoltolk.speech.audio import check_sound_path
 
     check_place(model, "a SmolTolk model")
-    if audio and not any(path.is_file() for path in audio):  # of several, those that are there are done
-        raise NotFoundError("a recording is a file", f"no file {audio[0]}", "check the path")
     for name, place in directories.items():
         if place is not None and not place.is_dir() and place.parts[:1] != ("hf:",):
             raise NotFoundError(f"--{name} names a directory", f"no directory {place}", "check the path")
-    if text is not None:
-        check_encodable(text, "the text")
-    if text is not None and not text.strip():
-        raise InputError("a text needs a word", repr(text), "write something")
-    if out is not None:
-        check_sound_path(out)

@@ -27,15 +27,18 @@ def report(
     """
     from smoltolk.cli.printing import show
     from smoltolk.common.errors import InputError
-    from smoltolk.overview.writing import write_overview
+    from smoltolk.overview.run import found_in
 
     for option, path, suffix in (("--out", out, ".html"), ("--markdown", markdown, ".md")):
         if path is not None and path.suffix != suffix:
             raise InputError(f"{option} is a {suffix} file", str(path), f"name it e.g. page{suffix}")
+    found_in(runs)  # before anything large is loaded
+    from smoltolk.overview.writing import write_overview
+
     linked = write_overview(runs, out, markdown, embed)
     rows = {"page": str(out)}
     if markdown is not None:
         rows["markdown"] = str(markdown)
     if linked:
         rows["linked"] = f"{linked} recordings, which must stay where they are"
-    show(f"{len(runs)} runs", rows)
+    show(f"{len(runs)} run{'s' * (len(runs) != 1)}", rows)

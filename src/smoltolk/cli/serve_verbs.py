@@ -16,6 +16,10 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen at; others reach it only with --keys.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
     keys: Annotated[Path | None, typer.Option(help="File of API keys, one a line.")] = None,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(help="Of pages that may ask, as https://example.org; repeatable."),
+    ] = None,
     slots: Annotated[int, typer.Option(min=1, help="Continuations that run at once, of each model.")] = 64,
     queue: Annotated[int, typer.Option(min=1, help="That wait for a slot; more are told to come again.")] = 256,
     most_seconds: Annotated[float, typer.Option(min=0.1, help="Of sound in a request.")] = 60.0,
@@ -34,7 +38,7 @@ def serve(
     """
     from smoltolk.serving.keys import Keys
     from smoltolk.serving.limits import Limits
-    from smoltolk.serving.run import check_reachable, offers_of, serve
+    from smoltolk.serving.run import check_reachable, listener_at, offers_of, serve
 
     opened = None if keys is None else Keys.read(keys)
     check_reachable(host, opened)
@@ -42,4 +46,5 @@ def serve(
         body_bytes=most_megabytes << 20, audio_seconds=most_seconds, new_ids=most_ids, slots=slots, queue=queue,
         seconds=timeout,
     )  # fmt: skip
-    serve(offers_of(bundles, int8=int8), host=host, port=port, keys=opened, limits=limits)
+    with listener_at(host, port) as listener:
+        serve(offers_of(bundles, int8=int8), listener, keys=opened, limits=limits, origins=origin or ())

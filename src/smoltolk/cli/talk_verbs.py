@@ -1,7 +1,10 @@
-"""Verbs that talk with a model: say, hear, continue."""
+"""Verbs that talk with a model, item by item: say, hear, continue, ask."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,33 +19,41 @@ from smoltolk.cli.talking import (
     Json,
     Place,
     Sounds,
+    Source,
     Speaker,
     UnitsDirectory,
     VocoderDirectory,
-    is_bundle,
-    open_talker,
+    place_of_sound,
     print_json,
     recordings_of,
     speaker_of,
+    tell_if_empty,
     texts_of,
     told,
 )
+from smoltolk.common.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from smoltolk.inference.answers import Answer, Speech
+    from smoltolk.inference.speech_text import SpeechText
 
 app = typer.Typer()
 
-Out = Annotated[Path, typer.Option(help="Sound file (wav, flac, ogg, mp3); a directory for several; -: wav on stdout.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Sound file (wav, flac, ogg, mp3); a directory for several; -: wav on stdout, as in a pipe."),
+]
+To = Annotated[str, typer.Option(help="speech or text.")]
+Audio = list[Path] | None
+# What an answer of a model without a bundle may have: longer than a continuation, and the likeliest.
+_MOST_UNITS, _MOST_TOKENS = 400, 200
 
 
 @app.command()
 def say(
     place: Place,
     text: Annotated[list[str], typer.Argument(help="What to say; several texts, or -: each line of stdin.")],
-    out: Out,
+    out: Out = None,
     vocoder: VocoderDirectory = None,
     units: Annotated[Path | None, typer.Option(help="Make sure that the vocoder is for these units.")] = None,
     temperature: Annotated[float, typer.Option(help="Of sampling; 0: always the most likely unit.")] = 0.0,
@@ -64,19 +75,21 @@ def say(
 
     smoltolk say model "The dog eats bread." --units codec --out dog.wav
     """
-    from smoltolk.cli.printing import check_given, check_speaks, sampling_of, tell_if_cut
+    from smoltolk.cli.printing import check_sound_place, check_text, sampling_of, tell_if_cut
     from smoltolk.common.rejection import Rejected, do_together
 
     texts = texts_of(text)
-    check_given(Path(place), text=texts[0] if len(texts) == 1 else None, units=units, vocoder=vocoder)
-    if not is_bundle(place, units, vocoder):
-        check_speaks(units, vocoder, out)
-    sounds = Sounds(out, [f"{number:04d}" for number in range(1, len(texts) + 1)], as_json=as_json)
-    talker = open_talker(place, units, vocoder, int8=int8, device=device)
+    if len(texts) == 1:
+        check_text(texts[0])
+    source = Source(place, units, vocoder, int8=int8, device=device)
+    options: dict[str, Any] = {"speaker": speaker_of(speaker), "sampling": sampling_of(temperature)}
+    names = [f"{number:04d}" for number in range(1, len(texts) + 1)]
+    sounds = Sounds(check_sound_place(place_of_sound(out)), names, as_json=as_json)
+    loader = source.check(speaks=True)
+    talker = loader.load()
     rejected: list[Rejected] = []
 
     def speak(numbers: Sequence[int]) -> list[Speech]:
-        options: dict[str, Any] = {"speaker": speaker_of(speaker), "sampling": sampling_of(temperature)}
         if len(numbers) == 1:
             return [talker.say(texts[numbers[0]], seed=seed + numbers[0], **options)]
         spoken = talker.say([texts[n] for n in numbers], seed=[seed + n for n in numbers], **options)
@@ -94,6 +107,7 @@ def say(
         for number, speech in spoken:
             done += 1
             sounds.write(number, speech, {"text": texts[number]})
+            tell_if_empty(speech, texts[number])
             tell_if_cut(speech.ended, "synthesis")
     _end(done, rejected)
 
@@ -117,15 +131,14 @@ def hear(
 
     smoltolk hear model dog.wav --units units
     """
-    from smoltolk.cli.printing import check_given, check_hears, tell_if_cut, tell_if_strange
+    from smoltolk.cli.printing import check_recordings, tell_if_cut, tell_if_strange
     from smoltolk.common.rejection import Rejected, do_each, do_together
     from smoltolk.speech.audio import load
 
+    check_recordings(audio)
+    loader = Source(place, units, int8=int8, device=device).check(hears=True)
     with recordings_of(audio) as paths:
-        check_given(Path(place), audio=paths, units=units)
-        if not is_bundle(place, units):
-            check_hears(units)
-        talker = open_talker(place, units, int8=int8, device=device)
+        talker = loader.load()
         rejected: list[Rejected] = []
         heard = 0
         for begin in range(0, len(paths), BATCH):
@@ -149,16 +162,12 @@ def hear(
 @app.command("continue")
 def continue_(
     place: Place,
-    audio: Annotated[
-        list[Path] | None, typer.Argument(help="Recordings to continue, -: one on stdin; or give --text.")
-    ] = None,
+    audio: Annotated[Audio, typer.Argument(help="Recordings to continue, -: one on stdin; or give --text.")] = None,
     text: Annotated[str | None, typer.Option(help="A text to continue; -: each line of stdin.")] = None,
-    to: Annotated[str, typer.Option(help="speech or text.")] = "speech",
+    to: To = "speech",
     units: UnitsDirectory = None,
     vocoder: VocoderDirectory = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Sound file, needed to speak; a directory for several; -: wav on stdout.")
-    ] = None,
+    out: Out = None,
     most: Annotated[int | None, typer.Option(help="Most units or tokens; default: the bundle's, or 150 or 40.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Most seconds of speech.")] = None,
     temperature: Annotated[
@@ -182,59 +191,165 @@ def continue_(
 
     smoltolk continue model dog.wav --units codec --out more.wav
     """
-    from smoltolk.cli.printing import (
-        check_continuation,
-        check_given,
-        check_speaks,
-        sampling_of,
-        tell_if_strange,
-    )
-    from smoltolk.common.rejection import Rejected, do_each
-    from smoltolk.speech.audio import load
+    from smoltolk.cli.printing import check_answer
 
-    bundled = is_bundle(place, units, vocoder)
-    check_continuation(audio=audio, text=text, to=to, has_units=bundled or units is not None, most=most)
-    texts = [] if text is None else texts_of([text])
-    with recordings_of(audio or []) as paths:
-        check_given(Path(place), audio=paths, text=texts[0] if len(texts) == 1 else None, units=units, vocoder=vocoder)
-        if to == "speech":
-            check_speaks(units, vocoder, out, bundled=bundled)
-        items: list[Path | str] = [*paths, *texts]
-        names = [path.stem if told(path) != PIPE else "stdin" for path in paths]
-        names += [f"{number:04d}" for number in range(1, len(texts) + 1)]
-        sounds = None if out is None or to == "text" else Sounds(out, names, as_json=as_json)
-        talker = open_talker(place, units, vocoder, int8=int8, device=device)
-        rejected: list[Rejected] = []
-        options: dict[str, Any] = {"to": to, "max_new": most}
-        if temperature is not None:
-            options["sampling"] = sampling_of(temperature)
-        if to == "speech":
-            options |= {"max_seconds": seconds, "speaker": speaker_of(speaker)}
+    if bool(audio) == (text is not None):
+        found = "both" if audio else "neither"
+        raise InputError("a continuation has one beginning: a recording or --text", found, "give one of them")
+    check_answer(to, most, seconds)
+    source = Source(place, units, vocoder, int8=int8, device=device)
+    answers = _Answers(source, to, out, most=most, temperature=temperature, speaker=speaker, as_json=as_json, seed=seed)
 
-        def go_on(number: int) -> Answer:
-            item = items[number]
-            prompt = item if isinstance(item, str) else load(item, talker.hearing_rate)
-            if not isinstance(prompt, str):
-                tell_if_strange(talker.strangeness(prompt), name(number))
-            return talker.generate(prompt, seed=seed + number, **options)
+    answers.give(audio, text, lambda talker: partial(talker.generate, max_seconds=seconds))
 
-        def name(number: int) -> str:
-            item = items[number]
-            return item if isinstance(item, str) else told(item)
 
-        done = 0
-        numbers = range(len(items))
-        answers = do_each(numbers, go_on, name, rejected) if len(items) > 1 else ((n, go_on(n)) for n in numbers)
-        for number, answer in answers:
-            done += 1
-            about = {"text" if isinstance(items[number], str) else "file": name(number)}
-            if answer.speech is not None and sounds is not None:
-                sounds.write(number, answer.speech, {"prompt": about})
-            elif as_json:
-                print_json({"prompt": about, "text": answer.text, "ended": answer.ended})
-            else:
-                print(answer.text if len(items) == 1 else f"{name(number)}: {answer.text}", flush=True)
-        _end(done, rejected)
+@app.command()
+def ask(
+    place: Place,
+    audio: Annotated[Audio, typer.Argument(help="Spoken questions, -: one on stdin; or give --text.")] = None,
+    text: Annotated[
+        str | None, typer.Option(help="A written question, -: each line of stdin; or what stands before a spoken one.")
+    ] = None,
+    to: To = "speech",
+    units: UnitsDirectory = None,
+    vocoder: VocoderDirectory = None,
+    out: Out = None,
+    most: Annotated[
+        int | None, typer.Option(help="Most units or tokens; default: the bundle's, or 400 or 200.")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="Of sampling; 0: always the most likely id; default: the bundle's, or 0.")
+    ] = None,
+    speaker: Speaker = None,
+    as_json: Json = False,
+    int8: Int8 = False,
+    device: Device = None,
+    seed: Seed = 0,
+) -> None:
+    """Ask a model that was tuned on dialogues, aloud or in writing; each question by itself.
+
+    Examples:
+
+    smoltolk ask bundle question.wav --out answer.wav
+
+    smoltolk ask tuned question.wav --units units --vocoder vocoder --out answer.wav
+    """
+    if not audio and text is None:
+        raise InputError("a question is a recording, or --text, or both", "neither", "give one of them")
+    source = Source(place, units, vocoder, int8=int8, device=device)
+    answers = _Answers(source, to, out, most=most, temperature=temperature, speaker=speaker, as_json=as_json, seed=seed)
+    before = text if audio else None
+
+    def asking(talker: SpeechText) -> Callable[..., Answer]:
+        from smoltolk.cli.printing import tell_if_cut
+        from smoltolk.inference.bundle import BundleSettings
+
+        own = talker.settings if source.is_bundle else BundleSettings(None, _MOST_UNITS, _MOST_TOKENS)
+        talker.settings = replace(own, tuned=True)  # a question stands in a prompt of its own, whatever a bundle says
+
+        def answer(prompt: Any, **options: Any) -> Answer:
+            made = talker.dialogue(**options).ask(prompt if before is None else [before, prompt])
+            tell_if_cut(made.ended, "answering aloud" if to == "speech" else "answering in writing")
+            return made
+
+        return answer
+
+    answers.give(audio, None if audio else text, asking)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What is wanted of the answers to many prompts.
+
+    Attributes:
+        source: of the model.
+        to: speech or text.
+        out: where sound goes.
+        most, temperature, speaker, as_json, seed: options of the verbs.
+    """
+
+    source: Source
+    to: str
+    out: Path | None
+    most: int | None
+    temperature: float | None
+    speaker: str | None
+    as_json: bool
+    seed: int
+
+    def give(
+        self,
+        audio: Sequence[Path] | None,
+        text: str | None,
+        answering: Callable[[SpeechText], Callable[..., Answer]],
+    ) -> None:
+        """Answer recordings, or texts, one by one.
+
+        Args:
+            audio: recordings, or none.
+            text: a text, or ``-``, where there are none.
+            answering: given the model, what answers a prompt with options of ``SpeechText.generate``.
+
+        Raises:
+            InputError: what does not fit together; of a single prompt also what is wrong with it.
+            typer.Exit: there is no answer at all.
+        """
+        from smoltolk.cli.printing import check_answer, check_recordings, check_sound_place, check_text, tell_if_strange
+        from smoltolk.common.rejection import Rejected, do_each
+        from smoltolk.speech.audio import load
+
+        check_answer(self.to, self.most)
+        options = self._options()
+        check_recordings(audio or [])
+        texts = [] if text is None else texts_of([text])
+        if len(texts) == 1:
+            check_text(texts[0])
+        speaks, sounds = self.to == "speech", None
+        if speaks:
+            names = [path.stem if str(path) != PIPE else "stdin" for path in audio or []]
+            names += [f"{number:04d}" for number in range(1, len(texts) + 1)]
+            sounds = Sounds(check_sound_place(place_of_sound(self.out)), names, as_json=self.as_json)
+        loader = self.source.check(hears=bool(audio), speaks=speaks)
+        with recordings_of(audio or []) as paths:
+            items: list[Path | str] = [*paths, *texts]
+            talker = loader.load()
+            answer_of = answering(talker)
+
+            def name(number: int) -> str:
+                item = items[number]
+                return item if isinstance(item, str) else told(item)
+
+            def go_on(number: int) -> Answer:
+                item = items[number]
+                prompt = item if isinstance(item, str) else load(item, talker.hearing_rate)
+                if not isinstance(prompt, str):
+                    tell_if_strange(talker.strangeness(prompt), name(number))
+                return answer_of(prompt, seed=self.seed + number, **options)
+
+            done, rejected, numbers = 0, list[Rejected](), range(len(items))
+            answers = do_each(numbers, go_on, name, rejected) if len(items) > 1 else ((n, go_on(n)) for n in numbers)
+            for number, answer in answers:
+                done += 1
+                about = {"text" if isinstance(items[number], str) else "file": name(number)}
+                if answer.speech is not None and sounds is not None:
+                    sounds.write(number, answer.speech, {"prompt": about})
+                elif self.as_json:
+                    row = {"prompt": about, "text": answer.text, "ended": answer.ended, "empty": answer.is_empty}
+                    print_json(row)
+                else:
+                    print(answer.text if len(items) == 1 else f"{name(number)}: {answer.text}", flush=True)
+                tell_if_empty(answer, name(number))
+            _end(done, rejected)
+
+    def _options(self) -> dict[str, Any]:
+        from smoltolk.cli.printing import sampling_of
+
+        options: dict[str, Any] = {"to": self.to, "max_new": self.most}
+        if self.temperature is not None:
+            options["sampling"] = sampling_of(self.temperature)
+        if self.to == "speech":
+            options["speaker"] = speaker_of(self.speaker)
+        return options
 
 
 def _all_say_something(spoken: list[Speech]) -> list[Speech]:
@@ -243,8 +358,6 @@ def _all_say_something(spoken: list[Speech]) -> list[Speech]:
     Raises:
         InputError: one has no units.
     """
-    from smoltolk.common.errors import InputError
-
     if any(len(one.units) == 0 for one in spoken):
         raise InputError("there must be something to say", "the model ended at once", "try another text or seed")
     return spoken

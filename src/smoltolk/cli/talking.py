@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from smoltolk.common.errors import InputError
-from smoltolk.common.texts import check_encodable
+from smoltolk.common.texts import split_lines
 
 if TYPE_CHECKING:
-    from smoltolk.inference.answers import Speech
+    from smoltolk.inference.answers import Answer, Speech
+    from smoltolk.inference.bundle import Bundle
     from smoltolk.inference.speech_text import SpeechText
 
 PIPE = "-"
 BATCH = 8  # items that are given to the model together
 _BUNDLE_RECORD = "bundle.json"
+_PIPED = ".smoltolk-stdin"  # no file of a user
 
 Place = Annotated[str, typer.Argument(help="A bundle: directory or hub id; or a model, with its parts named.")]
 UnitsDirectory = Annotated[Path | None, typer.Option(help="Of a model without a bundle: directory of its units.")]
@@ -52,20 +56,78 @@ def is_bundle(place: str, *parts: Path | None) -> bool:
     return here or not (any(part is not None for part in parts) or Path(place).is_dir())
 
 
-def open_talker(
-    place: str,
-    units: Path | None = None,
-    vocoder: Path | None = None,
-    *,
-    int8: bool = False,
-    device: str | None = None,
-) -> SpeechText:
-    """All parts, loaded once."""
-    from smoltolk.inference.speech_text import SpeechText
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where what talks comes from.
 
-    if is_bundle(place, units, vocoder):
-        return SpeechText.from_pretrained(place, device=device, int8=int8)
-    return SpeechText.load(place, units, vocoder, device=device, int8=int8)
+    Attributes:
+        place: a bundle, or a model whose parts are named.
+        units, vocoder: directories of the parts.
+        int8: weights of eight bits.
+        device: where it computes; None: a GPU if there is one.
+    """
+
+    place: str
+    units: Path | None = None
+    vocoder: Path | None = None
+    int8: bool = False
+    device: str | None = None
+
+    @property
+    def is_bundle(self) -> bool:
+        """See :func:`is_bundle`."""
+        return is_bundle(self.place, self.units, self.vocoder)
+
+    def check(self, *, hears: bool = False, speaks: bool = False) -> Loader:
+        """Tell what does not fit together, before anything large is imported; a bundle of the hub is fetched.
+
+        Raises:
+            NotFoundError: nothing there.
+            InputError: no bundle and no model, a damaged one, parts of other units, or none where they are needed.
+            MissingExtraError: ``int8`` without its extra.
+        """
+        from smoltolk.cli.printing import check_given, check_hears, check_speaks
+        from smoltolk.common.errors import check_extra
+
+        check_given(Path(self.place), units=self.units, vocoder=self.vocoder)
+        if self.int8:
+            check_extra("torchao", "weights of eight bits")
+        if self.is_bundle:
+            from smoltolk.inference.bundle import open_bundle
+
+            return Loader(self, open_bundle(self.place))
+        from smoltolk.inference.part_files import check_parts, read_model_units
+
+        if hears:
+            check_hears(self.units)
+        if speaks:
+            check_speaks(self.units, self.vocoder)
+        model = read_model_units(self.place)
+        if model is not None:
+            check_parts(self.place, model, units=self.units, vocoder=self.vocoder)
+        return Loader(self, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """Loads what was found to fit.
+
+    Attributes:
+        source: where it is.
+        bundle: if it is one.
+    """
+
+    source: Source
+    bundle: Bundle | None
+
+    def load(self) -> SpeechText:
+        """All parts."""
+        from smoltolk.inference.speech_text import SpeechText
+
+        own = self.source
+        if self.bundle is not None:
+            return SpeechText.from_pretrained(self.bundle, own.device, own.int8)
+        return SpeechText.load(own.place, own.units, own.vocoder, own.device, own.int8)
 
 
 def speaker_of(given: str | None) -> str | int | None:
@@ -77,14 +139,12 @@ def texts_of(given: Sequence[str]) -> list[str]:
     """Texts of arguments; ``-`` stands for the lines of stdin.
 
     Raises:
-        InputError: none at all, or one that is not UTF-8.
+        InputError: none at all.
     """
     texts: list[str] = []
     for one in given:
-        texts += sys.stdin.read().splitlines() if one == PIPE else [one]
-    for text in texts:
-        check_encodable(text, "the text")
-    if not texts:
+        texts += split_lines(sys.stdin.read().removesuffix("\n")) if one == PIPE else [one]
+    if not any(texts):
         raise InputError("there must be something to say", "no text", "give a text, or lines on stdin with -")
     return texts
 
@@ -96,14 +156,20 @@ def recordings_of(given: Sequence[Path]) -> Iterator[list[Path]]:
         yield list(given)
         return
     with tempfile.TemporaryDirectory() as directory:
-        piped = Path(directory) / "stdin"
-        piped.write_bytes(sys.stdin.buffer.read())
+        piped = Path(directory) / _PIPED
+        with piped.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
         yield [piped if str(path) == PIPE else path for path in given]
 
 
 def told(path: Path) -> str:
     """The name of a recording, as the user gave it."""
-    return PIPE if path.name == "stdin" and not path.suffix else str(path)
+    return PIPE if path.name == _PIPED else str(path)
+
+
+def place_of_sound(out: Path | None) -> Path | None:
+    """Where sound goes: where it is told to, else to stdout unless that is a terminal; None: nowhere."""
+    return Path(PIPE) if out is None and not sys.stdout.isatty() else out
 
 
 class Sounds:
@@ -130,7 +196,7 @@ class Sounds:
             )
         if self.is_pipe and as_json:
             raise InputError("stdout takes sound or JSON", "--json and --out -", "write the sound to a file")
-        if is_directory and not several:
+        if is_directory and not several and not out.is_dir():
             check_sound_path(out)  # which says what a file is called
         taken = {name for name in names if names.count(name) > 1}
         stems = [f"{name}-{n}" if name in taken else name for n, name in enumerate(names, 1)]
@@ -153,10 +219,24 @@ class Sounds:
             return
         speech.save(self._paths[number])
         if self._as_json:
-            told = {"seconds": round(speech.seconds, 3), "units": speech.units.tolist(), "ended": speech.ended}
-            print_json({**about, "out": str(self._paths[number]), **told})
+            print_json({**about, "out": str(self._paths[number]), **row_of_speech(speech)})
         else:
-            print(f"{speech.seconds:.1f} s in {self._paths[number]}")
+            print(f"{speech.seconds:.1f} s in {self._paths[number]}", flush=True)
+
+
+def row_of_speech(speech: Speech) -> dict[str, Any]:
+    """What is told of something said, for JSON."""
+    return {
+        "seconds": round(speech.seconds, 3), "units": speech.units.tolist(), "ended": speech.ended,
+        "empty": speech.is_empty,
+    }  # fmt: skip
+
+
+def tell_if_empty(answer: Answer | Speech, name: str) -> None:
+    """Point out an answer that says nothing, or next to nothing."""
+    if answer.is_empty:
+        fix = "another seed or prompt may help, or longer training"
+        print(f"  note: {name}: an empty answer, the model came to its end at once; {fix}", file=sys.stderr)
 
 
 def print_json(row: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Verbs that tune a model that is there: tune, prefer, ask, lora."""
+"""Verbs that tune a model that is there: tune, prefer, lora."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smoltolk.cli.options import Continuing, PredictSwitch, Seed
+from smoltolk.cli.options import Continuing, Logger, PredictSwitch, Seed, sharing
 
 if TYPE_CHECKING:
     from smoltolk.training.tuning.jobs import DialogueJob
@@ -17,33 +17,46 @@ app = typer.Typer()
 lora_app = typer.Typer(no_args_is_help=True, help="LoRA: small matrices beside the weights of a model.")
 app.add_typer(lora_app, name="lora")
 
-Model = Annotated[str, typer.Argument(help="Directory or hub id of a SmolTolk model, or directory of a LoRA.")]
-Rows = Annotated[Path, typer.Argument(help=".jsonl or .json with rows of messages and audios.")]
-Out = Annotated[Path, typer.Argument(help="Directory of the model, or with --lora of the LoRA.")]
-Units = Annotated[Path | None, typer.Option(help="Directory of the model's units; needed where there are recordings.")]
-Lora = Annotated[str | None, typer.Option(metavar="r=16,...", help="Train a LoRA: r, alpha, dropout, targets, whole.")]
-Epochs = Annotated[float | None, typer.Option(help="Times that each row is seen; default: 3, of pairs 2.")]
-Steps = Annotated[int | None, typer.Option(help="Optimizer steps, in place of --epochs.")]
-Rate = Annotated[float | None, typer.Option(help="Peak learning rate; default: by the model's size and --lora.")]
-RowLength = Annotated[int | None, typer.Option(help="Most ids of a dialogue; default: by the model's size.")]
-RowsPerStep = Annotated[int | None, typer.Option(help="Rows (pairs) of a step; default: 8 (16).")]
+
+def _given(
+    model: Annotated[str, typer.Argument(help="Directory or hub id of a SmolTolk model, or directory of a LoRA.")],
+    rows: Annotated[Path, typer.Argument(help=".jsonl or .json with rows of messages and audios.")],
+    out: Annotated[Path, typer.Argument(help="Directory of the model, or with --lora of the LoRA.")],
+    units: Annotated[
+        Path | None, typer.Option(help="Directory of the model's units; needed where there are recordings.")
+    ] = None,
+    lora: Annotated[
+        str | None, typer.Option(metavar="r=16,...", help="Train a LoRA: r, alpha, dropout, targets, whole.")
+    ] = None,
+    epochs: Annotated[float | None, typer.Option(help="Times that each row is seen; default: 3, of pairs 2.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimizer steps, in place of --epochs.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Peak learning rate; default: by the model's size and --lora.")
+    ] = None,
+    row_length: Annotated[
+        int | None, typer.Option(help="Most ids of a dialogue; default: by the model's size.")
+    ] = None,
+    rows_per_step: Annotated[int | None, typer.Option(help="Rows (pairs) of a step; default: 8 (16).")] = None,
+    logger: Logger = None,
+    seed: Seed = 0,
+) -> dict[str, Any]:
+    """What tuning and preferring have in common, as their jobs take it."""
+    from smoltolk.training.loop.settings import Logging
+    from smoltolk.training.tuning.settings import Amount, parse_lora
+
+    amount = Amount(
+        epochs=epochs, steps=steps, learning_rate=learning_rate, row_length=row_length, rows_per_step=rows_per_step
+    )
+    return {
+        "model": model, "rows": rows, "out": out, "units": units, "amount": amount, "seed": seed,
+        "lora": None if lora is None else parse_lora(lora),
+        "logging": None if logger is None else Logging(loggers=tuple(logger.split(","))),
+    }  # fmt: skip
 
 
 @app.command(cls=Continuing)
-def tune(
-    model: Model,
-    rows: Rows,
-    out: Out,
-    units: Units = None,
-    lora: Lora = None,
-    epochs: Epochs = None,
-    steps: Steps = None,
-    learning_rate: Rate = None,
-    row_length: RowLength = None,
-    rows_per_step: RowsPerStep = None,
-    predict_switch: PredictSwitch = False,
-    seed: Seed = 0,
-) -> None:
+@sharing(_given)
+def tune(given: dict[str, Any], predict_switch: PredictSwitch = False) -> None:
     """Teach a model to answer, by rows of turns in text and speech.
 
     A row is as LLaMA-Factory and ms-swift have it: messages with a role and a
@@ -53,36 +66,20 @@ def tune(
     Example: smoltolk tune model rows.jsonl tuned --units units --lora r=16
     """
     from smoltolk.common.lock import hold
-    from smoltolk.training.tuning.jobs import Amount
     from smoltolk.training.tuning.tune_job import TuneJob
 
-    amount = Amount(
-        epochs=epochs, steps=steps, learning_rate=learning_rate, row_length=row_length, rows_per_step=rows_per_step
-    )
-    with hold(out):
-        job = TuneJob(
-            model, rows, out, units=units, amount=amount, lora=_lora(lora), predict_switch=predict_switch, seed=seed
-        )
-        _run(job, f"{out}, {'a LoRA' if lora else 'a model'}")
+    with hold(given["out"]):
+        _run(TuneJob(**given, predict_switch=predict_switch))
 
 
 @app.command(cls=Continuing)
+@sharing(_given)
 def prefer(
-    model: Model,
-    pairs: Rows,
-    out: Out,
-    units: Units = None,
-    lora: Lora = None,
-    epochs: Epochs = None,
-    steps: Steps = None,
-    learning_rate: Rate = None,
-    row_length: RowLength = None,
-    rows_per_step: RowsPerStep = None,
+    given: dict[str, Any],
     beta: Annotated[float, typer.Option(help="How dearly it is paid to leave the model.")] = 0.1,
     loss: Annotated[str, typer.Option(help="Of TRL: sigmoid (DPO), ipo, hinge, apo_zero, ...")] = "sigmoid",
     answer_weight: Annotated[float, typer.Option(help="Of the better answers' own loss beside it.")] = 0.0,
     hold_out: Annotated[float, typer.Option(help="Share of pairs asked about before and after, not learned.")] = 0.1,
-    seed: Seed = 0,
 ) -> None:
     """Teach a model which of two answers is better (DPO).
 
@@ -93,75 +90,12 @@ def prefer(
     Example: smoltolk prefer tuned pairs.jsonl preferring --units units
     """
     from smoltolk.common.lock import hold
-    from smoltolk.training.tuning.jobs import Amount
     from smoltolk.training.tuning.prefer_job import PreferJob
     from smoltolk.training.tuning.settings import Preference
 
-    amount = Amount(
-        epochs=epochs, steps=steps, learning_rate=learning_rate, row_length=row_length, rows_per_step=rows_per_step
-    )
     preference = Preference(beta=beta, loss=loss, answer_weight=answer_weight, hold_out=hold_out)
-    with hold(out):
-        job = PreferJob(
-            model, pairs, out, units=units, amount=amount, lora=_lora(lora), preference=preference, seed=seed
-        )
-        _run(job, f"{out}, {'a LoRA' if lora else 'a model'}")
-
-
-@app.command()
-def ask(
-    model: Annotated[Path, typer.Argument(help="Directory of a model that was tuned, or of its LoRA.")],
-    audio: Annotated[Path | None, typer.Argument(help="A spoken question; or give --text.")] = None,
-    text: Annotated[str | None, typer.Option(help="A written question, or what is said before the spoken one.")] = None,
-    to: Annotated[str, typer.Option(help="speech or text.")] = "speech",
-    units: Annotated[Path | None, typer.Option(help="Directory of the units; needed to hear.")] = None,
-    vocoder: Annotated[Path | None, typer.Option(help="Directory of a vocoder for the units; needed to speak.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Sound file to write; needed to speak.")] = None,
-    most: Annotated[int | None, typer.Option(help="Most units or tokens; default: 400 or 200.")] = None,
-    temperature: Annotated[float, typer.Option(help="Of sampling; 0: always the most likely id.")] = 0.0,
-    seed: Seed = 0,
-) -> None:
-    """Ask a model that was tuned on dialogues, aloud or in writing.
-
-    Example: smoltolk ask tuned question.wav --units units --vocoder vocoder --out answer.wav
-    """
-    from smoltolk.cli.printing import check_given, check_speaks, sampling_of, tell_if_cut
-    from smoltolk.common.errors import InputError
-
-    if audio is None and text is None:
-        raise InputError("a question is a recording, or --text, or both", "neither", "give one of them")
-    if to not in ("speech", "text"):
-        raise InputError("--to is speech or text", repr(to), "choose one of them")
-    if audio is not None and units is None:
-        raise InputError("hearing needs the units of the model", "no --units", "give their directory")
-    check_given(model, audio=[] if audio is None else [audio], text=text, out=out, units=units, vocoder=vocoder)
-    if to == "speech":
-        check_speaks(units, vocoder, out)
-    from smoltolk.data.rows.plain_tokens import plain_ids
-    from smoltolk.data.rows.turns import Turn
-    from smoltolk.inference.answering import answer_all
-    from smoltolk.inference.generation import to_text, to_units
-    from smoltolk.inference.parts import load_parts
-    from smoltolk.speech.audio import load, save
-
-    loaded, tokenizer, hears, says = load_parts(model, units, vocoder)
-    segments: list[tuple[bool, Any]] = [] if text is None else [(False, plain_ids(tokenizer, text))]
-    if audio is not None and hears is not None:
-        segments.append((True, hears.encode([load(audio, hears.sample_rate)])[0].units))
-    (made,) = answer_all(
-        loaded, [[Turn(False, tuple(segments))]], in_speech=to == "speech", most=most,
-        sampling=sampling_of(temperature), seed=seed,
-    )  # fmt: skip
-    if to == "text":
-        print(to_text(made, tokenizer))
-    elif says is not None and out is not None:
-        said = to_units(made, loaded.config.id_space)
-        if not len(said):
-            raise InputError("an answer has a unit at least", "the model says nothing", "tune it for longer")
-        waveform = says.synthesize_batch([said], seed=seed)[0]
-        save(out, waveform, says.sample_rate)
-        print(f"{len(waveform) / says.sample_rate:.1f} s in {out}")
-    tell_if_cut(made.ended, "answering aloud" if to == "speech" else "answering in writing")
+    with hold(given["out"]):
+        _run(PreferJob(**given, preference=preference))
 
 
 @lora_app.command("merge")
@@ -197,13 +131,7 @@ def unmerge(
     show(f"model in {out}", {"parameters": f"{sum(one.numel() for one in made.parameters()):,}"})
 
 
-def _lora(text: str | None) -> Any:
-    from smoltolk.training.tuning.settings import parse_lora
-
-    return None if text is None else parse_lora(text)
-
-
-def _run(job: DialogueJob, made: str) -> None:
+def _run(job: DialogueJob) -> None:
     """Prepare, train and print."""
     from smoltolk.cli.printing import run_job, show, tell_rejected
     from smoltolk.common.processes import is_main
@@ -236,4 +164,4 @@ def _run(job: DialogueJob, made: str) -> None:
         if figures.get(when):
             share = ", ".join(f"{100 * value:.1f}% {name.replace('_', ' ')}" for name, value in figures[when].items())
             rows[f"preferred {when}"] = f"{share} of {figures['held_out']} held-out pairs"
-    show(made, rows)
+    show(f"{job.out}, {'a model' if job.lora is None else 'a LoRA'}", rows)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import sys
 from collections.abc import Mapping
 from types import ModuleType
 from typing import TypeVar
@@ -23,6 +25,7 @@ _EXTRAS = {
     "lm_eval": "eval",
     "fastapi": "serve",
     "uvicorn": "serve",
+    "python_multipart": "serve",
     "prometheus_client": "serve",
     "torchao": "int8",
     "sounddevice": "microphone",
@@ -93,22 +96,37 @@ def require(module: str, purpose: str) -> ModuleType:
     """Import an optional dependency, or say which extra brings it.
 
     Args:
-        module: import name, e.g. ``"pocketsphinx"``.
+        module: import name, e.g. ``"pocketsphinx"`` or ``"peft.utils"``.
         purpose: what it is needed for, e.g. ``"the offline judge"``.
+
+    Raises:
+        MissingExtraError: it, or a package that it needs, is not installed; naming the pip line.
+    """
+    package = module.partition(".")[0]
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or "." in error.name:  # a part of an installed package: another version than ours
+            raise
+        raise _missing(package, purpose, error.name) from error
+
+
+def check_extra(package: str, purpose: str) -> None:
+    """As :func:`require`, where the import itself takes long and can wait.
 
     Raises:
         MissingExtraError: naming the pip line.
     """
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name != module:
-            raise
-        raise MissingExtraError(
-            f"{purpose} needs the package {module!r}",
-            "it is not installed",
-            f"pip install 'smoltolk[{_EXTRAS[module]}]'",
-        ) from error
+    if package not in sys.modules and importlib.util.find_spec(package) is None:
+        raise _missing(package, purpose, package)
+
+
+def _missing(package: str, purpose: str, lacking: str) -> MissingExtraError:
+    return MissingExtraError(
+        f"{purpose} needs the package {package!r}",
+        "it is not installed" if lacking == package else f"it needs {lacking!r}, which is not installed",
+        f"pip install 'smoltolk[{_EXTRAS[package]}]'",
+    )
 
 
 def first_line(error: BaseException) -> str:

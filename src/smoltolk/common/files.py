@@ -12,9 +12,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.texts import encodable_json, may_hold_halves
 
+_CLOCKS_AGREE_SECONDS = 5.0  # a process's start is told in seconds since the machine's
 _LONGEST_NAME = 200  # bytes; file systems take 255, of which suffixes and temporary names want some
 
 
@@ -107,22 +110,28 @@ def remove_leftovers(directory: Path | str, names: Collection[str] | None = None
         _, pid, name = path.name.split("-", 2)
         if names is not None and name not in names:
             continue
-        if pid.isdigit() and int(pid) != os.getpid() and _alive(int(pid)):
-            continue
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        try:
+            if pid.isdigit() and int(pid) != os.getpid() and _is_written_by(int(pid), path):
+                continue
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        except FileNotFoundError:
+            continue  # whoever wrote it has put it in its place, or another process has removed it
 
 
-def _alive(pid: int) -> bool:
+def _is_written_by(pid: int, path: Path) -> bool:
+    """Whether the process that began to write ``path`` lives: its number may have passed to a younger one."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        return process.create_time() < path.stat().st_mtime + _CLOCKS_AGREE_SECONDS
+    except psutil.NoSuchProcess:
         return False
-    except PermissionError:
+    except psutil.AccessDenied:
         return True  # alive, and of another user
-    return True
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -154,7 +163,7 @@ def read_json(path: Path | str) -> Any:
     if not path.is_file():
         raise NotFoundError(f"{path.name} must exist", f"no file {path}", "run the step that writes it first")
     try:
-        text = path.read_bytes().decode()
+        text = path.read_bytes().decode("utf-8-sig")  # some editors put a mark there
         value = json.loads(text)
         return encodable_json(value) if may_hold_halves(text) else value
     except (ValueError, RecursionError) as error:
@@ -202,7 +211,7 @@ def parse_line(line: bytes, path: Path | str, number: int) -> Any:
         InputError: it is not JSON in UTF-8.
     """
     try:
-        text = line.decode()
+        text = line.decode("utf-8-sig")
         row = json.loads(text)
         return encodable_json(row) if may_hold_halves(text) else row
     except (ValueError, RecursionError) as error:  # of JSON, of UTF-8, of a number too long; of a thousand brackets

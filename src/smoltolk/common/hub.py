@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from huggingface_hub.errors import HFValidationError
@@ -38,3 +39,14 @@ def check_place(name: Path | str, what: str, *, owned: bool = True) -> None:
     if here or folder.is_file() or not re.fullmatch(form, str(name)) or str(name).startswith("."):
         found = f"{name} is a file" if folder.is_file() else f"no directory {name}"
         raise NotFoundError(f"{what} is a directory, or a hub id like owner/name", found, "check the path")
+
+
+def names_of(places: Sequence[Path | str]) -> list[str]:
+    """What models, bundles and the like are called beside each other: directories by the last part of their path, with
+    the parent's where two are called the same; those of the hub by their id."""
+    paths = [Path(one).resolve() if Path(one).is_dir() else None for one in places]
+    names = [str(one) if path is None else path.name for one, path in zip(places, paths, strict=True)]
+    return [
+        f"{path.parent.name}/{name}" if path is not None and names.count(name) > 1 else name
+        for name, path in zip(names, paths, strict=True)
+    ]

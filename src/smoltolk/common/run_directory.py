@@ -102,6 +102,7 @@ class RunDirectory:
         *,
         title: str | None = None,
         finished: Callable[[Job], None] | None = None,
+        failed: Callable[[Job, BaseException], None] | None = None,
         gpus: Sequence[str] = (),
     ) -> dict[str, dict[str, Any]]:
         """Run steps in processes of their own, as many at a time as there are processors, or GPUs if some are named.
@@ -113,7 +114,12 @@ class RunDirectory:
             jobs: the steps.
             title: of many jobs that are told of together; None: each one's own.
             finished: called with each job that was run, when its figures are kept.
+            failed: called with each job that failed and why; the others go on, but for those that come after it. None:
+                the first failure ends them all.
             gpus: as ``CUDA_VISIBLE_DEVICES`` names them: each process sees one of them.
+
+        Returns:
+            The figures of those that are done.
 
         Raises:
             WorkerError: a process died. Finished steps are kept.
@@ -128,68 +134,115 @@ class RunDirectory:
             console.print(f"[dim]· {each}: kept[/dim]", highlight=False)
         if waiting:
             console.print(f"[bold]▸ {title}[/bold]", highlight=False)
-            self._run_pool(waiting, finished, gpus)
-        return {job.name: self.figures(job.name) for job in jobs}
+            self._run(waiting, finished, failed, gpus)
+        return {job.name: self.figures(job.name) for job in jobs if self.done(job.name)}
 
-    def _run_pool(self, jobs: Sequence[Job], finished: Callable[[Job], None] | None, gpus: Sequence[str]) -> None:
+    def _run(
+        self,
+        jobs: Sequence[Job],
+        finished: Callable[[Job], None] | None,
+        failed: Callable[[Job, BaseException], None] | None,
+        gpus: Sequence[str],
+    ) -> None:
         files = {job.name: ProgressFile(self.path / "steps" / f".{job.name}.progress") for job in jobs}
         for file in files.values():
             file.path.unlink(missing_ok=True)
-        workers = min(len(jobs), len(gpus) or num_cpus())
         before = set(active_children())
-        context = get_context("spawn")
-        free = context.SimpleQueue()
-        for gpu in gpus:
-            free.put(gpu)
-        pool = ProcessPoolExecutor(
-            workers, mp_context=context, initializer=_start_worker, initargs=(free if gpus else None,)
-        )
+        places: Sequence[str | None] = gpus or [None] * num_cpus()
+        lanes = [_Lane(place) for place in places[: len(jobs)]]
+        waiting, running = list(jobs), dict[Future[dict[str, Any]], tuple[Job, _Lane]]()
         with ExitStack() as stack:
-            stack.callback(pool.shutdown, wait=True, cancel_futures=True)
+            for lane in lanes:
+                stack.callback(lane.close)
             # Where one step failed nobody waits for the others, which may take hours; they go on next time.
             stack.callback(lambda: end_children(list(set(active_children()) - before)) if waiting or running else None)
             begin = stack.enter_context(bars_in_turn())
             reached: dict[str, Reached] = {}
-            waiting, running = list(jobs), dict[Future[dict[str, Any]], Job]()
             while waiting or running:
                 ready = [job for job in waiting if all(map(self.done, job.after))]
-                for job in ready[: workers - len(running)]:
+                for job in ready[: len(lanes)]:
                     waiting.remove(job)
-                    running[start(pool, _work, job, files[job.name].path)] = job
+                    lane = lanes.pop()
+                    running[lane.start(job, files[job.name].path)] = job, lane
                     reached[job.name] = Reached(begin(job.title, job.total))
                 ended, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
                 check()
-                for job in running.values():
+                for job, _ in running.values():
                     reached[job.name](*files[job.name].read())
                 for future in ended:
-                    job = running.pop(future)
-                    self._collect(job, future)
-                    reached[job.name](job.total)
-                    if finished is not None:
-                        finished(job)
+                    job, lane = running.pop(future)
+                    lanes.append(lane)
+                    error = self._ended(job, lane, future)
+                    if error is None:
+                        reached[job.name](job.total)
+                        if finished is not None:
+                            finished(job)
+                    elif failed is None:
+                        running[future] = job, lane  # whoever still works is ended
+                        raise error
+                    else:
+                        failed(job, error)
+                        waiting = _without(waiting, job)
         for file in files.values():
             file.path.unlink(missing_ok=True)
 
-    def _collect(self, job: Job, future: Future) -> None:
-        try:
-            outcome = future.result()
-        except BrokenProcessPool as error:
+    def _ended(self, job: Job, lane: _Lane, future: Future[dict[str, Any]]) -> BaseException | None:
+        """Keep the figures of a job that has ended; or return what it failed of."""
+        error = future.exception()
+        if error is None:
+            self._finish(job.name, future.result()["seconds"], future.result()["figures"])
+        if isinstance(error, BrokenProcessPool):
             check(patience=1.0)  # the signal that ended it may be on its way to us
-            raise WorkerError(
+            lane.close()
+            return WorkerError(
                 "every process must live until its step is done",
-                f"one of the processes of {job.title!r} was killed or crashed (often: out of memory)",
+                f"the process of {job.title!r} was killed or crashed (often: out of memory)",
                 "run the same command again, it continues where it stopped",
-            ) from error
-        self._finish(job.name, outcome["seconds"], outcome["figures"])
+            )
+        return error
 
     def _finish(self, name: str, seconds: float, figures: dict[str, Any]) -> None:
         write_json(self.path / "steps" / f"{name}.json", {"seconds": round(seconds, 1), "figures": figures})
 
 
-def _start_worker(gpus: Any) -> None:
-    """One thread, and of several GPUs one: each worker takes its own from a queue, before torch looks for any."""
-    if gpus is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpus.get()
+class _Lane:
+    """A process that does one job after the other, in a pool by itself: if it dies, no other one is lost.
+
+    Args:
+        gpu: that it sees; None: whatever there is.
+    """
+
+    def __init__(self, gpu: str | None):
+        self._gpu = gpu
+        self._pool: ProcessPoolExecutor | None = None
+
+    def start(self, job: Job, progress: Path) -> Future[dict[str, Any]]:
+        """Begin a job."""
+        if self._pool is None:
+            context = get_context("spawn")
+            self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_start_worker, initargs=(self._gpu,))
+        return start(self._pool, _work, job, progress)
+
+    def close(self) -> None:
+        """End the process; another one does what comes next."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool = None
+
+
+def _without(jobs: Sequence[Job], failed: Job) -> list[Job]:
+    """Jobs that do not come after one that failed, nor after one that does."""
+    lost, left = {failed.name}, list(jobs)
+    while after := [job for job in left if not lost.isdisjoint(job.after)]:
+        left = [job for job in left if job not in after]
+        lost |= {job.name for job in after}
+    return left
+
+
+def _start_worker(gpu: str | None) -> None:
+    """One thread, and of several GPUs one, which it must know before torch looks for any."""
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     import torch
 
     end_with_parent()

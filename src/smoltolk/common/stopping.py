@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import NoReturn
@@ -27,6 +28,7 @@ BEGINS_ANEW = "stopped; the same command begins anew"
 GRACE_SECONDS = 3.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _TICK_SECONDS = 0.05
+_DYING_SECONDS = 2.0
 
 _asked = 0  # the signal that came
 _listening = False
@@ -119,10 +121,16 @@ def leave(code: int) -> NoReturn:
 
 
 def end_children(children: list[BaseProcess]) -> None:
-    """End processes at once; what they have begun is begun again next time."""
+    """End processes at once; what they have begun is begun again next time, which finds none of them alive."""
+    sentinels = []
     for child in children:
         with suppress(OSError, ValueError):
             child.kill()
+            sentinels.append(child.sentinel)
+    deadline = time.monotonic() + _DYING_SECONDS
+    while sentinels and time.monotonic() < deadline:
+        ended = wait(sentinels, timeout=max(0.0, deadline - time.monotonic()))
+        sentinels = [one for one in sentinels if one not in ended]
 
 
 @contextmanager

@@ -11,9 +11,9 @@ import numpy as np
 from smoltolk.common.errors import InputError, SmolTolkError
 from smoltolk.demo.drawing import Drawn, draw
 from smoltolk.demo.inside import lens, places_of, selector_weights
-from smoltolk.demo.segments import Said, Segment, columns_of, document_of, starts_of
+from smoltolk.demo.segments import Said, Segment, asked_of, columns_of, document_of, starts_of
 from smoltolk.demo.words import Word, english_aligner, words_of
-from smoltolk.inference.drawing import Sampling
+from smoltolk.inference.sampling import Sampling
 from smoltolk.inference.speakers import durations_of
 from smoltolk.inference.speech_text import SpeechText
 
@@ -97,14 +97,15 @@ def _told(steps: Iterator[Any], told: list[str]) -> Iterator[Any]:
                 told.append(step.told)
             yield step
     except SmolTolkError as error:
-        told.append(f"{error.rule}: {error.found}. {error.fix[0].upper()}{error.fix[1:]}.")
+        told.append(". ".join(part[:1].upper() + part[1:] for part in (error.rule, error.found, error.fix)) + ".")
         yield View(told=told[-1])
 
 
 def _write(talker: SpeechText, prompt: Sequence[Segment], wishes: Wishes) -> Iterator[View]:
     text = ""
+    asked = asked_of(talker, prompt, in_speech=False)
     pieces = talker.generate(
-        _parts(prompt), to="text", max_new=wishes.max_tokens, sampling=wishes.sampling, seed=wishes.seed, stream=True
+        asked, to="text", max_new=wishes.max_tokens, sampling=wishes.sampling, seed=wishes.seed, stream=True
     )
     for piece in pieces:
         text += piece.text or ""
@@ -117,7 +118,7 @@ def _speak(talker: SpeechText, prompt: Sequence[Segment], wishes: Wishes) -> Ite
     units: list[np.ndarray] = []
     sounds: list[np.ndarray] = []
     pieces = talker.generate(
-        _parts(prompt),
+        asked_of(talker, prompt, in_speech=True),
         to="speech",
         max_seconds=wishes.max_seconds,
         sampling=wishes.sampling,
@@ -133,7 +134,7 @@ def _speak(talker: SpeechText, prompt: Sequence[Segment], wishes: Wishes) -> Ite
             sounds.append(piece.waveform)
             yield View(sound=(piece.rate, piece.waveform))
     if not sounds or not units:
-        raise InputError("there must be something to say", "the model ended at once", "try another prompt or seed")
+        raise InputError("an answer aloud has a unit at least", "the model ended at once", "try another prompt or seed")
     waveform, made = np.concatenate(sounds), np.concatenate(units)
     yield View(whole=(talker.speaking_rate, waveform), told=f"First sound after {first:.2f} s.")
     yield said_by(talker, made, waveform)
@@ -180,8 +181,5 @@ def picture(talker: SpeechText, segments: Sequence[Segment]) -> str:
     guesses = lens(talker, document, places)
     notes.append("pale words may be others")
     notes.append("head: what the text head makes of each layer at the end of a word; point at a cell to see more")
-    return draw(Drawn(segments, starts, columns, words, selector, places, guesses), ". ".join(dict.fromkeys(notes)))
-
-
-def _parts(prompt: Sequence[Segment]) -> list[Any]:
-    return [segment if isinstance(segment, str) else segment.units for segment in prompt]
+    note = "; ".join(dict.fromkeys(filter(None, notes)))
+    return draw(Drawn(segments, starts, columns, words, selector, places, guesses), note[:1].upper() + note[1:])

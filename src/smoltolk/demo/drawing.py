@@ -18,7 +18,7 @@ _GUTTER = 92
 _WORDS, _WAVE, _UNITS, _LAYER, _GAP = 18, 46, 18, 16, 8
 _PER_SECOND = 60  # columns of a waveform
 _MOST_CELLS = 6000  # of a heat map; beyond it neighbours share one
-_LETTER = 6.2  # pixels
+_LETTER = 6.8  # pixels, of most letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,21 +162,3 @@ def _x(seconds: float) -> float:
 
 def _is_answer(segment: Segment) -> bool:
     return isinstance(segment, Said) and segment.is_answer
-
-
-STYLE = """
-.line { display: flex; }
-.line .names { flex: none; }
-.line .scroll { overflow-x: auto; flex: 1 1 0; width: 0; min-width: 0; }
-.line svg { display: block; max-width: none; }
-.line text { font: 11px system-ui, sans-serif; dominant-baseline: central; fill: var(--body-text-color); }
-.line .names text { opacity: .7; }
-.line .scroll text { text-anchor: middle; }
-.line .word rect, .line .token rect { fill: var(--background-fill-secondary); }
-.line .word rect { stroke: var(--border-color-primary); }
-.line .wave { fill: var(--body-text-color-subdued); }
-.line .wave.answer, .line .heat { fill: #0d9488; }
-.line .guess rect { fill: #0b62c4; fill-opacity: calc(var(--share) * .55); }
-.line .begin { stroke: #b9610a; stroke-width: 1.5; stroke-dasharray: 4 3; }
-.note { opacity: .75; font-size: 12px; padding-top: 6px; }
-"""

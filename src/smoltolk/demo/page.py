@@ -5,23 +5,22 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smoltolk.common.errors import InputError, SmolTolkError, require
-from smoltolk.demo.answering import View, Wishes, answer
-from smoltolk.demo.drawing import STYLE
-from smoltolk.demo.segments import Segment, listen
-from smoltolk.inference.speech_text import SpeechText
+from smoltolk.common.errors import SmolTolkError, require
+from smoltolk.demo.limits import Limits
+from smoltolk.demo.looks import STYLE
+
+if TYPE_CHECKING:
+    from smoltolk.demo.answering import View
+    from smoltolk.inference.speech_text import SpeechText
 
 PURPOSE = "the page"
-_STYLE = """
-.gradio-container { max-width: 1280px !important; margin: 0 auto !important; }
-footer { display: none !important; }
-"""
+_LOADING = "Still loading; an answer will take longer."
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,30 +29,18 @@ class Model:
 
     Attributes:
         name: shown above its column.
-        talker: it.
+        talker: it, maybe still to come: whoever asks waits.
     """
 
     name: str
-    talker: SpeechText
+    talker: Future[SpeechText] = field(default_factory=Future)
 
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a visitor may ask for.
-
-    Attributes:
-        seconds: of a recording.
-        letters: of a text.
-        answer_seconds: of a spoken answer.
-        answer_tokens: of a written one.
-        waiting: visitors in line.
-    """
-
-    seconds: float = 30.0
-    letters: int = 2000
-    answer_seconds: float = 20.0
-    answer_tokens: int = 200
-    waiting: int = 16
+    @classmethod
+    def of(cls, name: str, talker: SpeechText) -> Model:
+        """One that is there."""
+        model = cls(name)
+        model.talker.set_result(talker)
+        return model
 
 
 def streams_sound() -> bool:
@@ -119,6 +106,16 @@ def build(models: Sequence[Model], limits: Limits, example: str = "") -> Any:
             outputs,
             api_visibility="private",
             show_progress="minimal",
+            show_progress_on=[column[-1] for column in columns],
+        )
+        where = dict(zip([column[-1] for column in columns], models, strict=True))
+        page.load(
+            lambda: {told: "" if model.talker.done() else _LOADING for told, model in where.items()},
+            None,
+            list(where),
+            api_visibility="private",
+            show_progress="hidden",
+            queue=False,
         )
         stop.click(None, cancels=[asked], api_visibility="private")
     page.queue(max_size=limits.waiting, default_concurrency_limit=1, api_open=False)
@@ -132,7 +129,7 @@ def launch_settings() -> dict[str, Any]:
         primary_hue="teal", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
     )
     return {
-        "theme": theme, "css": _STYLE + STYLE, "footer_links": [], "quiet": True, "share": False, "ssr_mode": False,
+        "theme": theme, "css": STYLE, "footer_links": [], "quiet": True, "share": False, "ssr_mode": False,
         "max_file_size": "50mb", "enable_monitoring": False, "pwa": False, "mcp_server": False,
     }  # fmt: skip
 
@@ -141,7 +138,8 @@ def _column(gr: Any, model: Model, number: int, streams: bool) -> list[Any]:
     """What is shown of one model: text, sound as it comes, whole sound, time line, where it is."""
     with gr.Column(min_width=320):
         gr.Markdown(f"## {model.name}")
-        told = gr.Markdown("", elem_id=f"told-{number}")
+        # It stands there at once; a page that is opened later is told otherwise when it has loaded.
+        told = gr.Markdown("" if model.talker.done() else _LOADING, elem_id=f"told-{number}")
         text = gr.Textbox(label="Goes on in writing", interactive=False, lines=2, elem_id=f"written-{number}")
         live = gr.Audio(
             label="Goes on aloud, as it comes",
@@ -170,19 +168,22 @@ def _answering(
     ) -> Iterator[tuple[Any, ...]]:
         from gradio import skip
 
-        wishes = Wishes(
-            max_tokens=min(int(tokens), limits.answer_tokens),
-            max_seconds=min(float(seconds), limits.answer_seconds),
-            temperature=float(temperature),
-            seed=int(seed),
-        )
-        shown: list[Any] = ["", None, None, "", ""] * len(models)
-        yield tuple(shown)
+        yield tuple(part for one in models for part in ("", None, None, "", "" if one.talker.done() else _LOADING))
         with busy:  # models are not used by two at once
             for number, model in enumerate(models):
                 try:
-                    prompt = prompt_of(model.talker, path, text, limits)
-                    for view in answer(model.talker, prompt, wishes):
+                    talker = model.talker.result()
+                    # Not above: what a model takes is loaded behind the page.
+                    from smoltolk.demo.answering import Wishes, answer
+                    from smoltolk.demo.asking import prompt_of
+
+                    wishes = Wishes(
+                        max_tokens=min(int(tokens), limits.answer_tokens),
+                        max_seconds=min(float(seconds), limits.answer_seconds),
+                        temperature=float(temperature),
+                        seed=int(seed),
+                    )
+                    for view in answer(talker, prompt_of(talker, path, text, limits), wishes):
                         parts = _parts(view, streams)
                         fresh = [skip()] * num_outputs
                         fresh[5 * number : 5 * number + 5] = [skip() if part is None else part for part in parts]
@@ -191,23 +192,6 @@ def _answering(
                     raise error_of(f"{error.rule}. Found: {error.found}. {error.fix}") from error
 
     return run
-
-
-def prompt_of(talker: SpeechText, path: str | None, text: str | None, limits: Limits) -> list[Segment]:
-    """What was put in, as one model reads it: the text, then the recording.
-
-    Raises:
-        InputError: nothing, too much, or no sound.
-    """
-    written = (text or "").strip()
-    if len(written) > limits.letters:
-        raise InputError(f"a text has {limits.letters:,} letters at most", f"{len(written):,}", "write less")
-    prompt: list[Segment] = [written] if written else []
-    if path:
-        prompt.append(listen(talker, Path(path), limits.seconds))
-    if not prompt:
-        raise InputError("there is something to go on from", "no recording and no text", "speak, upload or write")
-    return prompt
 
 
 def _parts(view: View, streams: bool) -> list[Any]:

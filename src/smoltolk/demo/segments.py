@@ -11,6 +11,8 @@ import numpy as np
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.documents import Document
+from smoltolk.data.rows.turns import Turn
+from smoltolk.inference.dialogue import next_prompt
 from smoltolk.inference.speech_text import SpeechText
 from smoltolk.speech.audio import read_blocks
 
@@ -89,11 +91,28 @@ def listen(talker: SpeechText, path: Path, most_seconds: float) -> Said:
     return Said(found.units, found.durations / talker.units.frame_rate, waveform, rate)
 
 
+def asked_of(talker: SpeechText, prompt: Sequence[Segment], *, in_speech: bool) -> Document | list[Any]:
+    """What an answer is asked for by, as ``generate`` takes it: a question to one tuned on dialogues, else all of it to
+    go on from."""
+    parts = [segment if isinstance(segment, str) else segment.units for segment in prompt]
+    if not talker.settings.tuned:
+        return parts
+    question = Turn(False, tuple(map(talker.processor.segment, parts)))
+    return next_prompt(talker.space, [question], in_speech=in_speech, tuned=True)
+
+
 def document_of(talker: SpeechText, segments: Sequence[Segment]) -> Document:
     """The ids of prompt and answer, as the model reads them; speech that goes on is one run."""
+    said = [one.units for one in segments if isinstance(one, Said) and one.is_answer]
+    asked = asked_of(
+        talker, [one for one in segments if isinstance(one, str) or not one.is_answer], in_speech=bool(said)
+    )
+    if isinstance(asked, Document):
+        for units in said:
+            asked.speech(units)
+        return asked
     parts: list[Any] = []
-    for segment in segments:
-        content = segment if isinstance(segment, str) else segment.units
+    for content in [*asked, *said]:
         if parts and not isinstance(content, str) and not isinstance(parts[-1], str):
             parts[-1] = np.concatenate([parts[-1], content])
         else:

@@ -75,8 +75,7 @@ def cluster_bootstrap(
     """Mean of ``values`` and its interval when whole clusters are resampled.
 
     The resamples depend on the seed, the cluster names and the items in each, and on nothing else: two
-        systems
-    scored on the same items get the same ones.
+    systems scored on the same items get the same ones.
 
     Args:
         values: float [N].

@@ -45,7 +45,7 @@ class Rule:
                     repr(getattr(self, name)),
                     "choose one of them",
                 )
-        if self.first is not None and self.first < 1:
+        if self.first is not None and (not isinstance(self.first, int) or self.first < 1):
             raise InputError("the first ids that count are one at least", f"first = {self.first}", "give 1 or more")
 
     def as_dict(self) -> dict[str, Any]:

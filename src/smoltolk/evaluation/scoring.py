@@ -246,8 +246,10 @@ def _scored(sequence: Scored, space: IdSpace | None, rule: Rule) -> np.ndarray:
     silent = [space.begin_prompt, space.end_prompt, space.switch, space.pad_speech]
     if not rule.score_end:
         silent += [space.eos_text, space.eos_speech]
-    first = (place >= start) & ~np.isin(ids, silent)
-    if space.num_codebooks > 1 and space.tail and rule.score_end:
+    first = (place >= start) & (ids[:, None] != silent).all(1)
+    if space.num_codebooks == 1:
+        return first[:, None]
+    if space.tail and rule.score_end:
         # That speech ends is decided where the first codebook falls silent; <eos speech> follows behind the delay.
         decided = np.flatnonzero(ids == space.eos_speech) - space.tail
         first[[at for at in decided if at >= start and ids[at] == space.pad_speech]] = True
@@ -269,17 +271,22 @@ def check_lengths(model: nn.Module, sequences: Sequence[Scored]) -> None:
     Raises:
         InputError: a sequence is longer than its table.
     """
+    found = beyond_table(model, max((len(one.ids) for one in sequences), default=0))
+    if found is not None:
+        rule = "a sequence has no more ids than the model has positions"
+        raise InputError(rule, found, "score shorter sequences")
+
+
+def beyond_table(model: nn.Module, length: int) -> str | None:
+    """How a sequence of so many ids is longer than a model's table of positions; None: it is not, or there is none."""
     config = getattr(model, "config", None)
-    if not isinstance(config, PreTrainedConfig) or not sequences:
-        return
-    text_config, longest = config.get_text_config(), max(len(one.ids) for one in sequences)
+    if not isinstance(config, PreTrainedConfig):
+        return None
+    text_config = config.get_text_config()
     trained = trained_positions(text_config)
-    if trained is not None and longest > trained and longest_row(text_config) is not None:
-        raise InputError(
-            "a sequence has no more ids than the model has positions",
-            f"{longest:,} ids, {trained:,} positions",
-            "score shorter sequences",
-        )
+    if trained is None or length <= trained or longest_row(text_config) is None:
+        return None
+    return f"{length:,} ids, and the model has {trained:,} positions"
 
 
 def _check_codes(sequences: Sequence[Scored], space: IdSpace | None) -> None:

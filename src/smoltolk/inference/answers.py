@@ -13,6 +13,8 @@ import soundfile
 
 from smoltolk.speech.audio import save
 
+_SHORTEST_SECONDS = 0.1  # that any word takes
+
 
 @dataclass(frozen=True, slots=True)
 class Timings:
@@ -29,7 +31,7 @@ class Timings:
     speaking: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Speech:
     """Something said. It plays in a notebook, and is a segment of a prompt like a recording.
 
@@ -52,12 +54,17 @@ class Speech:
         """How long it lasts."""
         return len(self.waveform) / self.rate
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it is shorter than any word: the model came to its end (almost) at once."""
+        return self.seconds < _SHORTEST_SECONDS
+
     def save(self, path: Path | str) -> None:
         """Write it; the suffix (wav, flac, ogg or mp3) chooses the format. Errors as of ``smoltolk.save_audio``."""
         save(path, self.waveform, self.rate)
 
     def __repr__(self) -> str:
-        cut = "" if self.ended else ", cut off"
+        cut = ", nothing is said" if self.is_empty else "" if self.ended else ", cut off"
         return f"Speech({self.seconds:.2f} s at {self.rate:,} Hz, {len(self.units)} units{cut})"
 
     def _repr_html_(self) -> str:
@@ -67,7 +74,7 @@ class Speech:
         return f'<audio controls src="data:audio/wav;base64,{data}"></audio><div>{html.escape(repr(self))}</div>'
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Answer:
     """What a model makes of a prompt: a text or speech.
 
@@ -85,6 +92,11 @@ class Answer:
     timings: Timings = field(default_factory=Timings)
     dropped: int = 0
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was written, or next to nothing said."""
+        return not self.text if self.speech is None else self.speech.is_empty
+
     def _repr_html_(self) -> str:
         told = f"<div>{self.dropped} earlier turns left out</div>" if self.dropped else ""
         if self.speech is not None:
@@ -92,7 +104,7 @@ class Answer:
         return f"<div>{html.escape(self.text or '')}{'' if self.ended else ' …'}</div>{told}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class StreamPiece:
     """A little more of an answer while it is made.
 

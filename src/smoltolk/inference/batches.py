@@ -15,13 +15,26 @@ from smoltolk.model.text_models.attention import quick_attention
 def batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
     """Indices grouped by length so that ``longest * members <= batch_tokens``, the longest group first.
 
-    The longest first, so that a lack of memory shows itself at once.
+    The longest first, so that a lack of memory shows itself at once. As few groups as that takes, and none of them
+    larger than it must be: a last group of a few would leave the others with more padding.
     """
     order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
-    while order:
-        size = max(1, batch_tokens // max(1, lengths[order[0]]))
-        yield order[:size]
-        order = order[size:]
+    groups = _fewest(lengths, order, batch_tokens)
+    start = 0
+    while start < len(order):
+        most = max(1, batch_tokens // max(1, lengths[order[start]]))
+        size = min(most, -(-(len(order) - start) // groups))
+        yield order[start : start + size]
+        start, groups = start + size, groups - 1
+
+
+def _fewest(lengths: Sequence[int], order: Sequence[int], batch_tokens: int) -> int:
+    """How many groups there are if each is as large as it may be."""
+    start = count = 0
+    while start < len(order):
+        start += max(1, batch_tokens // max(1, lengths[order[start]]))
+        count += 1
+    return count
 
 
 def pad_right(arrays: Sequence[np.ndarray], filler: int, device: torch.device) -> Tensor:

@@ -23,11 +23,15 @@ from typing import Any, Self
 from smoltolk.common.errors import InputError, NotFoundError, first_line
 from smoltolk.common.files import read_json
 from smoltolk.common.hub import check_place
-from smoltolk.inference.drawing import Sampling
+from smoltolk.inference.sampling import Sampling
 
 RECORD, CARD = "bundle.json", "README.md"
 VERSION = 1
 UNITS, VOCODER = "units", "vocoder"
+# What else the record holds: card and `bundle info` tell it.
+_TOLD = (
+    *("name", "made_by", "units", "frame_rate", "vocoder", "speaking_rate", "speakers", "origin", "figures", "sample"),
+)
 _ALWAYS_READ = 64 << 20  # bytes; of larger files the size alone is compared when a bundle is loaded
 
 
@@ -47,6 +51,11 @@ class BundleSettings:
     max_tokens: int = 40
     tuned: bool = False
 
+    def __post_init__(self) -> None:
+        if self.max_units < 1 or self.max_tokens < 1:
+            found = f"max_units = {self.max_units}, max_tokens = {self.max_tokens}"
+            raise InputError("an answer has an id at least", found, "give 1 or more")
+
     def as_dict(self) -> dict[str, Any]:
         """As ``bundle.json`` holds it."""
         return asdict(self)
@@ -56,11 +65,15 @@ class BundleSettings:
         """The inverse of :meth:`as_dict`."""
         sampling = held["sampling"]
         return cls(
-            None if sampling is None else Sampling(float(sampling["temperature"]), int(sampling["top_k"])),
+            None if sampling is None else _sampling(sampling),
             int(held["max_units"]),
             int(held["max_tokens"]),
             bool(held.get("tuned", False)),
         )
+
+
+def _sampling(held: Mapping[str, Any]) -> Sampling:
+    return Sampling(float(held["temperature"]), int(held["top_k"]), float(held.get("top_p", 1)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +109,23 @@ class Bundle:
         return place if place.is_dir() else None
 
 
-def open_bundle(name: Path | str, *, whole: bool = False) -> Bundle:
+def open_bundle(name: Path | str, *, whole: bool = False, revision: str | None = None) -> Bundle:
     """A bundle here; one of the hub is fetched first.
 
     Args:
         name: directory or hub id.
         whole: read every file; otherwise large ones are only measured.
+        revision: of the hub's: a branch, a tag or a commit; None: the newest.
 
     Raises:
         NotFoundError: nothing there.
         InputError: no bundle, one of a later version, or a damaged one, with the file that is.
     """
     check_place(name, "a bundle")
-    path = Path(name) if Path(name).is_dir() else fetch_bundle(str(name))
+    here = Path(name).is_dir()
+    if here and revision is not None:
+        raise InputError("a bundle of the hub has revisions", f"{name}, a directory here", "leave the revision out")
+    path = Path(name) if here else fetch_bundle(str(name), revision)
     if not (path / RECORD).is_file():
         raise InputError(
             f"a bundle holds a {RECORD}",
@@ -116,17 +133,25 @@ def open_bundle(name: Path | str, *, whole: bool = False) -> Bundle:
             "make one: smoltolk bundle make MODEL UNITS VOCODER OUT; or load the parts by SpeechText.load",
         )
     record = read_json(path / RECORD)
-    try:
-        version, files = int(record["version"]), dict(record["files"])
-        settings = BundleSettings.from_dict(record["generation"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(path / RECORD, f"{type(error).__name__}: {first_line(error)}") from error
-    if version > VERSION:
-        raise InputError(
-            f"this version reads bundles of version {VERSION} at most", f"{name}: version {version}", "update smoltolk"
-        )
+    files, settings = _read(record, path / RECORD)
     check_files(path, files, whole=whole)
     return Bundle(path, str(name), record, settings)
+
+
+def _read(record: Any, place: Path) -> tuple[dict[str, Any], BundleSettings]:
+    """Files and settings of a record."""
+    if isinstance(record, dict) and isinstance(record.get("version"), int) and record["version"] > VERSION:
+        raise InputError(
+            f"this version reads bundles of version {VERSION} at most",
+            f"{place}: version {record['version']}",
+            "update smoltolk",
+        )
+    try:
+        for key in ("version", *_TOLD):
+            record[key]
+        return dict(record["files"]), BundleSettings.from_dict(record["generation"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(place, f"{type(error).__name__}: {first_line(error)}") from error
 
 
 def fetch_bundle(repo_id: str, revision: str | None = None, token: str | None = None) -> Path:
@@ -135,12 +160,13 @@ def fetch_bundle(repo_id: str, revision: str | None = None, token: str | None = 
     Raises:
         NotFoundError: no such repository, or no way there.
     """
+    from httpx import HTTPError
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError
 
     try:
         return Path(snapshot_download(repo_id, revision=revision, token=token))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+    except (HTTPError, HFValidationError, OSError) as error:  # the hub's own errors are kinds of these
         raise NotFoundError(
             "a bundle is a directory here or a repository on the hub",
             f"{repo_id}: {first_line(error)}",
@@ -162,7 +188,7 @@ def check_files(path: Path, files: Mapping[str, Any], *, whole: bool) -> None:
             raise _damaged(place, "it is missing")
         size = place.stat().st_size
         if size != told.get("bytes"):
-            raise _damaged(place, f"{size:,} bytes, not {told.get('bytes'):,}")
+            raise _damaged(place, f"{size} bytes, not {told.get('bytes')}")
         if (whole or size <= _ALWAYS_READ) and digest_of(place) != told.get("sha256"):
             raise _damaged(place, "its content is another one")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from shlex import quote
 from typing import Any
 
 from huggingface_hub import ModelCard
@@ -10,6 +12,7 @@ from huggingface_hub.repocard_data import ModelCardData
 
 from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.interop.card import describe
+from smoltolk.report.wording import percent
 
 _TAGS = ["smoltolk", "speech", "spoken-language-modelling", "arxiv:2503.06211", "smoltolk-bundle"]
 _UNSAID = "not stated by whoever made this bundle"
@@ -25,13 +28,13 @@ tokenizer and {speaks}: all that talking takes.
 ```python
 from smoltolk import SpeechText
 
-talker = SpeechText.from_pretrained("{place}")
+talker = SpeechText.from_pretrained({quoted})
 print(talker.hear("question.wav"))
 talker.say("Hello.").save("hello.wav")
 talker.generate("Once upon a time", to="speech").speech.save("more.wav")
 ```
 
-In the shell: `smoltolk talk {place}`.
+In the shell: `smoltolk talk {shell}`.
 
 {sample}## Where data and voices come from
 
@@ -75,10 +78,11 @@ def bundle_card(config: SmolTolkConfig, record: Mapping[str, Any], place: str) -
     text = _TEXT.format(
         title=f"SmolTolk on {name}, to talk with" if name else "A SmolTolk model to talk with",
         speaks="its codec" if record["vocoder"] == record["units"] else "a vocoder",
-        place=place,
+        quoted=json.dumps(place, ensure_ascii=False),
+        shell=quote(place),
         sample=_sample(record["sample"]),
         rows="\n".join(f"| {what} | {_cell(value)} |" for what, value in rows.items()),
-        figures=_figures(record["figures"]),
+        figures=_figures(record["figures"], record.get("verdicts", ())),
         **{key: _cell(origin[key] or _UNSAID) for key in ("data", "voices", "license", "consent")},
     )
     return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}"))
@@ -91,14 +95,17 @@ def _sample(sample: Mapping[str, Any] | None) -> str:
     return f"`{sample['file']}` is how it goes on, aloud, from “{prompt}” (seed {sample['seed']}).\n\n"
 
 
-def _figures(figures: list[Mapping[str, Any]]) -> str:
+def _figures(figures: Sequence[Mapping[str, Any]], verdicts: Sequence[str]) -> str:
     if not figures:
         return "None were given."
-    rows = ["| what | value | 95% | items |", "|---|---|---|---|"]
+    rows = ["| what | % | 95% interval | chance | of |", "|---|---|---|---|---|"]
     for one in figures:
-        interval = f"{one['low']:.3f} to {one['high']:.3f}" if "low" in one and "high" in one else ""
-        rows.append(f"| {_cell(one['what'])} | {one['value']:.3f} | {interval} | {one.get('n', '')} |")
-    return "\n".join(rows)
+        interval = f"{percent(one['low'])} to {percent(one['high'])}" if "low" in one and "high" in one else ""
+        chance = percent(one["chance"], 0) if "chance" in one else ""
+        count = f"{one['n']} {one.get('of', 'items')}" if "n" in one else ""
+        rows.append(f"| {_cell(one['what'])} | {percent(one['value'])} | {interval} | {chance} | {count} |")
+    told = ["An interval that holds chance tells nothing apart from it."] if any("chance" in o for o in figures) else []
+    return "\n\n".join([*(" ".join(one.split()) for one in verdicts), *told, "\n".join(rows)])
 
 
 def _cell(text: str) -> str:

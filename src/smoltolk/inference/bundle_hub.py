@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from smoltolk.common.errors import InputError, first_line
-from smoltolk.common.files import atomic_directory, check_place
-from smoltolk.inference.bundle import CARD, RECORD, Bundle, open_bundle
+from smoltolk.common.errors import InputError, NotFoundError, first_line
+from smoltolk.common.files import atomic_directory, check_place, read_text
+from smoltolk.inference.bundle import CARD, RECORD, Bundle, fetch_bundle, open_bundle
 from smoltolk.inference.bundle_card import bundle_card
 from smoltolk.inference.parts import load_config
 
@@ -30,6 +30,7 @@ def push_bundle(bundle: Path | str, repo_id: str, *, private: bool = False, toke
     Raises:
         NotFoundError, InputError: no bundle, a damaged one, or the hub refuses it.
     """
+    from httpx import HTTPError
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
@@ -49,11 +50,20 @@ def push_bundle(bundle: Path | str, repo_id: str, *, private: bool = False, toke
         raise InputError(
             "the hub takes a bundle from who may write there", f"{repo_id}: {first_line(error)}", "hf auth login"
         ) from error
+    except HTTPError as error:
+        raise NotFoundError(
+            "a push takes a way to the hub", f"{repo_id}: {first_line(error)}", "check the network, and push again"
+        ) from error
     return str(address)
 
 
-def pull_bundle(repo_id: str, out: Path | str) -> Bundle:
+def pull_bundle(repo_id: str, out: Path | str, *, revision: str | None = None) -> Bundle:
     """Fetch a bundle of the hub into a directory, which appears whole or not at all; every file is read.
+
+    Args:
+        repo_id: ``owner/name``; never a directory here, whatever lies there.
+        out: the directory; a former bundle there is replaced.
+        revision: a branch, a tag or a commit; None: the newest.
 
     Raises:
         NotFoundError: no such repository.
@@ -62,7 +72,7 @@ def pull_bundle(repo_id: str, out: Path | str) -> Bundle:
     out = Path(out)
     if not (out / RECORD).is_file():
         check_place(out, kind="the directory of a bundle")
-    held = open_bundle(repo_id, whole=True)
+    held = open_bundle(fetch_bundle(repo_id, revision), whole=True)
     with atomic_directory(out) as place:
         for name in (RECORD, CARD, *held.record["files"]):
             if (held.path / name).is_file():
@@ -73,7 +83,6 @@ def pull_bundle(repo_id: str, out: Path | str) -> Bundle:
 
 def _card_for(held: Bundle, repo_id: str) -> str:
     """The card with the name of the repository; what somebody has written stays."""
-    path, config = held.path / CARD, load_config(held.path)
-    there = path.read_text(encoding="utf-8") if path.is_file() else None
+    config, there = load_config(held.path), read_text(held.path / CARD)
     own = bundle_card(config, held.record, held.record["name"])
     return bundle_card(config, held.record, repo_id) if there in (None, own) else str(there)

@@ -26,13 +26,14 @@ from smoltolk.inference.bundle import (
     open_bundle,
 )
 from smoltolk.inference.bundle_card import bundle_card
-from smoltolk.inference.bundle_figures import read_figures
+from smoltolk.inference.bundle_figures import read_figures, read_verdict
 from smoltolk.inference.lora import is_lora
-from smoltolk.inference.parts import load_config, load_model, load_sound_parts, read_part
+from smoltolk.inference.part_files import read_part
+from smoltolk.inference.parts import load_config, load_model, load_sound_parts
 from smoltolk.inference.speakers import voices_of
 from smoltolk.inference.speech_text import SpeechText
 from smoltolk.processing import SmolTolkProcessor
-from smoltolk.speech.units.kinds import place_of_units
+from smoltolk.speech.units.places import place_of_units
 
 # Of a model's directory. What is pickled stays where it is, and so do notes of the training.
 _MODEL_FILES = ("*.safetensors", "*.safetensors.index.json", "generation_config.json", "chat_template.jinja")
@@ -69,6 +70,7 @@ def make_bundle(
     origin: Origin | None = None,
     settings: BundleSettings | None = None,
     sample: str | None = None,
+    system: str | None = None,
     link: bool = False,
 ) -> Bundle:
     """Put parts that belong together into one directory, which appears whole or not at all.
@@ -79,6 +81,8 @@ def make_bundle(
         vocoder: directory of the vocoder; None, or the units again, where these are a codec of several codebooks.
         out: the bundle; a former bundle there is replaced.
         results: ``results.json`` of the quick start or of ``smoltolk evaluate``, for the card.
+        system: which of the quick start's models it is; None: the one that its directory is called by, or that it
+            was trained as.
         origin: of data and voices, for the card.
         settings: of generation.
         sample: a text that it goes on from, aloud, for the card; None: no sample.
@@ -100,12 +104,17 @@ def make_bundle(
             "no vocoder, and units that are no codec of several codebooks",
             "name the vocoder of these units",
         )
-    figures = [figure for path in results for figure in read_figures(path)]
+    if sample is not None and not sample.strip():
+        raise InputError("a sample goes on from a text", repr(sample), "give some words, or none at all")
+    called = _called(model) if system is None else [system]
+    figures = [figure for path in results for figure in read_figures(path, called)]
+    verdicts = [verdict for path in results if (verdict := read_verdict(path)) is not None]
     source = _model_directory(model)
     with atomic_directory(out) as place:
         if is_lora(source):
             load_model(source, "cpu")[0].save_pretrained(place)
             write_json(place / "config.json", _without_places(read_json(place / "config.json")))
+            (place / CARD).unlink(missing_ok=True)  # of a model alone
         else:
             _copy_model(source, place, link)
         _put(place_of_units(units), place / UNITS, link)
@@ -130,12 +139,21 @@ def make_bundle(
             "generation": settings.as_dict(),
             "origin": asdict(origin),
             "figures": figures,
+            "verdicts": verdicts,
             "sample": said,
         }
         record["files"] = _files(place)
         write_text(place / CARD, bundle_card(config, record, record["name"]))  # people may change it
         write_json(place / RECORD, record)
     return open_bundle(out)
+
+
+def _called(model: Path | str) -> list[str]:
+    """What the quick start may call a model."""
+    known = Path(model) / "training.json"
+    told = read_json(known) if known.is_file() else {}
+    # One that was tuned or trained on is no longer the one that was measured.
+    return [Path(model).resolve().name, *([told["system"]] if "system" in told and "start" not in told else [])]
 
 
 def _model_directory(model: Path | str) -> Path:
@@ -197,11 +215,11 @@ def _say_sample(place: Path, text: str | None, settings: BundleSettings) -> dict
     vocoder = place / VOCODER
     talker = SpeechText.load(place, place / UNITS, vocoder if vocoder.is_dir() else None, device="cpu")
     for seed in range(_SAMPLE_SEEDS):
-        try:
-            answer = talker.generate(
-                text, to="speech", seed=seed, sampling=settings.sampling, max_new=settings.max_units
-            )
-        except InputError:  # it ended at once
+        # A batch of one, in which what says nothing is no error.
+        (answer,) = talker.generate(
+            [[text]], to="speech", seed=seed, sampling=settings.sampling, max_new=settings.max_units
+        )
+        if answer.is_empty:
             continue
         answer.speech.save(place / "sample.wav")
         about = {"prompt": text, "seed": seed, "file": "sample.wav", "seconds": round(answer.speech.seconds, 2)}

@@ -8,6 +8,9 @@ from typing import Any
 from torch import nn
 
 from smoltolk.common.errors import require
+from smoltolk.common.noise import silence_noise
+
+PACKAGE, PURPOSE = "torchao", "weights of eight bits"
 
 
 def in_eight_bits(model: Any) -> Any:
@@ -18,7 +21,8 @@ def in_eight_bits(model: Any) -> Any:
     Raises:
         MissingExtraError: torchao is not installed.
     """
-    require("torchao", "weights of eight bits")
+    silence_noise()
+    require(PACKAGE, PURPOSE)
     quantization = import_module("torchao.quantization")
     tied = {parameter.data_ptr() for module in model.modules() if isinstance(module, nn.Embedding)
             for parameter in module.parameters()}  # fmt: skip

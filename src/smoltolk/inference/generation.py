@@ -17,8 +17,9 @@ from smoltolk.common.seeds import derive
 from smoltolk.data.rows.documents import Document
 from smoltolk.data.rows.prompts import check_documents, pad_codes, pad_left
 from smoltolk.inference.batches import evaluating
-from smoltolk.inference.drawing import RowDraws, Sampling
+from smoltolk.inference.drawing import RowDraws
 from smoltolk.inference.limits import Limits, Stop
+from smoltolk.inference.sampling import Sampling
 from smoltolk.model.codec.codebooks import frames_of
 from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.generation.modes import generation_settings
@@ -153,6 +154,7 @@ def _drawing(sampling: Sampling | None, seeds: Sequence[int], led: Sequence[Any]
             "do_sample": True,
             "temperature": sampling.temperature,
             "top_k": sampling.top_k,
+            "top_p": sampling.top_p,
             **({"logits_processor": LogitsProcessorList(led)} if led else {}),
         }
     processors = [*led, *([] if sampling is None else [RowDraws(sampling, seeds)])]

@@ -10,6 +10,9 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -48,11 +51,15 @@ class Origin:
     switch: bool = False
     seed: int = 0
 
-    def build(self) -> SmolTolkForCausalLM:
-        """The model, in training mode and on the CPU."""
+    def build(self, dtype: torch.dtype | None = None) -> SmolTolkForCausalLM:
+        """The model, on the CPU.
+
+        Args:
+            dtype: of the weights; None: as they lie, of a text model float32.
+        """
         if self.settings is not None:
-            return SmolTolkForCausalLM.from_text_model(self.name, seed=self.seed, **self.settings)
-        model = SmolTolkForCausalLM.from_pretrained(self.name)
+            return SmolTolkForCausalLM.from_text_model(self.name, seed=self.seed, dtype=dtype, **self.settings)
+        model = SmolTolkForCausalLM.from_pretrained(self.name, dtype="auto" if dtype is None else dtype)
         if self.units is not None:
             model = with_new_units(model, seed=self.seed, **self.units)
         return with_switch(model, seed=self.seed) if self.switch else model
@@ -76,8 +83,13 @@ def write_origin(directory: Path, origin: Origin, model: Any) -> None:
     (directory / "README.md").unlink(missing_ok=True)  # PEFT's form to be filled in
 
 
-def open_lora(directory: Path | str, *, is_trainable: bool = False) -> Any:
+def open_lora(directory: Path | str, *, is_trainable: bool = False, dtype: torch.dtype | None = None) -> Any:
     """A LoRA around its model, as a model of PEFT.
+
+    Args:
+        directory: of the LoRA.
+        is_trainable: it is trained on.
+        dtype: of the model's weights, see :meth:`Origin.build`.
 
     Raises:
         MissingExtraError: PEFT is not installed.
@@ -85,7 +97,7 @@ def open_lora(directory: Path | str, *, is_trainable: bool = False) -> Any:
     """
     directory = Path(directory)
     origin, digest = origin_of(directory)
-    model = beside(directory, origin.build(), is_trainable=is_trainable)
+    model = beside(directory, origin.build(dtype), is_trainable=is_trainable)
     if digest_of_weights(model) != digest:
         raise InputError(
             "a LoRA belongs to the weights that it was trained beside",
@@ -133,7 +145,8 @@ def beside(directory: Path | str, model: SmolTolkForCausalLM, *, is_trainable: b
     if not (Path(directory) / _WEIGHTS).is_file():
         raise InputError("the weights of a LoRA are safetensors", f"no {_WEIGHTS} in {directory}", "save it again")
     try:
-        return peft.PeftModel.from_pretrained(model, str(directory), is_trainable=is_trainable)
+        with without_notes():
+            return peft.PeftModel.from_pretrained(model, str(directory), is_trainable=is_trainable)
     except (RuntimeError, ValueError, SafetensorError) as error:
         raise InputError(
             "a LoRA fits the model that it was trained beside",
@@ -142,9 +155,19 @@ def beside(directory: Path | str, model: SmolTolkForCausalLM, *, is_trainable: b
         ) from error
 
 
-def merged(directory: Path | str) -> SmolTolkForCausalLM:
+@contextmanager
+def without_notes() -> Iterator[None]:
+    """A block in which PEFT says nothing of what nobody could do anything about: that it asks transformers by a name
+    which will go, and that it settles itself which way round a layer has its weights."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+        warnings.filterwarnings("ignore", message="fan_in_fan_out is set", category=UserWarning)
+        yield
+
+
+def merged(directory: Path | str, dtype: torch.dtype | None = None) -> SmolTolkForCausalLM:
     """The model of a LoRA with the LoRA in its weights; as :func:`open_lora`."""
-    return open_lora(directory).merge_and_unload()
+    return open_lora(directory, dtype=dtype).merge_and_unload()
 
 
 @torch.no_grad()

@@ -10,8 +10,8 @@ import numpy as np
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.documents import Document
-from smoltolk.inference.drawing import Sampling
 from smoltolk.inference.generation import Generation, generate, to_units
+from smoltolk.inference.sampling import Sampling
 from smoltolk.inference.speakers import Speaker, durations_of
 from smoltolk.model.ids import IdSpace
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from smoltolk.data.rows.documents import Document
 from smoltolk.data.rows.prompts import mixed_prompt
-from smoltolk.inference.generation import Sampling, generate, to_text, to_units
+from smoltolk.inference.generation import generate, to_text, to_units
+from smoltolk.inference.sampling import Sampling
 from smoltolk.inference.speakers import Speaker, check_speaker, speak_units
 from smoltolk.model.ids import IdSpace
 from smoltolk.speech.audio import SAMPLE_RATE, num_samples, save

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from smoltolk.common.errors import InputError
+from smoltolk.inference.part_files import check_says_frames
 from smoltolk.model.ids import IdSpace
 from smoltolk.speech.audio import SAMPLE_RATE, resample
 from smoltolk.speech.units.codecs import CodecUnitTokenizer
@@ -47,7 +47,7 @@ class CodecSpeaker:
         codec: of several codebooks.
 
     Raises:
-        InputError: one codebook, see :func:`check_says_frames`.
+        InputError: one codebook, see :func:`~smoltolk.inference.part_files.check_says_frames`.
     """
 
     def __init__(self, codec: CodecUnitTokenizer):
@@ -102,20 +102,6 @@ def speaker_of(vocoder: Speaker | UnitTokenizer | None, units: UnitTokenizer | N
     return vocoder
 
 
-def check_says_frames(num_codebooks: int, where: Path | str) -> None:
-    """Refuse a codec of one codebook as a vocoder: its units are deduplicated, and how long each lasts is lost.
-
-    Raises:
-        InputError: it has one.
-    """
-    if num_codebooks == 1:
-        raise InputError(
-            "a codec speaks whole frames; units of one codebook have been deduplicated, and last nobody knows how long",
-            f"{where} with one codebook",
-            "fit a vocoder for these units (`smoltolk vocoder fit`), or take more codebooks",
-        )
-
-
 def check_speaker(space: IdSpace, speaker: Speaker) -> None:
     """Refuse a vocoder that cannot say what a model makes.
 
@@ -140,6 +126,26 @@ def most_units(text: str, space: IdSpace, frame_rate: float) -> int:
 def voices_of(speaker: Speaker | None) -> tuple[str, ...]:
     """Names of the voices of what speaks; empty where they have none, as those of a codec."""
     return speaker.speakers if isinstance(speaker, Vocoder) else ()
+
+
+def check_voice(speaker: Speaker, voice: str | int | None) -> None:
+    """Refuse a voice that is none of a speaker's.
+
+    Args:
+        speaker: a vocoder, or a codec, which has but one.
+        voice: its name or number; None: the first.
+
+    Raises:
+        InputError: no such voice.
+    """
+    if isinstance(speaker, Vocoder):
+        speaker.speaker_index(voice)
+    elif voice not in (None, 0):
+        raise InputError(
+            "a speaker must be one of the vocoder's voices",
+            f"{voice!r}; what speaks here has but one",
+            "leave the speaker out (no --speaker)",
+        )
 
 
 def in_chunks(speaker: Speaker) -> Speaking:
@@ -186,12 +192,7 @@ def speak(
     """
     if isinstance(speaker, Vocoder):
         return speaker.synthesize(units, durations, seed, speaker=voice)
-    if voice not in (None, 0):
-        raise InputError(
-            "a speaker must be one of the vocoder's voices",
-            f"{voice!r}; what speaks here has but one",
-            "leave the speaker out (no --speaker)",
-        )
+    check_voice(speaker, voice)
     (waveform,) = speaker.synthesize_batch([units], seed=seed)
     return waveform
 

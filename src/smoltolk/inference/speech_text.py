@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,16 +13,17 @@ import numpy as np
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.documents import Document
 from smoltolk.inference.answers import Answer, Speech, StreamPiece, Timings
-from smoltolk.inference.bundle import BundleSettings, open_bundle
+from smoltolk.inference.bundle import Bundle, BundleSettings, open_bundle
 from smoltolk.inference.dialogue import Dialogue
-from smoltolk.inference.drawing import Sampling
 from smoltolk.inference.generation import Generation, to_text, to_units
 from smoltolk.inference.parts import load_parts
 from smoltolk.inference.recordings import Audio, is_recording, waveform_of
 from smoltolk.inference.requests import Request, continue_all, longer_than, positions_left, room_of, seeds_of
+from smoltolk.inference.sampling import Sampling
 from smoltolk.inference.speakers import (
     Speaker,
     check_speaker,
+    check_voice,
     durations_of,
     in_chunks,
     most_units,
@@ -80,20 +82,23 @@ class SpeechText:
         self.processor = SmolTolkProcessor(tokenizer, self.space, units)
 
     @classmethod
-    def from_pretrained(cls, bundle: Path | str, device: str | None = None, int8: bool = False) -> SpeechText:
+    def from_pretrained(
+        cls, bundle: Path | str | Bundle, device: str | None = None, int8: bool = False, revision: str | None = None
+    ) -> SpeechText:
         """Load a bundle, which holds all parts.
 
         Args:
-            bundle: a directory as ``smoltolk bundle make`` writes it, or a hub id.
+            bundle: a directory as ``smoltolk bundle make`` writes it, a hub id, or one that has been opened.
             device: where the model computes; None: on a GPU if there is one.
             int8: hold the weights of linear layers in eight bits, for which it takes the extra ``int8``.
+            revision: of the hub's: a branch, a tag or a commit; None: the newest.
 
         Raises:
             NotFoundError: no such directory, or no such repository.
             InputError: no bundle, a damaged one, or a device that is not there.
             MissingExtraError: ``smoltolk[int8]`` is not installed.
         """
-        held = open_bundle(bundle)
+        held = bundle if isinstance(bundle, Bundle) else open_bundle(bundle, revision=revision)
         return cls(*load_parts(held.model, held.units, held.vocoder, device=device, int8=int8), settings=held.settings)
 
     @classmethod
@@ -240,8 +245,10 @@ class SpeechText:
             Request(self._to_say(one), most_units(one, self.space, speaker_rate), own)
             for one, own in zip(texts, seeds_of(seed, len(texts)), strict=True)
         ]
-        spoken = self._speak(requests, sampling, speaker, 0.0)
-        return spoken if isinstance(text, list) else spoken[0]
+        spoken = self._speak(requests, sampling, speaker)
+        if isinstance(text, list):
+            return spoken
+        return _said_something(spoken[0])
 
     def say_in_pieces(
         self, text: str, speaker: str | int | None = None, seed: int = 0, *, sampling: Sampling | None = None
@@ -305,6 +312,8 @@ class SpeechText:
             answers = self._write(requests, drawn, hearing)
         else:
             spoken = self._speak(requests, drawn, speaker, hearing, max_seconds)
+            if not batched:
+                _said_something(spoken[0])
             answers = [Answer(speech=one, ended=one.ended, timings=one.timings) for one in spoken]
         return answers if batched else answers[0]
 
@@ -321,6 +330,8 @@ class SpeechText:
     ) -> Iterator[StreamPiece]:
         speaks = to == "speech"
         room_of(self.model, request, speaks)  # told at once, not by the thread
+        if speaks:
+            check_voice(self._speaker(), speaker)
 
         def run(streamer: PieceIterator, stop: Callable[[], bool]) -> Generation:
             (made,) = continue_all(
@@ -342,19 +353,14 @@ class SpeechText:
         requests: list[Request],
         sampling: Sampling | None,
         speaker: str | int | None,
-        hearing: float,
+        hearing: float = 0.0,
         max_seconds: float | None = None,
     ) -> list[Speech]:
+        check_voice(self._speaker(), speaker)  # before the model has worked for it
         begin = time.perf_counter()
         is_long = longer_than(max_seconds, self.space, self._speaker())
         made = continue_all(self.model, requests, speaks=True, sampling=sampling, is_long=is_long)
         thought = time.perf_counter()
-        if len(made) == 1 and not len(to_units(made[0], self.space)):
-            raise InputError(
-                "there must be something to say",
-                "the model ended at once",
-                "try another prompt or seed, or train longer",
-            )
         sounds = [
             self._sound(one, request.seed, speaker, max_seconds) for one, request in zip(made, requests, strict=True)
         ]
@@ -385,6 +391,8 @@ class SpeechText:
         """
         if max_seconds is not None and to == "text":
             raise InputError("seconds limit speech", f"max_seconds = {max_seconds}", "limit text by max_new")
+        if max_seconds is not None and not math.isfinite(max_seconds):
+            raise InputError("a limit is a number", f"max_seconds = {max_seconds}", "leave it out for no limit")
         limits = [] if max_new is None else [max_new]
         if max_seconds is not None:
             limits.append(int(max_seconds * self._speaker().frame_rate))
@@ -424,6 +432,14 @@ class SpeechText:
         if self.vocoder is None:
             raise InputError("speaking needs a vocoder, or the codec of the units", "none", "name its directory")
         return self.vocoder
+
+
+def _said_something(speech: Speech) -> Speech:
+    if len(speech.units) == 0:
+        raise InputError(
+            "there must be something to say", "the model ended at once", "try another prompt or seed, or train longer"
+        )
+    return speech
 
 
 def _check_text(text: str) -> None:

@@ -149,8 +149,8 @@ def _rate_cells(task: Mapping[str, Any]) -> Cells:
     return {
         rate.upper(): {
             "accuracy": task[rate]["value"],
-            "low": 0.0 if task[rate]["low"] is None else task[rate]["low"],
-            "high": 1.0 if task[rate]["high"] is None else task[rate]["high"],
+            "low": task[rate]["low"],  # None: of a single recording
+            "high": task[rate]["high"],
             "n": task[rate]["n"],
         }
         for rate in _RATES
@@ -158,7 +158,7 @@ def _rate_cells(task: Mapping[str, Any]) -> Cells:
 
 
 def _rate_differences(one: Sequence[Record], other: Sequence[Record], seed: int) -> Cells:
-    """``other - one``, by bootstrap over the utterances that both have."""
+    """``other - one``, by bootstrap over the utterances that both have; nothing where they have none."""
     first = {record["id"]: record for record in one if record["error"] is None}
     second = {record["id"]: record for record in other if record["error"] is None}
     shared = [name for name in first if name in second]
@@ -170,7 +170,9 @@ def _rate_differences(one: Sequence[Record], other: Sequence[Record], seed: int)
         sizes = np.array([getattr(error, of) for error in errors[0]])
         counts = [np.array([getattr(error, f"{of.removesuffix('s')}_errors") for error in each]) for each in errors]
         gap = counts[1] - counts[0]
-        low, high = rate_interval(gap, sizes, seed) if len(shared) > 1 else (-1.0, 1.0)
+        if not sizes.sum():
+            continue
+        low, high = rate_interval(gap, sizes, seed) if len(shared) > 1 else (None, None)
         found[rate.upper()] = {"difference": float(gap.sum() / sizes.sum()), "low": low, "high": high, "n": len(shared)}
     return found
 

@@ -7,16 +7,19 @@ from typing import Any, Literal
 
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import read_json
-from smoltolk.training.loop.log import NAME, RunLog
-from smoltolk.training.workplace import RECORD
+from smoltolk.training.loop.log import NAME, RECORD, RunLog
 
-Kind = Literal["evaluation", "analysis", "quick start", "ablation", "training"]
+Kind = Literal["evaluation", "analysis", "quick start", "ablation", "experiment", "training"]
 # By the file that tells it, and the verb that leaves it.
 _FILES: dict[str, Kind] = {"ablation.json": "ablation", "analysis.json": "analysis", "training.json": "training"}
 _KNOWN = (
     "a report is made of directories of `evaluate` (results.json), `analyse` (analysis.json), `quickstart`"
-    " (results.json), `ablate` (ablation.json), of trained models (training.json) and of trainings (log.jsonl)"
+    " (results.json), `ablate` (ablation.json, results.json), of trained models (training.json) and of trainings"
+    " (log.jsonl)"
 )
+# What results.json holds tells whose it is.
+_RESULTS: dict[str, Kind] = {"tasks": "evaluation", "models": "quick start", "arms": "experiment"}
+_NAMED = 3  # directories that a fix names
 
 
 def kind_of(place: Path) -> tuple[Kind, Any]:
@@ -26,6 +29,9 @@ def kind_of(place: Path) -> tuple[Kind, Any]:
         NotFoundError: no such directory.
         InputError: none of the known kinds, one that is not finished, or a file that is not JSON.
     """
+    if place.is_file():
+        fix = f"name its directory, {place.parent}"
+        raise InputError("a report is made of directories", f"{place} is a file", fix)
     if not place.is_dir():
         raise NotFoundError("a report is made of directories that exist", f"no directory {place}", "check the path")
     for name, kind in _FILES.items():
@@ -33,10 +39,9 @@ def kind_of(place: Path) -> tuple[Kind, Any]:
             return kind, read_json(place / name)
     if (place / "results.json").is_file():
         results = read_json(place / "results.json")
-        if isinstance(results, dict) and "tasks" in results:
-            return "evaluation", results
-        if isinstance(results, dict) and "models" in results:
-            return "quick start", results
+        for key, kind in _RESULTS.items():
+            if isinstance(results, dict) and key in results:
+                return kind, results
         raise InputError(_KNOWN, f"{place / 'results.json'} is of none of them", "name other directories")
     log = log_of(place)
     if log is not None:
@@ -52,7 +57,14 @@ def kind_of(place: Path) -> tuple[Kind, Any]:
     found = (
         f"{place} holds {', '.join(held[:4])}{' and more' if len(held) > 4 else ''}" if held else f"{place} is empty"
     )
-    raise InputError(_KNOWN, found, "name other directories")
+    inside = [str(path) for path in sorted(place.iterdir()) if path.is_dir() and _is_known(path)]
+    more = " and so on" if len(inside) > _NAMED else ""
+    fix = f"name what lies in it: {' '.join(inside[:_NAMED])}{more}" if inside else "name other directories"
+    raise InputError(_KNOWN, found, fix)
+
+
+def _is_known(place: Path) -> bool:
+    return any((place / name).is_file() for name in (*_FILES, "results.json")) or log_of(place) is not None
 
 
 def log_of(place: Path) -> Path | None:

@@ -1,4 +1,4 @@
-"""Quick starts, analyses, ablations and trainings: each as one part of a report."""
+"""Quick starts, analyses, ablations, experiments and trainings: each as one part of a report."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from smoltolk.analysis.request import TITLES
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_text
 from smoltolk.overview.kinds import log_of
@@ -15,23 +16,26 @@ from smoltolk.report.log_plots import held_out_svg, running_svg, selector_by_ste
 from smoltolk.report.outcome_plots import lens_svg, outcomes_svg
 from smoltolk.report.plots import accuracy_svg, curves_svg, selector_svg
 from smoltolk.report.quickstart_table import quickstart_markdown
+from smoltolk.report.results import shown_systems
 from smoltolk.report.sections import Picture, Section, Sound
 from smoltolk.report.titles import SYSTEM_TITLES
 from smoltolk.report.training_plot import training_svg, training_table
 from smoltolk.report.wording import arrow
 from smoltolk.training.loop.log import RunLog
 
-_DRAWN: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
+_DRAWN: Mapping[str, tuple[str, Callable[..., str]]] = {
     "outcomes": ("Facts only read: pairs of questions that are right, in %, with 95% intervals.", outcomes_svg),
     "lens": ("Facts only read: the text head on each layer, pairs right, in %, with 95% intervals.", lens_svg),
     "accuracy": ("Each question by itself: accuracy with 95% intervals.", accuracy_svg),
     "curves": ("Training curves.", curves_svg),
     "selector": ("Mean weight of each layer on held-out speech.", selector_svg),
 }
+_FOR_PHONES = ("outcomes", "lens", "accuracy")  # which can be drawn narrow
 _POINT = schema.keys(step=schema.number(0))
-_COLOURS = (
-    "Blue circles: late fusion; orange squares: early fusion; grey diamonds: early fusion+; violet: trained longer."
-)
+_COLOURS = {
+    "late": "Blue circles: late fusion", "early": "orange squares: early fusion",
+    "early_plus": "grey diamonds: early fusion+", "early_long": "violet triangles: early fusion, trained longer",
+}  # fmt: skip
 
 
 def quickstart_section(run: Run) -> Section:
@@ -41,15 +45,21 @@ def quickstart_section(run: Run) -> Section:
         InputError: its results are damaged.
     """
     with damage_named(run.place / "results.json"):
-        text = quickstart_markdown(run.found)
+        lead, _, tables = quickstart_markdown(run.found).partition("\n\n## ")
         drawn = {name: draw(run.found) for name, (_, draw) in _DRAWN.items()}
+        narrow = {name: _DRAWN[name][1](run.found, narrow=True) for name in _FOR_PHONES}
         told = _told(run.found.get("samples", ()))
+        colours = "; ".join(_COLOURS[system] for system in shown_systems(run.found)) + "."
     pictures = [
-        Picture(name, f"{_DRAWN[name][0]} {_COLOURS if name != 'selector' else ''}".strip(), svg, of_page=True)
+        Picture(
+            name, _DRAWN[name][0] if name == "selector" else f"{_DRAWN[name][0]} {colours}", svg, of_page=True,
+            narrow=narrow.get(name, ""),
+        )
         for name, svg in drawn.items()
         if svg
-    ]
-    return Section(f"Quick start: {run.name}", str(run.place), text, tuple(pictures), sounds_of(run, told))
+    ]  # fmt: skip
+    place, sounds = str(run.place), sounds_of(run, told)
+    return Section(f"Quick start: {run.name}", place, f"## {tables}", tuple(pictures), sounds, lead=lead)
 
 
 def analysis_section(run: Run) -> Section:
@@ -68,7 +78,7 @@ def analysis_section(run: Run) -> Section:
             if isinstance(part, dict) and not isinstance(part.get("left_out"), str)
         }
     pictures = [
-        Picture(name, f"{name.capitalize()}; bands and bars are 95% intervals.", _left(run, f"{name}.svg"))
+        Picture(name, f"{TITLES.get(name, name)}; bands and bars are 95% intervals.", _left(run, f"{name}.svg"))
         for name in parts
     ]
     text = _left(run, "analysis.md")
@@ -85,6 +95,19 @@ def ablation_section(run: Run) -> Section:
         schema.keys(variants=schema.keys(), seeds=_list)(run.found, "")
     picture = Picture("ablation", "Outcomes of each variant, with 95% intervals.", _left(run, "ablation.svg"))
     return Section(f"Ablation: {run.name}", str(run.place), _left(run, "ablation.md"), (picture,), sounds_of(run))
+
+
+def experiment_section(run: Run) -> Section:
+    """The table of an experiment with a recipe as its command left it.
+
+    Raises:
+        InputError: it is damaged, or its table is not there.
+    """
+    with damage_named(run.place / "results.json"):
+        schema.keys(arms=schema.keys(), seeds=_list)(run.found, "")
+        question = run.found.get("question")
+    title = f"Experiment: {run.name}" + (f", {question}" if question else "")
+    return Section(title, str(run.place), _left(run, "results.md"))
 
 
 def training_section(runs: Sequence[Run]) -> Section:

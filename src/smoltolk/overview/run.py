@@ -11,7 +11,7 @@ from typing import Any
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_text
-from smoltolk.overview.kinds import Kind
+from smoltolk.overview.kinds import Kind, kind_of
 from smoltolk.report.embedding import MEDIA_TYPES
 from smoltolk.report.sections import Sound
 
@@ -35,21 +35,23 @@ class Run:
     found: Any
 
 
-def check_places(places: Sequence[Path]) -> None:
-    """Whether there are places, each of them once.
+def found_in(places: Sequence[Path]) -> list[tuple[Path, Kind, Any]]:
+    """What left some directories: each with its kind, and the JSON that tells it.
 
     Raises:
-        InputError: none, or one that is named twice.
+        NotFoundError: no such directory.
+        InputError: none, one of another kind, not finished, or named twice.
     """
-    whole = [place.absolute() for place in places]
-    if not places or len(set(whole)) < len(places):
-        found = "none" if not places else f"{Counter(map(str, whole)).most_common(1)[0][0]} twice"
+    twice = [place for place, count in Counter(place.resolve() for place in places).items() if count > 1]
+    if not places or twice:
+        found = f"{twice[0]} twice" if twice else "none"
         raise InputError("a report is made of one directory or several, each named once", found, "name them")
+    return [(place, *kind_of(place)) for place in places]
 
 
 def names_of(places: Sequence[Path]) -> list[str]:
     """For each place the last parts of its path, as many as no other one ends with."""
-    whole = [place.absolute() for place in places]
+    whole = [place.resolve() if ".." in place.parts else place.absolute() for place in places]
     names = []
     for place in whole:
         for count in range(1, len(place.parts) + 1):
@@ -61,7 +63,7 @@ def names_of(places: Sequence[Path]) -> list[str]:
 
 
 def sounds_of(run: Run, told: Mapping[str, tuple[str, str]] | None = None) -> tuple[Sound, ...]:
-    """What lies in the folder ``samples`` of a run, by name.
+    """What lies in the folder ``samples`` of a run: first what is told, in its order, then the others by name.
 
     Args:
         run: whose.
@@ -69,8 +71,9 @@ def sounds_of(run: Run, told: Mapping[str, tuple[str, str]] | None = None) -> tu
             the words lie in a ``.txt`` beside the file, where there is one.
     """
     folder, told = run.place / "samples", told or {}
+    place_of = {run.place / name: number for number, name in enumerate(told)}
     sounds = []
-    for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
+    for path in sorted(folder.rglob("*"), key=lambda path: (place_of.get(path, len(told)), path)):
         if path.suffix.lower() in _SOUNDS and path.is_file() and not path.name.startswith("."):
             name = path.relative_to(run.place).as_posix()
             title = path.relative_to(folder).with_suffix("").as_posix()

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from smoltolk.overview.comparison import comparison_sections
 from smoltolk.overview.evaluations import evaluation_section
-from smoltolk.overview.kinds import kind_of
-from smoltolk.overview.others import ablation_section, analysis_section, quickstart_section, training_section
-from smoltolk.overview.run import Run, check_places, names_of
+from smoltolk.overview.others import (
+    ablation_section,
+    analysis_section,
+    experiment_section,
+    quickstart_section,
+    training_section,
+)
+from smoltolk.overview.run import Run, found_in, names_of
 from smoltolk.report.overview import write_markdown, write_page
 from smoltolk.report.sections import Section
 
@@ -19,6 +24,7 @@ _ALONE = {
     "quick start": quickstart_section,
     "analysis": analysis_section,
     "ablation": ablation_section,
+    "experiment": experiment_section,
 }
 
 
@@ -32,8 +38,7 @@ def sections_of(places: Sequence[Path]) -> list[Section]:
         NotFoundError: no such directory.
         InputError: one of another kind, damaged, not finished, or named twice.
     """
-    check_places(places)
-    found = [(place, *kind_of(place)) for place in places]
+    found = found_in(places)
     runs = []
     for kind in dict.fromkeys(kind for _, kind, _ in found):  # a name is no other one's of its kind
         alike = [one for one in found if one[1] == kind]
@@ -44,8 +49,15 @@ def sections_of(places: Sequence[Path]) -> list[Section]:
     if trainings:
         sections.append(training_section(trainings))
     evaluations = [run for run in runs if run.kind == "evaluation"]
-    together = comparison_sections(evaluations) if len(evaluations) > 1 else []
-    return [*together, *sections]
+    if len(evaluations) < 2:
+        return sections
+    # Rules come with torch, which no other part of a page takes seconds for.
+    from smoltolk.overview.comparison import comparison_sections
+
+    together = comparison_sections(evaluations)
+    # What stands side by side need not be read once more.
+    alone = [replace(one, folded=bool(together)) for one in sections[: len(evaluations)]]
+    return [*together, *alone, *sections[len(evaluations) :]]
 
 
 def write_overview(places: Sequence[Path], out: Path, markdown: Path | None = None, embed: float = EMBED) -> int:

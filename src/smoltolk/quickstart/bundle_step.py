@@ -29,6 +29,7 @@ def leave_bundle(settings: Settings) -> dict[str, Any]:
         results=[settings.out / "results.json"],
         origin=_ORIGIN,
         sample=settings.test_story(0).sentences[0],
+        system="late",
         link=True,
     )
     return {"files": len(made.record["files"]), "sample": made.record["sample"]}

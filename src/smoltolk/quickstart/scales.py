@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from smoltolk.common.errors import named
+from smoltolk.quickstart.names import check_scale
 from smoltolk.training.presets import text_recipe
 from smoltolk.training.recipe import BackboneSize, Recipe
 from smoltolk.training.recipes.binding import changed
@@ -112,4 +112,5 @@ def scale_named(name: str) -> Scale:
     Raises:
         InputError: there is none.
     """
-    return named("a scale", name, SCALES, "choose one of them with --scale")
+    check_scale(name)
+    return SCALES[name]

@@ -60,6 +60,8 @@ def quickstart(out: Path, scale: str = "small", seed: int = 0, text_model: str |
             ]
         )
         results = run.step("report", "Report", lambda: report(settings, run))
+        if not all((out / name).is_file() for name in ("results.json", "report.html")):  # somebody took them away
+            _write(results, out)
         run.step("bundle", "Bundle", lambda: leave_bundle(settings))
         shutil.rmtree(settings.work, ignore_errors=True)
         print_summary(results, console)
@@ -90,9 +92,13 @@ def report(settings: Settings, run: RunDirectory) -> dict[str, Any]:
     """Gather what the steps measured into ``results.json`` and ``report.html``."""
     results = gather(settings, run)
     validate_results(results)
-    write_json(settings.out / "results.json", results)
-    write_report(results, settings.out)
+    _write(results, settings.out)
     return results
+
+
+def _write(results: dict[str, Any], out: Path) -> None:
+    write_json(out / "results.json", results)
+    write_report(results, out)
 
 
 def gather(settings: Settings, run: RunDirectory) -> dict[str, Any]:

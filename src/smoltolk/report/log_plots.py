@@ -168,6 +168,7 @@ def _draw(
         axes.set_ylim(-0.03, 1.25 if len(logs) == 1 else 1.03)  # with room for the legend
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
     axes.set_xlabel("step")
+    axes.locator_params(axis="x", integer=True)
     axes.grid(alpha=0.6)
 
 

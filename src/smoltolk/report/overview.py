@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from smoltolk.report.plot_style import on_paper, with_ids_of_its_own
 from smoltolk.report.sections import Picture, Section, Sound
 
 MEGABYTE = 1_000_000
+_SIZE = re.compile(r'<svg[^>]*\sviewBox="\S+ \S+ ([0-9.]+) ')
+_USUAL = 960  # pixels of a figure that does not tell
 
 
 def write_page(sections: Sequence[Section], path: Path, embed: float) -> int:
@@ -41,9 +44,8 @@ def write_page(sections: Sequence[Section], path: Path, embed: float) -> int:
             linked += not inside
             sounds.append({"sound": sound, "source": _source(sound, path.parent, inside), "inside": inside})
         figures = [_figure(picture, f"s{number}-{place}") for place, picture in enumerate(section.pictures)]
-        shown.append(
-            {"it": section, "text": Markup(as_html(deeper(section.text))), "figures": figures, "sounds": sounds}
-        )
+        lead, text = (Markup(as_html(deeper(each))) for each in (section.lead, section.text))
+        shown.append({"it": section, "lead": lead, "text": text, "figures": figures, "sounds": sounds})
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("smoltolk.report"),
         autoescape=True,
@@ -64,6 +66,7 @@ def write_markdown(sections: Sequence[Section], path: Path) -> None:
         for number, section in enumerate(sections, 1):
             parts += [f"## {escaped(section.title)}"]
             parts += [f"Directory: {escaped(section.place)}"] if section.place else []
+            parts.append(deeper(section.lead))
             for picture in section.pictures:
                 name = f"{number:02}-{picture.name}.svg"
                 (place / name).write_text(on_paper(picture.svg) if picture.of_page else picture.svg, encoding="utf-8")
@@ -77,10 +80,19 @@ def write_markdown(sections: Sequence[Section], path: Path) -> None:
 
 
 def _figure(picture: Picture, name: str) -> dict[str, Any]:
+    figure = {"title": picture.title, "svg": None, "narrow": None, "source": None, "width": _width(picture.svg)}
     if picture.of_page:
-        return {"title": picture.title, "svg": Markup(with_ids_of_its_own(picture.svg, name)), "source": None}
+        figure["svg"] = Markup(with_ids_of_its_own(picture.svg, name))
+        figure["narrow"] = Markup(with_ids_of_its_own(picture.narrow, name)) if picture.narrow else None
+        return figure
     # As an image a figure keeps ids and styles, and whatever else its file may hold, to itself.
-    return {"title": picture.title, "svg": None, "source": data_address(picture.svg.encode(), ".svg")}
+    return figure | {"source": data_address(picture.svg.encode(), ".svg")}
+
+
+def _width(svg: str) -> int:
+    """Pixels at which its letters have their size: a figure's own size is in points."""
+    found = _SIZE.search(svg)
+    return round(float(found[1]) * 96 / 72) if found else _USUAL
 
 
 def _source(sound: Sound, folder: Path, inside: bool) -> str:

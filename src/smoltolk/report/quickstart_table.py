@@ -34,7 +34,7 @@ def quickstart_markdown(results: Mapping[str, Any]) -> str:
     parts = [
         "# Quick start",
         f"scale {results['scale']}, seed {results['seed']}",
-        f"**{escaped(verdict.headline)}** {escaped(verdict.statement)}",
+        f"**{escaped(verdict.headline)}.** {escaped(verdict.statement)}",
         escaped(verdict.limits),
         "## Outcomes named before the run",
         "Facts only read, pairs of questions that are right, in %; differences in points.",

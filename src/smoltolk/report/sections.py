@@ -15,12 +15,14 @@ class Picture:
         title: what is shown.
         svg: a whole file, or the element that :func:`~smoltolk.report.plot_style.page_svg` makes.
         of_page: it takes its colours from the page.
+        narrow: the same for a phone, of the same kind; empty: there it is the same, to be pushed to and fro.
     """
 
     name: str
     title: str
     svg: str
     of_page: bool = False
+    narrow: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Section:
         text: markdown; its first heading is left out.
         pictures, sounds: in the order in which they are shown.
         folded: its tables are long, and opened by a click.
+        lead: markdown that stands above the pictures.
     """
 
     title: str
@@ -56,3 +59,4 @@ class Section:
     pictures: tuple[Picture, ...] = ()
     sounds: tuple[Sound, ...] = ()
     folded: bool = False
+    lead: str = ""

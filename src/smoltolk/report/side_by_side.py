@@ -72,6 +72,6 @@ def _row(cells: Sequence[Mapping[str, Any] | None], gaps: Sequence[Mapping[str, 
 
 
 def shown_gap(gap: Mapping[str, Any]) -> str:
-    """``+3.1 [−0.4, +6.5]``."""
-    value, low, high = (points(gap[key]) for key in ("difference", "low", "high"))
-    return f"{value} [{low}, {high}]"
+    """``+3.1 [−0.4, +6.5]``; without bounds where there are none."""
+    bounds = "" if gap["low"] is None else f" [{points(gap['low'])}, {points(gap['high'])}]"
+    return points(gap["difference"]) + bounds

@@ -35,8 +35,9 @@ def task_markdown(results: Mapping[str, Any]) -> str:
 
 
 def shown_cell(cell: Mapping[str, Any]) -> str:
-    """``55.2 [53.0, 57.4]``."""
-    return f"{percent(cell['accuracy'])} [{percent(cell['low'])}, {percent(cell['high'])}]"
+    """``55.2 [53.0, 57.4]``; without bounds where there are none, e.g. of a single recording."""
+    bounds = "" if cell["low"] is None else f" [{percent(cell['low'])}, {percent(cell['high'])}]"
+    return percent(cell["accuracy"]) + bounds
 
 
 def _cells(task: Mapping[str, Any]) -> str:
@@ -82,14 +83,26 @@ def _about(task: Mapping[str, Any]) -> list[str]:
 def _texts(texts: Mapping[str, Any]) -> str:
     rows = []
     for name, found in texts.items():
-        metrics = [key for key in found["after"] if not key.endswith("_stderr") and key != "sample_len"]
-        for metric in metrics:
+        for metric in _metrics(found):
             each = [_metric(found.get(when), metric) for when in ("before", "after")]
             rows.append([in_cell(name), in_cell(metric), *each])
     heads = ["task", "metric", "text model before", "this model"]
     if not any(row[2] for row in rows):  # it was not measured
         heads, rows = [*heads[:2], heads[3]], [[*row[:2], row[3]] for row in rows]
     return table(heads, rows)
+
+
+def text_rows(found: Mapping[str, Any]) -> dict[str, str]:
+    """Metrics of one text task by their names, e.g. ``{"acc": "0.4100 ± 0.0098 (text model before: 0.4200)"}``."""
+    rows = {}
+    for metric in _metrics(found):
+        before = _metric(found.get("before"), metric)
+        rows[metric] = _metric(found["after"], metric) + (f" (text model before: {before})" if before else "")
+    return rows
+
+
+def _metrics(found: Mapping[str, Any]) -> list[str]:
+    return [key for key in found["after"] if not key.endswith("_stderr") and key != "sample_len"]
 
 
 def _metric(scores: Mapping[str, float] | None, metric: str) -> str:

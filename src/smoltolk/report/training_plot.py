@@ -43,6 +43,7 @@ def training_svg(histories: Mapping[str, History]) -> str:
         for axes, key in zip(panels, shown, strict=True):
             axes.set_title(CURVES[key])
             axes.set_xlabel("step")
+            axes.locator_params(axis="x", integer=True)
             axes.grid(alpha=0.6)
         figure.legend(loc="outside lower center", frameon=False, ncols=1)
         return page_svg(figure, "trainings", "Training curves")

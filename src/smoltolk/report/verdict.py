@@ -174,7 +174,8 @@ def _share(cell: Mapping[str, Any]) -> str:
 
 def _limits(results: Mapping[str, Any]) -> str:
     own = results.get("settings", {}).get("text_model", "trained here") != "trained here"
-    return (
+    tiny = "The scale tiny shows that every step works; it is too small to learn anything. "
+    return (tiny if results["scale"] == "tiny" else "") + (
         "This is one seed of one small generated world and of its models: synthetic voices, units supervised by phone "
         f"labels, {'a' if own else 'a small'} text model trained on this same world's text. Another seed can move "
         "every figure. It is not a reproduction of the paper's experiments, and says nothing about natural speech or "

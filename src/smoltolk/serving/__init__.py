@@ -2,5 +2,5 @@
 
 from smoltolk.common.errors import require
 
-for _module in ("fastapi", "uvicorn", "prometheus_client"):
+for _module in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):
     require(_module, "serving")

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from smoltolk import __version__
 from smoltolk.common.errors import InputError
 from smoltolk.serving import chat, completions, models, speech, transcriptions
+from smoltolk.serving.admission import Admission
 from smoltolk.serving.answers import SpokenAnswers
 from smoltolk.serving.engine import Engine, SoundPool
 from smoltolk.serving.errors import handle_errors
@@ -19,6 +21,7 @@ from smoltolk.serving.keys import KeyCheck, Keys
 from smoltolk.serving.limits import Limits
 from smoltolk.serving.metrics import Measured, Metrics
 from smoltolk.serving.state import State
+from smoltolk.serving.wire import WARNING_HEADER
 
 _DESCRIPTION = """Models that hear, speak and write, by the OpenAI API.
 
@@ -44,6 +47,7 @@ def create_app(
     *,
     limits: Limits | None = None,
     keys: Keys | None = None,
+    origins: Sequence[str] = (),
     sound_threads: int = 2,
 ) -> FastAPI:
     """An ASGI app that serves models.
@@ -52,6 +56,7 @@ def create_app(
         offers: by the names that requests know them by.
         limits: of the server.
         keys: that open it; None: everybody may ask.
+        origins: pages of these, e.g. ``https://example.org``, may ask from browsers; others read no answer.
         sound_threads: for recordings and sounds.
 
     Raises:
@@ -60,7 +65,7 @@ def create_app(
     if not offers:
         raise InputError("a server serves a model at least", "none", "name a bundle")
     limits = limits or Limits()
-    pool = SoundPool(sound_threads, limits.queue)
+    pool = SoundPool(sound_threads, len(offers) * limits.slots + limits.queue)
     engines = {name: Engine(name, offer.talker, limits, pool, offer.languages) for name, offer in offers.items()}
     state = State(
         engines, limits, Metrics({name: engine.worker for name, engine in engines.items()}),
@@ -76,12 +81,18 @@ def create_app(
 
     app = FastAPI(
         title="smoltolk", version=__version__, description=_DESCRIPTION, lifespan=lifespan, redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None, max_body_size=limits.body_bytes,
+        swagger_ui_oauth2_redirect_url=None,
     )  # fmt: skip
     app.state.smoltolk = state
     handle_errors(app)
     for routes in (transcriptions, speech, chat, completions, models):
         app.include_router(routes.router)
+    app.add_middleware(Admission, limits=limits)
     app.add_middleware(KeyCheck, keys=keys)
+    if origins:  # before the keys: browsers ask whether they may ask without one
+        app.add_middleware(
+            CORSMiddleware, allow_origins=list(origins), allow_methods=["GET", "POST"], allow_headers=["*"],
+            expose_headers=[WARNING_HEADER, "retry-after"],
+        )  # fmt: skip
     app.add_middleware(Measured, metrics=state.metrics)  # the last one added stands first
     return app

@@ -4,35 +4,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from functools import partial
+from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Body
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from smoltolk.inference.running.rows import Ask
 from smoltolk.serving.answers import expiry, new_id
+from smoltolk.serving.chat_form import EXAMPLES, ChatForm, Message
 from smoltolk.serving.choices import answered, check_most, start_all
 from smoltolk.serving.engine import Continuation, Engine
 from smoltolk.serving.errors import RESPONSES, RefusedError
-from smoltolk.serving.parts import Part, Reader
-from smoltolk.serving.prompts import Segment, prompt_of, text_segment
+from smoltolk.serving.parts import Reader
+from smoltolk.serving.prompts import Content, check_text
 from smoltolk.serving.sounds import check_format, encoded
-from smoltolk.serving.speaking import transcript_of
+from smoltolk.serving.speaking import ChatAudio, transcript_of, voice_name
 from smoltolk.serving.state import Shared, State
 from smoltolk.serving.streaming import StreamedSound
 from smoltolk.serving.tokens import chat_logprobs
+from smoltolk.serving.turns import WireTurn, prompt_of_turns
 from smoltolk.serving.wire import (
     DONE,
     EITHER,
-    Form,
-    Seed,
-    Stop,
-    Temperature,
-    TopK,
-    TopP,
     as_base64,
     drawing_of,
     event,
@@ -46,102 +42,6 @@ from smoltolk.serving.wire import (
 from smoltolk.serving.writing import Writing
 
 router = APIRouter(tags=["chat"], responses=RESPONSES)
-_FORMATS = {"pcm16": "pcm"}
-
-
-class AnswerId(BaseModel):
-    """An earlier spoken answer."""
-
-    model_config = ConfigDict(extra="forbid")
-    id: str = Field(max_length=128)
-
-
-class Message(BaseModel):
-    """A turn."""
-
-    model_config = ConfigDict(extra="ignore")
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[Part] | None = None
-    audio: AnswerId | None = Field(None, description="Of an assistant: what it said earlier.")
-
-
-class ChatAudio(BaseModel):
-    """How an answer is spoken."""
-
-    model_config = ConfigDict(extra="forbid")
-    voice: str | AnswerId | None = Field(None, description="One of the model's voices; default: its first.")
-    format: Literal["wav", "mp3", "flac", "opus", "pcm16"] = "wav"
-
-
-class StreamOptions(BaseModel):
-    """What a stream tells besides."""
-
-    model_config = ConfigDict(extra="ignore")
-    include_usage: bool | None = False
-
-
-class ChatForm(Form):
-    """A dialogue to go on with."""
-
-    UNSUPPORTED: ClassVar[frozenset[str]] = frozenset(
-        {"frequency_penalty", "presence_penalty", "logit_bias", "metadata", "store", "user", "tools", "tool_choice",
-         "parallel_tool_calls", "response_format", "reasoning_effort", "verbosity", "service_tier", "prediction",
-         "web_search_options", "safety_identifier", "prompt_cache_key", "moderation", "functions", "function_call",
-         "prompt_cache_options", "prompt_cache_retention"}
-    )  # fmt: skip
-
-    model: str
-    messages: list[Message] = Field(min_length=1, max_length=1000)
-    modalities: list[Literal["text", "audio"]] | None = Field(None, description="With audio the answer is spoken.")
-    audio: ChatAudio | None = None
-    max_completion_tokens: int | None = Field(None, ge=1)
-    max_tokens: int | None = Field(None, ge=1)
-    temperature: Temperature = None
-    top_p: TopP = None
-    top_k: TopK = None
-    seed: Seed = None
-    n: int | None = Field(1, ge=1)
-    stop: Stop = None
-    stream: bool | None = False
-    stream_options: StreamOptions | None = None
-    logprobs: bool | None = False
-    top_logprobs: int | None = Field(None, ge=0, le=20)
-    frequency_penalty: Any = None
-    presence_penalty: Any = None
-    logit_bias: Any = None
-    metadata: Any = None
-    store: Any = None
-    user: Any = None
-    tools: Any = None
-    tool_choice: Any = None
-    parallel_tool_calls: Any = None
-    functions: Any = None
-    function_call: Any = None
-    response_format: Any = None
-    reasoning_effort: Any = None
-    verbosity: Any = None
-    service_tier: Any = None
-    prediction: Any = None
-    web_search_options: Any = None
-    safety_identifier: Any = None
-    prompt_cache_key: Any = None
-    prompt_cache_options: Any = None
-    prompt_cache_retention: Any = None
-    moderation: Any = None
-
-    @property
-    def speaks(self) -> bool:
-        """Whether the answer is spoken."""
-        return "audio" in (self.modalities or ())
-
-
-_TURN = {"role": "user", "content": "In Oslo, Mia has a dog."}
-_EXAMPLES: dict[str, Any] = {
-    "written": {"value": {"model": "bundle", "messages": [_TURN], "seed": 0}},
-    "spoken": {
-        "value": {"model": "bundle", "messages": [_TURN], "modalities": ["text", "audio"], "audio": {"format": "wav"}}
-    },
-}
 
 
 @router.post(
@@ -150,9 +50,7 @@ _EXAMPLES: dict[str, Any] = {
     response_class=Response,
     responses={200: {"description": "The next turn.", "content": EITHER}},
 )
-async def chat(
-    request: Request, form: Annotated[ChatForm, Body(openapi_examples=_EXAMPLES)], state: Shared
-) -> Response:
+async def chat(request: Request, form: Annotated[ChatForm, Body(openapi_examples=EXAMPLES)], state: Shared) -> Response:
     """The model goes on where the last turn ends: in writing, or aloud where ``modalities`` has ``audio``."""
     engine = state.engine(form.model)
     answer = _Answer(request, form, state, engine)
@@ -176,11 +74,11 @@ class _Answer:
         self._id, self._created = new_id("chatcmpl"), int(time.time())
         self._seed, self._warnings = new_seed(form.seed), form.warnings()
         self._prompt = np.zeros(0, np.int64)
-        audio = form.audio or ChatAudio(voice=None)
-        self._format, self._voice = _FORMATS.get(audio.format, audio.format), None
+        audio, self._voice = form.audio or ChatAudio(voice=None), None
+        self._format = audio.written_as
         if form.speaks:
             check_format(self._format)
-            self._voice = engine.voice(audio.voice.id if isinstance(audio.voice, AnswerId) else audio.voice)
+            self._voice = engine.voice(voice_name(audio.voice))
         usual = engine.settings.max_units if form.speaks else engine.settings.max_tokens
         self._most = form.max_completion_tokens or form.max_tokens or min(usual, state.limits.new_ids)
         check_most(self._most, form.n or 1, state, streams=bool(form.stream))
@@ -197,25 +95,22 @@ class _Answer:
             InputError, RefusedError, BusyError: a turn that cannot be read.
         """
         reader = Reader(self._engine, self._state)
-        turns = [await self._turn(reader, message) for message in self._form.messages]
-        turns = [turn for turn in turns if turn]
-        longest, dropped = self._engine.config.max_position_embeddings, 0
-        while True:
-            self._prompt = prompt_of(self._engine, _joined(self._engine, turns), speaks=self._form.speaks)
-            if longest is None or len(self._prompt) + self._most <= longest or len(turns) < 2:
-                break
-            turns, dropped = turns[1:], dropped + 1
+        read = [WireTurn(one.role, await self._contents(reader, one)) for one in self._form.messages]
+        turns = [turn for turn in read if turn.contents]
+        lay_out = partial(prompt_of_turns, in_speech=self._form.speaks, most=self._most)
+        # In a thread: a long dialogue takes seconds to encode.
+        self._prompt, dropped = await self._engine.pool.run(lay_out, self._engine, turns)
         if dropped:
             self._warnings.append(f"{dropped} earlier turns were left out for want of positions")
 
-    async def _turn(self, reader: Reader, message: Message) -> list[Segment]:
+    async def _contents(self, reader: Reader, message: Message) -> list[Content]:
         if message.audio is not None:
             held = self._state.answers.get(message.audio.id, self._owner)
             if held is None:
                 raise RefusedError(404, "no such spoken answer, or it has expired", "audio_not_found", "messages")
-            return [(True, held.units)]
+            return [held.units] if len(held.units) else []
         if isinstance(message.content, str):
-            return [text_segment(self._engine, message.content)] if message.content else []
+            return [check_text(self._engine, message.content)] if message.content else []
         return await reader.read(message.content or ())
 
     def asks(self) -> Iterator[Ask]:
@@ -281,7 +176,7 @@ class _Answer:
         async for delta, logprobs, ending, ids in parts:
             count += ids
             reason = finish_reason(ending) if ending else reason
-            if delta:
+            if delta or logprobs:
                 yield self._event(delta, logprobs=logprobs)
         yield self._event({}, reason)
         if self._form.stream_options is not None and self._form.stream_options.include_usage:
@@ -311,7 +206,8 @@ class _Answer:
             if made.ending is not None:
                 data += await sound.add(writing.end()[1])
                 data += await sound.finish() if len(writing.units) else b""
-            yield {"audio": {"data": as_base64(data)}} if data else {}, None, made.ending, len(made.ids)
+            told = chat_logprobs(self._engine, made.logprobs) if self._form.logprobs and made.logprobs else None
+            yield {"audio": {"data": as_base64(data)}} if data else {}, told, made.ending, len(made.ids)
         transcript = await transcript_of(self._engine, writing.units) if len(writing.units) else ""
         yield {"audio": {"transcript": transcript}}, None, None, 0
         self._state.answers.keep(answer_id, self._owner, writing.units, transcript)
@@ -326,13 +222,3 @@ class _Answer:
 
     def _writing(self) -> Writing:
         return Writing(self._engine.tokenizer, self._engine.space, self._prompt, stops_of(self._form.stop))
-
-
-def _joined(engine: Engine, turns: list[list[Segment]]) -> list[Segment]:
-    """All turns, a line break between two that meet in writing."""
-    segments: list[Segment] = []
-    for turn in turns:
-        if segments and not segments[-1][0] and not turn[0][0]:
-            segments.append(text_segment(engine, "\n"))
-        segments += turn
-    return segments

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
@@ -17,13 +18,13 @@ from smoltolk.common.errors import InputError
 from smoltolk.inference.running.rows import Ask, Logprob
 from smoltolk.model.generation.modes import due_is_speech
 from smoltolk.serving.answers import new_id
-from smoltolk.serving.chat import ChatAudio, StreamOptions
 from smoltolk.serving.choices import answered, check_most, start_all
 from smoltolk.serving.engine import Continuation, Engine
 from smoltolk.serving.errors import RESPONSES, RefusedError
 from smoltolk.serving.parts import Part, Reader
-from smoltolk.serving.prompts import prompt_of, text_segment
+from smoltolk.serving.prompts import check_text, prompt_of
 from smoltolk.serving.sounds import check_format, encoded
+from smoltolk.serving.speaking import ChatAudio, voice_name
 from smoltolk.serving.state import Shared, State
 from smoltolk.serving.streaming import StreamedSound
 from smoltolk.serving.tokens import completion_logprobs, ids_as_text, segments_of_ids
@@ -33,6 +34,7 @@ from smoltolk.serving.wire import (
     Form,
     Seed,
     Stop,
+    StreamOptions,
     Temperature,
     TopK,
     TopP,
@@ -136,13 +138,10 @@ class _Completion:
             raise RefusedError(400, "give prompt or parts", "invalid_value", "prompt")
         if form.modality == "any" and not engine.config.predict_switch:
             raise InputError("a model chooses its modality if it learned to", f"{engine.name} did not", "ask for one")
-        self._format = None
+        self._format = self._voice = None
         if form.audio is not None:
-            self._format = check_format({"pcm16": "pcm"}.get(form.audio.format, form.audio.format))
-        self._voice = None
-        if self._format is not None:
-            voice = form.audio.voice if form.audio is not None else None
-            self._voice = engine.voice(voice if voice is None or isinstance(voice, str) else voice.id)
+            self._format = check_format(form.audio.written_as)
+            self._voice = engine.voice(voice_name(form.audio.voice))
 
     async def read(self) -> None:
         """Make the prompts.
@@ -153,8 +152,8 @@ class _Completion:
         form, engine = self._form, self._engine
         in_speech = {"speech": True, "text": False}.get(form.modality or "")
         if form.parts is not None:
-            segments = await Reader(engine, self._state).read(form.parts)
-            self._prompts = [prompt_of(engine, segments, speaks=in_speech)]
+            contents = await Reader(engine, self._state).read(form.parts)
+            self._prompts = [await engine.pool.run(partial(prompt_of, in_speech=in_speech), engine, contents)]
         else:
             prompt: Any = form.prompt
             many = isinstance(prompt, list) and not isinstance(prompt[0] if prompt else 0, int)
@@ -163,7 +162,7 @@ class _Completion:
             for one in prompts:
                 if isinstance(one, str):
                     self._begin = 1  # the end id that every document begins with
-                    self._prompts.append(prompt_of(engine, [text_segment(engine, one)], speaks=in_speech))
+                    self._prompts.append(prompt_of(engine, [check_text(engine, one)], in_speech=in_speech))
                 else:
                     self._prompts.append(self._led(np.array(one, np.int64), in_speech))
         choices = len(self._prompts) * (form.n or 1)
@@ -256,7 +255,7 @@ class _Completion:
                 text, units = text + more_text, np.concatenate([units, more_units])
             found = [*made.prompt_logprobs[self._begin :], *made.logprobs] if form.logprobs is not None else []
             data = await sound.add(units) if sound is not None else b""
-            if made.ending is not None and sound is not None and len(writing.units):
+            if (made.ending is not None or writing.stopped) and sound is not None and len(writing.units):
                 data += await sound.finish()
             if text or len(units) or found or data:
                 yield self._event(text=text, units=units, found=found, data=data)

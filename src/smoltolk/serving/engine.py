@@ -19,8 +19,10 @@ from smoltolk.common.errors import InputError
 from smoltolk.inference.running.rows import Ask, BusyError, Made, Row
 from smoltolk.inference.running.worker import Worker
 from smoltolk.inference.speakers import speak, voices_of
+from smoltolk.serving.errors import RefusedError
 from smoltolk.serving.limits import Limits
 from smoltolk.speech.audio import load_bytes
+from smoltolk.speech.vocoders.vocoder import Vocoder
 
 _Result = TypeVar("_Result")
 _MOST_FRAMES = 100  # of a unit, as vocoders predict them
@@ -76,17 +78,21 @@ class Engine:
         self.name, self.limits, self.pool = name, limits, pool
         self.languages = tuple(languages) or ("en",)
         self.tokenizer, self.space, self.settings = talker.tokenizer, talker.space, talker.settings
+        self.processor = talker.processor
         self.units, self.vocoder, self.config = talker.units, talker.vocoder, talker.model.config
         self.worker = Worker(talker.model, slots=limits.slots, queue=limits.queue)
         self.created = int(time.time())
 
     @property
     def voices(self) -> tuple[str, ...]:
-        """Names of its voices, the first its own; of one without a name, ``default``."""
-        return (voices_of(self.vocoder) or ("default",)) if self.vocoder is not None else ()
+        """Names of its voices, the first its own; without names their numbers, and of a single one ``default``."""
+        if self.vocoder is None:
+            return ()
+        numbers = range(self.vocoder.num_speakers if isinstance(self.vocoder, Vocoder) else 1)
+        return voices_of(self.vocoder) or (tuple(map(str, numbers)) if len(numbers) > 1 else ("default",))
 
-    def voice(self, name: str | None) -> str | None:
-        """What the vocoder knows a voice by.
+    def voice(self, name: str | None) -> str | int | None:
+        """What the vocoder knows a voice by; None: its first, which also goes by ``default``.
 
         Raises:
             InputError: it cannot speak, or not with this voice.
@@ -95,9 +101,10 @@ class Engine:
             raise InputError("speaking needs a vocoder", f"{self.name} has none", "ask for text")
         if name is None or (name == "default" and "default" not in voices_of(self.vocoder)):
             return None
-        if name not in voices_of(self.vocoder):
-            raise InputError(f"the voices of {self.name} are {', '.join(self.voices)}", repr(name), "name one of them")
-        return name
+        if name not in self.voices:
+            shown = ", ".join(self.voices[:20]) + (", ..." if len(self.voices) > 20 else "")
+            raise InputError(f"the voices of {self.name} are {shown}", repr(name[:100]), "name one of them")
+        return name if voices_of(self.vocoder) else int(name)
 
     async def hear(self, data: bytes, seconds: float | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Units of a recording, int64 [n], and its waveform at the rate of the units.
@@ -122,7 +129,7 @@ class Engine:
             raise InputError("a recording has a unit at least", f"{len(waveform)} samples", "give a longer one")
         return units, waveform
 
-    async def speak(self, units: np.ndarray, voice: str | None, seed: int, speed: float = 1.0) -> np.ndarray:
+    async def speak(self, units: np.ndarray, voice: str | int | None, seed: int, speed: float = 1.0) -> np.ndarray:
         """Sound of units, float32 [samples] at the vocoder's rate.
 
         Raises:
@@ -131,7 +138,7 @@ class Engine:
         """
         return await self.pool.run(self._speak, units, voice, seed, speed)
 
-    def _speak(self, units: np.ndarray, voice: str | None, seed: int, speed: float) -> np.ndarray:
+    def _speak(self, units: np.ndarray, voice: str | int | None, seed: int, speed: float) -> np.ndarray:
         durations = None
         units = units[np.concatenate([[True], units[1:] != units[:-1]])]  # vocoders speak no unit twice in a row
         if speed != 1.0:
@@ -146,7 +153,10 @@ class Engine:
         Raises:
             InputError: the prompt does not fit the model.
             BusyError: too many wait.
+            RefusedError: it is about to stop, or has failed for good.
         """
+        if not self.worker.alive:
+            raise _stopping()
         return Continuation(self.worker, ask)
 
     def room(self, prompt: np.ndarray, most: int) -> int:
@@ -191,7 +201,7 @@ class Continuation:
         """What was made since the last time; the last one has an ending.
 
         Raises:
-            BusyError: it was cancelled by the server.
+            RefusedError: it was cancelled by the server.
             RuntimeError: the model failed.
         """
         try:
@@ -204,9 +214,7 @@ class Continuation:
                 if made.error is not None:
                     raise made.error
                 if ending == "cancelled":
-                    raise BusyError(
-                        "requests are finished while the server runs", "it is about to stop", "ask again later"
-                    )
+                    raise _stopping()
                 yield made
         finally:
             self.close()
@@ -217,6 +225,10 @@ class Continuation:
         async for made in self:
             whole = joined(whole, made)
         return whole
+
+
+def _stopping() -> RefusedError:
+    return RefusedError(503, "the server is about to stop", "stopping")
 
 
 def joined(first: Made, then: Made) -> Made:

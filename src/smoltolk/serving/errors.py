@@ -54,6 +54,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         400: "The request cannot be answered as it is.",
         401: "The key is missing or wrong.",
         404: "No such model or answer.",
+        408: "The request was not sent in time.",
         413: "The body is too large.",
         422: "The body is not of this form.",
         429: "Too many requests wait; ask again later.",

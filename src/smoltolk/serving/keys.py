@@ -7,7 +7,8 @@ import hmac
 from pathlib import Path
 from typing import Any
 
-from smoltolk.common.errors import InputError, NotFoundError
+from smoltolk.common.errors import InputError, NotFoundError, first_line
+from smoltolk.serving.admission import let_finish
 from smoltolk.serving.errors import error_response
 
 _SHORTEST = 16  # characters
@@ -29,21 +30,26 @@ class Keys:
 
         Raises:
             NotFoundError: no such file.
-            InputError: no keys in it, or one that is too short to be a secret.
+            InputError: no text, no keys in it, or one that is too short to be a secret or that no header can carry.
         """
         if not path.is_file():
             raise NotFoundError("keys are lines of a file", f"no file {path}", "check the path")
-        lines = [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
-        keys = [line for line in lines if line and not line.startswith("#")]
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()  # editors of Windows begin files with a mark
+        except (UnicodeDecodeError, OSError) as error:
+            raise InputError("a file of keys is text", f"{path}: {first_line(error)}", "save it as UTF-8") from error
+        keys = {number: line.strip() for number, line in enumerate(lines, 1)}
+        keys = {number: key for number, key in keys.items() if key and not key.startswith("#")}
         if not keys:
             raise InputError("a file of keys has one at least", f"{path} has none", "write a key a line")
-        short = [number for number, key in enumerate(keys, 1) if len(key) < _SHORTEST]
-        if short:
-            raise InputError(
-                f"a key has {_SHORTEST} characters at least", f"key {short[0]} of {path} is shorter",
-                "make one: python -c 'import secrets; print(secrets.token_urlsafe(32))'",
-            )  # fmt: skip
-        return cls(keys)
+        for number, key in keys.items():
+            if len(key) < _SHORTEST or not all("!" <= letter <= "~" for letter in key):
+                found = "a shorter one" if len(key) < _SHORTEST else "one with others, or spaces,"
+                raise InputError(
+                    f"a key has {_SHORTEST} characters of ASCII at least", f"{found} in line {number} of {path}",
+                    "make one: python -c 'import secrets; print(secrets.token_urlsafe(32))'",
+                )  # fmt: skip
+        return cls(list(keys.values()))
 
     def owner(self, key: str) -> str | None:
         """Whose requests those with this key are, as an opaque name; None: it opens nothing.
@@ -78,6 +84,8 @@ class KeyCheck:
             kind, _, key = sent.partition(" ")
             owner = self.keys.owner(key.strip()) if kind.lower() == "bearer" else None
             if owner is None:
+                if scope["type"] == "http":
+                    await let_finish(receive)
                 message = "give a key of this server: Authorization: Bearer KEY"
                 await error_response(401, message, "invalid_api_key")(scope, receive, send)
                 return

@@ -89,7 +89,7 @@ class Measured:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        begin, status = time.perf_counter(), 499  # the client left before anything was said
+        begin, status = time.perf_counter(), 0
 
         async def noted(message: Any) -> None:
             nonlocal status
@@ -100,7 +100,9 @@ class Measured:
         self.metrics.open.inc()
         try:
             await self.app(scope, receive, noted)
+            status = status or 499  # the client left before anything was said
         finally:
+            status = status or 500
             self.metrics.open.dec()
             # The path as the app has it: those that clients think of would be numberless.
             route = getattr(scope.get("route"), "path", "other")

@@ -51,9 +51,9 @@ async def models(state: Shared) -> ServedModels:
     return ServedModels(data=[_told(engine) for engine in state.engines.values()])
 
 
-@router.get("/v1/models/{model}", tags=["models"], summary="One of them", responses={404: RESPONSES[404]})
+@router.get("/v1/models/{model:path}", tags=["models"], summary="One of them", responses={404: RESPONSES[404]})
 async def model(model: str, state: Shared) -> ServedModel:
-    """A model by its name."""
+    """A model by its name, which may hold slashes."""
     return _told(state.engine(model))
 
 

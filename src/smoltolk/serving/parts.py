@@ -8,9 +8,8 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from smoltolk.common.errors import InputError
 from smoltolk.serving.engine import Engine
-from smoltolk.serving.prompts import Segment, text_segment
+from smoltolk.serving.prompts import Content, check_text
 from smoltolk.serving.state import State
 from smoltolk.serving.wire import Recording
 
@@ -43,7 +42,7 @@ Part = Annotated[TextPart | AudioPart | UnitsPart, Field(discriminator="type")]
 
 
 class Reader:
-    """Makes segments of the parts of one request; its recordings together have a limit.
+    """Reads the parts of one request; its recordings together have a limit.
 
     Args:
         engine: whose prompts they are.
@@ -54,26 +53,21 @@ class Reader:
         self._engine, self._state = engine, state
         self._left = state.limits.audio_seconds
 
-    async def read(self, parts: Sequence[TextPart | AudioPart | UnitsPart]) -> list[Segment]:
-        """A segment of each part that is not empty.
+    async def read(self, parts: Sequence[TextPart | AudioPart | UnitsPart]) -> list[Content]:
+        """The content of each part that is not empty.
 
         Raises:
             InputError, RefusedError, BusyError: a part that is none, too long, or nobody can hear it.
         """
-        segments: list[Segment] = []
+        contents: list[Content] = []
         for part in parts:
             if isinstance(part, TextPart):
-                segments.append(text_segment(self._engine, part.text))
+                contents.append(check_text(self._engine, part.text))
             elif isinstance(part, UnitsPart):
-                units = np.array(part.units, np.int64)
-                if units.max() >= self._engine.space.num_units:
-                    raise InputError(
-                        f"units are 0 .. {self._engine.space.num_units - 1}", f"{units.max()}", "send its units"
-                    )
-                segments.append((True, units))
+                contents.append(np.array(part.units, np.int64))
             else:
-                segments.append((True, await self._hear(part.input_audio)))
-        return [segment for segment in segments if len(segment[1])]
+                contents.append(await self._hear(part.input_audio))
+        return [content for content in contents if len(content)]
 
     async def _hear(self, recording: Recording) -> np.ndarray:
         units, waveform = await self._engine.hear(recording.content(), max(0.0, self._left))

@@ -7,32 +7,36 @@ from collections.abc import Sequence
 import numpy as np
 
 from smoltolk.common.errors import InputError
-from smoltolk.data.rows.plain_tokens import plain_ids
-from smoltolk.data.rows.prompts import mixed_prompt
 from smoltolk.serving.engine import Engine
 
-Segment = tuple[bool, np.ndarray]  # whether it is speech; text ids or units
+Content = str | np.ndarray  # a text, or units
 
 
-def text_segment(engine: Engine, text: str) -> Segment:
-    """A text as a segment.
+def check_text(engine: Engine, text: str) -> str:
+    """A text that is not longer than the limit.
 
     Raises:
-        InputError: it is longer than the limit.
+        InputError: it is.
     """
     most = engine.limits.text_characters
     if len(text) > most:
         raise InputError(f"a text has {most:,} characters at most", f"{len(text):,}", "send less")
-    return False, np.asarray(plain_ids(engine.tokenizer, text), np.int64)
+    return text
 
 
-def prompt_of(engine: Engine, segments: Sequence[Segment], *, speaks: bool | None) -> np.ndarray:
-    """Ids of segments, int64 [n]; neighbours of one modality become one.
+def prompt_of(engine: Engine, contents: Sequence[Content], *, in_speech: bool | None) -> np.ndarray:
+    """Ids of texts and units in turns, int64 [n]; neighbours of one modality become one.
+
+    Args:
+        engine: of whose model.
+        contents: those that are empty are left out.
+        in_speech: modality of what comes behind them; None: as they end.
 
     Raises:
-        InputError: nothing in them.
+        InputError: nothing in them, or units that the model does not have.
     """
-    held = [one for one in segments if len(one[1])]
+    held = [one for one in contents if len(one)]
     if not held:
         raise InputError("a prompt has a word or a recording at least", "nothing", "send some")
-    return mixed_prompt(engine.space, held, continue_in_speech=speaks).input_ids
+    to = None if in_speech is None else "speech" if in_speech else "text"
+    return engine.processor.document(held, continue_in=to).input_ids

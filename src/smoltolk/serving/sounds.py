@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from functools import cache
 
 import numpy as np
 import soundfile
@@ -30,13 +31,19 @@ def check_format(name: str) -> str:
     Raises:
         InputError: another one.
     """
-    known = {one: held for one, held in FORMATS.items() if _is_written(*held[1:])}
-    named("a format of speech", name, known)
+    named("a format of speech", name, _written())
     return name
 
 
-def _is_written(form: str, codec: str) -> bool:
-    return not form or (form in soundfile.available_formats() and codec in soundfile.available_subtypes(form))
+@cache
+def _written() -> Mapping[str, tuple[str, str, str]]:
+    """Formats that this machine's libsndfile writes; to ask it takes as long as a few steps of a model."""
+    kinds = soundfile.available_formats()
+    return {
+        name: (media, form, codec)
+        for name, (media, form, codec) in FORMATS.items()
+        if not form or (form in kinds and codec in soundfile.available_subtypes(form))
+    }
 
 
 def encoded(waveform: np.ndarray, rate: int, form: str) -> bytes:

@@ -7,18 +7,18 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from fastapi import APIRouter, Body
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from starlette.requests import Request
 
-from smoltolk.data.rows.documents import synthesis_prompt
 from smoltolk.inference.running.rows import Ask
 from smoltolk.inference.speakers import most_units
 from smoltolk.serving.engine import Continuation, Engine
 from smoltolk.serving.errors import RESPONSES, RefusedError
-from smoltolk.serving.prompts import text_segment
+from smoltolk.serving.prompts import check_text
 from smoltolk.serving.sounds import FORMATS, check_format
+from smoltolk.serving.speaking import Voice, voice_name
 from smoltolk.serving.state import Shared
-from smoltolk.serving.streaming import StreamedSound
+from smoltolk.serving.streaming import STREAMS, StreamedSound
 from smoltolk.serving.wire import (
     LARGEST_SEED,
     Form,
@@ -42,13 +42,6 @@ _EXAMPLES: dict[str, Any] = {
 router = APIRouter(tags=["audio"], responses=RESPONSES)
 
 
-class NamedVoice(BaseModel):
-    """A voice, as some clients name it."""
-
-    model_config = ConfigDict(extra="forbid")
-    id: str
-
-
 class SpeechForm(Form):
     """A text to be spoken."""
 
@@ -56,9 +49,7 @@ class SpeechForm(Form):
 
     model: str
     input: str = Field(min_length=1, description="The text.")
-    voice: str | NamedVoice | None = Field(
-        None, description="One of the model's voices (see /v1/models); default: its first."
-    )
+    voice: Voice = Field(None, description="One of the model's voices (see /v1/models); default: its first.")
     response_format: Literal["wav", "pcm", "flac", "mp3", "opus"] = Field(
         "wav",
         description="Default wav. pcm: 16 bits, 24 kHz. mp3 and opus where this machine's libsndfile writes them.",
@@ -87,14 +78,15 @@ async def speech(
     """The model speaks a text, if synthesis was among its tasks."""
     engine = state.engine(form.model)
     check_format(form.response_format)
-    voice = engine.voice(form.voice.id if isinstance(form.voice, NamedVoice) else form.voice)
+    voice = engine.voice(voice_name(form.voice))
     if not form.input.strip():
         raise RefusedError(400, "a text needs a word", "invalid_value", "input")
-    prompt = synthesis_prompt(engine.space, text_segment(engine, form.input)[1]).input_ids
+    prompt = engine.processor.synthesis_document(check_text(engine, form.input)).input_ids
     most = min(most_units(form.input, engine.space, engine.vocoder.frame_rate), state.limits.new_ids)
     drawing = drawing_of(engine.settings, form.temperature, form.top_p, form.top_k, form.seed)
+    streams = form.response_format in STREAMS  # the others are spoken at the end, and need nothing before it
     row = engine.start(
-        Ask(prompt, frozenset([engine.space.eos_speech]), engine.room(prompt, most), drawing, at_once=True)
+        Ask(prompt, frozenset([engine.space.eos_speech]), engine.room(prompt, most), drawing, at_once=streams)
     )
     sound = StreamedSound(engine, state.metrics, form.response_format, voice, form.seed, form.speed)
     made = _Made(engine, row, sound)

@@ -27,7 +27,7 @@ class StreamedSound:
     """
 
     def __init__(
-        self, engine: Engine, metrics: Metrics, form: str, voice: str | None, seed: int, speed: float = 1.0
+        self, engine: Engine, metrics: Metrics, form: str, voice: str | int | None, seed: int, speed: float = 1.0
     ):  # fmt: skip
         self._engine, self._metrics, self._form = engine, metrics, form
         self._voice, self._seed, self._speed = voice, seed, speed
@@ -35,7 +35,7 @@ class StreamedSound:
         self._stream = SoundStream(_Paced(engine.vocoder, speed), seed=seed, speaker=voice)
         wanted = sample_rate(self._rate, form)
         self._resampler = soxr.ResampleStream(self._rate, wanted, 1, "float32") if wanted != self._rate else None
-        self._kept: list[np.ndarray] = []  # units of what is written whole
+        self._kept: list[np.ndarray] = []  # units that have not been given to what speaks
         self._begun: float | None = None
         self._sounded = False
 
@@ -50,18 +50,26 @@ class StreamedSound:
             return b""
         if self._begun is None:
             self._begun = time.perf_counter()
-        if self._form not in STREAMS:
-            self._kept.append(units)
-            return b""
-        return await self._engine.pool.run(lambda: self._written(self._stream.add(units), last=False))
+        self._kept.append(units)
+        if self._form not in STREAMS or sum(map(len, self._kept)) < self._stream.missing:
+            return b""  # without a way to another thread, which takes longer than the model's step
+        return await self._engine.pool.run(lambda: self._written(self._stream.add(self._taken()), last=False))
 
     async def finish(self) -> bytes:
         """The rest; errors as of :meth:`add`."""
         if self._form not in STREAMS:
-            waveform = await self._engine.speak(np.concatenate(self._kept), self._voice, self._seed, self._speed)
+            waveform = await self._engine.speak(self._taken(), self._voice, self._seed, self._speed)
             self._metrics.spoken.inc(len(waveform) / self._rate)
             return await self._engine.pool.run(encoded, waveform, self._rate, self._form)
-        return await self._engine.pool.run(lambda: self._written(self._stream.finish(), last=True))
+        return await self._engine.pool.run(self._rest)
+
+    def _rest(self) -> bytes:
+        said = self._stream.add(self._taken())
+        return self._written(np.concatenate([said, self._stream.finish()]), last=True)
+
+    def _taken(self) -> np.ndarray:
+        kept, self._kept = self._kept, []
+        return np.concatenate([np.zeros(0, np.int64), *kept])
 
     def _written(self, waveform: np.ndarray, *, last: bool) -> bytes:
         check_finite(waveform)

@@ -61,7 +61,8 @@ def chat_logprobs(engine: Engine, found: Sequence[Logprob]) -> dict[str, Any]:
 
     def told(token_id: int, value: float | None) -> dict[str, Any]:
         token = token_text(engine, token_id)
-        return {"token": token, "logprob": _finite(value), "bytes": list(token.encode())}
+        whole = "\ufffd" not in token  # half a character has bytes that nobody tells here
+        return {"token": token, "logprob": _finite(value), "bytes": list(token.encode()) if whole else None}
 
     content = [
         {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, ClassVar, Literal
@@ -15,6 +16,7 @@ from starlette.requests import Request
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.documents import recognition_prompt
+from smoltolk.data.rows.plain_tokens import plain_ids
 from smoltolk.inference.running.rows import Ask
 from smoltolk.serving.engine import Continuation, Engine
 from smoltolk.serving.errors import RESPONSES, RefusedError
@@ -90,7 +92,7 @@ async def transcriptions(
         raise RefusedError(400, "the recording is empty", "invalid_value", "file")
     heard = _Heard(engine, *await while_there(request, engine.hear(data), state.limits.seconds), language)
     state.metrics.heard.inc(heard.duration)
-    row = engine.start(heard.ask(form.temperature, state.limits.new_ids, at_once=form.stream))
+    row = engine.start(heard.ask(form, state.limits.new_ids))
     headers = headers_of(form.warnings())
     if form.stream:
         events = _events(engine, row)
@@ -112,12 +114,15 @@ class _Heard:
         """Seconds."""
         return len(self.waveform) / self.engine.units.sample_rate
 
-    def ask(self, temperature: float | None, most: int, *, at_once: bool) -> Ask:
+    def ask(self, form: TranscriptionForm, most: int) -> Ask:
         """The most likely text, where nothing is said of the temperature."""
         prompt = recognition_prompt(self.engine.space, self.units).input_ids
-        drawing = drawing_of(self.engine.settings, temperature or 0.0, None, None, new_seed(None))
-        most = self.engine.room(prompt, min(2 * len(self.units) + 32, most))
-        return Ask(prompt, frozenset([self.engine.space.eos_text]), most, drawing, at_once=at_once)
+        drawing = drawing_of(self.engine.settings, form.temperature or 0.0, None, None, new_seed(None))
+        return Ask(
+            prompt, frozenset([self.engine.space.eos_text]),
+            self.engine.room(prompt, min(2 * len(self.units) + 32, most)), drawing,
+            top_logprobs=0 if form.response_format == "verbose_json" else None, at_once=form.stream,
+        )  # fmt: skip
 
     def words(self, text: str) -> list[TimedWord]:
         """When each is said."""
@@ -159,14 +164,23 @@ async def _answer(
     if "word" in wanted:
         body["words"] = [asdict(word) for word in words]
     if "segment" in wanted:
-        body["segments"] = [_segment(number, one, form.temperature or 0.0) for number, one in enumerate(segments)]
+        sure = [one.own for one in made.logprobs if one.own is not None]
+        told = {"seek": 0, "temperature": form.temperature or 0.0, "avg_logprob": sum(sure) / max(1, len(sure))}
+        body["segments"] = [
+            {"id": number, **asdict(one), **told, **_figures(heard.engine, one.text)}
+            for number, one in enumerate(segments)
+        ]
     return JSONResponse(body, headers=headers)
 
 
-def _segment(number: int, one: TimedText, temperature: float) -> dict[str, Any]:
-    """As the OpenAI API has it; figures that only its own model has are those of nothing strange."""
-    unknown = {"seek": 0, "tokens": [], "avg_logprob": 0.0, "compression_ratio": 1.0, "no_speech_prob": 0.0}
-    return {"id": number, **asdict(one), "temperature": temperature, **unknown}
+def _figures(engine: Engine, text: str) -> dict[str, Any]:
+    """What the OpenAI API tells of a segment besides; nothing here knows how likely it is that nobody speaks."""
+    written = text.encode()
+    return {
+        "tokens": plain_ids(engine.tokenizer, text),
+        "compression_ratio": len(written) / len(zlib.compress(written)),
+        "no_speech_prob": 0.0,
+    }
 
 
 def _usage(row: Continuation, made: int) -> dict[str, Any]:

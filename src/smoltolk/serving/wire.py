@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 import json
+import logging
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
@@ -14,11 +15,12 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
-from smoltolk.inference.running.drawing import Drawing
-from smoltolk.inference.running.rows import Ending
+from smoltolk.inference.running.rows import Drawing, Ending
+from smoltolk.inference.sampling import Sampling
 from smoltolk.serving.errors import RefusedError, as_refused, told_of
 
 _Result = TypeVar("_Result")
+_log = logging.getLogger("uvicorn.error")
 EITHER: dict[str, Any] = {"application/json": {}, "text/event-stream": {}}  # what an answer is, whole or streamed
 WARNING_HEADER = "x-smoltolk-warning"
 LARGEST_SEED = 2**63 - 1
@@ -33,8 +35,10 @@ TopP = Annotated[float | None, Field(gt=0, le=1)]
 TopK = Annotated[
     int | None, Field(ge=0, le=1 << 20, description="Only the k most likely ids; 0: all. Default: the bundle's.")
 ]
+_StopText = Annotated[str, Field(max_length=256)]
 Stop = Annotated[
-    str | list[Annotated[str, Field(max_length=256)]] | None, Field(description="Texts before which writing ends.")
+    _StopText | Annotated[list[_StopText], Field(max_length=16)] | None,
+    Field(description="Texts before which writing ends."),
 ]
 
 
@@ -48,6 +52,13 @@ class Form(BaseModel):
         """A sentence for each field that was sent and changes nothing."""
         sent = sorted(self.model_fields_set & self.UNSUPPORTED)
         return [f"{name} is not supported and changes nothing" for name in sent if getattr(self, name) is not None]
+
+
+class StreamOptions(BaseModel):
+    """What a stream tells besides."""
+
+    model_config = ConfigDict(extra="ignore")
+    include_usage: bool | None = False
 
 
 class Recording(BaseModel):
@@ -87,7 +98,9 @@ def drawing_of(settings: Any, temperature: float | None, top_p: float | None, to
         temperature = 0.0 if own is None else own.temperature
     if top_k is None:
         top_k = 0 if own is None else own.top_k
-    return Drawing(temperature, top_k, 1.0 if top_p is None else top_p, seed)
+    if temperature == 0:
+        return Drawing(None, seed)
+    return Drawing(Sampling(temperature, top_k, 1.0 if top_p is None else top_p), seed)
 
 
 def stops_of(stop: str | list[str] | None) -> list[str]:
@@ -170,6 +183,8 @@ async def _within(
         if failed is None:
             raise
         told = as_refused(error)
+        if told.status == 500:  # nobody else tells whoever runs the server
+            _log.error("an answer broke off", exc_info=error)
         yield failed(told_of(told.status, told.message, told.code, told.param))
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from smoltolk.common.errors import InputError
 from smoltolk.speech.audio import SAMPLE_RATE
-from smoltolk.speech.istft import hann, inverse_stft
+from smoltolk.speech.istft import hann, samples_of_frames
 
 HOP = 160  # samples: 10 ms
 HOP_RATE = SAMPLE_RATE / HOP  # 100 Hz
@@ -149,24 +149,29 @@ def griffin_lim(
     Returns:
         float32 ``[batch, 160 * hops]``; where samples were known, close to them.
     """
-    target = mel_to_magnitudes(log_mel_BMT)
+    # Frames lie beside each other, for that is how transforms of them are quick: [batch, hops, 257].
+    target_BTF = mel_to_magnitudes(log_mel_BMT).transpose(1, 2).contiguous()
+    hops = target_BTF.shape[1]
     random = torch.Generator().manual_seed(seed)
     # One row of phases serves all of a batch: a waveform does not depend on what it is made beside.
-    phase = torch.rand(target.shape[1:], generator=random)[None].expand_as(target) * (2 * math.pi)
+    phase_FT = torch.rand(target_BTF.shape[2], hops, generator=random) * (2 * math.pi)
+    phase_BFT = phase_FT.expand(len(target_BTF), -1, -1)
     known = 0 if said_BN is None else said_BN.shape[1]
     if said_BN is not None and known:
-        phase = _phases_behind(said_BN, phase)
-    estimate = torch.polar(torch.ones_like(target), phase)
+        phase_BFT = _phases_behind(said_BN, phase_BFT)
+    estimate = torch.polar(torch.ones_like(target_BTF), phase_BFT.transpose(1, 2).contiguous())
     previous = torch.zeros_like(estimate)
+    window = hann(WINDOW).to(target_BTF.device)
+    weight = samples_of_frames(window.square().expand(1, hops, WINDOW), HOP).clamp(min=1e-4)
     for _ in range(iterations):
-        waveform = inverse_stft(target * estimate, HOP)
+        waveform = samples_of_frames(torch.fft.irfft(target_BTF * estimate, n=WINDOW) * window, HOP) / weight
         if said_BN is not None and known:
             waveform[:, :known] = said_BN
-        rebuilt = _stft(waveform, target.shape[-1])
-        estimate = rebuilt - previous * (momentum / (1 + momentum))
-        estimate = estimate / estimate.abs().clamp(min=1e-16)
+        frames = torch.nn.functional.pad(waveform, (_SIDE, _SIDE)).unfold(-1, WINDOW, HOP)
+        rebuilt = torch.fft.rfft(frames * window)
+        estimate = torch.sgn(rebuilt - previous * (momentum / (1 + momentum)))
         previous = rebuilt
-    return inverse_stft(target * estimate, HOP)
+    return samples_of_frames(torch.fft.irfft(target_BTF * estimate, n=WINDOW) * window, HOP) / weight
 
 
 def _phases_behind(said_BN: Tensor, phase_BFT: Tensor) -> Tensor:

@@ -38,6 +38,21 @@ def overlap_add(frames_BWT: Tensor, hop: int) -> Tensor:
     return torch.nn.functional.fold(frames_BWT, (1, length), (1, window), stride=(1, hop))[:, 0, 0]
 
 
+def samples_of_frames(frames_BTW: Tensor, hop: int) -> Tensor:
+    """Frames ``[batch, frames, window]`` summed where they overlap, of "same" padding: ``[batch, frames * hop]``.
+
+    Quicker than :func:`overlap_add`, which autograd goes through.
+    """
+    num_frames, window = frames_BTW.shape[1:]
+    parts = -(-window // hop)
+    split = torch.nn.functional.pad(frames_BTW, (0, parts * hop - window)).unflatten(2, (parts, hop))
+    summed = split.new_zeros(len(split), num_frames + parts - 1, hop)
+    for part in range(parts):
+        summed[:, part : part + num_frames] += split[:, :, part]
+    side = (window - hop) // 2
+    return summed.flatten(1)[:, side : side + num_frames * hop]
+
+
 @functools.cache
 @torch.inference_mode(False)
 def hann(size: int) -> Tensor:

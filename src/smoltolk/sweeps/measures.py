@@ -166,7 +166,10 @@ def _items(outcome: Outcome, folder: Path) -> _Items:
         rows = list(read_jsonl(folder / f"{outcome.kind}.jsonl"))
         nll, count = (np.array([row[name] for row in rows], np.float64) for name in ("nll", "count"))
         names = [row["id"] for row in rows]
-        return _Items(names, nll / count.mean(), names, None)  # their mean is the likelihood per id
+        # Their mean is the likelihood per id. How far an utterance moves it is by how much it is less likely than
+        # others of its length, not by its length: those that are drawn again bring their ids with them.
+        per_id = nll.sum() / count.sum()
+        return _Items(names, per_id + (nll - per_id * count) / count.mean(), names, None)
     asked = judge(of_cell(list(read_jsonl(folder / _ANSWERS)), outcome.kind, outcome.direction), RULE.rule)
     rows, values = judged(asked, RULE.rule)
     names, facts, rivals = ([row[name] for row in rows] for name in ("id", "fact", "rival"))

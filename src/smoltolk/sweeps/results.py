@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,23 +12,26 @@ import numpy as np
 from smoltolk.common.run_directory import RunDirectory
 from smoltolk.sweeps.experiment import Arm, Experiment, Outcome
 from smoltolk.sweeps.measures import difference_between, value_of
-from smoltolk.sweeps.trials import Places, Trial
+from smoltolk.sweeps.trials import Places, Trial, trials_of
 
 NOT_RUN = "not run"
 
 
-def gather(experiment: Experiment, run: RunDirectory) -> dict[str, Any]:
+def gather(
+    experiment: Experiment, run: RunDirectory, failures: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
     """The results as far as they are known.
 
     Args:
         experiment: what was asked for.
         run: its directory.
+        failures: why trainings ended, by the name of their step.
 
     Returns:
-        ``{"question", "outcomes", "seeds", "reference", "arms", "missing"}``; of an arm, by its name, ``changes``,
-        ``parameters``, ``seconds``, and ``outcomes``: ``{"values": {seed: {"value", "low", "high", "n"}}, "mean",
-        "difference"}``, where ``difference`` (None: of the first arm, or not known yet) is over the seeds that both
-        have.
+        ``{"question", "outcomes", "seeds", "reference", "arms", "missing", "failed"}``; of an arm, by its name,
+        ``changes``, ``parameters``, ``seconds``, and ``outcomes``: ``{"values": {seed: {"value", "low", "high",
+        "n"}}, "mean", "difference"}``, where ``difference`` (None: of the first arm, or not known yet) is over the
+        seeds that both have.
     """
     done = {
         arm.name: [seed for seed in experiment.seeds if run.done(Trial(arm, seed).name)] for arm in experiment.all_arms
@@ -54,6 +58,11 @@ def gather(experiment: Experiment, run: RunDirectory) -> dict[str, Any]:
             for name, seeds in done.items()
             for seed in experiment.seeds
             if seed not in seeds
+        ],
+        "failed": [
+            {"arm": trial.arm.name, "seed": trial.seed, "reason": failures[trial.name]}
+            for trial in trials_of(experiment)
+            if trial.name in failures
         ],
     }
 
@@ -100,6 +109,9 @@ def markdown(results: Mapping[str, Any]) -> str:
         "",
         *(f"| {' | '.join(row)} |" for row in rows),
     ]
+    if results["failed"]:
+        lines += ["", "Failed; the same command tries them again:", ""]
+        lines += [f"- {one['arm']}, seed {one['seed']}: {one['reason']}" for one in results["failed"]]
     return "\n".join(lines) + "\n"
 
 

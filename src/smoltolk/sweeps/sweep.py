@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from smoltolk.common.errors import InputError
+from smoltolk.common.errors import InputError, SmolTolkError
 from smoltolk.common.files import write_json, write_text
 from smoltolk.common.lock import hold
 from smoltolk.common.progress import console
 from smoltolk.common.run_directory import Job, RunDirectory
 from smoltolk.sweeps.experiment import Experiment, Outcome
 from smoltolk.sweeps.results import gather, markdown
-from smoltolk.sweeps.trials import jobs_of
+from smoltolk.sweeps.trials import check_settings, jobs_of
 from smoltolk.training.recipes.binding import changed
 from smoltolk.training.recipes.overrides import changes_of_words, parse_value
 from smoltolk.training.recipes.sources import made_by, recipe_named
@@ -27,16 +28,16 @@ def sweep(experiment: Experiment, out: Path, *, keep_models: bool = False) -> di
     """Train and ask every arm with every seed that is not done yet; return what ``OUT/results.json`` holds.
 
     It is written anew, with ``results.md``, whenever a training has been asked. The same experiment goes on where it
-    stopped; more values and more seeds may be named later, other outcomes and another recipe may not.
+    stopped; more values and more seeds may be named later, other outcomes and another recipe may not. A training that
+    fails is listed with its reason, and the others go on; the same call tries it again, from its last checkpoint.
 
     Args:
         experiment: what is asked.
-        out: its directory; ``experiment.json`` says before the first run what will be looked at.
-        keep_models: keep what was trained, in ``OUT/models``.
+        out: its directory; ``run.json`` says before the first run what will be looked at.
+        keep_models: keep what is trained, in ``OUT/models``.
 
     Raises:
-        InputError: a directory that holds something else, or what a training finds.
-        WorkerError: a worker process was killed; the same call continues.
+        InputError: a directory that holds something else, or an arm that was trained with other settings.
     """
     record = {
         "question": experiment.question,
@@ -44,20 +45,36 @@ def sweep(experiment: Experiment, out: Path, *, keep_models: bool = False) -> di
         **_leaves("recipe", plain_recipe(replace(experiment.recipe, out=None, seed=0, name="run"))),
     }
     with hold(out):
-        run = RunDirectory(out, record)
+        run, failures = RunDirectory(out, record), dict[str, str]()
+        check_settings(experiment, run)
 
         def finished(job: Job) -> None:
-            _write(gather(experiment, run), out)
+            if not keep_models:
+                shutil.rmtree(out / "models" / job.name)
+            _write(gather(experiment, run, failures), out)
 
-        jobs = jobs_of(experiment, out.absolute(), keep_models=keep_models)
-        run.side_by_side(jobs, title=f"{len(jobs)} trainings, each asked when it ends", finished=finished, gpus=_gpus())
-        results = gather(experiment, run)
+        def failed(job: Job, error: BaseException) -> None:
+            failures[job.name] = _reason(error)
+            console.print(
+                f"  failed   {job.title}: {failures[job.name]}", highlight=False, soft_wrap=True, markup=False
+            )
+
+        jobs = jobs_of(experiment, out.absolute())
+        title = f"{len(jobs)} trainings, each asked when it ends"
+        run.side_by_side(jobs, title=title, finished=finished, failed=failed, gpus=_gpus())
+        results = gather(experiment, run, failures)
         _write(results, out)
-        if not keep_models:
-            shutil.rmtree(out / "models", ignore_errors=True)
+        with suppress(OSError):  # nothing was kept
+            (out / "models").rmdir()
         for kind, name in (("table", "results.md"), ("figures", "results.json")):
             console.print(f"  {kind:8} {out / name}", highlight=False, soft_wrap=True)
     return results
+
+
+def _reason(error: BaseException) -> str:
+    """In a line; of what is no user's mistake its kind, too."""
+    told = " ".join(str(error).split())
+    return told if isinstance(error, SmolTolkError) else f"{type(error).__name__}: {told}"
 
 
 def _write(results: dict[str, Any], out: Path) -> None:

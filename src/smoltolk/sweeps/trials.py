@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from smoltolk.common.run_directory import Job
+from smoltolk.common.errors import InputError
+from smoltolk.common.run_directory import Job, RunDirectory
 from smoltolk.inference.parts import load_model
 from smoltolk.sweeps.experiment import Arm, Experiment
 from smoltolk.sweeps.measures import measure
@@ -61,17 +63,50 @@ class Places:
 
 
 def trials_of(experiment: Experiment) -> list[Trial]:
-    """All of them in the order of work: seed by seed, so that every arm is known early."""
-    return [Trial(arm, seed) for seed in experiment.seeds for arm in experiment.all_arms]
+    """All of them in the order of work: seed by seed, so that every arm is known early.
+
+    Raises:
+        InputError: two of them have one name.
+    """
+    trials = [Trial(arm, seed) for seed in experiment.seeds for arm in experiment.all_arms]
+    taken: dict[str, Trial] = {}
+    for trial in trials:
+        if taken.setdefault(trial.name, trial) is not trial:
+            raise InputError(
+                "every arm has a name of its own",
+                f"{trial.arm.name!r} and {taken[trial.name].arm.name!r}",
+                "name one of them otherwise",
+            )
+    return trials
 
 
-def jobs_of(experiment: Experiment, out: Path, *, keep_models: bool) -> list[Job]:
+def check_settings(experiment: Experiment, run: RunDirectory) -> None:
+    """Hold the arms of an experiment against those that were trained under their names.
+
+    Raises:
+        InputError: one had other settings.
+    """
+    for trial in trials_of(experiment):
+        before = run.figures(trial.name).get("changes") if run.done(trial.name) else None
+        if before not in (None, _plain(trial.arm.changes)):
+            raise InputError(
+                "an arm keeps its settings in a directory",
+                f"{trial.arm.name!r} was trained with {before}, is {_plain(trial.arm.changes)}",
+                f"name it otherwise, choose another --out, or delete steps/{trial.name}.json in that directory",
+            )
+
+
+def _plain(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON gives them back."""
+    return json.loads(json.dumps(dict(changes), default=str))
+
+
+def jobs_of(experiment: Experiment, out: Path) -> list[Job]:
     """A step for each trial.
 
     Args:
         experiment: what is trained.
         out: its directory.
-        keep_models: what was trained stays when it was asked.
     """
     return [
         Job(
@@ -79,7 +114,7 @@ def jobs_of(experiment: Experiment, out: Path, *, keep_models: bool) -> list[Job
             f"{trial.arm.name}, seed {trial.seed}",
             recipe_of(experiment, trial, out).recipe().num_steps,
             run_trial,
-            (experiment, trial, out, keep_models),
+            (experiment, trial, out),
         )
         for trial in trials_of(experiment)
     ]
@@ -94,17 +129,16 @@ def recipe_of(experiment: Experiment, trial: Trial, out: Path) -> RunRecipe:
     return replace(tree, out=str(Places(out).model(trial)), logging=logging)
 
 
-def run_trial(experiment: Experiment, trial: Trial, out: Path, keep_models: bool, report: Report) -> dict[str, Any]:
+def run_trial(experiment: Experiment, trial: Trial, out: Path, report: Report) -> dict[str, Any]:
     """Train and ask; a training that was interrupted goes on.
 
     Args:
         experiment, trial: what.
         out: directory of the experiment.
-        keep_models: the model stays.
         report: called with the steps done.
 
     Returns:
-        ``parameters``, ``seconds``, ``loss``, and the outcomes by name.
+        ``parameters``, ``seconds``, ``loss``, the outcomes by name, and ``changes``, the settings of the arm.
     """
     places = Places(out)
     job = TrainingJob(recipe_of(experiment, trial, out))
@@ -113,6 +147,5 @@ def run_trial(experiment: Experiment, trial: Trial, out: Path, keep_models: bool
     asked = measure(
         model, tokenizer, experiment.recipe.logging, experiment.outcomes, places.answers(trial), seed=trial.seed
     )
-    if not keep_models:
-        shutil.rmtree(job.out)
-    return {name: trained[name] for name in ("parameters", "seconds", "loss") if name in trained} | asked
+    known = {name: trained[name] for name in ("parameters", "seconds", "loss") if name in trained}
+    return known | asked | {"changes": _plain(trial.arm.changes)}

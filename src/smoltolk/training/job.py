@@ -29,6 +29,7 @@ from smoltolk.training.backbone import load_tokenizer
 from smoltolk.training.changes import OPTIONS
 from smoltolk.training.checks import check_build, check_fit
 from smoltolk.training.hardware import Hardware
+from smoltolk.training.loop.log import RECORD
 from smoltolk.training.loop.opening import Asker, open_loop
 from smoltolk.training.recipes.places import named_places
 from smoltolk.training.recipes.tree import RunRecipe
@@ -37,7 +38,7 @@ from smoltolk.training.run import Run
 from smoltolk.training.systems import Settings, system_named
 from smoltolk.training.trainer import Report
 from smoltolk.training.tuning.starting import Start, check_going_on, going_on, is_smoltolk, known_name, open_start
-from smoltolk.training.workplace import ID_LAYOUT, RECORD, Workplace, plain
+from smoltolk.training.workplace import ID_LAYOUT, Workplace, plain
 
 _LITTLE_SPEECH = 3600.0  # seconds
 _NEWER = ("shards", "text_model_content")  # of what a run notes of itself; records of earlier versions lack them
@@ -97,6 +98,7 @@ class TrainingJob:
             units=self.shards.metadata,
             predict_switch=self.recipe.predict_switch,
             lora=tuning.lora,
+            dtype=self.tree.hardware.torch_dtype,
             seed=self.seed,
             dtype=self.tree.hardware.torch_dtype,
         )

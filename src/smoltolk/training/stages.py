@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from torch import nn
 from torch.utils.data import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
@@ -147,8 +148,7 @@ def _arguments(
         max_steps=stage.num_steps,
         per_device_train_batch_size=rows,
         gradient_accumulation_steps=recipe.rows_per_step // (rows * num_processes()),
-        # Every parameter has a gradient in every batch, but for those of experts that nothing was sent to.
-        ddp_find_unused_parameters=any("expert" in name for name, _ in model.named_modules()),
+        ddp_find_unused_parameters=finds_unused(model),
         logging_nan_inf_filter=False,  # the trainer stops at them
         max_grad_norm=recipe.max_grad_norm,
         bf16=hardware.autocast,
@@ -172,6 +172,11 @@ def _arguments(
     # Several GPUs are for several processes: in one, transformers would cut every batch apart, and its spans not.
     arguments._n_gpu = min(arguments.n_gpu, 1)
     return arguments
+
+
+def finds_unused(model: nn.Module) -> bool:
+    """Whether a batch may leave parameters without a gradient: those of experts that nothing was sent to, no others."""
+    return any("expert" in name for name, _ in model.named_modules())
 
 
 @contextmanager

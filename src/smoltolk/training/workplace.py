@@ -15,13 +15,11 @@ from smoltolk.common.errors import InputError
 from smoltolk.common.files import atomic_directory, read_json, remove_leftovers, write_json
 from smoltolk.common.made import differences, made_before, record
 from smoltolk.common.processes import is_main
+from smoltolk.training.loop.log import RECORD
 from smoltolk.training.processes import begin_together, wait_for_all
 from smoltolk.training.recipe import Recipe
 
 ID_LAYOUT = 2  # which ids a model has: 1: control ids as rows of the text table; 2: behind it, in a table of their own
-
-
-RECORD = "record"  # in ``OUT.work``: the log and what else is kept beside the model
 
 
 class Workplace:

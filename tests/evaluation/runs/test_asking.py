@@ -26,6 +26,7 @@ from smoltolk.evaluation.tasks.items import Item, Segment, SoundFile
 from smoltolk.model.ids import IdSpace
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.report.results import DIRECTIONS
+from smoltolk.speech.units.tokenizer import Units
 
 
 class Letters:
@@ -182,6 +183,32 @@ def test_of_a_large_vocabulary_few_rows_of_logits_are_held(keep_prompts: bool) -
     assert 2**23 < largest.numbers <= 2**24  # all of them at once would be 9 times as many
 
 
+class Joining:
+    """Units of recordings, which sound otherwise when another one stands behind them."""
+
+    fingerprint, num_units, num_codebooks, frame_rate = "f", 12, 1, 25.0
+
+    def of(self, groups: Any, progress: Any = None) -> list[Units]:
+        known = {"p": [1, 2, 3], "a": [4, 5], "b": [6, 7, 8], "pa": [1, 2, 9, 4, 5], "pb": [1, 10, 3, 6, 7, 8]}
+        rows = [np.array(known["".join(sound.name for sound in group)]) for group in groups]
+        return [Units(row, np.ones(len(row), np.int64)) for row in rows]
+
+
+def test_recordings_that_are_joined_have_prompts_of_their_own(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A prompt that is heard otherwise behind another option is scored with that option."""
+    prompt, right, wrong = ((Segment(sound=SoundFile(Path(name), name)),) for name in "pab")
+    item = Item("x", "S->S", (prompt,), (right, wrong))
+    asking = Asking(model, Letters(), model.config.id_space, Joining())
+    (record,) = asking.ask([item], PRESETS["slamkit"].feed)
+    assert [len(one) for one in record["before"][0]] == [3, 3]
+    monkeypatch.setattr("smoltolk.evaluation.runs.asking.can_go_on", lambda model: False)
+    monkeypatch.setattr("smoltolk.evaluation.scoring.can_go_on", lambda model: False)
+    (apart,) = Asking(model, Letters(), model.config.id_space, Joining()).ask([item], PRESETS["slamkit"].feed)
+    for name in ("before", "nll", "end"):
+        for one, other in zip(record[name][0], apart[name][0], strict=True):
+            assert one == pytest.approx(other, abs=1e-5)
+
+
 def test_items_that_cannot_be_scored_are_told_and_the_others_are(bigram: Any, ids: IdSpace) -> None:
     good = items_of_each_kind()[0]
     none = Item("far", "S->S", ((Segment(sound=SoundFile(Path("far.wav"), "far")),),), good.options)
@@ -228,7 +255,7 @@ def test_a_run_says_what_another_rule_would_have_needed() -> None:
         check_feed(slamkit, fed, "S->S", "run")
     check_feed(ours, Feed(end=True), "T->T", "run")  # an end that is not scored changes nothing
     with pytest.raises(InputError, match="no-prompts"):
-        judge([{"error": None, "nll": [[[1.0], [2.0]]], "before": None}], Rule(scope="whole"))
+        judge([{"error": None, "shape": "S->S", "nll": [[[1.0], [2.0]]], "before": None}], Rule(scope="whole"))
 
 
 def nll_record(

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -26,12 +27,12 @@ from smoltolk.evaluation.runs import run as runs
 from smoltolk.evaluation.runs.evaluating import evaluate
 from smoltolk.evaluation.runs.presets import rule_named
 from smoltolk.evaluation.runs.request import Request
-from smoltolk.evaluation.runs.results import judge_again
+from smoltolk.evaluation.runs.results import about_stored, judge_again
 from smoltolk.evaluation.runs.units_of import EncodedUnits
 from smoltolk.evaluation.tasks.items import SoundFile
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.report.task_plot import task_svg
-from smoltolk.report.task_table import task_markdown
+from smoltolk.report.task_table import task_markdown, text_rows
 from smoltolk.speech.audio import save
 from smoltolk.speech.synthesis.espeak_synthesis import EspeakSynthesizer, espeak_available
 from smoltolk.speech.units.kinds import load_unit_tokenizer
@@ -124,6 +125,7 @@ def test_a_stored_run_by_another_rule_is_the_same_as_a_run_by_it(request_of: Cal
     measured(request)
     (tmp_path / "elsewhere").mkdir()
     moved = shutil.move(request.out, tmp_path / "elsewhere" / "run")
+    assert about_stored(Path(moved))["rule"] == "slamkit,joint=kept"
     for name in ("ours", "ours,scope=whole,normalisation=sum", "ours,first=3,ties=first", "ours,score_end=yes"):
         again = judge_again(Path(moved), [rule_named(name)])
         direct = measured(request_of(rules=[name], out=tmp_path / name))
@@ -232,12 +234,18 @@ def test_questions_are_drawn_with_all_their_directions(request_of: Callable) -> 
     ("changes", "message"),
     [
         ({"units": None}, "neither of the two"),
-        ({"tasks": ["salmon"]}, "bg_alignment"),
+        ({"tasks": ["salmon"]}, "SALMon"),
         ({"tasks": ["tsc"], "data": {}}, "no --data"),
         ({"tasks": ["world"]}, "--questions"),
         ({"tasks": ["text/no_such_task"], "data": {"text": Path()}}, "no_such_task"),
         ({"rules": ["theirs"]}, "theirs"),
         ({"tasks": []}, "a task at least"),
+        ({"rules": ["ours", "lf2ar"]}, "prefix=10"),
+        ({"rules": ["ours,scope=whole"], "keep_prompts": False}, "no-prompts"),
+        ({"before": "nowhere/at/all"}, "none among the tasks"),
+        ({"tasks": ["text/tiny"], "before": "nowhere/at/all"}, "no directory nowhere/at/all"),
+        ({"synthesizer": "nobody/there/at/all", "tasks": ["ssc"]}, "nobody"),
+        ({"tasks": ["llama-questions"]}, "no folder"),
     ],
 )
 def test_mistakes_are_told_before_a_model_is_loaded(
@@ -245,12 +253,62 @@ def test_mistakes_are_told_before_a_model_is_loaded(
 ) -> None:
     hollow = tmp_path / "hollow"
     shutil.copytree(model_dir, hollow, ignore=shutil.ignore_patterns("*.safetensors"))
-    if "text/no_such_task" in changes.get("tasks", ()):
+    if any(name.startswith("text/") for name in changes.get("tasks", ())):
         pytest.importorskip("lm_eval")
+        (tmp_path / "tiny.yaml").write_text("task: tiny\ndataset_path: json\n")
         changes = changes | {"data": {"text": tmp_path}}
+    if changes.get("tasks") == ["ssc"]:
+        (tmp_path / "t.csv").write_text(
+            "pair_id,text,type,correctness\n"
+            + "".join(
+                f"1,A dog.,{kind},{which}\n"
+                for kind, which in (("prompt", ""), ("continuation", "correct"), ("continuation", "incorrect"))
+            )
+        )
+        changes = changes | {"data": {"ssc": tmp_path / "t.csv"}}
     with pytest.raises((InputError, NotFoundError), match=message):
         evaluate(request_of(model=str(hollow), **changes), no_bars)
     assert not (tmp_path / "run").exists()
+
+
+def test_what_is_asked_belongs_to_the_run(request_of: Callable, tmp_path: Path) -> None:
+    """A file of choices that was corrected is not answered by what stood in it before."""
+    choice = {"id": "a", "options": [[{"text": "a"}], [{"text": "b"}]]}
+    write_jsonl(tmp_path / "mine.jsonl", [choice, choice | {"id": "b"}])
+    request = request_of(tasks=["choices"], data={"choices": tmp_path / "mine.jsonl"}, units=None)
+    measured(request)
+    for change in ({"right": 1}, {"options": [[{"text": "a"}], [{"text": "c"}]]}):
+        write_jsonl(tmp_path / "mine.jsonl", [choice | change, choice | {"id": "b"}])
+        with pytest.raises(InputError, match=r"items\.choices"):
+            evaluate(request, no_bars)
+
+
+def test_units_that_no_model_has_are_refused(request_of: Callable, tmp_path: Path) -> None:
+    for units, message in (([1, 9999], "1 to 9999"), ([-1], "-1 to -1"), ([[1, 2]], r"shape \[1, 2\]")):
+        write_jsonl(tmp_path / "m.jsonl", [{"id": "a", "options": [[{"units": units}], [{"units": [1]}]]}])
+        with pytest.raises(InputError, match=message):
+            evaluate(request_of(tasks=["choices"], data={"choices": tmp_path / "m.jsonl"}, units=None), no_bars)
+
+
+def test_a_task_without_a_score_leaves_the_others_theirs(request_of: Callable, tmp_path: Path) -> None:
+    (tmp_path / "salmon" / "rir_consistency").mkdir(parents=True)
+    for number in range(4):
+        (tmp_path / "salmon" / "rir_consistency" / f"sample_{number // 2}_{number % 2}.wav").write_bytes(b"no sound")
+    request = request_of(tasks=["salmon", "tsc"])
+    request.data["salmon"] = tmp_path / "salmon"
+    results = measured(request)
+    assert list(results["tasks"]) == ["tsc"] and list(results["failed"]) == ["salmon"]
+    assert judge_again(request.out, [rule_named("ours")])["failed"] == results["failed"]
+    alone = request_of(tasks=["salmon"], out=tmp_path / "alone", data={"salmon": tmp_path / "salmon"})
+    with pytest.raises(InputError, match="an item of salmon must be scored"):
+        evaluate(alone, no_bars)
+
+
+def test_a_recording_without_a_frame_fails_by_itself(phone_units_dir: Path, data: Path, tmp_path: Path) -> None:
+    save(tmp_path / "short.wav", np.full(8, 0.1, np.float32))
+    groups = [(SoundFile(path, path.stem),) for path in (tmp_path / "short.wav", data / "tSC" / "one_mutual.wav")]
+    short, whole = EncodedUnits(load_unit_tokenizer(phone_units_dir), cache=tmp_path / "cache").of(groups)
+    assert isinstance(short, str) and not isinstance(whole, str) and len(whole.units)
 
 
 def test_units_of_another_model_are_refused(request_of: Callable, phone_units_dir: Path, tmp_path: Path) -> None:
@@ -352,6 +410,7 @@ def test_text_is_measured_before_and_after(request_of: Callable, model_dir: Path
     found = measured(request)["text"]["tiny"]
     assert 0 <= found["after"]["acc"] <= 1 and "acc" in found["before"]
     assert "text model before" in task_markdown(measured(request))
+    assert f"before: {found['before']['acc']:.4f}" in text_rows(found)["acc"]
     # What is done is kept: of a run that was stopped between the two models the second one alone is asked.
     kept = json.loads((request.out / "text.json").read_text())
     kept["tiny"]["after"]["acc"] = 0.125

@@ -35,6 +35,12 @@ def test_begin_and_end(ids: IdSpace) -> None:
         fed(ids, Feed(), [(True, UNITS[:0])], written, None)
 
 
+@pytest.mark.parametrize("change", ["prefix=-1", "prefix=ten", "prefix=1.5", "first=0", "first", "first=x", "ties=2"])
+def test_changes_of_a_rule_that_mean_nothing(change: str) -> None:
+    with pytest.raises(InputError, match=change.partition("=")[0]):
+        rule_named(f"ours,{change}")
+
+
 def test_a_prefix_with_a_switch_and_without(ids: IdSpace) -> None:
     prefix, heard = np.array([7, 8]), [ids.speech_offset + unit for unit in UNITS]
     found, start, alone = ids_of(ids, Feed(prefix=2), [(True, UNITS)], [(False, WORDS)], prefix)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from smoltolk.common.errors import InputError, NotFoundError
@@ -32,7 +33,10 @@ def test_salmon_in_folders_and_in_parquet(tmp_path: Path, say: Callable, write_p
     (tmp_path / "rir_consistency" / "sample_2_1.wav").rename(tmp_path / "rir_consistency" / "sample_2_x.wav")
     with pytest.raises(InputError, match="sample_2_x"):
         load_salmon(Source(tmp_path))
-    (tmp_path / "rir_consistency" / "sample_2_x.wav").unlink()
+    (tmp_path / "rir_consistency" / "sample_2_x.wav").rename(tmp_path / "rir_consistency" / "sample_02_0.wav")
+    with pytest.raises(InputError, match="stands once"):
+        load_salmon(Source(tmp_path))
+    (tmp_path / "rir_consistency" / "sample_02_0.wav").unlink()
     with pytest.raises(InputError, match=r"1 without its other, .* number 2"):
         load_salmon(Source(tmp_path))
     with pytest.raises(NotFoundError, match="bg_alignment"):
@@ -60,7 +64,14 @@ def test_one_of_four_endings(tmp_path: Path, say: Callable) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"), [({"label": 4}, "'4'"), ({"endings": ["a", "b"]}, "2 endings"), ({"ind": None}, None)]
+    ("changes", "message"),
+    [
+        ({"label": 4}, "'4'"),
+        ({"endings": ["a", "b"]}, "2 endings"),
+        ({"endings": "abcd"}, "a list of texts"),
+        ({"ctx": 5}, "ctx of HellaSwag is a text"),
+        ({"ind": None}, None),
+    ],
 )
 def test_mistakes_of_hellaswag(changes: dict[str, Any], message: str | None, tmp_path: Path) -> None:
     if message is None:
@@ -77,6 +88,7 @@ def choices(root: Path, *rows: Any) -> Source:
 def test_choices_in_any_modality(tmp_path: Path, say: Callable) -> None:
     say(tmp_path / "a.wav")
     first = {"id": 1, "prompt": [{"text": "Anna eats"}], "options": [[{"text": "bread."}], [{"text": "rain."}]]}
+    first["mirror"] = 2
     second = first | {"id": 2, "right": 1, "mirror": 1, "cluster": "anna"}
     third = {"id": "x", "options": [[{"audio": "a.wav", "text": "a dog"}], [{"units": [1, 2]}]], "cell": "mine"}
     items = load_choices(choices(tmp_path, first, second, third)).items
@@ -88,12 +100,29 @@ def test_choices_in_any_modality(tmp_path: Path, say: Callable) -> None:
         (first | {"colour": 1}, "colour"),
         (first | {"options": [[{"video": "x"}], []]}, "video"),
         (first | {"options": [[{"text": "a"}], []]}, "a segment at least"),
-        (first | {"options": "ab"}, "lists of segments"),
+        (first | {"options": "ab"}, "options ab"),
+        (first | {"options": ["ab"]}, "lists of segments"),
         (first | {"mirror": 9}, "no '9'"),
+        (first | {"mirror": 1}, "name each other"),
         ({"id": 1}, "id and options"),
+        (first | {"right": "b"}, "right 'b'"),
+        (first | {"right": 0.0}, "right 0.0"),
+        (first | {"options": 3}, "options 3"),
+        (first | {"options": [[{"text": 5}], [{"text": "a"}]]}, "'text': 5"),
+        (first | {"options": [[{"units": [0.5]}], [{"units": [1]}]]}, "'units'"),
+        (first | {"options": [[{"units": [[1], [1, 2]]}], [{"units": [1]}]]}, "'units'"),
+        (first | {"options": [[{"audio": 1}], [{"units": [1]}]]}, "'audio': 1"),
     ):
         with pytest.raises(InputError, match=message):
             load_choices(choices(tmp_path, row))
+    three = {"options": [*first["options"], [{"text": "it."}]]}
+    for rows, message in (
+        ([first | three, second | three], "two options"),
+        ([first, second | {"cell": "c"}], "same cell"),
+    ):
+        with pytest.raises(InputError, match=message):
+            load_choices(choices(tmp_path, *rows))
+    del first["mirror"]
     for rows, message in (
         ([first, first], "stands twice"),
         ([first | {"right": 2}], "number 2 is right"),
@@ -117,6 +146,13 @@ def test_spoken_questions_and_their_references(tmp_path: Path, write_parquet: Ca
     write_parquet(tmp_path / "b" / "test.parquet", ("audio",), {"answers": [[], ["Rome"]]})
     with pytest.raises(InputError, match="test-0 has none"):
         load_questions("web-questions", Source(tmp_path / "b"))
+    write_parquet(tmp_path / "c" / "test.parquet", ("audio",), {"answers": pa.array([], pa.string())}, rows=0)
+    with pytest.raises(InputError, match="a question at least"):
+        load_questions("web-questions", Source(tmp_path / "c"))
+    for folder in ("en", "de"):
+        write_parquet(tmp_path / "d" / folder / "test.parquet", ("audio",), {"answers": ["x", "y"]})
+    with pytest.raises(InputError, match="'test-0' stands twice"):
+        load_questions("web-questions", Source(tmp_path / "d"))
     write_parquet(tmp_path / "b" / "test.parquet", ("one", "two"), {"answers": [["x"], ["Rome"]]})
     with pytest.raises(InputError, match="one column of recordings"):
         load_questions("web-questions", Source(tmp_path / "b"))

@@ -49,6 +49,7 @@ def test_pairs_of_words(tmp_path: Path, say: Callable) -> None:
         (lambda rows: [*rows, rows[0]], "stands twice"),
         (lambda rows: [*rows, "C11,3,A,oov,w,p,1,1", "C10,3,A,oov,w,p,1,0"], "no file"),
         (lambda rows: [*rows, "C11,3"], "line 10"),
+        (lambda rows: [*rows[:-1], rows[-1].replace("B20", "B 20")], "have no spaces"),
     ],
 )
 def test_mistakes_of_a_table(change: Callable, message: str, tmp_path: Path, say: Callable) -> None:

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from transformers import BloomConfig, GPT2Config, LlamaConfig, MistralConfig
 
 from smoltolk.common.errors import InputError
-from smoltolk.inference.drawing import Sampling
 from smoltolk.inference.generation import generate
 from smoltolk.inference.running.batch import RunningBatch
-from smoltolk.inference.running.drawing import Drawing
-from smoltolk.inference.running.rows import Ask, Row
+from smoltolk.inference.running.rows import Ask, Drawing, Row
+from smoltolk.inference.sampling import Sampling
 
 
 class Kept:
@@ -51,11 +50,8 @@ def alone(model, ask):
 
 
 def drawing(number):
-    kinds = (
-        Drawing(), Drawing(1.0, seed=number), Drawing(0.7, 5, seed=number), Drawing(1.3, 0, 0.8, number),
-        Drawing(0.9, 9, 0.6, number),
-    )  # fmt: skip
-    return kinds[number % len(kinds)]
+    kinds = (None, Sampling(1.0, 0), Sampling(0.7, 5), Sampling(1.3, 0, 0.8), Sampling(0.9, 9, 0.6))
+    return Drawing(kinds[number % len(kinds)], number)
 
 
 @pytest.fixture(scope="module")
@@ -96,14 +92,11 @@ def test_a_row_is_what_it_would_be_alone(sharp, asks, expected, data):
 
 def test_rows_are_those_of_generate(sharp, asks, expected):
     for ask, kept in zip(asks, expected, strict=True):
-        one = ask.drawing
-        if one.top_p == 1:
-            (end,) = ask.end_ids
-            sampling = Sampling(one.temperature, one.top_k) if one.temperature else None
-            options = {"pad_id": 0, "max_new_tokens": ask.most, "sampling": sampling, "seed": [one.seed]}
-            (made,) = generate(sharp, [ask.prompt], end_id=end, **options)
-            assert made.ids.tolist() == kept.ids
-            assert made.ended == (kept.ending == "stop")
+        (end,) = ask.end_ids
+        drawing = {"sampling": ask.drawing.sampling, "seed": [ask.drawing.seed]}
+        (made,) = generate(sharp, [ask.prompt], end_id=end, pad_id=0, max_new_tokens=ask.most, **drawing)
+        assert made.ids.tolist() == kept.ids
+        assert made.ended == (kept.ending == "stop")
 
 
 def test_the_continuations_tell_something(expected):
@@ -116,7 +109,7 @@ def test_the_continuations_tell_something(expected):
 
 def test_seeds_differ_and_repeat(sharp, prompts):
     prompt, end = prompts[1]
-    made = [alone(sharp, Ask(prompt, frozenset([end]), 20, Drawing(1.5, seed=seed))).ids for seed in (1, 2, 1)]
+    made = [alone(sharp, Ask(prompt, frozenset([end]), 20, Drawing(Sampling(1.5, 0), seed))).ids for seed in (1, 2, 1)]
     assert made[0] == made[2] != made[1]
 
 
@@ -155,7 +148,7 @@ def test_log_probabilities(sharp, prompts):
     batch = RunningBatch(sharp, slots=3, chunk=10)
     _, kept = start(batch, ask)
     for number in (3, 5):
-        start(batch, Ask(prompts[number][0], frozenset(), 9, Drawing(1.0)))
+        start(batch, Ask(prompts[number][0], frozenset(), 9, Drawing(Sampling(1.0, 0))))
     run(batch)
     ids = torch.tensor([[*prompt, *kept.ids]])
     with torch.no_grad():
@@ -182,8 +175,8 @@ def test_a_model_that_may_switch_is_held_or_not(make_sharp, prompts):
         chooser.heads.switch.weight.zero_()
     switch = chooser.config.switch_id
     prompt = prompts[1][0]
-    held = alone(chooser, Ask(prompt, frozenset(), 60, Drawing(2.0, seed=3)))
-    free = alone(chooser, Ask(prompt, frozenset(), 60, Drawing(2.0, seed=3), holds=False))
+    held = alone(chooser, Ask(prompt, frozenset(), 60, Drawing(Sampling(2.0, 0), 3)))
+    free = alone(chooser, Ask(prompt, frozenset(), 60, Drawing(Sampling(2.0, 0), 3), holds=False))
     assert switch not in held.ids and switch in free.ids
     assert all(pair != (switch, switch) for pair in zip(free.ids, free.ids[1:], strict=False))
 

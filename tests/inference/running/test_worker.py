@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from smoltolk.common.errors import InputError
-from smoltolk.inference.running.drawing import Drawing
-from smoltolk.inference.running.rows import Ask, BusyError
+from smoltolk.inference.running.rows import Ask, BusyError, Drawing
 from smoltolk.inference.running.worker import Worker
+from smoltolk.inference.sampling import Sampling
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def worker(private):
 
 
 def test_many_threads_get_what_each_would_get_alone(worker, prompts):
-    asks = [Ask(prompt, frozenset([end]), 15, Drawing(1.0, seed=n)) for n, (prompt, end) in enumerate(prompts)]
+    asks = [Ask(prompt, frozenset([end]), 15, Drawing(Sampling(1.0, 0), n)) for n, (prompt, end) in enumerate(prompts)]
     alone = [worker.continue_all([ask])[0].ids.tolist() for ask in asks]
     together = [one.ids.tolist() for one in worker.continue_all(asks)]  # more than wait at once
     assert together == alone

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Pr
 
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.model.text_models import skeleton
-from smoltolk.model.text_models.skeleton import put_weights, weightless
+from smoltolk.model.text_models.skeleton import partly_weightless, put_weights, weightless
 
 
 def config(**changes: Any) -> LlamaConfig:
@@ -54,6 +54,33 @@ def test_the_peak_is_little_more_than_what_is_made(keep: bool, dtype: torch.dtyp
     assert all(torch.equal(model.backbone.state_dict()[name], value) for name, value in before.items())
     shared = model.backbone.get_input_embeddings().weight is text_model.get_input_embeddings().weight
     assert shared != keep
+
+
+@pytest.mark.parametrize("places", [[30, 31, 32], [10, 20, 32]])
+def test_new_layers_cost_what_they_weigh(places: list[int]) -> None:
+    text_model = LlamaForCausalLM(config())
+    given = {"num_units": 100, "new_layers": places, "num_input_layers": 0, "num_output_layers": 0}
+    most, model = peak(lambda: SmolTolkForCausalLM.from_text_model(text_model, **given))
+    new, text = num_bytes(model) - num_bytes(text_model), num_bytes(text_model)
+    assert 0.08 * text < new < 0.12 * text  # three layers and a small table
+    assert most <= 1.15 * text
+    assert not model.backbone.model.layers[0].mlp.up_proj.weight.is_set_to(
+        text_model.model.layers[0].mlp.up_proj.weight
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_part_can_have_the_weights_that_it_would_have(dtype: torch.dtype) -> None:
+    torch.manual_seed(3)
+    whole = AutoModelForCausalLM.from_config(config(num_hidden_layers=3), dtype=dtype)
+    torch.manual_seed(3)
+    made, make = partly_weightless(config(num_hidden_layers=3), dtype)
+    before = torch.get_rng_state()
+    make(made.model.layers[1])
+    assert torch.equal(torch.get_rng_state(), before)
+    assert made.model.layers[0].mlp.up_proj.weight.is_meta
+    for name, value in whole.model.layers[1].named_parameters():
+        assert torch.equal(value, made.model.layers[1].get_parameter(name)), name
 
 
 @pytest.mark.parametrize(

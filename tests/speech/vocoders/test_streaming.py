@@ -64,6 +64,16 @@ def chunks_of(vocoder: Vocoder, units: np.ndarray, at_once: int = 1, **options: 
     return [*chunks, stream.finish()]
 
 
+def test_it_says_how_many_units_it_waits_for(units: np.ndarray) -> None:
+    stream, said = SoundStream(build("vocos")), 0
+    for unit in units:
+        waits = stream.missing
+        made = len(stream.add(np.array([unit])))
+        assert (made > 0) == (waits == 1), "sound comes with the last unit that is missing, and no other"
+        said += made > 0
+    assert said > 4
+
+
 @pytest.mark.parametrize("kind", ["vocos", "hifigan"])
 def test_with_enough_look_ahead_it_is_the_sound_of_the_whole(kind: str, units: np.ndarray) -> None:
     vocoder = build(kind)

@@ -2,7 +2,8 @@
 steps, and a death to order.
 
 Environment:
-    KILLED_AT: ``9``: the process kills itself before the ninth step of stage 2; ``stage1:9``: of another stage.
+    KILLED_AT: ``9``: the process kills itself before the ninth step of stage 2; ``stage1:9``: of another stage;
+        ``tune:9``, ``prefer:9``: of tuning.
     SAVE_STEPS: between checkpoints, 2 by default.
     SHARDED: ``1``: weights are shared out among the processes (FSDP2).
     LARGEST_FILE: bytes beyond which no file of a checkpoint can be written, as where a disk is full.
@@ -10,6 +11,7 @@ Environment:
     GRADIENTS: a directory: the gradients of the first step of stage 2 are written there, whole.
 """
 
+import functools
 import os
 import resource
 import signal
@@ -25,22 +27,28 @@ from smoltolk.common.processes import is_main
 from smoltolk.training.presets import PRESETS
 from smoltolk.training.sharding import whole_tensors
 from smoltolk.training.trainer import SmolTolkTrainer
+from smoltolk.training.tuning import jobs, settings
+from smoltolk.training.whole_checkpoints import WholeCheckpoints
 
 torch.set_num_threads(1)
 small = PRESETS["small"]
-recipe = replace(small.recipe, bf16=False, save_steps=int(os.environ.get("SAVE_STEPS", "2")))
+save_steps = int(os.environ.get("SAVE_STEPS", "2"))
+recipe = replace(small.recipe, bf16=False, save_steps=save_steps)
 PRESETS["small"] = replace(small, recipe=recipe)
-train_step, compute_loss = SmolTolkTrainer.training_step, SmolTolkTrainer.compute_loss
+settings.Amount = functools.partial(settings.Amount, save_steps=save_steps)  # type: ignore[misc]
+recipe_of_tuning = jobs.DialogueJob.recipe
+jobs.DialogueJob.recipe = lambda self: replace(recipe_of_tuning(self), bf16=False)  # type: ignore[method-assign]
+compute_loss = SmolTolkTrainer.compute_loss
 clip = SmolTolkTrainer._clip_grad_norm
 killed_in, _, killed_at = os.environ.get("KILLED_AT", "0").rpartition(":")
 
 
-def mortal(self: SmolTolkTrainer, *args: object) -> torch.Tensor:
+def mortal(self: Any, *args: Any) -> torch.Tensor:
     if Path(self.args.output_dir).name == (killed_in or "stage2") and self.state.global_step + 1 == int(killed_at):
         os.kill(os.getpid(), signal.SIGKILL)
     if os.environ.get("LARGEST_FILE"):  # from here on: what a start leaves in caches is larger
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(os.environ["LARGEST_FILE"]), resource.RLIM_INFINITY))
-    return train_step(self, *args)
+    return super(WholeCheckpoints, self).training_step(*args)
 
 
 def lost(self: SmolTolkTrainer, *args: Any, **kwargs: Any) -> Any:
@@ -59,7 +67,7 @@ def watched(self: SmolTolkTrainer, model: torch.nn.Module) -> Any:
     return clip(self, model)
 
 
-SmolTolkTrainer.training_step = mortal
+WholeCheckpoints.training_step = mortal
 SmolTolkTrainer._clip_grad_norm = watched
 SmolTolkTrainer.compute_loss = lost
 if os.environ.get("SHARDED"):

@@ -10,7 +10,8 @@ import pytest
 
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.rejection import Rejected
-from smoltolk.training.tuning.dialogues import Dialogue, Message, read_dialogues
+from smoltolk.training.tuning.dialogues import Dialogue, read_dialogues
+from smoltolk.training.tuning.messages import Message
 
 
 @pytest.fixture
@@ -77,14 +78,19 @@ def test_recordings_in_their_order(folder: Path) -> None:
         ({"messages": [said("user", "x")]}, "ends with an answer"),
         ({"messages": [said("user", " "), said("assistant", "y")]}, "message 1 is empty"),
         ({"messages": [said("user", 5), said("assistant", "y")]}, "is a text"),
-        ({"messages": [said("user", [5]), said("assistant", "y")]}, "text or a recording"),
+        ({"messages": [said("user", [5]), said("assistant", "y")]}, "a text or the path of a recording"),
         ({"messages": [said("user", "<audio>"), said("assistant", "y")]}, "0 audios"),
-        ({"messages": GOOD["messages"], "audios": ["sounds/a.wav"]}, "write <audio> where"),
+        ({"messages": [said("user", "<audio>"), said("assistant", "y")], "audios": ["sounds/a.wav"] * 2},
+         "write <audio> where"),
+        ({"messages": [said("assistant", "y")], "audios": ["sounds/a.wav"]}, "write <audio> where"),
+        ({"query": "x", "response": "y"}, "a row of query, response"),
+        ({**GOOD, "label": False}, "'label' is false"),
+        ({"messages": [said("system", ""), said("system", "")]}, "ends with an answer"),
         ({"messages": [said("user", "<audio>"), said("assistant", "y")], "audios": ["z.wav"]}, "no file"),
         ({"messages": GOOD["messages"], "audios": [5]}, "audios are paths"),
         ({"messages": [said("user", "x"), said("assistant", "y", loss=False)]}, "answer to learn"),
     ],
-)
+)  # fmt: skip
 def test_mistakes_are_told_with_their_line(folder: Path, row: Any, told: str) -> None:
     found, rejected = read(folder, GOOD, row, GOOD)
     assert len(found) == 2 and len(rejected) == 1
@@ -102,6 +108,9 @@ def test_a_line_that_is_not_json(folder: Path) -> None:
 def test_nothing_to_read(folder: Path) -> None:
     with pytest.raises(NotFoundError):
         read_dialogues(folder / "none.jsonl", [])
+    (folder / "half.json").write_text('[{"messages": ', encoding="utf-8")
+    with pytest.raises(InputError, match="correct the file"):
+        read_dialogues(folder / "half.json", [])
     (folder / "empty.jsonl").write_text("", encoding="utf-8")
     with pytest.raises(InputError, match="a row at least"):
         read_dialogues(folder / "empty.jsonl", [])
@@ -120,13 +129,27 @@ def test_preferences(folder: Path) -> None:
          "rejected_audios": ["sounds/c.wav", "sounds/b.wav"]},
         {"conversations": [{"from": "human", "value": "<audio>"}], "chosen": {"from": "gpt", "value": "<audio>"},
          "rejected": {"from": "gpt", "value": "<audio>"}, "audios": ["sounds/c.wav", "sounds/a.wav", "sounds/b.wav"]},
+        {"messages": [said("user", "<audio>")], "chosen": "<audio>", "rejected": "<audio>",
+         "audios": ["sounds/c.wav", "sounds/a.wav", "sounds/b.wav"]},
     ]  # fmt: skip
     found, rejected = read(folder, *rows, preferences=True)
-    assert not rejected
+    assert not rejected and len(found) == 4
     for one in found:
         assert one.rejected is not None
         assert one.messages[:-1] == one.rejected[:-1]
         assert one.messages[-1].parts == (a,) and one.rejected[-1].parts == (b,)
+
+
+def test_a_worse_dialogue_hears_what_the_better_one_does(folder: Path) -> None:
+    """Of ms-swift: its recordings are named only where they are others."""
+    heard = {"messages": [said("system", "Hear."), said("user", "What?"), said("assistant", "Glass.")],
+             "audios": ["sounds/a.wav"]}  # fmt: skip
+    worse = [said("user", "What?"), said("assistant", "Wood.")]
+    rows = [heard | {"system": None, "rejected_messages": [said("system", "Hear."), *worse]},
+            heard | {"rejected_response": "Wood."}]  # fmt: skip
+    found, rejected = read(folder, *rows, preferences=True)
+    assert not rejected and found[0].messages == found[1].messages and found[0].rejected == found[1].rejected
+    assert found[0].messages[1].parts == (folder / "sounds" / "a.wav", "What?")
 
 
 @pytest.mark.parametrize(

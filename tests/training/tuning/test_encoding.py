@@ -11,8 +11,9 @@ from smoltolk.common.rejection import Rejected
 from smoltolk.data.rows.turns import Turn, turn_document
 from smoltolk.model.ids import IGNORE, IdSpace
 from smoltolk.speech.units.kinds import load_unit_tokenizer
-from smoltolk.training.tuning.dialogues import Dialogue, Message
+from smoltolk.training.tuning.dialogues import Dialogue
 from smoltolk.training.tuning.encoding import Recordings, answer_labels, encode_dialogues
+from smoltolk.training.tuning.messages import Message
 
 SPACE = IdSpace(speech_offset=323, num_units=50, begin_prompt=320, end_prompt=321, switch=322, eos_text=0)
 

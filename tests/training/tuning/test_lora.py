@@ -84,6 +84,31 @@ def test_taken_out_again(base: Path, tmp_path: Path) -> None:
         torch.testing.assert_close(value, plain[name], rtol=0, atol=1e-6, msg=name)
 
 
+def test_in_bfloat16(base: Path, tmp_path: Path) -> None:
+    """Added and taken out to the rounding of the weights; the matrices themselves are float32."""
+    load(base).to(torch.bfloat16).save_pretrained(tmp_path / "half")
+    lora = with_lora(tmp_path / "half")
+    kinds = {("lora_" in name, parameter.dtype) for name, parameter in lora.named_parameters()}
+    assert kinds == {(True, torch.float32), (False, torch.bfloat16)}
+    lora.save_pretrained(tmp_path / "lora")
+    whole = merged(tmp_path / "lora")
+    assert {parameter.dtype for parameter in whole.parameters()} == {torch.bfloat16}
+    largest = {name: value.float().abs().max() for name, value in whole.state_dict().items()}
+    plain = load(tmp_path / "half").state_dict()
+    for name, value in unmerged(whole, tmp_path / "lora").state_dict().items():
+        torch.testing.assert_close(
+            value.float(), plain[name].float(), rtol=0, atol=float(largest[name]) / 128, msg=name
+        )
+    exact = merged(tmp_path / "lora", torch.float32)
+    assert {parameter.dtype for parameter in exact.parameters()} == {torch.float32}
+
+
+def test_nothing_warns(base: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    with_lora(base).save_pretrained(tmp_path / "lora")
+    merged(tmp_path / "lora")
+    assert not [one for one in recwarn if issubclass(one.category, FutureWarning)]
+
+
 def test_what_trained_whole_cannot_be_taken_out(base: Path, tmp_path: Path) -> None:
     with_lora(base, whole=("units",)).save_pretrained(tmp_path / "lora")
     with pytest.raises(InputError, match="units trained whole"):
@@ -167,6 +192,8 @@ def test_tables_by_name(base: Path) -> None:
         ({"whole": ("backbone",)}, "other than the text model"),
         ({"whole": ("nothing",)}, "nothing"),
         ({"targets": ("speech",), "whole": ("speech",)}, "add backbone"),
+        ({"targets": ("embed_tokens",)}, "one layer alone"),  # tied: merged, it would be another model
+        ({"targets": ("q_proj", "lm_head")}, "one layer alone"),
     ],
 )
 def test_refused(settings: dict[str, Any], told: str, base: Path) -> None:

@@ -14,9 +14,8 @@ import torch
 from smoltolk.common.errors import InputError
 from smoltolk.inference.lora import is_lora
 from smoltolk.inference.parts import load_model
-from smoltolk.training.tuning.jobs import Amount
 from smoltolk.training.tuning.preference_scores import answer_margins
-from smoltolk.training.tuning.settings import LoraSettings, Preference
+from smoltolk.training.tuning.settings import Amount, LoraSettings, Preference
 
 pytest.importorskip("trl", reason="the extra 'trl', see `make more`")
 

@@ -19,7 +19,8 @@ from smoltolk.training.job import TrainingJob
 from smoltolk.training.presets import small_recipe
 from smoltolk.training.recipes.positional import positional_recipe
 from smoltolk.training.tuning.settings import LoraSettings, Tuning
-from smoltolk.training.tuning.starting import going_on, is_smoltolk, open_start
+from smoltolk.training.tuning.starting import Start, going_on, is_smoltolk, open_start
+from smoltolk.training.tuning.tune_job import TuneJob
 
 LORA = LoraSettings(r=4)
 OTHER = SimpleNamespace(fingerprint="cd" * 32, num_units=7, num_codebooks=1)
@@ -58,6 +59,23 @@ def test_its_own_units(talking: Path) -> None:
     assert not start.speech_is_new and not start.notes and start.origin.name == str(talking)
     for name, value in weights(talking).items():
         assert torch.equal(start.model.state_dict()[name], value)
+
+
+def test_weights_that_train_are_float32(
+    job: Callable[..., TrainingJob], talking: Path, tmp_path: Path, dialogues: Path, phone_units_dir: Path
+) -> None:
+    """In bfloat16 small steps round to nothing; what stands still beside a LoRA may lie in it."""
+    model, tokenizer = load_model(talking)
+    model.to(torch.bfloat16).save_pretrained(tmp_path / "half")
+    tokenizer.save_pretrained(tmp_path / "half")
+
+    def kinds(start: Start) -> set[torch.dtype]:
+        return {parameter.dtype for parameter in start.inner.parameters()}
+
+    given = (tmp_path / "half", dialogues, tmp_path / "out")
+    assert kinds(TuneJob(*given, units=phone_units_dir).start()) == {torch.float32}
+    assert kinds(TuneJob(*given, units=phone_units_dir, lora=LORA).start()) == {torch.bfloat16, torch.float32}
+    assert kinds(job(tmp_path / "half", tmp_path / "more").plan().start) == {torch.float32}
 
 
 def test_other_units(talking: Path) -> None:

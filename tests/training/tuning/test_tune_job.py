@@ -15,9 +15,11 @@ from smoltolk.common.errors import InputError
 from smoltolk.inference.lora import is_lora
 from smoltolk.inference.parts import load_model
 from smoltolk.model.modeling import SmolTolkForCausalLM
+from smoltolk.overview.writing import write_overview
 from smoltolk.speech.units.codecs import CodecUnitTokenizer
-from smoltolk.training.tuning.jobs import Amount
-from smoltolk.training.tuning.settings import LoraSettings
+from smoltolk.training.loop.log import RunLog
+from smoltolk.training.loop.settings import Logging
+from smoltolk.training.tuning.settings import Amount, LoraSettings
 from smoltolk.training.tuning.tune_job import TuneJob
 
 LORA = LoraSettings(r=4)
@@ -67,6 +69,21 @@ def test_killed_and_gone_on_with(
     assert seen == [5, 6] and figures["loss"] == whole["loss"]
     assert same(tmp_path / "whole", tmp_path / "parts") and not same(tmp_path / "whole", talking)
     assert job(tmp_path / "parts", lora=lora).figures == figures
+    logs = [list(RunLog(tmp_path / name / "log.jsonl")) for name in ("whole", "parts")]
+    assert [line["step"] for line in logs[1]] == [line["step"] for line in logs[0]] == list(range(1, 7))
+    assert all({"loss", "ids_per_second", "grad_norm/backbone", "seconds"} <= set(line) for line in logs[1])
+
+
+def test_a_run_is_drawn_while_it_lasts(job: Callable[..., TuneJob], tmp_path: Path) -> None:
+    def kill(step: float, text: str) -> None:
+        if step == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        job(tmp_path / "out", logging=Logging(log_steps=1, loggers=("none",))).run(kill)
+    write_overview([tmp_path / "out.work"], tmp_path / "page.html")
+    assert "out.work" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert not (tmp_path / "out.work" / "record" / "tensorboard").exists()
 
 
 def test_it_learns_answers_alone(job: Callable[..., TuneJob], talking: Path, tmp_path: Path) -> None:

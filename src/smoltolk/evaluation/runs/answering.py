@@ -13,6 +13,7 @@ from smoltolk.data.rows.prompts import mixed_prompt
 from smoltolk.evaluation.intervals import cluster_bootstrap
 from smoltolk.evaluation.runs.records import Record, failures
 from smoltolk.evaluation.runs.units_of import UnitSource
+from smoltolk.evaluation.scoring import beyond_table
 from smoltolk.evaluation.tasks.spoken_answers import ANSWERS, Question, points_of
 from smoltolk.inference.generation import generate, to_text
 from smoltolk.model.ids import IdSpace
@@ -46,7 +47,10 @@ def answer(
         elif not len(heard.units):
             record["error"] = "a recording without a unit"
         else:
-            prompts.append((record, mixed_prompt(space, [(True, heard.units)], continue_in_speech=False)))
+            prompt = mixed_prompt(space, [(True, heard.units)], continue_in_speech=False)
+            record["error"] = beyond_table(model, len(prompt) + MOST)
+            if record["error"] is None:
+                prompts.append((record, prompt))
     documents = [prompt for _, prompt in prompts]
     device = next(model.parameters()).device
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
@@ -74,7 +78,7 @@ def answer_results(task: str, records: Sequence[Record], seed: int, notes: Seque
     """
     points, match = np.array(answer_points(task, records)), ANSWERS[task].match
     unread = sum(record["error"] is None and _points(task, record) is None for record in records)
-    wrong = failures([{"nll": 0, **record} for record in records])
+    wrong = failures(records)
     done = [record for record in records if record["error"] is None]
     if len(records) > 1:
         cell = cluster_bootstrap(points, [record["id"] for record in records], seed=seed).as_dict("accuracy")

@@ -176,7 +176,8 @@ class Asking:
                 nll.append([nats(scores[row].nll) for row in rows])
                 end.append([nats(scores[row].end) for row in rows])
                 if self._keep_prompts:
-                    told = [first_ones[rows[0]]] if self._apart else rows
+                    told = [first_ones[row] for row in rows]  # recordings that were joined have prompts of their own
+                    told = told[:1] if len(set(told)) == 1 else told
                     before.append([nats(_before(scores[row])) for row in told])
             numbers = [value for part in (nll, end, before) for variant in part for one in variant for value in one]
             if not np.isfinite(numbers).all():

@@ -9,12 +9,13 @@ from typing import TypeVar
 from smoltolk.common.files import write_json
 from smoltolk.common.processes import is_main
 from smoltolk.common.progress import Bar
-from smoltolk.evaluation.runs.answering import answer, answer_results
+from smoltolk.evaluation.runs.answering import answer
 from smoltolk.evaluation.runs.asking import Asking
+from smoltolk.evaluation.runs.judging import check_rules
 from smoltolk.evaluation.runs.presets import rule_named
 from smoltolk.evaluation.runs.records import Record
 from smoltolk.evaluation.runs.request import Request, check_names
-from smoltolk.evaluation.runs.results import Results, beside, head_of, submissions, task_results, transcribed
+from smoltolk.evaluation.runs.results import Results, beside, stored_results, submissions
 from smoltolk.evaluation.runs.run import CHUNK, Bars, ask_chunk, do_chunks, gather, missing_chunks, open_run
 from smoltolk.evaluation.runs.texts import text_results
 from smoltolk.evaluation.runs.transcribing import Transcribing, Voice
@@ -39,6 +40,7 @@ def evaluate(request: Request, bars: Bars) -> Results | None:
     check_names(request.tasks)
     config = load_config(request.model)
     work = load_work(request, config, rules[0])
+    check_rules({one.task.name: one.feeds for one in work.asked}, rules, keep_prompts=request.keep_prompts)
     about = about_run(request, rules[0], work)
     # Parts are loaded before a run begins, so that it is not begun with wrong ones.
     voice = work.voice.load(request.out) if work.voice is not None and _missing(request.out, work.said) else None
@@ -46,26 +48,25 @@ def evaluate(request: Request, bars: Bars) -> Results | None:
     _measure(request, work, voice, bars)
     if not is_main():
         return None
-    results: Results = head_of(about) | {"tasks": {}}
     for one in work.asked:
-        records = gather(request.out, one.task.name, len(one.chunks))
-        results["tasks"][one.task.name] = task_results(
-            one.task, records, rules, one.feeds, seed=request.seed, run=str(request.out), notes=one.loaded.notes
-        )
-        submissions(one.task, records, rules[0], request.out)
-    for name, members in work.questions.items():
-        records = gather(request.out, name, len(_chunks(members)))
-        results["tasks"][name] = answer_results(name, records, request.seed, about["notes"].get(name, ()))
-    for texts_said in work.said:
-        gather(request.out, texts_said.name, len(_chunks(texts_said.items)))
-    if work.said:
-        results["transcription"] = transcribed(
-            request.out, about, quality=request.quality, quality_timeout=request.quality_timeout
-        )
+        submissions(one.task, gather(request.out, one.task.name, len(one.chunks)), rules[0], request.out)
+    for name, size in _sizes(work).items():
+        gather(request.out, name, size)
+    names = [*(one.task.name for one in work.asked), *work.questions]
+    results = stored_results(
+        request.out, about, names, rules, quality=request.quality, quality_timeout=request.quality_timeout
+    )
     if work.texts:
         results["text"] = text_results(request, work)
     write_json(request.out / "results.json", results)
     return results
+
+
+def _sizes(work: Work) -> dict[str, int]:
+    """Chunks of each task."""
+    sizes = {one.task.name: len(one.chunks) for one in work.asked}
+    sizes |= {name: len(_chunks(members)) for name, members in work.questions.items()}
+    return sizes | {one.name: len(_chunks(one.items)) for one in work.said}
 
 
 def _missing(out: Path, said: Sequence[SaidTexts]) -> bool:
@@ -74,10 +75,7 @@ def _missing(out: Path, said: Sequence[SaidTexts]) -> bool:
 
 
 def _measure(request: Request, work: Work, voice: Voice | None, bars: Bars) -> None:
-    asked, questions, units = work.asked, work.questions, work.units
-    sizes = {one.task.name: len(one.chunks) for one in asked}
-    sizes |= {name: len(_chunks(members)) for name, members in questions.items()}
-    sizes |= {one.name: len(_chunks(one.items)) for one in work.said}
+    asked, questions, units, sizes = work.asked, work.questions, work.units, _sizes(work)
     if not any(missing_chunks(request.out, name, size) for name, size in sizes.items()):
         return
     model, tokenizer = load_model(request.model)

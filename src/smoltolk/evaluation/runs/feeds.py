@@ -53,7 +53,7 @@ class Feed:
             if getattr(self, name) not in values:
                 found = repr(getattr(self, name))
                 raise InputError(f"{name} of a feed must be one of {values}", found, "choose one of them")
-        if self.prefix < 0:
+        if not isinstance(self.prefix, int) or self.prefix < 0:
             raise InputError("a prefix has 0 ids or more", f"prefix = {self.prefix}", "give a number from 0 up")
 
     def as_dict(self) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,47 @@ def check_feed(rule: NamedRule, fed: Feed, shape: str, run: str) -> None:
     Raises:
         InputError: naming what differs.
     """
+    needs = _needs(rule, fed, shape)
+    if needs:
+        raise InputError(
+            f"the rule {rule.name!r} needs items of {shape} that were fed with {', '.join(needs)}",
+            f"{run} was fed otherwise: {fed.as_dict()}",
+            f"run the model again with --rule {rule.name}, or change the rule, e.g. ours,normalisation=sum",
+        )
+
+
+def check_rules(feeds: Mapping[str, Mapping[str, Feed]], rules: Sequence[NamedRule], *, keep_prompts: bool) -> None:
+    """Refuse rules that a run could not be judged by, before it is begun.
+
+    Args:
+        feeds: what the shapes of each task's items will be fed, by the name of the task.
+        rules: the first one has decided that.
+        keep_prompts: whether prompts will be scored too.
+
+    Raises:
+        InputError: naming the first such rule.
+    """
+    for name, of_task in feeds.items():
+        for (shape, feed), rule in product(of_task.items(), rules):
+            has_prompt = not _is_alone(shape)
+            wanted = rule.for_item(name, has_prompt)
+            needs = _needs(wanted, feed, shape)
+            if needs:
+                raise InputError(
+                    f"the first rule of a run, here {rules[0].name!r}, decides what is fed",
+                    f"{rule.name!r} needs {name} of {shape} fed with {', '.join(needs)}",
+                    f"measure it by a run of its own: --rule {rule.name}",
+                )
+            if has_prompt and wanted.rule.scope == "whole" and not keep_prompts:
+                raise InputError(
+                    "a rule about the whole sequence needs the prompts' own NLLs",
+                    f"{rule.name!r} and --no-prompts",
+                    "leave --no-prompts out",
+                )
+
+
+def _needs(rule: NamedRule, fed: Feed, shape: str) -> list[str]:
+    """What items of a shape would have had to be fed with."""
     wanted, needs = rule.feed, []
     if wanted.begin != fed.begin:
         needs.append(f"begin={wanted.begin}")
@@ -92,17 +134,20 @@ def check_feed(rule: NamedRule, fed: Feed, shape: str, run: str) -> None:
         ]
     if shape == "S->S" and wanted.joint != fed.joint:
         needs.append(f"joint={wanted.joint}")
-    if needs:
-        raise InputError(
-            f"the rule {rule.name!r} needs items of {shape} that were fed with {', '.join(needs)}",
-            f"{run} was fed otherwise: {fed.as_dict()}",
-            f"run the model again with --rule {rule.name}, or change the rule, e.g. ours,normalisation=sum",
-        )
+    return needs
+
+
+def _is_alone(shape: str) -> bool:
+    """Whether options of a shape have no prompt."""
+    return shape.startswith("->")
 
 
 def _sums(record: Record, rule: Rule) -> tuple[np.ndarray, np.ndarray]:
     """Nats and how many ids they are of, [recordings of the prompt, options]."""
-    if rule.scope == "whole" and record["before"] is None:
+    before = record["before"]
+    if before is None and _is_alone(record["shape"]):  # without a prompt there is nothing to keep
+        before = [[[]] for _ in record["nll"]]
+    if rule.scope == "whole" and before is None:
         raise InputError(
             "a rule about the whole sequence needs the prompts' own NLLs",
             "the run left them out (--no-prompts)",
@@ -114,8 +159,8 @@ def _sums(record: Record, rule: Rule) -> tuple[np.ndarray, np.ndarray]:
         for number, nll in enumerate(options):
             values = list(nll)
             if rule.scope == "whole":
-                before = record["before"][variant]
-                values = [*before[number if len(before) > 1 else 0], *values]
+                prompts = before[variant]
+                values = [*prompts[number if len(prompts) > 1 else 0], *values]
             if rule.score_end:
                 values += record["end"][variant][number]
             row.append(np.array(values[: rule.first], np.float64))

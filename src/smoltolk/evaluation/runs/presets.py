@@ -100,4 +100,4 @@ def _value(text: str) -> Any:
     words: dict[str, Any] = {"yes": True, "true": True, "no": False, "false": False, "all": None}
     if text.lower() in words:
         return words[text.lower()]
-    return int(text) if text.isdigit() else text
+    return int(text) if text.isdecimal() else text

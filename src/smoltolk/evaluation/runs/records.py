@@ -13,7 +13,7 @@ of the ids that end an option. Nats have nine digits: a float32 comes back as it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -51,14 +51,20 @@ def shape_of(item: Item) -> str:
     return f"{before}->{'ST'[not item.options[0][0].is_speech]}"
 
 
-def nats(values: np.ndarray | Iterable[float]) -> list[float]:
+def nats(values: np.ndarray | Sequence[float]) -> list[float]:
     """NLLs as a record keeps them."""
-    return [float(f"{value:.9g}") for value in values]
+    return [float(f"{value:.9g}") for value in np.asarray(values).tolist()]
 
 
 def is_scored(record: Record) -> bool:
-    """Whether there is something to judge."""
-    return record["error"] is None and record["nll"] is not None
+    """Whether there is something to judge; records of texts that are said or written have no NLLs."""
+    return record["error"] is None and record.get("nll", ()) is not None
+
+
+def why_none(records: Sequence[Record]) -> str | None:
+    """The most frequent reason where not a single item has a score; None where one has."""
+    wrong = failures(records)
+    return next(iter(wrong), "no items") if sum(wrong.values()) == len(records) else None
 
 
 def failures(records: Sequence[Record]) -> dict[str, int]:

@@ -10,13 +10,21 @@ from smoltolk.common.errors import InputError, named
 from smoltolk.evaluation.quality import TIMEOUT
 from smoltolk.evaluation.runs.voices import OFFLINE
 from smoltolk.evaluation.tasks.names import TASKS
-from smoltolk.evaluation.tasks.said_texts import SAID_TEXTS
+from smoltolk.evaluation.tasks.said_texts import FOLDERS, SAID_TEXTS
 from smoltolk.evaluation.tasks.spoken_answers import ANSWERS
 from smoltolk.evaluation.tasks.task import Source
 from smoltolk.evaluation.tasks.text_retention import PREFIX
 from smoltolk.report.results import DIRECTIONS
 
+_FOLDERS = {
+    folder
+    for folders in (
+        *(task.folders for task in TASKS.values()), *(task.folders for task in ANSWERS.values()), *FOLDERS.values()
+    )
+    for folder in folders
+}  # fmt: skip
 ALL = (*TASKS, *ANSWERS, *SAID_TEXTS, f"{PREFIX}NAME")
+KEYS = (*TASKS, *ANSWERS, *SAID_TEXTS, PREFIX.rstrip("/"))  # of Request.data
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +100,12 @@ def _place(request: Request, name: str, folders: Sequence[str]) -> Path | None:
     if name in request.data:
         return request.data[name]
     root = request.data.get("")
-    inside = [root / folder for folder in folders if root is not None and (root / folder).exists()]
-    return inside[0] if inside else root
+    if root is None:
+        return None
+    inside = [root / folder for folder in folders if (root / folder).exists()]
+    # The folder itself may be the task's, but not if others lie in it: their files are not to be taken for its own.
+    alone = not any((root / folder).exists() for folder in _FOLDERS)
+    return inside[0] if inside else root if alone or not folders else root / folders[0]
 
 
 def source_of(request: Request, name: str, folders: Sequence[str]) -> Source:

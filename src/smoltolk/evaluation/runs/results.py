@@ -16,7 +16,7 @@ from smoltolk.evaluation.runs.answering import answer_results
 from smoltolk.evaluation.runs.feeds import Feed
 from smoltolk.evaluation.runs.judging import check_feed, judge
 from smoltolk.evaluation.runs.presets import NamedRule, rule_named
-from smoltolk.evaluation.runs.records import Record, failures, is_scored
+from smoltolk.evaluation.runs.records import Record, failures, is_scored, why_none
 from smoltolk.evaluation.runs.run import RUN
 from smoltolk.evaluation.runs.transcribing import heard_again, quality_results, transcription_results
 from smoltolk.evaluation.runs.voices import listener, texts_of
@@ -62,10 +62,10 @@ def task_results(
     Raises:
         InputError: a rule that needs another feed, or not a single item was scored.
     """
+    reason = why_none(records)
+    if reason is not None:
+        raise none_scored({task.name: reason})
     wrong = failures(records)
-    if sum(wrong.values()) == len(records):
-        reason = next(iter(wrong), "no items")
-        raise InputError(f"an item of {task.name} must be scored", f"all failed: {reason}", "see the log of the run")
     found: dict[str, Any] = {}
     for named_rule in rules:
         rows = []
@@ -92,38 +92,94 @@ def task_results(
     }
 
 
-def transcribed(
+def stored_results(
     run: Path,
     about: Mapping[str, Any],
+    names: Sequence[str],
+    rules: Sequence[NamedRule],
     *,
+    seed: int | None = None,
     judge: Recogniser | None = None,
     quality: str | None = None,
     quality_timeout: float = TIMEOUT,
 ) -> Results:
-    """Error rates of recognition and synthesis, from the records of a run.
+    """What the records of a run come to.
 
     Args:
         run: the directory.
         about: its ``run.json``.
+        names: of the tasks of choices and of spoken questions, in order; those that have no records yet are left out.
+        rules: to judge by.
+        seed: of the bootstrap of these; None: the run's.
         judge: hears the stored wav files anew; None: who heard them in the run.
         quality, quality_timeout: as for :func:`smoltolk.evaluation.runs.transcribing.quality_results`.
+
+    Returns:
+        What describes the run, ``tasks`` and, where there are such, ``transcription`` and ``failed``: why not a single
+        item of a task has a score.
+
+    Raises:
+        InputError: a rule that needs what the run did not feed or keep, or no task has a score.
     """
-    found: Results = {}
-    for name in SAID_TEXTS:
+    tasks: Results = {}
+    said: Results = {}
+    failed: dict[str, str] = {}
+    for name in [*names, *SAID_TEXTS]:
         place = run / f"{name}.jsonl"
         if not place.is_file():
             continue
         records: list[Record] = list(read_jsonl(place))
-        heard_by = None
-        if name == SYNTHESIS:
-            heard_by = about["synthesis"]["judge"] if judge is None else judge.name
-            records = records if judge is None else heard_again(run, records, judge)
         notes = about["notes"].get(name, ())
-        found[name] = transcription_results(name, records, about["seed"], notes=notes, judge=heard_by)
-        if name == SYNTHESIS:
-            measured = quality_results(run, records, about["seed"], quality, quality_timeout)
-            found[name] |= {} if measured is None else {"quality": measured}
-    return found
+        drawn = about["seed"] if seed is None else seed
+        reason = why_none(records)
+        if name in ANSWERS:
+            tasks[name] = answer_results(name, records, drawn, notes)
+        elif reason is not None:
+            failed[name] = reason
+        elif name in TASKS:
+            fed = {shape: Feed(**values) for shape, values in about["feeds"][name].items()}
+            tasks[name] = task_results(TASKS[name], records, rules, fed, seed=drawn, run=str(run), notes=notes)
+        else:
+            found = _transcribed(run, about, name, records, judge)
+            if name == SYNTHESIS:
+                measured = quality_results(run, records, about["seed"], quality, quality_timeout)
+                found |= {} if measured is None else {"quality": measured}
+            said[name] = found
+    if failed and not tasks and not said:
+        raise none_scored(failed)
+    return head_of(about) | {"tasks": tasks} | _some(transcription=said, failed=failed)
+
+
+def none_scored(failed: Mapping[str, str]) -> InputError:
+    """What is said of tasks without a single score, by their names and reasons."""
+    name, reason = next(iter(failed.items()))
+    return InputError(f"an item of {name} must be scored", f"all failed: {reason}", "see the records of the run")
+
+
+def _some(**parts: Results) -> Results:
+    return {name: part for name, part in parts.items() if part}
+
+
+def _transcribed(
+    run: Path, about: Mapping[str, Any], name: str, records: Sequence[Record], judge: Recogniser | None
+) -> Results:
+    """Error rates of recognition or synthesis."""
+    heard_by = None
+    if name == SYNTHESIS:
+        heard_by = about["synthesis"]["judge"] if judge is None else judge.name
+        records = records if judge is None else heard_again(run, records, judge)
+    return transcription_results(name, records, about["seed"], notes=about["notes"].get(name, ()), judge=heard_by)
+
+
+def about_stored(run: Path) -> dict[str, Any]:
+    """What a stored run says of itself; ``rule`` names the one that it was fed for.
+
+    Raises:
+        NotFoundError: no run there.
+    """
+    if not (run / RUN).is_file():
+        raise NotFoundError("--from names the directory of a run", f"no {RUN} in {run}", "check the path")
+    return dict(read_json(run / RUN))
 
 
 def judge_again(
@@ -142,29 +198,7 @@ def judge_again(
         NotFoundError: no run there.
         InputError: a rule that needs what the run did not feed or keep.
     """
-    if not (run / RUN).is_file():
-        raise NotFoundError("--from names the directory of a run", f"no {RUN} in {run}", "check the path")
-    about = read_json(run / RUN)
-    tasks: dict[str, Any] = {}
-    for name, task in TASKS.items():
-        if not (run / f"{name}.jsonl").is_file():
-            continue
-        fed = {shape: Feed(**values) for shape, values in about["feeds"][name].items()}
-        tasks[name] = task_results(
-            task,
-            list(read_jsonl(run / f"{name}.jsonl")),
-            rules,
-            fed,
-            seed=about["seed"] if seed is None else seed,
-            run=str(run),
-            notes=about["notes"].get(name, ()),
-        )
-    for name in ANSWERS:
-        if (run / f"{name}.jsonl").is_file():
-            records = list(read_jsonl(run / f"{name}.jsonl"))
-            tasks[name] = answer_results(
-                name, records, about["seed"] if seed is None else seed, about["notes"].get(name, ())
-            )
+    about = about_stored(run)
     spoken = (run / f"{SYNTHESIS}.jsonl").is_file()
     if not spoken and (judge is not None or quality is not None):
         raise InputError("what was spoken is heard and measured again", f"no {SYNTHESIS} in {run}", "leave it out")
@@ -172,13 +206,20 @@ def judge_again(
     if judge is not None:
         texts = [record["reference"] for record in read_jsonl(run / f"{SYNTHESIS}.jsonl")]
         listens = listener(judge, texts_of(judge_texts, texts))
-    settings: dict[str, Any] = {"quality": quality, "quality_timeout": quality_timeout}
-    said = transcribed(run, about, judge=listens, **settings)
-    texts = read_json(run / TEXTS) if (run / TEXTS).is_file() else {}
-    if not tasks and not said and not texts:
+    found = stored_results(
+        run,
+        about,
+        [*TASKS, *ANSWERS],
+        rules,
+        seed=seed,
+        judge=listens,
+        quality=quality,
+        quality_timeout=quality_timeout,
+    )
+    texts_told = read_json(run / TEXTS) if (run / TEXTS).is_file() else {}
+    if not found["tasks"] and "transcription" not in found and not texts_told:
         raise NotFoundError("a run has a finished task at least", f"none in {run}", "let it finish first")
-    more = ({"transcription": said} if said else {}) | ({"text": texts} if texts else {})
-    return head_of(about) | {"tasks": tasks} | more
+    return found | _some(text=texts_told)
 
 
 def head_of(about: Mapping[str, Any]) -> Results:

@@ -30,6 +30,7 @@ from smoltolk.evaluation.runs.asking import Asking
 from smoltolk.evaluation.runs.feeds import Feed
 from smoltolk.evaluation.runs.presets import NamedRule
 from smoltolk.evaluation.runs.records import Record, shape_of
+from smoltolk.evaluation.runs.transcribing import SOUNDS
 from smoltolk.evaluation.tasks.items import Item
 from smoltolk.evaluation.tasks.task import Loaded, Task
 
@@ -98,10 +99,17 @@ def open_run(out: Path, command: dict[str, Any], about: dict[str, Any]) -> None:
                 "give the same options, choose another place, or delete that directory",
             )
         return
-    if out.exists() and (not out.is_dir() or any(path.name != RUN for path in out.iterdir())) and num_processes() == 1:
+    if not is_main():
+        return
+    if out.exists() and (not out.is_dir() or any(map(_is_strange, out.iterdir()))):
         raise InputError("a run directory is new or empty", f"{out} holds something else", "choose another place")
-    if is_main():
-        write_json(place, {"command": command, **about})
+    write_json(place, {"command": command, **about})
+
+
+def _is_strange(path: Path) -> bool:
+    """Whether it is nothing that a run begins with; other processes may have begun before the first one."""
+    begun = num_processes() > 1 and (path.name.startswith(".") or path.name == SOUNDS)
+    return path.name != RUN and not begun
 
 
 def missing_chunks(out: Path, name: str, num_chunks: int) -> list[int]:
@@ -153,7 +161,7 @@ def gather(out: Path, name: str, num_chunks: int) -> list[Record]:
         while missing_chunks(out, name, num_chunks):
             time.sleep(0.2)
         write_jsonl(place, (row for number in range(num_chunks) for row in read_jsonl(_part(out, name, number))))
-        shutil.rmtree(out / f".{name}")
+    shutil.rmtree(out / f".{name}", ignore_errors=True)  # it is there still if a run was killed just here
     return list(read_jsonl(place))
 
 

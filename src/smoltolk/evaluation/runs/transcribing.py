@@ -25,10 +25,13 @@ from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_json, write_json
 from smoltolk.common.progress import Bar
 from smoltolk.common.seeds import derive
+from smoltolk.data.rows.documents import recognition_prompt, synthesis_prompt
+from smoltolk.data.rows.plain_tokens import plain_ids
 from smoltolk.evaluation.intervals import cluster_bootstrap
 from smoltolk.evaluation.quality import TIMEOUT, measure_quality, needs_references
-from smoltolk.evaluation.runs.records import Record, failures
+from smoltolk.evaluation.runs.records import Record, failures, why_none
 from smoltolk.evaluation.runs.units_of import UnitSource
+from smoltolk.evaluation.scoring import beyond_table
 from smoltolk.evaluation.tasks.said_texts import RECOGNITION, SYNTHESIS, SaidText
 from smoltolk.evaluation.transcription import most_tokens, say, write_down
 from smoltolk.inference.generation import Generation, Sampling, to_text, to_units
@@ -101,7 +104,9 @@ class Transcribing:
             elif record["error"] is None and not len(units):
                 record["error"] = "a recording without a unit"
             if record["error"] is None:
-                heard.append((record, item, np.asarray(units)))
+                frames = np.asarray(units)
+                record["error"] = beyond_table(self.model, len(recognition_prompt(self.space, frames)) + most)
+                heard += [(record, item, frames)] if record["error"] is None else []
         start = time.perf_counter()
         with self._precision():
             made = write_down(self.model, [units for _, _, units in heard], self.space, max_new_tokens=most)
@@ -124,6 +129,10 @@ class Transcribing:
         voice = self._voice
         check_speaker(self.space, voice.speaker)
         records = [_record(item) for item in items]
+        for record, item in zip(records, items, strict=True):
+            if record["error"] is None:
+                prompt = synthesis_prompt(self.space, plain_ids(self.tokenizer, item.text))
+                record["error"] = beyond_table(self.model, len(prompt) + most + self.space.tail)
         told = [place for place, record in enumerate(records) if record["error"] is None]
         texts = [items[place].text for place in told]
         start = time.perf_counter()
@@ -189,11 +198,10 @@ def transcription_results(
     Raises:
         InputError: all failed.
     """
-    done = [record for record in records if record["error"] is None]
-    wrong = failures([{"nll": 0, **record} for record in records])
-    if not done:
-        reason = next(iter(wrong), "no items")
+    reason = why_none(records)
+    if reason is not None:
         raise InputError(f"an item of {name} must be scored", f"all failed: {reason}", "see the records of the run")
+    done = [record for record in records if record["error"] is None]
     errors = [errors_in(record["reference"], record["hypothesis"]) for record in done]
     words, characters = np.array([[one.words, one.characters] for one in errors]).T
     word_errors, character_errors = np.array([[one.word_errors, one.character_errors] for one in errors]).T
@@ -202,7 +210,7 @@ def transcription_results(
         "about": ABOUT[name],
         "items": len(records),
         "scored": len(done),
-        "failures": wrong,
+        "failures": failures(records),
         "notes": list(notes),
         "normalisation": "words as they are said, lower case, without punctuation; jiwer",
         "wer": _rate(word_errors, words, seed),

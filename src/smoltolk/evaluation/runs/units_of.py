@@ -91,6 +91,18 @@ class EncodedUnits:
         found |= self._made(waiting)
         return [found[group] for group in groups]
 
+    def check_synthesizer(self) -> None:
+        """Load what speaks.
+
+        Raises:
+            MissingExtraError, NotFoundError, InputError: there is none of that name here.
+        """
+        if self._speaks is None and self._synthesizer is not None:
+            from smoltolk.speech.synthesis.synthesizers import synthesizer_named
+
+            self._speaks = synthesizer_named(self._synthesizer)
+            self._voices = self._speaks.voices(1, 0, "seen")
+
     def _digest_of(self, group: tuple[Sound, ...]) -> str:
         parts = [sound.content() for sound in group]
         if any(isinstance(sound, Spoken) for sound in group):
@@ -113,11 +125,7 @@ class EncodedUnits:
             raise InputError(
                 "a text that is to be heard needs a recording or a synthesizer", sound.name, "give --synthesizer espeak"
             )
-        if self._speaks is None:
-            from smoltolk.speech.synthesis.synthesizers import synthesizer_named
-
-            self._speaks = synthesizer_named(self._synthesizer)
-            self._voices = self._speaks.voices(1, 0, "seen")
+        self.check_synthesizer()
         said = self._speaks.speak(sound.text, self._voices[sound.voice % len(self._voices)])
         return resample(said.waveform, said.sample_rate, rate)
 
@@ -125,11 +133,21 @@ class EncodedUnits:
         if not waiting:
             return {}
         made: dict[Any, Units | Failed] = {}
-        for (group, digest, _), units in zip(waiting, self._tokenizer.encode([w for _, _, w in waiting]), strict=True):
-            self._cache.write(digest, units)
+        for (group, digest, _), units in zip(waiting, self._encoded([w for _, _, w in waiting]), strict=True):
             made[group] = units
-            self.num_made += 1
+            if not isinstance(units, str):
+                self._cache.write(digest, units)
+                self.num_made += 1
         return made
+
+    def _encoded(self, waveforms: Sequence[np.ndarray]) -> list[Units | Failed]:
+        """Units of each; what one of them lacks, e.g. a frame, is told of that one alone."""
+        try:
+            return list(self._tokenizer.encode(waveforms))
+        except SmolTolkError as error:
+            if len(waveforms) == 1:
+                return [first_line(error)]
+        return [units for waveform in waveforms for units in self._encoded([waveform])]
 
 
 class StoredUnits:
@@ -140,7 +158,7 @@ class StoredUnits:
         names: of all recordings that will be asked for.
 
     Raises:
-        NotFoundError, InputError: no shards, or of several codebooks.
+        NotFoundError, InputError: no shards, a damaged one, or shards of several tokenizers.
     """
 
     def __init__(self, shards: Path | str, names: Iterable[str]):

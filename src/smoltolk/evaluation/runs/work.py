@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
 
-from smoltolk.common.errors import InputError
+from smoltolk.common.errors import InputError, first_line
+from smoltolk.common.hub import check_place
 from smoltolk.common.seeds import generator
 from smoltolk.data.shards.parquet import common_metadata, shard_paths
 from smoltolk.evaluation.quality import check_command
@@ -19,12 +21,12 @@ from smoltolk.evaluation.runs.request import Request, source_of
 from smoltolk.evaluation.runs.run import Asked, asked_of, digest_of_texts, fingerprint_of_model
 from smoltolk.evaluation.runs.units_of import EncodedUnits, StoredUnits, UnitSource, sounds_in
 from smoltolk.evaluation.runs.voices import VoiceSettings, texts_of
-from smoltolk.evaluation.tasks.items import Sound, check_items
+from smoltolk.evaluation.tasks.items import Item, Sound, Spoken, check_items, check_units
 from smoltolk.evaluation.tasks.names import TASKS
 from smoltolk.evaluation.tasks.said_texts import FOLDERS, RECOGNITION, SAID_TEXTS, SYNTHESIS, SaidTexts, load_said_texts
 from smoltolk.evaluation.tasks.spoken_answers import ANSWERS, Question, load_questions
 from smoltolk.evaluation.tasks.text_retention import PREFIX, harness_tasks
-from smoltolk.inference.parts import Part, check_part, read_part
+from smoltolk.inference.part_files import Part, check_part, read_part
 from smoltolk.speech.units.kinds import load_unit_tokenizer
 
 
@@ -81,6 +83,9 @@ def load_work(request: Request, config: Any, rule: NamedRule) -> Work:
     ]
     texts = [name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX)]
     harness = harness_tasks(texts, request.data.get("text")) if texts else None
+    _check_before(request, texts)
+    for one in asked:
+        check_units(one.loaded.items, one.task.name, config.num_units, config.num_codebooks)
     work = Work(asked, questions, said, texts, harness, voice=_voice(request, said))
     return replace(work, units=_units(request, config, work))
 
@@ -101,6 +106,21 @@ def _questions(request: Request, name: str) -> list[Question]:
         return found
     kept = sorted(generator(request.seed, "limit", name).permutation(len(found))[: request.limit])
     return [found[place] for place in kept]
+
+
+def _check_before(request: Request, texts: Sequence[str]) -> None:
+    """Whether the text model that is measured beside ours can be."""
+    if request.before is None:
+        return
+    if not texts:
+        fix = f"name some: {PREFIX}NAME"
+        raise InputError("--before is measured by text tasks", "none among the tasks", fix)
+    check_place(request.before, "a text model", owned=False)
+    try:
+        AutoConfig.from_pretrained(request.before)
+    except (OSError, ValueError) as error:
+        found = f"{request.before}: {first_line(error)}"
+        raise InputError("--before names a text model of transformers", found, "check the path") from error
 
 
 def _voice(request: Request, said: Sequence[SaidTexts]) -> VoiceSettings | None:
@@ -134,7 +154,10 @@ def _units(request: Request, config: Any, work: Work) -> UnitSource | None:
         described = read_part(request.units)
         if described is not None:
             check_part(request.model, config, "units", described)
-        return EncodedUnits(load_unit_tokenizer(request.units), request.synthesizer)
+        source = EncodedUnits(load_unit_tokenizer(request.units), request.synthesizer)
+        if any(isinstance(sound, Spoken) for sound in sounds):
+            source.check_synthesizer()
+        return source
     if request.shards is not None:
         return StoredUnits(request.shards, {sound.name for sound in sounds})
     raise InputError(
@@ -168,8 +191,11 @@ def about_run(request: Request, rule: NamedRule, work: Work) -> dict[str, Any]:
 
 def command_of(request: Request, rule: NamedRule, work: Work, about: dict[str, Any]) -> dict[str, Any]:
     """What decides the records of a run."""
-    items = {one.task.name: [f"{item.cell} {item.id}" for item in one.loaded.items] for one in work.asked}
-    items |= {name: [question.id for question in members] for name, members in work.questions.items()}
+    items = {one.task.name: [_content(item) for item in one.loaded.items] for one in work.asked}
+    items |= {
+        name: [" ".join((question.id, *question.references)) for question in members]
+        for name, members in work.questions.items()
+    }
     items |= {one.name: [f"{item.id} {item.text}" for item in one.items] for one in work.said}
     return {
         "verb": "evaluate",
@@ -183,6 +209,13 @@ def command_of(request: Request, rule: NamedRule, work: Work, about: dict[str, A
         **({"synthesis": about["synthesis"]} if "synthesis" in about else {}),
         **({"text": {"before": _before(request), "limit": request.limit}} if work.texts else {}),
     }
+
+
+def _content(item: Item) -> str:
+    """What is asked; of recordings their names."""
+    told = [segment.shown() for segment in item.segments()]
+    units = [segment.units.tolist() for segment in item.segments() if segment.units is not None]
+    return json.dumps([item.cell, item.id, item.right, item.mirror, item.cluster, told, units])
 
 
 def _before(request: Request) -> str | None:

@@ -47,11 +47,13 @@ def load_hellaswag(source: Source) -> Loaded:
 def _item(folder: Path, way: str, row: object, where: str, voice: int | None) -> Item | None:
     if not isinstance(row, dict) or not {"ind", "ctx", "endings", "label"} <= row.keys():
         raise InputError("a row of HellaSwag has ind, ctx, endings and label", where, "use the file as published")
-    label = str(row["label"])
+    label, texts_given = str(row["label"]), [row["ctx"], *row["endings"]] if isinstance(row["endings"], list) else []
+    if not texts_given or not all(isinstance(text, str) for text in texts_given):
+        raise InputError("ctx of HellaSwag is a text, endings are a list of texts", where, "use the file as published")
     if len(row["endings"]) != _ENDINGS or label not in map(str, range(_ENDINGS)):
         found = f"{where}: {len(row['endings'])} endings, label {label!r}"
         raise InputError(f"a row of HellaSwag has {_ENDINGS} endings and one of them as label", found, "correct it")
-    texts = [_clean(row["ctx"]), *map(_clean, row["endings"])]
+    texts = [_clean(text) for text in texts_given]
     names = [f"{row['ind']}_ctx", *(f"{row['ind']}_ending{k}" for k in range(_ENDINGS))]
     there = [(folder / f"{name}.wav").is_file() for name in names]
     if any(there) and not all(there):
@@ -78,5 +80,9 @@ def _clean(text: str) -> str:
 
 
 SHELLASWAG = Task(
-    "shellaswag", "one of four endings, spoken separately", load_hellaswag, chance=0.25, folders=("sHellaSwag",)
+    "shellaswag",
+    "one of four endings, spoken separately",
+    load_hellaswag,
+    chance=0.25,
+    folders=("sHellaSwag", "shellaswag"),
 )

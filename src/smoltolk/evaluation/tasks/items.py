@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -190,6 +190,22 @@ def check_items(items: Sequence[Item], task: str) -> None:
         for segment in item.segments():
             if not segment.is_speech and not (segment.text or "").strip():
                 raise InputError(f"a text of {task} has a word at least", f"{item.id!r}", "correct the item")
+
+
+def check_units(items: Iterable[Item], task: str, num_units: int, num_codebooks: int) -> None:
+    """Whether a model has the units that stand in items.
+
+    Raises:
+        InputError: a segment without a unit, with another shape, or with a unit that is in no codebook.
+    """
+    for item in items:
+        for units in (segment.units for segment in item.segments() if segment.units is not None):
+            shaped = units.ndim == 1 if num_codebooks == 1 else units.shape[1:] == (num_codebooks,)
+            if not shaped or not len(units) or units.min() < 0 or units.max() >= num_units:
+                kind = f"frames of {num_codebooks} units" if num_codebooks > 1 else "units"
+                found = f"{item.id!r}: {len(units)} of shape {list(units.shape)}"
+                found += f", {units.min()} to {units.max()}" if units.size else ""
+                raise InputError(f"{task} has {kind} of the model, 0 to {num_units - 1}", found, "correct the item")
 
 
 def as_file(content: bytes) -> io.BytesIO:

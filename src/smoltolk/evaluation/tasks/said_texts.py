@@ -95,7 +95,7 @@ def load_said_texts(name: str, source: Source, limit: int | None = None, seed: i
 
 
 def _place(name: str, source: Source) -> Path:
-    if source.data is not None:
+    if source.data is not None and (source.data.exists() or source.shards is None):
         place = source.folder(name)  # it exists
         if place.is_file() or (place / INFO).is_file() or any(place.glob("[!.]*.parquet")):
             return place

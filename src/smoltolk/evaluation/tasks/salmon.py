@@ -50,7 +50,11 @@ def _pairs(root: Path, folder: Path) -> list[Item]:
         named = _NAME.fullmatch(path.stem)
         if named is None:
             raise InputError("recordings of SALMon are sample_{i}_{0|1}.wav", str(path), "take the file away")
-        pairs.setdefault(int(named[1]), {})[int(named[2])] = path
+        pair = pairs.setdefault(int(named[1]), {})
+        if int(named[2]) in pair:
+            found = f"{pair[int(named[2])]} and {path.name}"
+            raise InputError("a recording of SALMon stands once", found, "take one away")
+        pair[int(named[2])] = path
     alone = [number for number, pair in sorted(pairs.items()) if len(pair) != 2]
     if alone:
         raise InputError(

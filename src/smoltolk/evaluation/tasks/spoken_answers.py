@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,7 @@ def load_questions(task: str, source: Source) -> list[Question]:
     """Every row of every file.
 
     Raises:
-        NotFoundError, InputError: no files, other columns, or a row without a reference.
+        NotFoundError, InputError: no files, other columns, no rows, or a row without a reference.
     """
     asked = ANSWERS[task]
     column, root = asked.column, source.folder(task)
@@ -97,6 +98,13 @@ def load_questions(task: str, source: Source) -> list[Question]:
                 rule = f"the reference of a multiple choice is one of {', '.join(_LETTERS.upper())}"
                 raise InputError(rule, f"{task}: {name} has {references[0]!r}", "use the files as published")
             questions.append(Question(name, row[heard], references))
+    if not questions:
+        raise InputError(f"{task} has a question at least", f"no rows in {root}", "use the files as published")
+    names = Counter(question.id for question in questions)
+    twice = next((name for name, count in names.items() if count > 1), None)
+    if twice is not None:
+        fix = "name the folder of one of them: --data"
+        raise InputError(f"files of {task} have names of their own", f"{root}: {twice!r} stands twice", fix)
     return questions
 
 

@@ -43,7 +43,8 @@ class Source:
         if self.data is None:
             raise InputError(f"the task {task} reads files of its own", "no --data", "name the folder: --data DIR")
         if not self.data.exists():
-            raise NotFoundError(f"--data names the folder of {task}", f"no folder {self.data}", "check the path")
+            fix = f"check the path, or name it: --data {task}=DIR"
+            raise NotFoundError(f"--data names the folder of {task}", f"no folder {self.data}", fix)
         return self.data
 
 

@@ -61,6 +61,11 @@ def _pairs(
         if row["filename"] in seen:
             found = f"{row['filename']!r} stands twice in {place / 'gold.csv'}"
             raise InputError("a recording stands once in gold.csv", found, "use the table as it was published")
+        if not row["filename"] or any(map(str.isspace, row["filename"])):
+            found = f"{row['filename']!r} in {place / 'gold.csv'}"
+            raise InputError(
+                "names of recordings in gold.csv have no spaces", found, "use the table as it was published"
+            )
         seen.add(row["filename"])
         pairs.setdefault((*(row[key] for key in keys), row["voice"]), []).append(row)
     items = []

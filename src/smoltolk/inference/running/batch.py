@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from smoltolk.inference.running.drawing import draw
+from smoltolk.inference.drawing import draw_ids
 from smoltolk.inference.running.grid import Grid
 from smoltolk.inference.running.prefill import Prefill, logprobs_of
 from smoltolk.inference.running.rows import Logprob, Row
@@ -145,7 +145,7 @@ class RunningBatch:
         if self.model.config.predict_switch:
             never = torch.tensor([row.ask.holds or row.last == self.space.switch for row in rows], device=self.device)
             logits[:, self.space.switch] = logits[:, self.space.switch].masked_fill(never, -torch.inf)
-        chosen = draw(logits, [row.ask.drawing for row in rows], [row.draw for row in rows]).tolist()
+        chosen = draw_ids(logits, [row.ask.drawing.sampling for row in rows], [row.draw for row in rows]).tolist()
         asked = [number for number, row in enumerate(rows) if row.ask.top_logprobs is not None]
         told: list[Logprob | None] = [None] * len(rows)
         if asked:

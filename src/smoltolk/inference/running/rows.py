@@ -10,7 +10,7 @@ import numpy as np
 
 from smoltolk.common.errors import InputError, SmolTolkError
 from smoltolk.inference.drawing import Draw
-from smoltolk.inference.running.drawing import Drawing
+from smoltolk.inference.sampling import Sampling
 from smoltolk.model.configuration import SmolTolkConfig
 
 Ending = Literal["stop", "length", "cancelled", "failed"]
@@ -18,6 +18,19 @@ Ending = Literal["stop", "length", "cancelled", "failed"]
 
 class BusyError(SmolTolkError, RuntimeError):
     """The queue is full, or nothing is taken in any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """How a row draws its ids.
+
+    Attributes:
+        sampling: None: always the most likely id.
+        seed: of the row's own random numbers.
+    """
+
+    sampling: Sampling | None = None
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +51,7 @@ class Ask:
     prompt: np.ndarray
     end_ids: frozenset[int]
     most: int
-    drawing: Drawing = Drawing()  # noqa: RUF009 - immutable
+    drawing: Drawing = Drawing()
     holds: bool = True
     top_logprobs: int | None = None
     echo: bool = False

@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from smoltolk.common.errors import InputError, first_line
 from smoltolk.model.text_models.identity import silence
+from smoltolk.model.text_models.skeleton import partly_weightless
 
 # Settings with one entry per layer, where an architecture has them.
 LAYER_WISE = (
@@ -115,7 +116,7 @@ def layer_parameter_names(text_model: PreTrainedModel, places: Iterable[int]) ->
 
 
 def with_new_layers(text_model: PreTrainedModel, places: Sequence[int], seed: int = 0) -> PreTrainedModel:
-    """A deeper copy of a text model, with new blocks at ``places``.
+    """A deeper text model, with new blocks at ``places``; the weights of its old blocks are those of the text model.
 
     A new block is of the kind (attention, window, experts) of the one before it; the first, of the one behind it. The
     old ones keep their order and their weights. New blocks among them are copies of that one that add nothing yet (see
@@ -123,7 +124,7 @@ def with_new_layers(text_model: PreTrainedModel, places: Sequence[int], seed: in
     those behind the last old one are freshly initialised.
 
     Args:
-        text_model: left as it is.
+        text_model: left as it is; both have its weights from then on, which lie in memory once.
         places: of the new blocks, counted in the deeper model: 0 is the first block there. With L old blocks,
             ``[L, L + 1]`` appends two of them behind the last, before the final norm.
         seed: of the fresh blocks.
@@ -151,15 +152,18 @@ def with_new_layers(text_model: PreTrainedModel, places: Sequence[int], seed: in
             raise ValueError("its configuration works out itself what each layer is")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            deeper = AutoModelForCausalLM.from_config(config, dtype=text_model.dtype)
+            deeper, make = partly_weightless(config, text_model.dtype)
         _, _, blocks = block_list(deeper, total)
-        missing, unexpected = deeper.load_state_dict(_renumbered(text_model, old), strict=False)
+        missing, unexpected = deeper.load_state_dict(_renumbered(text_model, old), strict=False, assign=True)
     except (ValueError, RuntimeError, IndexError, StrictDataclassError) as error:  # settings, shapes by layer number
         raise _depends_on_places(text_model, first_line(error)) from error
     fresh = {id(value) for place in new for value in blocks[place].state_dict(keep_vars=True).values()}
     state = deeper.state_dict(keep_vars=True)
     if unexpected or not missing or not all(id(state[name]) in fresh for name in missing):
         raise _depends_on_places(text_model, f"{len(missing)} new names, {len(unexpected)} without a place")
+    for place in new:
+        make(blocks[place])
+    del make  # it remembers how every weight is made
     deeper = deeper.to(text_model.device).train(text_model.training)
     inserted = [place for place in new if place < old[-1]]
     try:
@@ -190,7 +194,7 @@ def _renumbered(text_model: PreTrainedModel, old: Sequence[int]) -> dict[str, Te
         name for name, child in parent.named_children() if isinstance(child, nn.ModuleList) and len(child) == num_layers
     ]
     pattern = re.compile(rf"({re.escape(prefix)}\.(?:{'|'.join(map(re.escape, lists))})\.)(\d+)(\..*)")
-    for name, value in text_model.state_dict().items():
+    for name, value in text_model.state_dict(keep_vars=True).items():
         match = pattern.fullmatch(name)
         renumbered[f"{match[1]}{old[int(match[2])]}{match[3]}" if match else name] = value
     return renumbered

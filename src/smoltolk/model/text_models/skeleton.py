@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
@@ -14,15 +15,38 @@ _DRAWN_IN_PARTS = (torch.ops.aten.normal_.default, torch.ops.aten.uniform_.defau
 _PART, _FEWEST = 1 << 16, 16  # numbers at a time; torch draws fewer than 16 in another way
 
 
+class _Step(NamedTuple):
+    """Something that was done to a tensor in place: where, in which random state, and what."""
+
+    place: Tensor
+    state: Tensor | None
+    do: Callable[[Tensor], Any]
+
+
 class _Weightless(TorchDispatchMode):
     """Memory for weights is not taken (they lie on ``meta``), yet all random numbers are drawn that they would need.
 
     So whatever is made next with the same seed is the same as behind a text model that has weights. A tensor's numbers
     are drawn into memory that is let go at once.
+
+    Args:
+        remembers: keep what is done to each tensor, so that some can be made after all.
+
+    Attributes:
+        written: what was done to each tensor, by its storage.
     """
+
+    def __init__(self, *, remembers: bool = False):
+        super().__init__()
+        self._remembers = remembers
+        self.written: dict[int, list[_Step]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if self._remembers and args and getattr(args[0], "is_meta", False) and _writes(func):
+            state = torch.get_rng_state() if torch.Tag.nondeterministic_seeded in func.tags else None
+            step = _Step(args[0], state, lambda into: func(into, *args[1:], **kwargs))
+            self.written.setdefault(args[0].untyped_storage()._cdata, []).append(step)
         if func is _EMPTY and torch.device(kwargs.get("device") or "cpu").type == "cpu":
             return func(*args, **{**kwargs, "device": torch.device("meta"), "pin_memory": False})
         if torch.Tag.nondeterministic_seeded in func.tags and args and getattr(args[0], "is_meta", False):
@@ -41,6 +65,11 @@ def _parts(shape: torch.Size) -> list[int]:
     return [*sizes, left]
 
 
+def _writes(func: Any) -> bool:
+    alias = func._schema.arguments[0].alias_info if func._schema.arguments else None
+    return alias is not None and alias.is_write
+
+
 def weightless(config: PreTrainedConfig) -> PreTrainedModel:
     """A causal LM whose weights lie on ``meta``; its buffers hold what they must.
 
@@ -52,6 +81,40 @@ def weightless(config: PreTrainedConfig) -> PreTrainedModel:
     """
     with _Weightless():
         return AutoModelForCausalLM.from_config(config)
+
+
+def partly_weightless(
+    config: PreTrainedConfig, dtype: torch.dtype
+) -> tuple[PreTrainedModel, Callable[[nn.Module], None]]:
+    """The same, and what gives a part of it the weights that it would have been made with.
+
+    Args:
+        config: of the text model.
+        dtype: of its weights.
+    """
+    with _Weightless(remembers=True) as mode:
+        model = AutoModelForCausalLM.from_config(config, dtype=dtype)
+
+    @torch.no_grad()
+    def make(part: nn.Module) -> None:
+        for module in part.modules():
+            for name, value in module.named_parameters(recurse=False):
+                if value.is_meta:
+                    steps = mode.written.get(value.untyped_storage()._cdata, [])
+                    module.register_parameter(name, nn.Parameter(_made(value, steps), value.requires_grad))
+
+    return model, make
+
+
+def _made(value: Tensor, steps: Sequence[_Step]) -> Tensor:
+    """A tensor to which was done what was done to another one that lies on ``meta``."""
+    made = torch.zeros_like(value, device="cpu")
+    with torch.random.fork_rng(devices=[]):
+        for place, state, do in steps:
+            if state is not None:
+                torch.set_rng_state(state)
+            do(made.as_strided(place.shape, place.stride(), place.storage_offset()))
+    return made
 
 
 def put_weights(skeleton: nn.Module, source: nn.Module) -> None:

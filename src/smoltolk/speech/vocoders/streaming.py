@@ -89,6 +89,11 @@ class SoundStream:
         self._fade = round(_FADE_SECONDS * vocoder.sample_rate)
         self._wanted = _FIRST_UNITS
 
+    @property
+    def missing(self) -> int:
+        """Units that must come before more is said; fewer say nothing, and neither do as many that hold repeats."""
+        return self._wanted + self._look_ahead - (len(self._units) - len(self.durations))
+
     def add(self, units: np.ndarray) -> np.ndarray:
         """Take more units.
 
@@ -106,7 +111,7 @@ class SoundStream:
             if unit.ndim == 0 and self._units and unit == self._units[-1]:
                 continue
             self._units.append(unit)  # one by one: what is said must not depend on how they come
-            if len(self._units) - len(self.durations) >= self._wanted + self._look_ahead:
+            if self.missing <= 0:
                 spoken.append(self._speak(len(self._units) - self._look_ahead, ends=False))
                 self._wanted = min(2 * self._wanted, _MOST_UNITS)
         return np.concatenate(spoken)

@@ -15,6 +15,7 @@ from typing import Any
 from smoltolk.common.files import atomic_file
 
 NAME = "log.jsonl"
+RECORD = "record"  # in ``OUT.work``: the log and what else is kept beside the model
 
 
 class RunLog:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,11 +9,11 @@ from typing import Any, NamedTuple
 from smoltolk.common.errors import InputError
 from smoltolk.data.rows.aligned import AlignedCorpus
 from smoltolk.data.shards.parquet import ShardMetadata
-from smoltolk.inference.parts import read_part
+from smoltolk.inference.part_files import read_part
 from smoltolk.inference.speakers import Speaker, speaker_of
 from smoltolk.speech.units.kinds import load_unit_tokenizer
 from smoltolk.speech.vocoders.kinds import load_vocoder
-from smoltolk.training.loop.run_loop import RunLoop
+from smoltolk.training.loop.run_loop import RunLoop, distinct_name
 from smoltolk.training.loop.settings import Logging
 from smoltolk.training.loop.splitting import split
 from smoltolk.training.loop.stage_loop import Measure
@@ -67,7 +65,7 @@ def open_loop(
     loop = RunLoop(
         settings=settings,
         folder=folder,
-        name=f"{name}-{_digest(folder, command)}",
+        name=distinct_name(name, folder, command),
         command=command,
         tokenizer=tokenizer,
         measures=measures,
@@ -76,10 +74,6 @@ def open_loop(
         speaker=None if settings.vocoder is None else _speaker(settings.vocoder, units),
     )
     return Opened(parts.speech, parts.text, loop)
-
-
-def _digest(folder: Path, command: Mapping[str, Any]) -> str:
-    return hashlib.sha256(f"{folder.resolve()}\n{json.dumps(command, default=str)}".encode()).hexdigest()[:6]
 
 
 def _speaker(place: str, units: ShardMetadata) -> Speaker | None:

@@ -11,6 +11,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -136,6 +138,18 @@ class RunLoop:
             yield loop
         finally:
             loop.close()
+
+
+def distinct_name(name: str, folder: Path, command: Mapping[str, Any]) -> str:
+    """A name that no other run has, for loggers: they tell runs apart by it.
+
+    Args:
+        name: of the model directory.
+        folder: of the log.
+        command: all that decides the run.
+    """
+    digest = hashlib.sha256(f"{folder.resolve()}\n{json.dumps(command, default=str)}".encode()).hexdigest()
+    return f"{name}-{digest[:6]}"
 
 
 def epochs_of(source: RowSource, num_rows: int) -> dict[str, float]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 
 import torch
 from torch import nn
@@ -47,9 +47,13 @@ def flops_per_id(model: nn.Module) -> float:
 
 
 def memory() -> dict[str, float]:
-    """Most memory so far, GB: of this process, and what torch allocated on its GPU."""
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    told = {"rss_gb": most * (1 if sys.platform == "darwin" else 1024) / _GB}
+    """Most memory so far, GB: of this process (where the system tells), and what torch allocated on its GPU."""
+    told: dict[str, float] = {}
+    with suppress(ModuleNotFoundError):  # Windows
+        import resource
+
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        told["rss_gb"] = most * (1 if sys.platform == "darwin" else 1024) / _GB
     if torch.cuda.is_available():
         told["gpu_gb"] = torch.cuda.max_memory_allocated() / _GB
     return told

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from smoltolk.common.errors import InputError
+from smoltolk.common.processes import num_processes, rank
 from smoltolk.common.progress import Bar
 from smoltolk.common.rejection import BAD_ITEM, Rejected, do_each, do_together
 from smoltolk.data.rows.plain_tokens import plain_ids
@@ -18,7 +19,9 @@ from smoltolk.data.shards.unit_cache import UnitCache, digest_of
 from smoltolk.model.ids import IGNORE, IdSpace
 from smoltolk.speech.audio import load
 from smoltolk.speech.units.tokenizer import Units, UnitTokenizer
-from smoltolk.training.tuning.dialogues import Dialogue, Message
+from smoltolk.training.processes import wait_for_all
+from smoltolk.training.tuning.dialogues import Dialogue
+from smoltolk.training.tuning.messages import Message
 
 _AT_ONCE = 16  # recordings
 
@@ -57,14 +60,25 @@ class Recordings:
     ) -> dict[Path, np.ndarray]:
         """Units [n] of each recording, of several codebooks frames [n, Q]; each is asked for once.
 
+        Several processes make a share each, and read what the others have made.
+
         Args:
             paths: recordings.
             rejected: gets those that are none.
             progress: advanced by recordings.
         """
+        wanted, found = list(dict.fromkeys(paths)), dict[Path, np.ndarray]()
+        if num_processes() > 1:
+            found = self._units_of(wanted[rank() :: num_processes()], [], progress)  # all tell of all that are none
+            wait_for_all()
+        return found | self._units_of([path for path in wanted if path not in found], rejected, progress)
+
+    def _units_of(
+        self, paths: Sequence[Path], rejected: list[Rejected], progress: Bar | None
+    ) -> dict[Path, np.ndarray]:
         found: dict[Path, np.ndarray] = {}
         waiting: list[tuple[Path, str]] = []
-        for path in dict.fromkeys(paths):
+        for path in paths:
             try:
                 digest = digest_of(path.read_bytes())
             except (*BAD_ITEM, FileNotFoundError) as error:

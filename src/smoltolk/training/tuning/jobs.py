@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
+
+import torch
+from transformers import TrainerCallback
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_json, write_jsonl
@@ -20,48 +24,21 @@ from smoltolk.inference.parts import load_config
 from smoltolk.model.text_models.positions import longest_row, trained_positions
 from smoltolk.speech.units.kinds import load_unit_tokenizer
 from smoltolk.training.backbone import load_tokenizer
+from smoltolk.training.loop.run_loop import RunLoop, distinct_name
+from smoltolk.training.loop.settings import Logging
+from smoltolk.training.loop.stage_loop import StageLoop
 from smoltolk.training.recipe import Recipe, Stage
 from smoltolk.training.stages import StageLog, save_model
 from smoltolk.training.systems import num_parameters
 from smoltolk.training.trainer import Report
 from smoltolk.training.tuning.dialogues import read_dialogues
 from smoltolk.training.tuning.encoding import Encoded, Recordings, encode_dialogues
-from smoltolk.training.tuning.settings import LoraSettings
+from smoltolk.training.tuning.settings import Amount, LoraSettings
 from smoltolk.training.tuning.starting import Start, known_name, open_start
-from smoltolk.training.workplace import ID_LAYOUT, Workplace
+from smoltolk.training.workplace import ID_LAYOUT, RECORD, Workplace
 
 _LONGEST = 2048  # ids of a dialogue, where a model names no length of its own
 _SMALL = 20e6  # parameters
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Amount:
-    """How much is tuned, and how fast; None: as suits the model.
-
-    Attributes:
-        epochs: times that each row is seen; not with ``steps``.
-        steps: optimizer steps.
-        learning_rate: peak rate.
-        row_length: most ids of a dialogue; of tuning, of a row, into which several are packed.
-        rows_per_step: rows, or pairs, of an optimizer step.
-        save_steps: optimizer steps between checkpoints.
-    """
-
-    epochs: float | None = None
-    steps: int | None = None
-    learning_rate: float | None = None
-    row_length: int | None = None
-    rows_per_step: int | None = None
-    save_steps: int = 100
-
-    def __post_init__(self) -> None:
-        if self.epochs is not None and self.steps is not None:
-            raise InputError(
-                "epochs or steps say how long a tuning lasts", f"{self.epochs:g} and {self.steps}", "give one of them"
-            )
-        for name, value in asdict(self).items():
-            if value is not None and not value > 0:
-                raise InputError(f"{name} must be above 0", f"{value}", "give a positive number")
 
 
 class DialogueJob(ABC):
@@ -76,6 +53,7 @@ class DialogueJob(ABC):
         amount: how much, and how fast.
         lora: train a LoRA; None: the weights.
         predict_switch: learn in which modality to answer, too.
+        logging: how often a line of ``log.jsonl`` is written, and who else is told; nothing is validated.
         seed: of the order of rows and of what is new.
 
     Attributes:
@@ -100,10 +78,11 @@ class DialogueJob(ABC):
         amount: Amount | None = None,
         lora: LoraSettings | None = None,
         predict_switch: bool = False,
+        logging: Logging | None = None,
         seed: int = 0,
     ):
         self.model_name, self.out, self.amount = model, out, amount or Amount()
-        self.lora, self.seed = lora, seed
+        self.lora, self.seed, self.logging = lora, seed, logging or Logging()
         self.config = load_config(model)
         self.tokenizer = load_tokenizer(model)
         self.config.id_space.check_tokenizer(self.tokenizer)
@@ -197,6 +176,11 @@ class DialogueJob(ABC):
         text: Any = self.config.text_config
         return text.num_hidden_layers * text.hidden_size**2 * 12 < _SMALL
 
+    @property
+    @abstractmethod
+    def ids_per_step(self) -> int:
+        """Ids of an optimizer step."""
+
     def recipe(self) -> Recipe:
         """Of one stage."""
         steps = self.num_steps
@@ -218,12 +202,29 @@ class DialogueJob(ABC):
         )
 
     def start(self) -> Start:
-        """The model before its first step."""
-        return open_start(self.model_name, predict_switch=self.predict_switch, lora=self.lora, seed=self.seed)
+        """The model before its first step: weights that train in float32, those beside a LoRA as they lie."""
+        return open_start(
+            self.model_name,
+            predict_switch=self.predict_switch,
+            lora=self.lora,
+            dtype=torch.float32 if self.lora is None else None,
+            seed=self.seed,
+        )
 
     @abstractmethod
-    def train(self, start: Start, work: Path, report: Report | None) -> tuple[StageLog, dict[str, Any]]:
+    def train(
+        self, start: Start, work: Path, report: Report | None, callbacks: Sequence[TrainerCallback]
+    ) -> tuple[StageLog, dict[str, Any]]:
         """Train, and return the log and what is special in the figures."""
+
+    @contextmanager
+    def _logged(self, folder: Path) -> Iterator[StageLoop]:
+        """Lines of ``log.jsonl`` while the block trains."""
+        command = self._place.command
+        name = distinct_name(self.out.name, folder, command)
+        loop = RunLoop(settings=self.logging, folder=folder, name=name, command=command)
+        with loop.stage(self.VERB, 0, self.ids_per_step, None, {}) as callback:
+            yield callback
 
     def run(self, report: Callable[[float, str], None] | None = None) -> dict[str, Any]:
         """Train, write the model directory or that of the LoRA, and return its figures.
@@ -234,7 +235,8 @@ class DialogueJob(ABC):
         with hold(self.out):
             work = self._place.work
             encoded, start = self.open(), self.start()
-            log, more = self.train(start, work / self.VERB, report)
+            with self._logged(work / RECORD) as callback:
+                log, more = self.train(start, work / self.VERB, report, [callback])
             history = [{**entry, "stage": self.VERB} for entry in log.history]
             known = self._known_before() | {"start": known_name(self.model_name), "history": history}
             save_model(start.model, work / "model", known, self.tokenizer)

@@ -11,7 +11,7 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from smoltolk.common.errors import InputError, require
-from smoltolk.inference.lora import Origin, write_origin
+from smoltolk.inference.lora import Origin, without_notes, write_origin
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.model.text_models.layers import layer_parameter_names
 from smoltolk.training.tuning.settings import BACKBONE, SPEECH, LoraSettings
@@ -62,7 +62,8 @@ def add_lora(
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        found = peft.get_peft_model(model, config)
+        with without_notes():
+            found = peft.get_peft_model(model, config)
     return remembering(found, origin)
 
 
@@ -133,6 +134,12 @@ def _targets(model: SmolTolkForCausalLM, wanted: tuple[str, ...]) -> list[str]:
             ]
             if not names:
                 raise _no_module(one, "a linear layer or a table", [*linear, "units.embed"])
+            if tied := [name for name in names if name in _tied(modules)]:
+                raise InputError(
+                    "a LoRA goes into weights that one layer alone has: what is added to one would be added to both",
+                    f"{', '.join(tied)} has those of another layer",
+                    "take others, or train it whole (whole=...), in a copy",
+                )
         if model.config.frozen_text_model and any(name.startswith("backbone.") for name in names):
             raise InputError(
                 "what the text model brought never trains in this model (frozen_text_model)",
@@ -141,6 +148,15 @@ def _targets(model: SmolTolkForCausalLM, wanted: tuple[str, ...]) -> list[str]:
             )
         found |= dict.fromkeys(names)
     return list(found)
+
+
+def _tied(modules: dict[str, nn.Module]) -> set[str]:
+    """Names of the modules that share a weight with another one."""
+    owners: dict[int, list[str]] = {}
+    for name, module in modules.items():
+        for parameter in module.parameters(recurse=False):
+            owners.setdefault(id(parameter), []).append(name)
+    return {name for names in owners.values() if len(names) > 1 for name in names}
 
 
 def _whole(model: SmolTolkForCausalLM, wanted: tuple[str, ...]) -> list[str]:

@@ -9,6 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from transformers import TrainerCallback
+
+from smoltolk.common.devices import best_device
 from smoltolk.common.errors import require
 from smoltolk.common.files import read_json, write_json
 from smoltolk.common.processes import is_main
@@ -78,9 +81,18 @@ class PreferJob(DialogueJob):
         out = set(generator(self.seed, "hold out").permutation(len(encoded))[:number].tolist())
         return [one for k, one in enumerate(encoded) if k not in out], [encoded[k] for k in sorted(out)]
 
-    def train(self, start: Start, work: Path, report: Report | None) -> tuple[StageLog, dict[str, Any]]:
+    @property
+    def ids_per_step(self) -> int:
+        """Ids of an optimizer step: those of both answers, and twice those of the questions."""
+        sizes = [len(one.chosen) + len(one.rejected or ()) for one in self.parts()[0]]
+        return round(self.rows_per_step * sum(sizes) / len(sizes))
+
+    def train(
+        self, start: Start, work: Path, report: Report | None, callbacks: Sequence[TrainerCallback]
+    ) -> tuple[StageLog, dict[str, Any]]:
         """DPO, and the held-out pairs before and after."""
         learned, held_out = self.parts()
+        start.model.to(best_device())  # where it will train: pairs are asked about there too
         before = _asked_once(work / "before.json", start.model, held_out)
         recipe = self.recipe()
         set_trainable(start.model, recipe.stages[0])
@@ -89,7 +101,7 @@ class PreferJob(DialogueJob):
             warnings.simplefilter("ignore", FutureWarning)  # TRL uses older names of transformers
             trainer = preferring_trainer(
                 start, recipe, self.preference, rows, max(map(len, self.open())), self.tokenizer, work,
-                seed=self.seed, report=report,
+                seed=self.seed, report=report, callbacks=callbacks,
             )  # fmt: skip
             trainer.resume(work)
         seconds = trainer.seconds

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import Trainer
+from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
 from smoltolk.common.errors import InputError, require
 from smoltolk.common.processes import num_processes
 from smoltolk.training.recipe import Recipe
-from smoltolk.training.trainer import Report, Reporter
+from smoltolk.training.stages import finds_unused
+from smoltolk.training.trainer import LinesBeforeCheckpoints, Report, Reporter
 from smoltolk.training.trl_trainers import trl_trainer
 from smoltolk.training.tuning.lora import has_lora
 from smoltolk.training.tuning.settings import Preference
@@ -37,6 +39,7 @@ def preferring_trainer(
     *,
     seed: int,
     report: Report | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> Any:
     """TRL's trainer for preferences, over the model's own heads; ``resume(work)`` trains.
 
@@ -50,6 +53,7 @@ def preferring_trainer(
         work: for checkpoints.
         seed: of the Trainer.
         report: called after every step.
+        callbacks: more of them, of the Trainer.
 
     Raises:
         InputError: pairs that cannot be shared out evenly.
@@ -88,6 +92,7 @@ def preferring_trainer(
         save_steps=recipe.save_steps,
         disable_tqdm=True,
         report_to=[],
+        ddp_find_unused_parameters=finds_unused(start.model),
         seed=seed,
         data_seed=seed,
         remove_unused_columns=False,
@@ -104,7 +109,7 @@ def preferring_trainer(
         train_dataset=_numbers(rows),
         data_collator=lambda numbers: collate([rows[one["prompt_ids"]] for one in numbers]),
         processing_class=copy.deepcopy(tokenizer),
-        callbacks=[Reporter(report)] if report else None,
+        callbacks=[LinesBeforeCheckpoints(), *callbacks, *([Reporter(report)] if report else [])],
     )
     made.remove_callback(PrinterCallback)
     return made
@@ -135,6 +140,11 @@ def _trainer_class() -> type:
     """TRL's, with rows in their own order and checkpoints that are whole."""
 
     class Preferring(WholeCheckpoints, trl_trainer("DPOTrainer")):  # type: ignore[misc]
+        def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+            for metrics in self._metrics.values():  # counted anew where a run is gone on with
+                metrics.pop("num_tokens", None)
+            super().log(logs, *args, **kwargs)
+
         def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
             self._clear_checkpoint()
             Trainer._save_checkpoint(self, *args, **kwargs)  # without a card for each

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from smoltolk.common.errors import InputError, named
 
@@ -89,6 +89,36 @@ class Preference:
                 f"beta = {self.beta}, answer_weight = {self.answer_weight}, hold_out = {self.hold_out}",
                 "give e.g. beta 0.1, hold_out 0.1",
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amount:
+    """How much is tuned, and how fast; None: as suits the model.
+
+    Attributes:
+        epochs: times that each row is seen; not with ``steps``.
+        steps: optimizer steps.
+        learning_rate: peak rate.
+        row_length: most ids of a dialogue; of tuning, of a row, into which several are packed.
+        rows_per_step: rows, or pairs, of an optimizer step.
+        save_steps: optimizer steps between checkpoints.
+    """
+
+    epochs: float | None = None
+    steps: int | None = None
+    learning_rate: float | None = None
+    row_length: int | None = None
+    rows_per_step: int | None = None
+    save_steps: int = 100
+
+    def __post_init__(self) -> None:
+        if self.epochs is not None and self.steps is not None:
+            raise InputError(
+                "epochs or steps say how long a tuning lasts", f"{self.epochs:g} and {self.steps}", "give one of them"
+            )
+        for name, value in asdict(self).items():
+            if value is not None and not value > 0:
+                raise InputError(f"{name} must be above 0", f"{value}", "give a positive number")
 
 
 def parse_lora(text: str) -> LoraSettings:

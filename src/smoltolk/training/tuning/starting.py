@@ -128,6 +128,7 @@ def open_start(
     units: UnitKind | None = None,
     predict_switch: bool = False,
     lora: LoraSettings | None = None,
+    dtype: torch.dtype | None = None,
     seed: int = 0,
     dtype: torch.dtype | None = None,
 ) -> Start:
@@ -139,6 +140,7 @@ def open_start(
         predict_switch: it shall learn when to change its modality; what it knows of that already it keeps.
         lora: what trains; None: the weights. A LoRA that is gone on from is trained on, by the same settings, or, where
             weights are to train, goes into them first.
+        dtype: of the weights; None: as they lie.
         seed: of all that is new.
         dtype: of the weights; None, or where a LoRA is trained on: as they were saved.
 
@@ -155,11 +157,12 @@ def open_start(
                 f"{name}: other units are asked for, or <switch> for the first time",
                 f"smoltolk lora merge {name} OUT, and start from OUT",
             )
-        origin, model = origin_of(name)[0], open_lora(name, is_trainable=True)
+        origin, model = origin_of(name)[0], open_lora(name, is_trainable=True, dtype=dtype)
         _check_same(name, model, lora)
         return Start(remembering(model, origin), origin)
     origin = Origin(known_name(name))
-    model = merged(name) if is_lora(name) else SmolTolkForCausalLM.from_pretrained(str(name))
+    as_they_lie = "auto" if dtype is None else dtype
+    model = merged(name, dtype) if is_lora(name) else SmolTolkForCausalLM.from_pretrained(str(name), dtype=as_they_lie)
     if renew and units is not None:
         kind: dict[str, Any] = {
             "num_units": units.num_units,
