@@ -100,7 +100,6 @@ class TrainingJob:
             lora=tuning.lora,
             dtype=self.tree.hardware.torch_dtype,
             seed=self.seed,
-            dtype=self.tree.hardware.torch_dtype,
         )
         check_build(self.tree.model, self._start.config, self._start.system)
         check_attention(self._start.inner, self.tree.hardware)

@@ -130,7 +130,6 @@ def open_start(
     lora: LoraSettings | None = None,
     dtype: torch.dtype | None = None,
     seed: int = 0,
-    dtype: torch.dtype | None = None,
 ) -> Start:
     """A model to go on with.
 
@@ -142,7 +141,6 @@ def open_start(
             weights are to train, goes into them first.
         dtype: of the weights; None: as they lie.
         seed: of all that is new.
-        dtype: of the weights; None, or where a LoRA is trained on: as they were saved.
 
     Raises:
         NotFoundError, InputError: no such model, a LoRA of other settings, or units of another kind.
@@ -179,8 +177,6 @@ def open_start(
         model.config.unit_fingerprint = units.fingerprint
     if predict_switch and not config.predict_switch:
         model, origin = with_switch(model, seed=seed), replace(origin, switch=True, seed=seed)
-    for parameter in model.parameters() if dtype is not None else ():  # buffers stay as they are
-        parameter.data = parameter.data.to(dtype)
     if lora is not None:
         model = add_lora(model, lora, origin, speech_is_new=renew, seed=seed)
     return Start(model, origin, renew, tuple(notes))
