@@ -11,7 +11,7 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.inference.part_files import Part, check_part, read_part
+from smoltolk.inference.part_files import Part, check_part, read_part, was_tuned
 from smoltolk.inference.parts import load_config, load_model, load_parts
 from smoltolk.inference.speakers import CodecSpeaker
 from smoltolk.model.modeling import SmolTolkForCausalLM
@@ -128,3 +128,13 @@ def test_words_added_to_the_tokenizer(hollow: Path, byte_tokenizer: PreTrainedTo
     longer.save_pretrained(hollow / "model")
     with pytest.raises(InputError, match="tokenizer"):  # before the weights, which are not there
         load_model(hollow / "model")
+
+
+@pytest.mark.parametrize(
+    ("stages", "tuned"),
+    [(["stage1", "stage2"], False), (["stage2", "tune", "prefer"], True), (["tune", "more"], False)],
+)
+def test_what_was_learned_last_decides_how_turns_are_asked(stages: list[str], tuned: bool, tmp_path: Path) -> None:
+    assert not was_tuned(tmp_path)
+    (tmp_path / "training.json").write_text(json.dumps({"history": [{"stage": stage} for stage in stages]}))
+    assert was_tuned(tmp_path) is tuned

@@ -35,7 +35,10 @@ def bundle_make(
     temperature: Annotated[float, typer.Option(help="Of its answers; 0: always the most likely id.")] = 0.8,
     max_units: Annotated[int, typer.Option(help="Of a spoken answer.")] = 150,
     max_tokens: Annotated[int, typer.Option(help="Of a written answer.")] = 40,
-    tuned: Annotated[bool, typer.Option("--tuned", help="It was tuned on dialogues: turns are prompts.")] = False,
+    tuned: Annotated[
+        bool | None,
+        typer.Option(help="Turns are prompts, as `tune` teaches; default: if it learned that last."),
+    ] = None,
 ) -> None:
     """Put a model, its units and a vocoder into one directory, with a card.
 
@@ -47,10 +50,12 @@ def bundle_make(
     from smoltolk.common.lock import hold
     from smoltolk.inference.bundle import BundleSettings
     from smoltolk.inference.bundle_making import Origin, make_bundle
+    from smoltolk.inference.part_files import was_tuned
 
     check_given(Path(model), units=units, vocoder=vocoder)
     origin = Origin(data, voices, license_, consent, tuple(language or ()))
-    settings = BundleSettings(sampling_of(temperature), max_units, max_tokens, tuned)
+    takes_turns = was_tuned(model) if tuned is None else tuned
+    settings = BundleSettings(sampling_of(temperature), max_units, max_tokens, takes_turns)
     with hold(out):
         make_bundle(
             model, units, vocoder, out, results=results or (), origin=origin, settings=settings, sample=sample,

@@ -28,7 +28,7 @@ from smoltolk.inference.bundle import (
 from smoltolk.inference.bundle_card import bundle_card
 from smoltolk.inference.bundle_figures import read_figures, read_verdict
 from smoltolk.inference.lora import is_lora
-from smoltolk.inference.part_files import read_part
+from smoltolk.inference.part_files import read_part, was_tuned
 from smoltolk.inference.parts import load_config, load_model, load_sound_parts
 from smoltolk.inference.speakers import voices_of
 from smoltolk.inference.speech_text import SpeechText
@@ -84,7 +84,7 @@ def make_bundle(
         system: which of the quick start's models it is; None: the one that its directory is called by, or that it
             was trained as.
         origin: of data and voices, for the card.
-        settings: of generation.
+        settings: of generation; None: the usual ones, and whether it was tuned as its ``training.json`` says.
         sample: a text that it goes on from, aloud, for the card; None: no sample.
         link: share the large files with the parts, where the file system can.
 
@@ -92,7 +92,7 @@ def make_bundle(
         NotFoundError: a part or results that are not there.
         InputError: parts of other units, nothing that speaks, results that are none, or a place that is taken.
     """
-    out, origin, settings = Path(out), origin or Origin(), settings or BundleSettings()
+    out, origin, settings = Path(out), origin or Origin(), settings or BundleSettings(tuned=was_tuned(model))
     if not (out / RECORD).is_file():
         check_place(out, kind="the directory of a bundle")
     config = load_config(model)

@@ -13,6 +13,7 @@ from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_json
 from smoltolk.speech.units.places import place_of_units
 
+_TUNING = ("tune", "prefer")  # stages of ``training.json``
 _MODEL, _CODEC = "smoltolk", "codec"  # what config.json of a model and of a codec calls itself
 
 
@@ -88,6 +89,14 @@ def read_model_units(directory: Path | str) -> ModelUnits | None:
         found = f"a model of type {kind!r} in {directory}" if path.is_file() else f"no config.json in {directory}"
         raise no_model(found)
     return ModelUnits(config.get("num_units", 0), config.get("num_codebooks", 1), config.get("unit_fingerprint"))
+
+
+def was_tuned(directory: Path | str) -> bool:
+    """Whether a model learned dialogues last, by ``smoltolk tune`` or ``prefer``; False of one on the hub."""
+    known = Path(directory) / "training.json"
+    told = read_json(known) if known.is_file() else {}
+    history = told.get("history") if isinstance(told, dict) else None
+    return isinstance(history, list) and bool(history) and history[-1].get("stage") in _TUNING
 
 
 def check_parts(

@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from smoltolk.common.errors import InputError
 from smoltolk.inference.lora import is_lora
+from smoltolk.inference.part_files import was_tuned
 from smoltolk.inference.parts import load_model
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.overview.writing import write_overview
@@ -100,6 +101,7 @@ def test_it_learns_answers_alone(job: Callable[..., TuneJob], talking: Path, tmp
     told = json.loads((tmp_path / "tuned" / "training.json").read_text())
     assert told["history"][0]["loss"] == pytest.approx(float(before), abs=0.3)
     assert {"text_loss", "speech_loss"} <= set(told["history"][0])
+    assert was_tuned(tmp_path / "tuned") and not was_tuned(talking)
 
 
 def test_frames_of_a_codec(
