@@ -50,6 +50,8 @@ class Workplace:
         self.out, self.command, self._on_cpu = out, command, on_cpu
         self._options, self._newer = options, newer
         self.figures = made_before(out, command, options, newer)
+        if self.figures is not None and is_main():
+            self._clear_away()
 
     @cached_property
     def work(self) -> Path:
@@ -58,11 +60,21 @@ class Workplace:
         Raises:
             InputError: another command left it.
         """
-        work = self.out.with_name(self.out.name + ".work")
+        work = self._work
         if is_main():
             self._claim(work)
         begin_together(self._on_cpu)  # where the first process says no, no other has begun
         return work
+
+    @property
+    def _work(self) -> Path:
+        return self.out.with_name(self.out.name + ".work")
+
+    def _clear_away(self) -> None:
+        """Remove what a run left that was killed when its model was in place already."""
+        record_path = self._work / "command.json"
+        if record_path.is_file() and not differences(read_json(record_path), self.command, self._options, self._newer):
+            shutil.rmtree(self._work, ignore_errors=True)  # the run itself may be doing the same
 
     def _claim(self, work: Path) -> None:
         remove_leftovers(self.out.parent, {self.out.name})
@@ -88,7 +100,7 @@ class Workplace:
                     leftovers = shutil.ignore_patterns(".tmp-*")
                     shutil.copytree(self.work / RECORD, temporary, dirs_exist_ok=True, ignore=leftovers)
                 record(temporary, self.command, figures)
-            shutil.rmtree(self.work)
+            shutil.rmtree(self.work, ignore_errors=True)  # the next run of this command clears away the rest
         wait_for_all()
 
 
