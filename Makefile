@@ -25,7 +25,7 @@ quickstart: .venv/.offline
 	$(BIN)/smoltolk quickstart --out $(OUT) --scale $(SCALE) --seed $(SEED)
 
 test: .venv/.dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --durations 10
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --durations 40
 
 # Tests that need more extras than all others.
 more: .venv/.more

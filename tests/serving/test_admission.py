@@ -1,11 +1,15 @@
 """Who is let in, what slow clients get, and that every refusal looks alike."""
 
+import io
 import json
 import socket
+import tempfile
 import time
 
 import httpx
+import numpy as np
 import pytest
+import soundfile
 
 from smoltolk.inference.speech_text import SpeechText
 from smoltolk.serving.limits import Limits
@@ -97,6 +101,22 @@ def test_a_full_server_still_says_how_it_is(bundle_dir, serving):
         time.sleep(0.3)
         answer = httpx.post(f"{address}/v1/completions", json={"model": "bundle", "prompt": "Mia", "max_tokens": 1})
         assert answer.status_code == 200
+
+
+def test_no_recording_is_written_to_a_disk(bundle_dir, serving, monkeypatch):
+    """Not even a large one, which is put into a temporary file elsewhere."""
+    held = io.BytesIO()
+    soundfile.write(held, np.zeros((48_000 * 9, 2)), 48_000, format="WAV", subtype="PCM_16")
+    assert len(held.getvalue()) > 1 << 20
+
+    def rolled(self):
+        raise RuntimeError("a temporary file")
+
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "rollover", rolled)
+    with serving(SpeechText.from_pretrained(bundle_dir)) as (address, _):
+        files = {"file": ("a.wav", held.getvalue())}
+        answer = httpx.post(f"{address}/v1/audio/transcriptions", data={"model": "bundle"}, files=files, timeout=60)
+        assert answer.status_code == 200, answer.text
 
 
 def test_pages_of_other_origins(bundle_dir, serving):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from smoltolk.common.errors import InputError
+from smoltolk.common.seed_range import check_seed
 from smoltolk.common.stopping import CONTINUES, say_when_stopped
 
 if TYPE_CHECKING:
@@ -24,21 +24,6 @@ class Continuing(TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         say_when_stopped(CONTINUES)
         return super().invoke(ctx)
-
-
-# What numpy, torch and transformers all take.
-LARGEST_SEED = 2**32 - 1
-
-
-def check_seed(seed: int) -> int:
-    """The seed, if every library takes it.
-
-    Raises:
-        InputError: below 0, or above 2**32 - 1.
-    """
-    if not 0 <= seed <= LARGEST_SEED:
-        raise InputError(f"a seed lies between 0 and {LARGEST_SEED}", str(seed), "give another one, e.g. 0")
-    return seed
 
 
 def check_seed_given(seed: int | None) -> int | None:

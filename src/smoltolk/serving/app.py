@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.formparsers import MultiPartParser
 from starlette.middleware.cors import CORSMiddleware
 
 from smoltolk import __version__
@@ -65,6 +66,8 @@ def create_app(
     if not offers:
         raise InputError("a server serves a model at least", "none", "name a bundle")
     limits = limits or Limits()
+    for name in ("spool_max_size", "max_file_size"):  # as starlette calls it now, and before 0.46
+        setattr(MultiPartParser, name, limits.body_bytes)  # no recording of a client is written to a disk
     pool = SoundPool(sound_threads, len(offers) * limits.slots + limits.queue)
     engines = {name: Engine(name, offer.talker, limits, pool, offer.languages) for name, offer in offers.items()}
     state = State(

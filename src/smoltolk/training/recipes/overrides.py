@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from smoltolk.common.errors import InputError, first_line
 from smoltolk.training.recipes.binding import Further, changed
@@ -78,7 +79,7 @@ def parse_value(text: str) -> Any:
     """
     try:
         return OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]))["value"]  # type: ignore[index,call-overload]
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, OmegaConfBaseException) as error:
         raise InputError(
             "a value is written as in YAML", f"{text!r}: {first_line(error)}", "put it in quotes"
         ) from error

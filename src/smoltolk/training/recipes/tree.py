@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from smoltolk.common.errors import InputError
+from smoltolk.common.seed_range import check_seed
 from smoltolk.data.rows.interleave import SpanLengths
 from smoltolk.model.choices import LayerMixMode, LayerMixPool
 from smoltolk.training.hardware import Hardware
@@ -154,6 +155,7 @@ class RunRecipe:
         names = [stage.name for stage in self.stages]
         if not names or len(set(names)) < len(names):
             raise InputError("a run has stages, each with a name of its own", f"{names}", "name each once")
+        check_seed(self.seed)
         self.recipe()  # looks at the numbers
         idle = [stage.name for stage in self.stages if not stage.mixture]
         if idle:
