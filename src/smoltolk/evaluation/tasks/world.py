@@ -52,4 +52,4 @@ def _item(cloze: SpokenCloze, way: str) -> Item:
     )
 
 
-WORLD = Task("world", "questions of a story world (--questions, --shards)", load_world)
+WORLD = Task("world", "questions of a story world", load_world)
