@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from smoltolk.common.errors import InputError, NotFoundError
+from smoltolk.common.errors import InputError, NotFoundError, check_extra
 from smoltolk.common.hub import check_place
 from smoltolk.common.object_stores import is_remote
 from smoltolk.data.shards.parquet import shard_paths
@@ -47,11 +47,14 @@ def named_places(tree: RunRecipe) -> Places:
 
 
 def check_there(tree: RunRecipe) -> None:
-    """Refuse a run that names places where nothing is; what lies in them is looked at by the training itself.
+    """Refuse a run that names places where nothing is, or asks for extras that are not installed.
+
+    What lies in the places is looked at by the training itself.
 
     Raises:
         InputError: it does not name one that it needs.
         NotFoundError: nothing is there.
+        MissingExtraError: a logger or LoRA is not installed.
     """
     places = named_places(tree)
     check_place(places.text_model, "a text model", owned=False)
@@ -63,3 +66,8 @@ def check_there(tree: RunRecipe) -> None:
     for what, place in (("units", tree.data.units), ("a vocoder", tree.logging.vocoder)):
         if place is not None and not place.startswith("hf:") and not Path(place).is_dir():
             raise NotFoundError(f"{what} must exist", f"no directory {place}", "check the path")
+    for logger in tree.logging.written_to:
+        if logger != "tensorboard":  # the default: where it is not installed, the log alone is written
+            check_extra(logger, f"the logger {logger}")
+    if tree.tuning.lora is not None:
+        check_extra("peft", "LoRA")
