@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smoltolk.cli.options import check_seed
+from smoltolk.cli.options import Continuing, check_seed
 from smoltolk.common.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command()
+@app.command(cls=Continuing)
 def evaluate(
     model: Annotated[str | None, typer.Argument(help="Directory of a model, or hub id.")] = None,
     tasks: Annotated[list[str] | None, typer.Argument(help="What to measure; see above.")] = None,

@@ -145,6 +145,7 @@ def train(
         print_plan(plan_of(tree, mfu=mfu, num_devices=devices))
         return
     # Torch and transformers come with these: what is wrong with the words has been told by now.
+    from smoltolk.common.quantities import duration
     from smoltolk.evaluation.in_training import cloze_measure
     from smoltolk.training.job import TrainingJob
 
@@ -154,7 +155,7 @@ def train(
         show(
             f"train {tree.model.system} (recipe {tree.name})",
             {
-                "speech": f"{job.shards.num_utterances:,} utterances, {job.shards.seconds / 3600:.2f} hours",
+                "speech": f"{job.shards.num_utterances:,} utterances, {duration(job.shards.seconds)}",
                 "stages": f"{stages} of {job.recipe.rows_per_step} rows of {job.recipe.row_length:,} ids",
             },
         )

@@ -88,6 +88,13 @@ def open_run(out: Path, command: dict[str, Any], about: dict[str, Any]) -> None:
     place = out / RUN
     if place.is_file():
         held = read_json(place)
+        tasks = [" ".join(one["tasks"]) for one in (held["command"], command)]
+        if tasks[0] != tasks[1]:
+            raise InputError(
+                "a run directory holds one run",
+                f"{out} holds another one: the tasks were {tasks[0]}, are {tasks[1]}",
+                "name all tasks in one command, or another --out",
+            )
         different = differences(held["command"], command)
         if different:
             raise another_run(out, different)
