@@ -20,6 +20,7 @@ from smoltolk.common.made import digest_of_file
 from smoltolk.common.processes import is_main
 from smoltolk.common.progress import Bar
 from smoltolk.common.rejection import Rejected
+from smoltolk.inference.bundle import own_units
 from smoltolk.inference.parts import load_config
 from smoltolk.model.text_models.positions import longest_row, trained_positions
 from smoltolk.speech.units.kinds import load_unit_tokenizer
@@ -49,7 +50,7 @@ class DialogueJob(ABC):
             weights train, goes into them.
         rows: file of dialogues, see :mod:`smoltolk.training.tuning.dialogues`.
         out: the model directory, or with ``lora`` that of a LoRA; checkpoints lie in ``OUT.work`` until it is whole.
-        units: directory of the model's units, where there are recordings.
+        units: directory of the model's units, where there are recordings; None: a bundle's own.
         amount: how much, and how fast.
         lora: train a LoRA; None: the weights.
         predict_switch: learn in which modality to answer, too.
@@ -266,11 +267,12 @@ def _checked_units(job: DialogueJob, units: Path | None) -> Any:
     """The unit tokenizer, where there is something to hear."""
     if not job.num_recordings:
         return None
+    units = units or own_units(job.model_name)
     if units is None:
         raise InputError(
             "hearing needs the units of the model",
             f"{job.num_recordings} recordings, no units",
-            "give their directory: --units DIR",
+            "give their directory: --units DIR, or a bundle, which has them",
         )
     tokenizer, config = load_unit_tokenizer(units), job.config
     if (
