@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from smoltolk.common.quantities import duration
 from smoltolk.data.corpora.corpus import part_path, read_corpus, read_info
 from smoltolk.speech.audio import load
 
@@ -85,8 +86,8 @@ def test_validate_names_every_item(place: Path, smoltolk: Callable) -> None:
 
 def test_a_corpus_is_exported(place: Path, smoltolk: Callable) -> None:
     told = smoltolk("corpus", "export", place / "corpus", place / "exported")
-    hours = sum(utterance.seconds for utterance in read_corpus(place / "corpus")) / 3600
-    assert told.code == 0 and f"utterances  2, {hours:.2f} hours" in told.out
+    seconds = sum(utterance.seconds for utterance in read_corpus(place / "corpus"))
+    assert told.code == 0 and f"utterances  2, {duration(seconds)}\n" in told.out and seconds > 1
     assert len(list((place / "exported").glob("*.jsonl.gz"))) == 2
 
 
@@ -120,3 +121,12 @@ def test_texts_of_a_data_set(place: Path, smoltolk: Callable) -> None:
     written = smoltolk("corpus", "text", place / "texts", place / "text.jsonl", "--documents", 2)
     assert written.code == 0 and "documents  2" in written.out, written
     assert (place / "text.jsonl").read_text() == '{"text": "One."}\n{"text": "Two."}\n'
+
+
+def test_sets_take_the_people_of_a_world(place: Path, smoltolk: Callable) -> None:
+    assert smoltolk("world", place / "world", "--people", 12, "--stories", 2, "--questions", 0).code == 0
+    call = ("sets", place / "sets", "--world", place / "world")
+    both, other = smoltolk(*call, "--people", 12), smoltolk(*call, "--seed", 1)
+    assert both.code == 1 and "leave it out" in both.err
+    assert other.code == 1 and "is not that of seed 1 and 12 people" in other.err
+    assert not (place / "sets").exists()

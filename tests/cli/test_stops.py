@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
+
+from smoltolk.cli.app import app
+from smoltolk.cli.options import Continuing
 
 pytest.importorskip("espeakng_loader")
 
@@ -122,6 +127,17 @@ def test_a_stopped_command_says_so_and_continues(name: str, place: Path, tmp_pat
     assert wanted and not other, f"{sorted(other)} of {len(made)} and {len(wanted)} files are not the same"
     left = [path.name for path in tmp_path.rglob("*") if path.name.startswith(".tmp-") or path.suffix == ".lock"]
     assert not left and not (tmp_path / f"{name}.work").exists()
+
+
+@pytest.mark.parametrize("verb", ["analyse", "evaluate", "tune", "prefer"])
+def test_verbs_that_keep_what_is_done_say_so(verb: str) -> None:
+    """What is kept is tested with each of them; ``docs/own-data.md`` names them."""
+    commands = typer.main.get_command(app).commands
+    assert isinstance(commands[verb], Continuing)
+    told = (Path(__file__).parents[2] / "docs" / "own-data.md").read_text(encoding="utf-8")
+    listed = next(line for line in told.splitlines() if "the others begin anew" in line)
+    going_on = {name for name, one in commands.items() if isinstance(one, Continuing)}
+    assert going_on <= set(re.findall(r"`(\w+)", listed))
 
 
 def test_signals_that_the_shell_switched_off_stay_off(place: Path, tmp_path: Path) -> None:

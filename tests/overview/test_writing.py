@@ -85,6 +85,17 @@ def test_two_evaluations_stand_side_by_side(two_runs: list[Path], tmp_path: Path
     assert all(f"(page-figures/{name})" in text for name in figures)
 
 
+def test_cells_of_a_story_world_have_titles(make_run: Callable, records_of: Callable, tmp_path: Path) -> None:
+    records = records_of([1, 0, 1], task="world", cell="fact_read_answer T->S")
+    runs = [make_run(name, {"world": records}, model=name) for name in "ab"]
+    write_overview(runs, tmp_path / "page.html", tmp_path / "page.md")
+    page, title = Page(tmp_path / "page.html"), "Facts only read, answer alone: T → S"
+    assert sum(row[0] == title for row in page.rows) == 4  # side by side by two rules, and each by itself
+    figures = [path.read_text() for path in sorted((tmp_path / "page-figures").iterdir())]
+    assert all(f"world  {title}" in figure for figure in figures)
+    assert not any("fact_read" in text for text in (page.words, *figures, (tmp_path / "page.md").read_text()))
+
+
 def test_the_page_needs_nothing_else(two_runs: list[Path], tmp_path: Path) -> None:
     write_overview(two_runs, tmp_path / "page.html")
     page = Page(tmp_path / "page.html")
@@ -241,6 +252,7 @@ def test_trainings_are_drawn_from_their_logs_while_they_last_too(tmp_path: Path)
         ("results.json", '{"models": {}}', "must have the keys"),
         ("results.json", '{"arms": {}}', "must have the keys"),
         ("run.json", "{}", "when they are finished"),
+        ("parts/late-lens.json", "{}", "no analysis.json: it is not finished.*goes on"),
         ("training.json", '{"seed": 0}', "without .'history'."),
         ("training.json", '{"history": [{"step": 1, "loss": NaN}]}', r"history\[0\].loss must be a finite number"),
         ("training.json", "[]", "must be an object"),

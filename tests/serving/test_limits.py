@@ -160,6 +160,11 @@ def test_forms(ask, path, body):
     refused(ask.post(f"/v1/{path}", json={"model": "bundle", **body}), 422)
 
 
+def test_a_misspelt_field_is_named_beside_the_one_that_is_missing(ask):
+    told = refused(ask.post("/v1/audio/speech", json={"model": "bundle", "inptu": "Mia"}), 422)
+    assert told.startswith("input: ") and told.endswith("; fields that nobody knows: inptu")
+
+
 def test_forms_of_recordings(ask, wavs):
     assert "nonsense" in refused(transcribe(ask, wavs[0], nonsense="1"), 422)
     refused(transcribe(ask, wavs[0], response_format="diarized_json"), 422)

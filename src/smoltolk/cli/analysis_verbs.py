@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from smoltolk.cli.options import check_seed
+from smoltolk.cli.options import Continuing, check_seed
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(cls=Continuing)
 def analyse(
     models: Annotated[list[str], typer.Argument(help="One model, or up to four side by side.", metavar="MODEL...")],
     shards: Annotated[Path, typer.Option(help="Shards that no model was trained on, with words.")],

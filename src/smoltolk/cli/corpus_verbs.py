@@ -83,7 +83,12 @@ def world(
 def sets(
     out: Annotated[Path, typer.Argument(help="A folder with a folder for each task.")],
     seed: Annotated[int, typer.Option(callback=check_seed, help="Of the world, its voices and all choices.")] = 0,
-    people: Annotated[int, typer.Option(help="Of the world; a multiple of 12.")] = 240,
+    world: Annotated[
+        Path | None, typer.Option(help="Whose people are asked about, e.g. quickstart/world; made with --seed.")
+    ] = None,
+    people: Annotated[
+        int | None, typer.Option(help="Of a world without files, a multiple of 12; default: 240.")
+    ] = None,
     items: Annotated[int, typer.Option(min=4, help="Of each task.")] = 40,
     voices: Annotated[int, typer.Option(min=2, help="That speak.")] = 8,
 ) -> None:
@@ -91,21 +96,26 @@ def sets(
 
     Words and sentences (the sLM21 tree), StoryCloze, sHellaSwag, SALMon, spoken
     questions, choices, texts to hear and to say, a task file of lm-eval; in hub/
-    the same in other layouts. Seed and people are those of `world` and of the
-    quick start, whose models they measure.
+    the same in other layouts. They measure models of that world: the one that
+    `world` or the quick start wrote, or one of as many --people and the same seed.
 
-    Example: smoltolk sets sets
+    Example: smoltolk sets sets --world quickstart/world
     """
     from smoltolk.cli.printing import kept, show
+    from smoltolk.common.errors import InputError
     from smoltolk.common.files import atomic_directory
     from smoltolk.common.lock import hold
     from smoltolk.common.made import made_before, record
     from smoltolk.common.progress import bar
     from smoltolk.data.world.stories import World
+    from smoltolk.data.world.world_files import read_world
     from smoltolk.evaluation.sets.writing import NAMES, SetSizes, num_sets, write_sets
 
-    made, sizes = World(seed, people), SetSizes(items, voices, seed)
-    command = {"verb": "sets", "seed": seed, "people": people, "items": items, "voices": voices}
+    if world is not None and people is not None:
+        raise InputError("the files of a world tell how many people it has", f"--people {people}", "leave it out")
+    made = read_world(world, seed) if world is not None else World(seed, 240 if people is None else people)
+    sizes = SetSizes(items, voices, seed)
+    command = {"verb": "sets", "seed": seed, "people": made.num_people, "items": items, "voices": voices}
     with hold(out):
         figures = made_before(out, command)
         if figures is None:
@@ -268,11 +278,12 @@ def corpus_export(
     Example: smoltolk corpus export corpus manifests
     """
     from smoltolk.cli.printing import show
+    from smoltolk.common.quantities import duration
     from smoltolk.data.corpora.lhotse_export import export_manifests
 
     counts = export_manifests(corpus, out)
     left_out = {"left out": f"{counts.num_rejected} without a recording"} if counts.num_rejected else {}
-    show(str(out), {"utterances": f"{counts.num_utterances}, {counts.seconds / 3600:.2f} hours", **left_out})
+    show(str(out), {"utterances": f"{counts.num_utterances}, {duration(counts.seconds)}", **left_out})
 
 
 @app.command(cls=Continuing)
@@ -296,6 +307,7 @@ def align(
     """
     from smoltolk.cli.printing import show
     from smoltolk.common.errors import InputError
+    from smoltolk.common.quantities import duration
     from smoltolk.data.corpora.realign import align_corpus
 
     name = _named(aligner)
@@ -316,7 +328,7 @@ def align(
         str(out),
         {
             "recordings": report["asked"],
-            "utterances": f"{report['utterances']}, {report['hours']:.2f} hours",
+            "utterances": f"{report['utterances']}, {duration(3600 * report['hours'])}",
             "words": f"{report['words']}, confidence: {sure}",
             **({"dropped": f"{sum(report['dropped'].values())}, see rejected.jsonl"} if report["dropped"] else {}),
         },

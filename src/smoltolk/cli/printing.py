@@ -11,6 +11,7 @@ from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import is_file_name, parse_line, read_json, read_lines
 from smoltolk.common.processes import is_main
 from smoltolk.common.progress import Reached, bar
+from smoltolk.common.quantities import duration
 from smoltolk.common.rejection import Rejected, do_each
 from smoltolk.common.texts import check_encodable
 
@@ -38,7 +39,7 @@ def kept(out: Path) -> None:
 
 def show_counts(counts: Counts, out: Path, left_alone: str = "") -> None:
     """How much of a corpus was used, and which files were not looked at."""
-    rows = {"utterances": f"{counts.num_utterances}, {counts.seconds / 3600:.2f} hours"}
+    rows = {"utterances": f"{counts.num_utterances}, {duration(counts.seconds)}"}
     if counts.num_rejected:
         rows["rejected"] = f"{counts.num_rejected}, reasons in {out / 'rejected.jsonl'}"
     if left_alone:

@@ -53,6 +53,12 @@ def kind_of(place: Path) -> tuple[Kind, Any]:
             f"{place} has a run.json and no results",
             "run its command again: it goes on",
         )
+    if any((place / "parts").glob("*.json")):
+        raise InputError(
+            "a report is made of what is finished",
+            f"{place} has parts of an analysis and no analysis.json: it is not finished",
+            "run its command again: it goes on",
+        )
     held = sorted(path.name for path in place.iterdir())
     found = (
         f"{place} holds {', '.join(held[:4])}{' and more' if len(held) > 4 else ''}" if held else f"{place} is empty"

@@ -8,6 +8,7 @@ from typing import Any
 
 from smoltolk.report.markdown import escaped, table
 from smoltolk.report.task_table import shown_cell
+from smoltolk.report.titles import cell_title
 from smoltolk.report.wording import points
 
 
@@ -55,12 +56,11 @@ def _of_task(names: Sequence[str], one: Compared) -> str:
     for cell in cells:
         each = [None if found is None else found.get(cell) for found in one.cells]
         gaps = [found.get(cell) for found in one.differences]
-        rows.append([escaped(cell), *_row(each, gaps)])
+        title = escaped(cell_title(cell))
+        rows.append([title, *_row(each, gaps)])
         pairs = [found.get("pair") if found else None for found in each]
         if any(pairs):
-            rows.append(
-                [f"{escaped(cell)}, in pairs", *_row(pairs, [gap.get("pair") if gap else None for gap in gaps])]
-            )
+            rows.append([f"{title}, in pairs", *_row(pairs, [gap.get("pair") if gap else None for gap in gaps])])
     heads = ["", "n", *names, *(f"{name} − {names[0]}" for name in names[1:])]
     return table(heads, rows)
 

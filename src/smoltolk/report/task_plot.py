@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 
 from smoltolk.report.plot_style import COLOURS, MARKERS, drawing, file_svg, rows_only
 from smoltolk.report.side_by_side import Compared
+from smoltolk.report.titles import cell_title
 
 _LABEL = "Accuracy in percent of each task, with 95% intervals"
 _ROW, _AXIS = 0.3, 1.1  # inches of a row, and of what stands below the rows
@@ -65,7 +66,7 @@ def runs_svg(names: Sequence[str], compared: Sequence[Compared], chances: Mappin
             each = [None if found is None else found.get(cell) for found in task.cells]
             paired = all(one is None or one.get("pair") for one in each)
             shown = [one and one["pair"] if paired else one for one in each]
-            rows.append((f"{task.task}  {cell}" + ", in pairs" * paired, chances[task.task], shown))
+            rows.append((f"{task.task}  {cell_title(cell)}" + ", in pairs" * paired, chances[task.task], shown))
     with drawing():
         height = len(rows) * (_ROW + 0.04 * len(names)) + _AXIS
         figure = Figure(figsize=(12.5, height), layout="constrained", facecolor="white")
@@ -87,7 +88,7 @@ def runs_svg(names: Sequence[str], compared: Sequence[Compared], chances: Mappin
 
 
 def _accuracies(axes: Axes, rows: Sequence[tuple[str, str, Mapping[str, Any]]]) -> None:
-    _prepare(axes, [f"{name}  {cell}" for name, cell, _ in rows])
+    _prepare(axes, [f"{name}  {cell_title(cell)}" for name, cell, _ in rows])
     rules: list[str] = []
     told = False
     for place, (_, cell, task) in enumerate(rows):

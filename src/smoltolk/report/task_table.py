@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from smoltolk.report.markdown import in_cell, table
+from smoltolk.report.titles import cell_title
 from smoltolk.report.transcription_table import transcription_markdown
 from smoltolk.report.wording import percent
 
@@ -47,13 +48,12 @@ def _cells(task: Mapping[str, Any]) -> str:
     for cell, found in first.items():
         others = [figure for figure in task["published"] if figure["cell"] == cell]
         told = "; ".join(f"{one['system']} {percent(one['accuracy'])} ({one['rule']})" for one in others)
-        rows.append(
-            [in_cell(cell), str(found["n"]), *(shown_cell(rule["cells"][cell]) for rule in rules.values()), told]
-        )
-        for part, title in (("pair", "in pairs"), ("in_vocabulary", "in vocabulary"), ("by_pair", "over pairs")):
+        title = in_cell(cell_title(cell))
+        rows.append([title, str(found["n"]), *(shown_cell(rule["cells"][cell]) for rule in rules.values()), told])
+        for part, name in (("pair", "in pairs"), ("in_vocabulary", "in vocabulary"), ("by_pair", "over pairs")):
             if found.get(part):
                 each = [shown_cell(rule["cells"][cell][part]) for rule in rules.values()]
-                rows.append([f"{in_cell(cell)}, {title}", str(found[part]["n"]), *each, ""])
+                rows.append([f"{title}, {name}", str(found[part]["n"]), *each, ""])
     if any("mean" in rule for rule in rules.values()):
         rows.append(["mean of cells", "", *(percent(rule["mean"]) for rule in rules.values()), ""])
     heads = ["", "n", *rules, "published (rule)"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from smoltolk.report.wording import arrow
+
 SYSTEM_TITLES = {
     "late": "Late fusion",
     "early": "Early fusion",
@@ -52,3 +54,9 @@ OUTCOME_PLACES = {
     "answer T->S": "in what it says after reading",
     "lens S->S": "inside while it listens",
 }
+
+
+def cell_title(cell: str) -> str:
+    """``fact_read S->T`` of a story world -> ``Facts only read, whole sentence: S → T``; other cells as they are."""
+    kind, _, way = cell.partition(" ")
+    return f"{KIND_TITLES[kind]}: {arrow(way)}" if kind in KIND_TITLES and "->" in way else cell

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from smoltolk.common.errors import InputError, MissingExtraError, NotFoundError, SmolTolkError
 from smoltolk.inference.running.rows import BusyError
 
+_NAMED = 5  # unknown fields that a message names
 _KINDS = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
 
 
@@ -113,7 +114,14 @@ def handle_errors(app: FastAPI) -> None:
         found = error.errors() if isinstance(error, RequestValidationError) else []
         first = found[0] if found else {"loc": (), "msg": "not of this form"}
         param = ".".join(str(part) for part in first["loc"] if part not in ("body", "form"))
-        return error_response(422, f"{param or 'the body'}: {first['msg']}", "invalid_form", param or None)
+        told = f"{param or 'the body'}: {first['msg']}"
+        # A field that is missing is often there under a misspelt name.
+        unknown = [
+            str(one["loc"][-1]) for one in found[1:] if one["type"] == "extra_forbidden" and len(one["loc"]) == 2
+        ]
+        if unknown:
+            told += f"; fields that nobody knows: {', '.join(unknown[:_NAMED])}"
+        return error_response(422, told, "invalid_form", param or None)
 
     for kind in (RefusedError, SmolTolkError, TimeoutError, Exception):
         app.add_exception_handler(kind, ours)

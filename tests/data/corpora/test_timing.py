@@ -26,6 +26,12 @@ def test_a_word_may_miss_a_fifth_of_a_second_however_short_it_is() -> None:
         check(0.5, 0.2)
 
 
+def test_who_is_less_sure_is_told_how_to_be_lenient() -> None:
+    with pytest.raises(InputError, match="found: 0.64") as told:
+        check(0.5, 0.5, confidence=0.64)
+    assert "--lowest-confidence" in told.value.fix
+
+
 def test_of_much_sound_more_may_lie_outside() -> None:
     check(5.0, 4.4)
     with pytest.raises(InputError, match="cover"):

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from smoltolk.common.errors import InputError, NotFoundError
-from smoltolk.common.files import read_json, read_jsonl
+from smoltolk.common.files import read_json, read_jsonl, write_json
 from smoltolk.data.world.stories import World
-from smoltolk.data.world.world_files import ask_all, read_clozes, write_world
+from smoltolk.data.world.world_files import ask_all, read_clozes, read_world, write_world
 
 
 def test_questions_come_back_as_they_were(world: World, tmp_path: Path) -> None:
@@ -46,3 +46,18 @@ def test_bad_files(tmp_path: Path) -> None:
     (tmp_path / "clozes.jsonl").write_text("")
     with pytest.raises(InputError, match="has none"):
         read_clozes(tmp_path)
+
+
+def test_a_world_is_made_again_of_its_files(tmp_path: Path) -> None:
+    for seed, people in ((0, 12), (3, 24)):
+        write_world(tmp_path, World(seed, people), 1, [])
+        again = read_world(tmp_path, seed)
+        assert again.people == World(seed, people).people and again.facts == World(seed, people).facts
+    with pytest.raises(InputError, match=r"(?s)not that of seed 0 and 24 people.*--seed"):
+        read_world(tmp_path, 0)
+    facts = read_json(tmp_path / "facts.json")
+    write_json(tmp_path / "facts.json", [{**facts[0], "answer": "tea"}, *facts[1:]])
+    with pytest.raises(InputError, match="not that of seed 3"):
+        read_world(tmp_path, 3)
+    with pytest.raises(NotFoundError):
+        read_world(tmp_path / "nowhere", 0)

@@ -35,6 +35,15 @@ def test_the_second_process_may_be_the_quicker_one(tmp_path: Path, monkeypatch: 
     assert (tmp_path / "run.json").exists()
 
 
+def test_other_tasks_are_named_and_nothing_else(tmp_path: Path) -> None:
+    world, more = ({"verb": "evaluate", "tasks": tasks, "items": dict.fromkeys(tasks, "f00d")} for tasks in (
+        ["world"], ["world", "sblimp"]))  # fmt: skip
+    open_run(tmp_path, world, {})
+    with pytest.raises(InputError, match="tasks were world, are world sblimp") as caught:
+        open_run(tmp_path, more, {})
+    assert "f00d" not in str(caught.value) and "name all tasks in one command, or another --out" in str(caught.value)
+
+
 def test_parts_go_even_if_a_run_was_killed_behind_them(tmp_path: Path) -> None:
     write_jsonl(tmp_path / ".tsc" / "00000.jsonl", [{"id": "a"}])
     write_jsonl(tmp_path / "tsc.jsonl", [{"id": "a"}])

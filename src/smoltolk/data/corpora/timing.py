@@ -124,5 +124,5 @@ def check_alignment(
         raise InputError(
             f"a recording must say its text: a confidence of {limits.confidence:g} at least",
             f"{confidence:.2f}" + (f", worst at {min(known)[1]!r}" if known else ""),
-            "listen whether the two belong together",
+            "listen whether the two belong together; if they do, a lower --lowest-confidence takes it",
         )

@@ -16,8 +16,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from smoltolk.common.errors import InputError
-from smoltolk.common.files import read_jsonl, write_json, write_jsonl, write_text
+from smoltolk.common.files import read_json, read_jsonl, write_json, write_jsonl, write_text
 from smoltolk.data.world.stories import Cloze, World
+
+_PEOPLE, _FACTS = "people.json", "facts.json"
 
 
 def ask_all(world: World, num_story: int, num_fact: int) -> list[Cloze]:
@@ -41,14 +43,37 @@ def write_world(folder: Path, world: World, num_stories: int, clozes: list[Cloze
         num_stories: stories of each list.
         clozes: the questions.
     """
-    write_json(folder / "people.json", [asdict(person) for person in world.people])
-    write_json(folder / "facts.json", [asdict(fact) for fact in world.facts])
+    write_json(folder / _PEOPLE, [asdict(person) for person in world.people])
+    write_json(folder / _FACTS, [asdict(fact) for fact in world.facts])
     stories = list(world.stories(num_stories, heard_only=False))
     write_jsonl(folder / "stories.jsonl", (asdict(story) for story in stories))
     write_text(folder / "text.txt", "".join(story.text + "\n" for story in stories))
     spoken = world.stories(num_stories, heard_only=True)
     write_jsonl(folder / "spoken.jsonl", ({"id": story.id, "text": story.text} for story in spoken))
     write_jsonl(folder / "clozes.jsonl", (asdict(cloze) for cloze in clozes))
+
+
+def read_world(folder: Path | str, seed: int) -> World:
+    """A world as :func:`write_world` left it, made again.
+
+    Args:
+        folder: its directory.
+        seed: that it was made with.
+
+    Raises:
+        NotFoundError: no ``people.json`` or ``facts.json`` there.
+        InputError: it was made with another seed, or by other means.
+    """
+    held = [read_json(Path(folder) / name) for name in (_PEOPLE, _FACTS)]
+    count = len(held[0]) if isinstance(held[0], list) else 0
+    world = World(seed, count)
+    if held != [[asdict(one) for one in rows] for rows in (world.people, world.facts)]:
+        raise InputError(
+            "a world is made again of its seed and its number of people",
+            f"{folder} is not that of seed {seed} and {count} people",
+            "name the --seed that it was made with",
+        )
+    return world
 
 
 def read_clozes(path: Path | str) -> list[Cloze]:
