@@ -38,7 +38,7 @@ def test_what_can_be_asked(place: Path) -> None:
         ("empty", "shards", "o", PARTS, None, "empty has no config.json"),
         ("llama", "shards", "o", PARTS, None, "a model of type 'llama'"),
         ("damaged", "shards", "o", PARTS, None, "damaged.config.json"),
-        ("late", "nothing", "o", PARTS, None, "nothing"),
+        ("late", "nothing", "o", PARTS, None, "no directory .*nothing"),
         ("late", "empty", "o", PARTS, None, "empty"),
         ("late", "shards", "full", PARTS, None, "holds something else: thesis.tex"),
         ("late", "shards", "o", ["lense"], None, "'lense'"),

@@ -48,6 +48,11 @@ def test_it_is_made_and_shown(bundle_parts: Path, tmp_path: Path, smoltolk: Call
     made = smoltolk("bundle", "make", *parts, tmp_path / "b", "--voices", "Anna's and Bela's", "--consent", "for this")
     assert made.code == 0, made.err
     assert "Anna's and Bela's" in made.out and "for this" in made.out and "anna, bela" in made.out
+    told = dict(line.split(maxsplit=1) for line in smoltolk("bundle", "info", tmp_path / "b").out.splitlines())
+    assert [told[name] for name in ("data", "consent", "license")] == ["not stated", "for this", "not stated"]
+    assert told["languages"] == "not stated" and made.err == (
+        "note: of data, license the card says 'not stated'; make it again with --data --license\n"
+    )
     shown = smoltolk("bundle", "info", tmp_path / "b", "--json")
     assert rows_of(shown.out)[0]["origin"]["voices"] == "Anna's and Bela's"
     (tmp_path / "b" / "model.safetensors").write_bytes(b"")

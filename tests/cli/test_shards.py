@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from smoltolk.cli.app import app
 from smoltolk.cli.options import changes_of
-from smoltolk.common.errors import InputError
+from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.training.backbone import BackboneSize
 from smoltolk.training.job import TrainingJob
 from smoltolk.training.presets import SMALL_MIXTURE
@@ -56,6 +56,12 @@ def test_a_damaged_shard_ends_with_1(run: Run, shards_dir: Path, tmp_path: Path)
     (shards / "part-00001.parquet").write_bytes(data[:-100])
     code, printed = run("shards", "validate", shards)
     assert code == 1 and "part-00001.parquet: " in printed and "1 bad" in printed
+
+
+def test_places_that_are_not_there(run: Run, shards_dir: Path, tmp_path: Path) -> None:
+    for command in ((shards_dir, "--units", tmp_path / "unitz"), (tmp_path / "shardz",)):
+        with pytest.raises(NotFoundError, match=f"found: no directory {re.escape(str(command[-1]))}\n"):
+            run("shards", "validate", *command, fails=True)
 
 
 def test_slamkit_is_imported(run: Run, tmp_path: Path) -> None:

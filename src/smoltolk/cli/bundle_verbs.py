@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from smoltolk.cli.talking import Json, print_json
+
+_NOT_STATED = "not stated"
 
 app = typer.Typer()
 bundle_app = typer.Typer(no_args_is_help=True, help="Bundles: all that talking takes, in one directory or repository.")
@@ -62,6 +65,12 @@ def bundle_make(
             system=system,
         )  # fmt: skip
     _show(out, as_json=False)
+    unsaid = [name for name in ("data", "voices", "license", "consent") if not getattr(origin, name)]
+    if unsaid:
+        options = " ".join(f"--{name}" for name in unsaid)
+        print(
+            f"note: of {', '.join(unsaid)} the card says {_NOT_STATED!r}; make it again with {options}", file=sys.stderr
+        )
 
 
 @bundle_app.command("info")
@@ -121,7 +130,6 @@ def _show(bundle: Path | str, *, as_json: bool) -> None:
         print_json(dict(record))
         return
     files = record["files"]
-    origin = {key: value for key, value in record["origin"].items() if value}
     voices = f", voices {', '.join(record['speakers'])}" if record["speakers"] else ""
     show(
         f"bundle {bundle}",
@@ -132,6 +140,9 @@ def _show(bundle: Path | str, *, as_json: bool) -> None:
             "vocoder": f"{record['vocoder']}, {record['speaking_rate']:,} Hz{voices}",
             "answers": f"{held.settings.max_units} units, {held.settings.max_tokens} tokens at most",
             "figures": f"{len(record['figures'])} in its card" if record["figures"] else "none",
-            **{key: str(value if isinstance(value, str) else ", ".join(value)) for key, value in origin.items()},
+            **{
+                key: value if isinstance(value, str) else ", ".join(value or ()) or _NOT_STATED
+                for key, value in record["origin"].items()
+            },
         },
     )

@@ -19,11 +19,13 @@ app.add_typer(lora_app, name="lora")
 
 
 def _given(
-    model: Annotated[str, typer.Argument(help="Directory or hub id of a SmolTolk model, or directory of a LoRA.")],
+    model: Annotated[
+        str, typer.Argument(help="Directory or hub id of a SmolTolk model or bundle, or directory of a LoRA.")
+    ],
     rows: Annotated[Path, typer.Argument(help=".jsonl or .json with rows of messages and audios.")],
     out: Annotated[Path, typer.Argument(help="Directory of the model, or with --lora of the LoRA.")],
     units: Annotated[
-        Path | None, typer.Option(help="Directory of the model's units; needed where there are recordings.")
+        Path | None, typer.Option(help="Directory of the model's units, for recordings; a bundle has its own.")
     ] = None,
     lora: Annotated[
         str | None, typer.Option(metavar="r=16,...", help="Train a LoRA: r, alpha, dropout, targets, whole.")

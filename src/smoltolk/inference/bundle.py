@@ -138,6 +138,12 @@ def open_bundle(name: Path | str, *, whole: bool = False, revision: str | None =
     return Bundle(path, str(name), record, settings)
 
 
+def own_units(name: Path | str) -> Path | None:
+    """The directory of the units that a model brings: those of a bundle here; None of anything else."""
+    place = Path(name) / UNITS
+    return place if (Path(name) / RECORD).is_file() and place.is_dir() else None
+
+
 def _read(record: Any, place: Path) -> tuple[dict[str, Any], BundleSettings]:
     """Files and settings of a record."""
     if isinstance(record, dict) and isinstance(record.get("version"), int) and record["version"] > VERSION:

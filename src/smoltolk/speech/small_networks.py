@@ -115,9 +115,11 @@ def load_config(directory: Path | str, kinds: tuple[str, ...], what: str) -> dic
         what: for the message, e.g. ``"a vocoder"``.
 
     Raises:
-        NotFoundError: no such file.
+        NotFoundError: no such directory, or no such file in it.
         InputError: not JSON, or another kind.
     """
+    if not Path(directory).exists():
+        raise NotFoundError(f"{what} is a directory", f"no directory {directory}", "check the path")
     config = read_json(Path(directory) / "config.json")
     kind = config.get("kind") if isinstance(config, dict) else None
     if kind not in kinds:

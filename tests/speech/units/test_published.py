@@ -50,6 +50,19 @@ def test_a_name_brings_encoder_layer_and_codebook(named: Path) -> None:
             call()
 
 
+def test_a_name_that_is_nearly_one(named: Path) -> None:
+    for name, layer, fix in (
+        ("hubert-50", None, "did you mean hubert-50hz"),
+        ("mhubert_25hz", 11, "did you mean mhubert-25hz"),
+        (str(named / "encoder"), None, "of another encoder"),
+        ("tiny-25hz", 1, "of another encoder"),
+    ):
+        with pytest.raises(InputError) as error:
+            pretrained_units(name, layer=layer)
+        assert error.value.fix.startswith(fix) and "hubert-50hz" in error.value.rule
+        assert error.value.found == f"none of {name!r}" + (f", layer {layer}" if layer else "")
+
+
 def test_another_file_under_the_same_name_is_refused(named: Path) -> None:
     entry = published_units.PUBLISHED["tiny-25hz"]
     (named / "km.bin").write_bytes(b"something else")

@@ -12,6 +12,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from smoltolk.common.errors import InputError
+from smoltolk.inference.bundle import Bundle
 from smoltolk.inference.lora import is_lora
 from smoltolk.inference.part_files import was_tuned
 from smoltolk.inference.parts import load_model
@@ -181,6 +182,13 @@ def test_a_model_that_learns_to_choose(job: Callable[..., TuneJob], tmp_path: Pa
     assert set(model.state_dict()) - set(before) == {"heads.switch.weight", "units.switch.weight"}
     for name, value in before.items():
         torch.testing.assert_close(model.state_dict()[name], value, rtol=0, atol=1e-5)
+
+
+def test_a_bundle_brings_its_units(bundle: Bundle, dialogues: Path, tmp_path: Path) -> None:
+    tuning = TuneJob(bundle.path, dialogues, tmp_path / "out")
+    named = TuneJob(bundle.path, dialogues, tmp_path / "out", units=bundle.units)
+    heard = [[one.chosen.input_ids.tolist() for one in job.open()] for job in (tuning, named)]
+    assert heard[0] == heard[1] and not tuning.rejected
 
 
 def test_refused(

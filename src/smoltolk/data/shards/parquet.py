@@ -184,6 +184,8 @@ def shard_paths(directory: Path | str) -> list[Path]:
         NotFoundError: there are none.
     """
     directory = Path(directory)
+    if not directory.exists():
+        raise NotFoundError("shards lie in a directory", f"no directory {directory}", "check the path")
     paths = [directory] if directory.is_file() else sorted(directory.glob("[!.]*.parquet"))
     if not paths:
         raise NotFoundError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from smoltolk.common.downloads import fetch
@@ -90,10 +91,16 @@ def pretrained_units(
     held = PUBLISHED.get(name)
     if codebook is None:
         if held is None or layer not in (None, held.layer):
-            raise InputError(
-                "a codebook belongs to one encoder and one of its layers",
-                f"none is published here for {name!r}, layer {layer}",
-                "give --codebook, or fit your own with `smoltolk units fit`",
-            )
+            raise _no_codebook(name, layer)
         codebook = fetch(held.codebook, held.sha256)
     return EncoderUnitTokenizer(pretrained_encoder(name, layer, dtype=dtype), read_codebook(codebook))
+
+
+def _no_codebook(name: str, layer: int | None) -> InputError:
+    near = get_close_matches(name, PUBLISHED, 1)
+    other = "of another encoder give --layer and --codebook, or fit your own codebook with `smoltolk units fit`"
+    return InputError(
+        f"a codebook belongs to one encoder and one of its layers; published here: {', '.join(PUBLISHED)}",
+        f"none of {name!r}" + ("" if layer is None else f", layer {layer}"),
+        f"did you mean {near[0]}? {other}" if near and near[0] != name else other,
+    )

@@ -20,6 +20,7 @@ from smoltolk.common.made import digest_of_file
 from smoltolk.common.processes import is_main
 from smoltolk.common.progress import Bar
 from smoltolk.common.rejection import Rejected
+from smoltolk.inference.bundle import own_units
 from smoltolk.inference.parts import load_config
 from smoltolk.model.text_models.positions import longest_row, trained_positions
 from smoltolk.speech.units.kinds import load_unit_tokenizer
@@ -50,7 +51,7 @@ class DialogueJob(ABC):
             weights train, goes into them.
         rows: file of dialogues, see :mod:`smoltolk.training.tuning.dialogues`.
         out: the model directory, or with ``lora`` that of a LoRA; checkpoints lie in ``OUT.work`` until it is whole.
-        units: directory of the model's units, where there are recordings.
+        units: directory of the model's units, where there are recordings; None: a bundle's own.
         amount: how much, and how fast.
         lora: train a LoRA; None: the weights.
         predict_switch: learn in which modality to answer, too.
@@ -265,6 +266,7 @@ class DialogueJob(ABC):
 
 def _checked_units(job: DialogueJob, units: Path | None) -> Any:
     """The unit tokenizer, where there is something to hear."""
+    units = units or own_units(job.model_name)
     check_units_named(job.dialogues, units)
     if units is None or not job.num_recordings:
         return None

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.hub import check_place
+from smoltolk.inference.bundle import own_units
 from smoltolk.training.tuning.dialogues import Dialogue, read_dialogues
 
 
 def check_dialogues_there(model: Path | str, rows: Path, units: Path | None, *, preferences: bool = False) -> None:
-    """Refuse a tuning that names places where nothing is, or recordings and no units.
+    """Refuse a tuning that names places where nothing is, or recordings and no units; a bundle has its own.
 
     Args:
         model, rows, units: as :class:`~smoltolk.training.tuning.jobs.DialogueJob` takes them.
@@ -21,6 +22,7 @@ def check_dialogues_there(model: Path | str, rows: Path, units: Path | None, *, 
         InputError: the units are not named, or not one row can be used.
     """
     check_place(model, "a SmolTolk model")
+    units = units or own_units(model)
     if units is None:
         check_units_named(read_dialogues(rows, [], preferences=preferences), units)
     elif not rows.is_file():
@@ -42,6 +44,5 @@ def check_units_named(dialogues: list[Dialogue], units: Path | None) -> None:
     """
     count = num_recordings(dialogues)
     if count and units is None:
-        raise InputError(
-            "hearing needs the units of the model", f"{count} recordings, no units", "give their directory: --units DIR"
-        )
+        fix = "give their directory: --units DIR, or a bundle, which has them"
+        raise InputError("hearing needs the units of the model", f"{count} recordings, no units", fix)
