@@ -49,9 +49,7 @@ def _cells(task: Mapping[str, Any]) -> str:
         others = [figure for figure in task["published"] if figure["cell"] == cell]
         told = "; ".join(f"{one['system']} {percent(one['accuracy'])} ({one['rule']})" for one in others)
         title = in_cell(cell_title(cell))
-        rows.append(
-            [title, str(found["n"]), *(shown_cell(rule["cells"][cell]) for rule in rules.values()), told]
-        )
+        rows.append([title, str(found["n"]), *(shown_cell(rule["cells"][cell]) for rule in rules.values()), told])
         for part, name in (("pair", "in pairs"), ("in_vocabulary", "in vocabulary"), ("by_pair", "over pairs")):
             if found.get(part):
                 each = [shown_cell(rule["cells"][cell][part]) for rule in rules.values()]

@@ -116,7 +116,9 @@ def handle_errors(app: FastAPI) -> None:
         param = ".".join(str(part) for part in first["loc"] if part not in ("body", "form"))
         told = f"{param or 'the body'}: {first['msg']}"
         # A field that is missing is often there under a misspelt name.
-        unknown = [str(one["loc"][-1]) for one in found[1:] if one["type"] == "extra_forbidden" and len(one["loc"]) == 2]
+        unknown = [
+            str(one["loc"][-1]) for one in found[1:] if one["type"] == "extra_forbidden" and len(one["loc"]) == 2
+        ]
         if unknown:
             told += f"; fields that nobody knows: {', '.join(unknown[:_NAMED])}"
         return error_response(422, told, "invalid_form", param or None)

@@ -27,7 +27,7 @@ def test_a_word_may_miss_a_fifth_of_a_second_however_short_it_is() -> None:
 
 
 def test_who_is_less_sure_is_told_how_to_be_lenient() -> None:
-    with pytest.raises(InputError, match="found: 0.64") as told:
+    with pytest.raises(InputError, match=r"found: 0\.64") as told:
         check(0.5, 0.5, confidence=0.64)
     assert "--lowest-confidence" in told.value.fix
 
