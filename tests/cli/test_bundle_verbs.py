@@ -34,7 +34,7 @@ def heard(talker: SpeechText, tmp_path: Path) -> Path:
 @pytest.fixture
 def stdin(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
     def give(data: bytes) -> None:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="utf-8"))
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(data)), "utf-8"))
 
     return give
 
@@ -94,8 +94,19 @@ def test_sound_through_pipes(
         first["file"] == "-" and second["file"] == str(heard) and first["text"] == second["text"] == talker.hear(heard)
     )
     stdin(b"")
-    nothing = smoltolk("hear", bundle.path, "-")
-    assert nothing.code == 1 and "rejected -: " in nothing.err
+    for command in (("hear",), ("ask", "--to", "text"), ("talk",)):
+        nothing = smoltolk(*command, bundle.path, *["-"] * (command != ("talk",)))
+        assert nothing.code == 1 and "\n  found: standard input is empty" in nothing.err, nothing.err
+    one_of_two = smoltolk("hear", bundle.path, "-", heard)
+    assert one_of_two.code == 0 and "rejected -: standard input holds a recording" in one_of_two.err
+    for data in (piped.getvalue()[:40], b"no sound"):
+        stdin(data)
+        broken = smoltolk("hear", bundle.path, "-")
+        assert (
+            broken.code == 1
+            and broken.err.startswith("error: standard input must be")
+            and ".smoltolk" not in broken.err
+        )
 
 
 def test_many_are_continued(
@@ -164,9 +175,25 @@ def test_turns(bundle: Bundle, heard: Path, tmp_path: Path, smoltolk: Callable, 
     assert all(row["empty"] == ((row["seconds"] < 0.1) if "out" in row else not row["text"]) for row in rows)
     assert soundfile.info(rows[0]["out"]).duration == pytest.approx(rows[0]["seconds"], abs=1e-3)
     assert "no file nosuch.wav" in talked.err
-    assert "an empty line, and no microphone" in talked.err and "/quit" in talked.err
+    assert "an empty line in a pipe" in talked.err and "/quit" in talked.err
+    stdin(b"\nnosuch.wav\n")
+    none = smoltolk("talk", bundle.path)
+    assert none.code == 1 and not none.out and "an empty line in a pipe" in none.err
     refused = smoltolk("talk", bundle.path, "--to", "song")
     assert refused.code == 1 and "speech or text" in refused.err
+
+
+def test_a_piped_recording_is_one_turn(
+    bundle: Bundle, talker: SpeechText, heard: Path, smoltolk: Callable, stdin: Callable
+) -> None:
+    stdin(heard.read_bytes())
+    talked = smoltolk("talk", bundle.path, "--to", "text", "--json", "--temperature", 0)
+    assert talked.code == 0 and not talked.err, talked.err
+    (row,) = rows_of(talked.out)
+    assert row["text"] == talker.dialogue("text", sampling=None).ask(heard).text
+    stdin(b"\0\n" * 40)
+    talked = smoltolk("talk", bundle.path)
+    assert talked.code == 1 and not talked.out and talked.err.count("error: standard input must be audio") == 1
 
 
 def test_questions(bundle: Bundle, heard: Path, tmp_path: Path, smoltolk: Callable) -> None:

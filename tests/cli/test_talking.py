@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
+from rich.console import Console
 
-from smoltolk.cli.talking import Source, texts_of
+from smoltolk.cli.talking import Loader, Sounds, Source, texts_of
 from smoltolk.common.errors import InputError, MissingExtraError
 from smoltolk.inference.bundle import Bundle
 from smoltolk.inference.part_files import read_model_units
@@ -69,6 +75,36 @@ def test_eight_bits_without_the_extra(bundle: Bundle, monkeypatch: pytest.Monkey
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"smoltolk\[int8\]"):
         Source(str(bundle.path), int8=True).check()
+
+
+def test_a_pipe_that_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    sounds = Sounds(Path("-"), ["0001"])
+    speech: Any = SimpleNamespace(waveform=np.zeros(200_000, np.float32), rate=16_000)
+    with open(writing, "w", encoding="utf-8") as stdout, monkeypatch.context() as patch:  # noqa: PTH123 - a descriptor
+        patch.setattr(sys, "stdout", stdout)
+        sounds.check_reader()
+        os.close(reading)
+        with pytest.raises(InputError, match="has ended"):
+            sounds.check_reader()
+        with pytest.raises(InputError, match="has ended"):
+            sounds.write(0, speech, {})
+        stdout.flush()  # as at the end of Python: nothing is left that could fail
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO()))  # no file, of which nothing is known
+    sounds.check_reader()
+
+
+def test_loading_is_told_on_a_terminal_alone(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("smoltolk.inference.speech_text.SpeechText.from_pretrained", lambda *_: "loaded")
+    loader = Loader(Source(str(bundle.path)), bundle)
+    assert loader.load() == "loaded" and capsys.readouterr() == ("", "")
+    shown = Console(file=io.StringIO(), force_terminal=True, width=300)
+    monkeypatch.setattr("smoltolk.common.progress.console", shown)
+    assert loader.load() == "loaded" and not shown.file.getvalue()  # colours may be forced in a pipe, too
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert loader.load() == "loaded" and f"loading {bundle.path} ..." in shown.file.getvalue()
 
 
 def test_lines_of_stdin(monkeypatch: pytest.MonkeyPatch) -> None:

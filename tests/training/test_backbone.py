@@ -17,6 +17,12 @@ def tokenizer():
     return train_tokenizer(STORIES * 4, 270)
 
 
+def test_a_new_backbone_names_all_positions_of_its_rows(tokenizer) -> None:
+    size = BackboneSize(hidden_size=32, num_layers=1, num_heads=1, vocab_size=300)
+    named = [new_backbone(tokenizer, size, 0, length).config.max_position_embeddings for length in (64, 2048, 5000)]
+    assert named == [2048, 2048, 5000]
+
+
 @pytest.mark.parametrize(("width", "inner"), [(32, 64), (64, 160), (128, 320), (192, 512)])
 def test_a_new_backbone_is_as_wide_inside_as_llama_is(tokenizer, width: int, inner: int) -> None:
     """8/3 of its width, rounded to 32; a seed makes it, and leaves the global state alone."""

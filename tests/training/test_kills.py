@@ -92,6 +92,28 @@ def test_kills_at_random_moments_change_nothing(
     assert_same(out, expected)
 
 
+def test_a_signal_costs_no_step_and_no_number(
+    train: Callable, undisturbed: tuple[Path, float, float], tmp_path: Path
+) -> None:
+    expected, _, _ = undisturbed
+    out = tmp_path / "model"
+    for at in (6, 7):  # in the middle of a line of the log, twice of the same one
+        done = train(out, STOPPED_AT=at, SAVE_STEPS=100, LOG_STEPS=4)
+        assert done.returncode == 143 and "Traceback" not in done.stderr, done.stderr
+        said = done.stderr.splitlines()
+        assert f"  step {at} of 14 of stage2 is kept as a checkpoint" in said, said
+        assert said[-1] == "stopped; the same command continues"
+        assert ("  goes on from step 6 of 14 of stage2" in said) == (at == 7)
+        assert [path.name for path in (tmp_path / "model.work" / "stage2").glob("checkpoint-*")] == [f"checkpoint-{at}"]
+    done = train(out, SAVE_STEPS=100, LOG_STEPS=4)
+    assert done.returncode == 0, done.stderr
+    whole = train(tmp_path / "whole", SAVE_STEPS=100, LOG_STEPS=4)
+    assert whole.returncode == 0, whole.stderr
+    assert (out / "model.safetensors").read_bytes() == (expected / "model.safetensors").read_bytes()
+    histories = [read_json(path / "training.json")["history"] for path in (out, tmp_path / "whole")]
+    assert histories[0] == histories[1] and len(histories[0]) == 5
+
+
 def test_a_full_disk_costs_the_steps_since_the_last_checkpoint(
     train: Callable, undisturbed: tuple[Path, float, float], tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import typer
 
 from smoltolk.cli.options import Seed
 from smoltolk.cli.talking import (
+    PIPE,
     Device,
     Int8,
     Json,
@@ -19,7 +21,10 @@ from smoltolk.cli.talking import (
     Speaker,
     UnitsDirectory,
     VocoderDirectory,
+    load_given,
+    nothing_piped,
     print_json,
+    recordings_of,
     row_of_speech,
     speaker_of,
     tell_if_empty,
@@ -60,7 +65,7 @@ def talk(
     """Talk with a model in turns; it remembers them as far as its positions reach.
 
     Type a text, or the path of a recording; an empty line records, where there is a
-    microphone. Lines may come from a pipe.
+    microphone. Lines may come from a pipe, and so may a recording: it is one turn.
 
     Example: smoltolk talk quickstart/bundle
     """
@@ -73,11 +78,11 @@ def talk(
     loader = Source(place, units, vocoder, int8=int8, device=device).check(speaks=to == "speech")
     devices = _devices()
     talker = loader.load()
-    dialogue, number = talker.dialogue(cast(Literal["speech", "text"], to), **options), 0
+    dialogue, number, refused = talker.dialogue(cast(Literal["speech", "text"], to), **options), 0, 0
     if sys.stdin.isatty():
         print(_HELP, file=sys.stderr)
     for line in _lines():
-        command = line.strip()
+        command = line.strip() if isinstance(line, str) else ""
         if command == "/quit":
             break
         if command in ("/text", "/speech"):
@@ -92,6 +97,7 @@ def talk(
                 answer = dialogue.ask(_asked(line, talker, devices))
             except SmolTolkError as error:  # of this turn alone
                 print(f"error: {error}", file=sys.stderr)
+                refused += 1
                 continue
             number += 1
             if answer.dropped > dropped:
@@ -99,6 +105,9 @@ def talk(
             _tell(answer, number, out, as_json=as_json)
             if devices is not None and answer.speech is not None:
                 _play(devices, answer.speech)
+    # As of any command none of whose items could be done. Who sits at a terminal has seen it.
+    if refused and not number and not sys.stdin.isatty():
+        raise typer.Exit(1)
 
 
 def _play(devices: Devices, speech: Speech) -> None:
@@ -110,7 +119,22 @@ def _play(devices: Devices, speech: Speech) -> None:
         devices.plays = False
 
 
-def _lines() -> Iterator[str]:
+def _lines() -> Iterator[str | Path]:
+    """Lines that are typed or piped; or the file that keeps a recording, where one was piped in place of lines.
+
+    Raises:
+        InputError: a pipe without a byte.
+    """
+    from smoltolk.speech.decoding.kinds import begins_like_sound
+
+    if not sys.stdin.isatty():
+        head = cast(io.BufferedReader, sys.stdin.buffer).peek(1)
+        if not head:
+            raise nothing_piped("the lines of a talk, or a recording")
+        if begins_like_sound(head):
+            with recordings_of([Path(PIPE)]) as recordings:
+                yield from recordings
+            return
     while True:
         if sys.stdin.isatty():
             print("> ", end="", file=sys.stderr, flush=True)
@@ -132,15 +156,17 @@ def _devices() -> Devices | None:
         return None
 
 
-def _asked(line: str, talker: SpeechText, devices: Devices | None) -> Any:
+def _asked(line: str | Path, talker: SpeechText, devices: Devices | None) -> Any:
     """A text, a recording of a file, or one of the microphone.
 
     Raises:
         NotFoundError: the name of a recording that is not there.
-        InputError: an empty line, and no microphone; or no text that is UTF-8.
+        InputError: an empty line, and no microphone; no text that is UTF-8; or what was piped is no recording.
     """
     from smoltolk.speech.decoding.kinds import SUFFIXES
 
+    if isinstance(line, Path):
+        return load_given(line, talker.hearing_rate), talker.hearing_rate
     given = line.strip()
     check_encodable(given, "the text")
     if given and _is_file(given):
@@ -149,6 +175,9 @@ def _asked(line: str, talker: SpeechText, devices: Devices | None) -> Any:
         raise NotFoundError("a recording must exist", f"no file {given}", "check the path")
     if given:
         return line
+    if not sys.stdin.isatty():
+        found = "an empty line in a pipe"
+        raise InputError("a piped turn is a text or the path of a recording", found, "leave empty lines out")
     if devices is None or not devices.records:
         raise InputError(
             "a turn is a text, the path of a recording, or a recording of the microphone",

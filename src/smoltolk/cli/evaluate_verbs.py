@@ -59,12 +59,20 @@ def evaluate(
 
     from smoltolk.cli.printing import show
     from smoltolk.common.files import write_json, write_text
+    from smoltolk.common.hub import check_place
     from smoltolk.common.progress import bar
-    from smoltolk.evaluation.runs.evaluating import evaluate as measure
     from smoltolk.evaluation.runs.presets import rule_named
-    from smoltolk.evaluation.runs.request import Request
+    from smoltolk.evaluation.runs.request import OFFLINE, Request, check_names
+    from smoltolk.evaluation.runs.run_place import check_run_place
+
+    if from_run is None and model is not None and out is not None:  # before torch and transformers are loaded
+        check_names(tasks or [])
+        for name in rule or ():
+            rule_named(name)
+        check_place(model, "a SmolTolk model")
+        check_run_place(out, model, tasks or [])
+    from smoltolk.evaluation.runs.evaluating import evaluate as measure
     from smoltolk.evaluation.runs.results import about_stored, judge_again, none_scored
-    from smoltolk.evaluation.runs.voices import OFFLINE
     from smoltolk.report.task_plot import task_svg
     from smoltolk.report.task_table import task_markdown, text_rows
     from smoltolk.report.transcription_table import transcription_rows

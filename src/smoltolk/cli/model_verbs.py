@@ -119,7 +119,7 @@ def train(
     from smoltolk.common.lock import hold
     from smoltolk.common.processes import is_main
     from smoltolk.training.recipes.command import recipe_of_words
-    from smoltolk.training.recipes.places import check_there, named_places
+    from smoltolk.training.recipes.places import check_planned, check_there, named_places
     from smoltolk.training.recipes.yaml_files import to_yaml
     from smoltolk.training.tuning.settings import parse_lora
 
@@ -135,7 +135,7 @@ def train(
     }  # fmt: skip
     options = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
     options["tuning.lora"] = None if lora is None else parse_lora(lora)
-    look = (lambda tree: None) if dry_run else check_there
+    look = check_planned if dry_run else check_there
     tree = recipe_of_words(words or (), model=model, preset=preset, changes=changes, options=options, look=look)
     if dry_run:
         from smoltolk.cli.plan_tables import print_plan

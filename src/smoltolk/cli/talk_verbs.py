@@ -23,6 +23,7 @@ from smoltolk.cli.talking import (
     Speaker,
     UnitsDirectory,
     VocoderDirectory,
+    load_given,
     place_of_sound,
     print_json,
     recordings_of,
@@ -87,6 +88,7 @@ def say(
     sounds = Sounds(check_sound_place(place_of_sound(out)), names, as_json=as_json)
     loader = source.check(speaks=True)
     talker = loader.load()
+    sounds.check_reader()
     rejected: list[Rejected] = []
 
     def speak(numbers: Sequence[int]) -> list[Speech]:
@@ -133,7 +135,6 @@ def hear(
     """
     from smoltolk.cli.printing import check_recordings, tell_if_cut, tell_if_strange
     from smoltolk.common.rejection import Rejected, do_each, do_together
-    from smoltolk.speech.audio import load
 
     check_recordings(audio)
     loader = Source(place, units, int8=int8, device=device).check(hears=True)
@@ -142,13 +143,19 @@ def hear(
         rejected: list[Rejected] = []
         heard = 0
         for begin in range(0, len(paths), BATCH):
-            loaded = do_each(paths[begin : begin + BATCH], lambda path: load(path, talker.hearing_rate), told, rejected)
-            together = [(path, waveform) for path, waveform in loaded]
+            some = paths[begin : begin + BATCH]
 
             def write_down(items: Sequence[tuple[Path, Any]]) -> list[Answer]:
                 return talker.recognize([waveform for _, waveform in items])
 
-            for (path, waveform), answer in do_together(together, write_down, lambda item: told(item[0]), rejected):
+            # Where there is but one recording, its error is the command's.
+            if len(paths) == 1:
+                loaded = [(path, load_given(path, talker.hearing_rate)) for path in some]
+                answers = list(zip(loaded, write_down(loaded), strict=True))
+            else:
+                loaded = list(do_each(some, lambda path: load_given(path, talker.hearing_rate), told, rejected))
+                answers = do_together(loaded, write_down, lambda item: told(item[0]), rejected)
+            for (path, waveform), answer in answers:
                 heard += 1
                 tell_if_strange(talker.strangeness(waveform), told(path))
                 if as_json:
@@ -298,7 +305,6 @@ class _Answers:
         """
         from smoltolk.cli.printing import check_answer, check_recordings, check_sound_place, check_text, tell_if_strange
         from smoltolk.common.rejection import Rejected, do_each
-        from smoltolk.speech.audio import load
 
         check_answer(self.to, self.most)
         options = self._options()
@@ -315,6 +321,8 @@ class _Answers:
         with recordings_of(audio or []) as paths:
             items: list[Path | str] = [*paths, *texts]
             talker = loader.load()
+            if sounds is not None:
+                sounds.check_reader()
             answer_of = answering(talker)
 
             def name(number: int) -> str:
@@ -323,7 +331,7 @@ class _Answers:
 
             def go_on(number: int) -> Answer:
                 item = items[number]
-                prompt = item if isinstance(item, str) else load(item, talker.hearing_rate)
+                prompt = item if isinstance(item, str) else load_given(item, talker.hearing_rate)
                 if not isinstance(prompt, str):
                     tell_if_strange(talker.strangeness(prompt), name(number))
                 return answer_of(prompt, seed=self.seed + number, **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -15,10 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smoltolk.common.errors import InputError
+from smoltolk.common.errors import InputError, SmolTolkError
 from smoltolk.common.texts import split_lines
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from smoltolk.inference.answers import Answer, Speech
     from smoltolk.inference.bundle import Bundle
     from smoltolk.inference.speech_text import SpeechText
@@ -121,13 +124,16 @@ class Loader:
     bundle: Bundle | None
 
     def load(self) -> SpeechText:
-        """All parts."""
-        from smoltolk.inference.speech_text import SpeechText
+        """All parts; the import of what computes takes longest."""
+        from smoltolk.common.progress import under_way
 
         own = self.source
-        if self.bundle is not None:
-            return SpeechText.from_pretrained(self.bundle, own.device, own.int8)
-        return SpeechText.load(own.place, own.units, own.vocoder, own.device, own.int8)
+        with under_way(f"loading {own.place} ..."):
+            from smoltolk.inference.speech_text import SpeechText
+
+            if self.bundle is not None:
+                return SpeechText.from_pretrained(self.bundle, own.device, own.int8)
+            return SpeechText.load(own.place, own.units, own.vocoder, own.device, own.int8)
 
 
 def speaker_of(given: str | None) -> str | int | None:
@@ -151,7 +157,11 @@ def texts_of(given: Sequence[str]) -> list[str]:
 
 @contextmanager
 def recordings_of(given: Sequence[Path]) -> Iterator[list[Path]]:
-    """Files of arguments; ``-`` is the one on stdin, which is kept while the block runs."""
+    """Files of arguments; ``-`` is the one on stdin, which is kept while the block runs.
+
+    Raises:
+        InputError: it is the only one, and stdin is empty.
+    """
     if not any(str(path) == PIPE for path in given):
         yield list(given)
         return
@@ -159,7 +169,35 @@ def recordings_of(given: Sequence[Path]) -> Iterator[list[Path]]:
         piped = Path(directory) / _PIPED
         with piped.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
+            if not file.tell() and len(given) == 1:
+                raise nothing_piped("a recording")
         yield [piped if str(path) == PIPE else path for path in given]
+
+
+def load_given(path: Path, rate: int) -> np.ndarray:
+    """The samples of one of :func:`recordings_of`, float32 [samples] at ``rate``.
+
+    Raises:
+        NotFoundError, InputError, MissingExtraError: as for :func:`smoltolk.speech.audio.load`; of what came on stdin
+            nobody need know where it was kept.
+    """
+    from smoltolk.speech.audio import load
+
+    if path.name != _PIPED:
+        return load(path, rate)
+    if not path.stat().st_size:
+        raise nothing_piped("a recording")
+    try:
+        return load(path, rate)
+    except SmolTolkError as error:
+        said = (one.replace(str(path), "standard input") for one in (error.rule, error.found, error.fix))
+        raise type(error)(*said) from error
+
+
+def nothing_piped(wanted: str) -> InputError:
+    """What is said of a stdin without a byte: most often the command before the pipe has failed."""
+    found = "standard input is empty: the command before the pipe said nothing"
+    return InputError(f"standard input holds {wanted}", found, "see what that command says, or name a file")
 
 
 def told(path: Path) -> str:
@@ -207,21 +245,58 @@ class Sounds:
         )
         self._as_json = as_json
 
+    def check_reader(self) -> None:
+        """Tell before the long work that nobody would hear it.
+
+        Raises:
+            InputError: sound goes into a pipe, and its reader has ended.
+        """
+        if self.is_pipe and _has_no_reader():
+            raise _nobody_reads()
+
     def write(self, number: int, speech: Speech, about: dict[str, Any]) -> None:
-        """Write what was said of item ``number``, and say so on stdout, or on stderr where stdout is the sound."""
+        """Write what was said of item ``number``, and say so on stdout, unless that is the sound.
+
+        Raises:
+            InputError: the sound goes into a pipe whose reader has ended.
+        """
         if self.is_pipe:
             import soundfile
 
             held = io.BytesIO()
             soundfile.write(held, speech.waveform, speech.rate, format="WAV")
-            sys.stdout.buffer.write(held.getvalue())
-            sys.stdout.buffer.flush()
+            try:
+                sys.stdout.buffer.write(held.getvalue())
+                sys.stdout.buffer.flush()
+            except BrokenPipeError as error:
+                # What is left in the buffer goes nowhere: Python would try again at its end, and print a traceback.
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, sys.stdout.fileno())
+                os.close(nowhere)
+                raise _nobody_reads() from error
             return
         speech.save(self._paths[number])
         if self._as_json:
             print_json({**about, "out": str(self._paths[number]), **row_of_speech(speech)})
         else:
             print(f"{speech.seconds:.1f} s in {self._paths[number]}", flush=True)
+
+
+def _has_no_reader() -> bool:
+    """Whether stdout is a pipe that nobody reads any more; False where that cannot be told."""
+    import select
+
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)  # errors are told without being asked for
+        return any(events & select.POLLERR for _, events in poll.poll(0))
+    except (AttributeError, OSError):  # a system without it, or a stdout that is no file
+        return False
+
+
+def _nobody_reads() -> InputError:
+    fix = "see what it says, or write the sound to a file with --out FILE"
+    return InputError("sound in a pipe goes to a command that reads it", "the command behind the pipe has ended", fix)
 
 
 def row_of_speech(speech: Speech) -> dict[str, Any]:

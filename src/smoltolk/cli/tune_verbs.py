@@ -66,6 +66,9 @@ def tune(given: dict[str, Any], predict_switch: PredictSwitch = False) -> None:
     Example: smoltolk tune model rows.jsonl tuned --units units --lora r=16
     """
     from smoltolk.common.lock import hold
+    from smoltolk.training.tuning.places import check_dialogues_there
+
+    check_dialogues_there(given["model"], given["rows"], given["units"])  # before torch is loaded
     from smoltolk.training.tuning.tune_job import TuneJob
 
     with hold(given["out"]):
@@ -90,6 +93,9 @@ def prefer(
     Example: smoltolk prefer tuned pairs.jsonl preferring --units units
     """
     from smoltolk.common.lock import hold
+    from smoltolk.training.tuning.places import check_dialogues_there
+
+    check_dialogues_there(given["model"], given["rows"], given["units"], preferences=True)  # before torch is loaded
     from smoltolk.training.tuning.prefer_job import PreferJob
     from smoltolk.training.tuning.settings import Preference
 

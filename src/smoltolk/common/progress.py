@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -225,6 +226,20 @@ def _live(unit: str) -> Progress:
         TextColumn("{task.fields[note]}"),
     )
     return Progress(*columns, console=console)
+
+
+@contextmanager
+def under_way(description: str) -> Iterator[None]:
+    """Say on a terminal what is done while the block runs, where it cannot be counted; elsewhere nothing."""
+    if not (console.is_terminal and sys.stderr.isatty()):
+        yield
+        return
+    if console.is_dumb_terminal:  # where nothing moves
+        print(description, file=sys.stderr, flush=True)
+        yield
+        return
+    with console.status(escape(description), spinner="line"):
+        yield
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 A signal raises nothing where it arrives. There may be the callback of a C library, which would print a traceback and go
 on. It sets a flag, which :func:`check` looks at between items. What has no items for a while (an import, a clustering)
-is ended from outside after a few seconds: files appear whole or not at all, so that nothing is lost by it.
+is ended from outside after a few seconds: files appear whole or not at all, so that nothing is lost by it. A training
+is :func:`patient`: it looks at :func:`asked` itself, and takes the time to write a checkpoint.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ GRACE_SECONDS = 3.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _TICK_SECONDS = 0.05
 _DYING_SECONDS = 2.0
+_TWICE_SECONDS = 1.0  # what comes sooner is the first signal again: a launcher passes on what a terminal sent to all
 
 _asked = 0  # the signal that came
 _listening = False
+_patient: str | None = None  # what a first signal is answered with while the work ends by itself
 _line = CONTINUES  # nothing was begun yet
 _told = threading.Lock()
 
@@ -59,8 +62,30 @@ def check(patience: float = 0.0) -> None:
     until = time.monotonic() + patience
     while _listening and not _asked and time.monotonic() < until:
         time.sleep(_TICK_SECONDS)
-    if _asked:
+    if _asked and _patient is None:
         raise Stopped(_asked)
+
+
+def asked() -> int:
+    """The signal that asked for the end; 0: none did."""
+    return _asked
+
+
+@contextmanager
+def patient(told: str) -> Iterator[None]:
+    """Let the block end by itself, however long that takes: it looks at :func:`asked`, and :func:`check` says nothing.
+
+    A second signal, a second or more after the first, ends the process at once.
+
+    Args:
+        told: to whoever asks for the end meanwhile.
+    """
+    global _patient
+    before, _patient = _patient, told
+    try:
+        yield
+    finally:
+        _patient = before
 
 
 def say_when_stopped(line: str) -> None:
@@ -103,6 +128,18 @@ def listening(*, last: bool = False) -> Iterator[None]:
         reading.close()
         _asked, _listening = 0, False
         say_when_stopped(CONTINUES)
+
+
+def is_watched() -> bool:
+    """Whether what this process prints is what the user reads: it is no worker, and the first of several."""
+    return is_main() and multiprocessing.parent_process() is None
+
+
+def say(text: str) -> None:
+    """A line for whoever watches a command end; of several processes the first one says it, and workers never do."""
+    if is_watched():
+        with suppress(OSError):  # past Python's own buffers: another thread may hold them
+            os.write(2, f"{chr(10) if os.isatty(2) else ''}{text}\n".encode())
 
 
 def leave(code: int) -> NoReturn:
@@ -152,15 +189,25 @@ def _take_note(number: int, frame: FrameType | None) -> None:
 def _watch(reading: socket.socket) -> None:
     """Lives in a thread: whatever the main thread computes, the process ends in time."""
     global _asked
-    deadline = None
+    came, deadline, told = 0.0, 0.0, False  # came: when the first signal did
     while True:
-        reading.settimeout(None if deadline is None else max(0.001, deadline - time.monotonic()))
+        reading.settimeout(_TICK_SECONDS if came else None)
         try:
             numbers = reading.recv(64)
         except TimeoutError:
-            leave(128 + _asked)
-        if not numbers:
+            numbers = None
+        now = time.monotonic()
+        if numbers == b"":
             return
-        for number in numbers:
-            if number in _SIGNALS and deadline is None:
-                _asked, deadline = _asked or number, time.monotonic() + GRACE_SECONDS
+        for number in numbers or ():
+            if number in _SIGNALS and not came:
+                _asked, came, deadline = _asked or number, now, now + GRACE_SECONDS
+            elif number in _SIGNALS and _patient is not None and now - came > _TWICE_SECONDS:
+                leave(128 + number)
+        if came and _patient is not None:
+            deadline = now + GRACE_SECONDS
+            if not told:
+                told = True
+                say(_patient)
+        elif came and now >= deadline:
+            leave(128 + _asked)

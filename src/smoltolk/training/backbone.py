@@ -30,6 +30,7 @@ from smoltolk.training.stages import run_stage, save_model
 from smoltolk.training.trainer import Report
 
 EOS = "<|endoftext|>"
+_POSITIONS = 2048  # that a small model is made for at least; they are computed, and cost nothing
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 
 
@@ -114,8 +115,17 @@ def load_text_config(name_or_path: str) -> PreTrainedConfig:
         ) from error
 
 
-def new_backbone(tokenizer: TokenizerBase, size: BackboneSize, seed: int) -> LlamaForCausalLM:
-    """A freshly initialised small Llama for this tokenizer."""
+def new_backbone(
+    tokenizer: TokenizerBase, size: BackboneSize, seed: int, row_length: int = _POSITIONS
+) -> LlamaForCausalLM:
+    """A freshly initialised small Llama for this tokenizer.
+
+    Args:
+        tokenizer: of its text.
+        size: of the model.
+        seed: of its weights.
+        row_length: ids of the rows that it will be trained on, all of which it must name as its own.
+    """
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=size.hidden_size,
@@ -123,7 +133,7 @@ def new_backbone(tokenizer: TokenizerBase, size: BackboneSize, seed: int) -> Lla
         num_hidden_layers=size.num_layers,
         num_attention_heads=size.num_heads,
         num_key_value_heads=size.num_heads,
-        max_position_embeddings=2048,
+        max_position_embeddings=max(_POSITIONS, row_length),
         tie_word_embeddings=True,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,

@@ -105,7 +105,7 @@ class TextJob:
         """
         with hold(self._place.out):
             work = self._place.work
-            model = new_backbone(self.tokenizer, self.size, self.seed)
+            model = new_backbone(self.tokenizer, self.size, self.seed, self.recipe.row_length)
             pieces, pieces_per_row = fitting_pieces(self.corpus, self.recipe.row_length, self.seed)
             history = pretrain(
                 model,

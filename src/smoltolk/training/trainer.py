@@ -141,6 +141,19 @@ class SmolTolkTrainer(WholeCheckpoints, Trainer):
             logs |= self._told_by_task()
         super().log(logs, *args, **kwargs)
 
+    def _line_begun(self) -> dict[str, Any]:
+        sums = {name: self.accelerator.reduce(sums, "sum").tolist() for name, sums in self._sums.items()}
+        by_task = None if self._by_task is None else self.accelerator.reduce(self._by_task, "sum").tolist()
+        return {**super()._line_begun(), "sums": sums, "by_task": by_task}
+
+    def _take_up_line(self, line: dict[str, Any]) -> None:
+        super()._take_up_line(line)
+        if self.is_world_process_zero():  # the others add what is theirs
+            device = self.args.device
+            self._sums = {name: torch.tensor(sums, device=device) for name, sums in line["sums"].items()}
+            if line["by_task"] is not None:
+                self._by_task = torch.tensor(line["by_task"], dtype=torch.float64, device=device)
+
     # ------------------------------------------------------------------ losses that are no numbers
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import Dataset, Sampler, SequentialSampler
+from transformers import TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_json, write_json
+from smoltolk.common.processes import num_processes
+from smoltolk.common.stopping import is_watched, patient
 from smoltolk.training.processes import wait_for_all
+from smoltolk.training.stops import TOLD, StopsWithCheckpoint
 
 if TYPE_CHECKING:
     from transformers import Trainer as _Trainer
@@ -20,10 +25,14 @@ else:
     _Trainer = object
 
 _WHOLE = "whole.json"  # written last into a checkpoint: without it a kill cut the writing short
+_BEGUN = "line.json"  # a line of the log that was begun: what a signal stops is stopped between two of them
 
 
 class WholeCheckpoints(_Trainer):
     """Put before a Trainer: it reads its rows in order, and goes on from its last whole checkpoint.
+
+    A signal ends it with a checkpoint, which holds the line of the log that was begun too, so that the log is the same
+    as if the training had never stopped.
 
     Args:
         args, kwargs: of the Trainer.
@@ -44,11 +53,18 @@ class WholeCheckpoints(_Trainer):
     def resume(self, folder: Path) -> None:
         """Train from the last whole checkpoint in a folder, from the beginning if there is none."""
         checkpoint = last_whole_checkpoint(folder)
-        if checkpoint is None:
-            self.train()
-        else:
-            self.seconds_before = float(read_json(checkpoint / _WHOLE)["seconds"])
-            self.train(resume_from_checkpoint=str(checkpoint))
+        self.add_callback(_LineTakenUp(self, checkpoint))
+        self.add_callback(StopsWithCheckpoint(folder.name))
+        with patient(TOLD):
+            if checkpoint is None:
+                self.train()
+            else:
+                known = read_json(checkpoint / _WHOLE)
+                self.seconds_before = float(known["seconds"])
+                if is_watched():
+                    told = f"  goes on from step {known['step']} of {self.args.max_steps} of {folder.name}"
+                    print(told, file=sys.stderr, flush=True)
+                self.train(resume_from_checkpoint=str(checkpoint))
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
         return SequentialSampler(self.train_dataset if train_dataset is None else train_dataset)  # type: ignore[arg-type]
@@ -66,8 +82,12 @@ class WholeCheckpoints(_Trainer):
 
     def _mark_checkpoint(self) -> None:
         """Say of this step's checkpoint that it is whole, and clear away those before it."""
-        wait_for_all()  # each process writes a part of it
         folder = self._checkpoint
+        if self._globalstep_last_logged < self.state.global_step:
+            line = {"steps": self.state.global_step - self._globalstep_last_logged, **self._line_begun()}
+            if self.is_world_process_zero():
+                write_json(folder / _BEGUN, line)
+        wait_for_all()  # each process writes a part of it
         if self.is_world_process_zero():
             known = {"step": self.state.global_step, "seconds": round(self.seconds, 2)}
             sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
@@ -75,6 +95,24 @@ class WholeCheckpoints(_Trainer):
             for old in folder.parent.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
                 if old != folder:  # not before the new one is whole: a kill may come at any time
                     shutil.rmtree(old)
+
+    def _line_begun(self) -> dict[str, Any]:
+        """Sums since the last line of the log, as JSON takes them, over all processes; every process calls it."""
+        return {"loss": self.accelerator.reduce(self._tr_loss.clone(), "sum").item() / num_processes()}
+
+    def _take_up_line(self, line: dict[str, Any]) -> None:
+        """Go on with a line that was begun."""
+        self._globalstep_last_logged = self.state.global_step - line["steps"]
+        self._tr_loss += line["loss"]  # the line is a mean over processes
+
+
+class _LineTakenUp(TrainerCallback):
+    def __init__(self, trainer: WholeCheckpoints, checkpoint: Path | None):
+        self._trainer, self._checkpoint = trainer, checkpoint
+
+    def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
+        if self._checkpoint is not None and (self._checkpoint / _BEGUN).is_file():
+            self._trainer._take_up_line(read_json(self._checkpoint / _BEGUN))
 
 
 def last_whole_checkpoint(folder: Path) -> Path | None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.speech.audio import load, measure
-from smoltolk.speech.decoding.kinds import MEDIA_SUFFIXES, SUFFIXES
+from smoltolk.speech.decoding.kinds import MEDIA_SUFFIXES, SUFFIXES, begins_like_sound
 
 Place, Make = Callable[[str, bytes], Path], Callable[..., bytes]
 MARKS = (
@@ -24,6 +24,24 @@ MARKS = (
     *(b"\xff\xf1", b"\0\0\0\x20ftypM4A ", b"\x1aE\xdf\xa3", b"#!AMR\n", b"FORM\0\0\0\0AIFF", b".snd", b"caff"),
     b"0&\xb2u\x8ef\xcf\x11",
 )
+
+
+def test_lines_do_not_begin_like_sound() -> None:
+    for mark in MARKS:
+        assert begins_like_sound(mark + bytes(range(60)))
+    for line in (
+        "",
+        "a",
+        "RIFF raff",
+        "The ftyp of it",
+        "ID3? Ja, schön.",
+        "Ünïcode\n",
+        "これは",
+        "a\tb\r\n",
+        "\ufeffa",
+    ):
+        assert not begins_like_sound(line.encode())
+    assert not begins_like_sound("schön".encode("latin-1"))  # which is told as what it is
 
 
 @settings(max_examples=250, deadline=None)
@@ -56,7 +74,9 @@ def test_no_sound(tmp_path: Path, suffix: str) -> None:
 def test_the_content_decides(place: Place, noise: Callable[..., np.ndarray], by_libsndfile: Make) -> None:
     samples = noise(1.0)
     for kind in ("WAV", "FLAC", "MP3", "OGG", "AIFF", "CAF", "AU", "W64", "RF64"):
-        found = load(place("named.wrong", by_libsndfile(samples, kind)))
+        content = by_libsndfile(samples, kind)
+        assert begins_like_sound(content) and begins_like_sound(content[:64])
+        found = load(place("named.wrong", content))
         assert np.corrcoef(found[: len(samples)], samples[: len(found)])[0, 1] > 0.9
 
 

@@ -4,7 +4,10 @@ steps, and a death to order.
 Environment:
     KILLED_AT: ``9``: the process kills itself before the ninth step of stage 2; ``stage1:9``: of another stage;
         ``tune:9``, ``prefer:9``: of tuning.
+    STOPPED_AT: as ``KILLED_AT``, by SIGTERM, which ends it at the end of that step; of several processes the last one
+        gets it.
     SAVE_STEPS: between checkpoints, 2 by default.
+    LOG_STEPS: between lines of the log.
     SHARDED: ``1``: weights are shared out among the processes (FSDP2).
     LARGEST_FILE: bytes beyond which no file of a checkpoint can be written, as where a disk is full.
     LOST_AT: ``9``: the loss of the ninth step of stage 2 is NaN.
@@ -23,7 +26,7 @@ from typing import Any
 import torch
 
 from smoltolk.cli import main
-from smoltolk.common.processes import is_main
+from smoltolk.common.processes import is_main, num_processes, rank
 from smoltolk.training.presets import PRESETS
 from smoltolk.training.sharding import whole_tensors
 from smoltolk.training.trainer import SmolTolkTrainer
@@ -40,12 +43,18 @@ recipe_of_tuning = jobs.DialogueJob.recipe
 jobs.DialogueJob.recipe = lambda self: replace(recipe_of_tuning(self), bf16=False)  # type: ignore[method-assign]
 compute_loss = SmolTolkTrainer.compute_loss
 clip = SmolTolkTrainer._clip_grad_norm
-killed_in, _, killed_at = os.environ.get("KILLED_AT", "0").rpartition(":")
+
+
+def is_at(variable: str, trainer: Any) -> bool:
+    stage, _, step = os.environ.get(variable, "0").rpartition(":")
+    return Path(trainer.args.output_dir).name == (stage or "stage2") and trainer.state.global_step + 1 == int(step)
 
 
 def mortal(self: Any, *args: Any) -> torch.Tensor:
-    if Path(self.args.output_dir).name == (killed_in or "stage2") and self.state.global_step + 1 == int(killed_at):
+    if is_at("KILLED_AT", self):
         os.kill(os.getpid(), signal.SIGKILL)
+    if is_at("STOPPED_AT", self) and rank() == num_processes() - 1:
+        os.kill(os.getpid(), signal.SIGTERM)
     if os.environ.get("LARGEST_FILE"):  # from here on: what a start leaves in caches is larger
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(os.environ["LARGEST_FILE"]), resource.RLIM_INFINITY))
     return super(WholeCheckpoints, self).training_step(*args)
@@ -72,4 +81,6 @@ SmolTolkTrainer._clip_grad_norm = watched
 SmolTolkTrainer.compute_loss = lost
 if os.environ.get("SHARDED"):
     sys.argv.append("hardware.fsdp=true")
+if os.environ.get("LOG_STEPS"):
+    sys.argv.append(f"logging.log_steps={os.environ['LOG_STEPS']}")
 main()

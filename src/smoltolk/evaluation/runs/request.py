@@ -8,7 +8,6 @@ from pathlib import Path
 
 from smoltolk.common.errors import InputError, named
 from smoltolk.evaluation.quality import TIMEOUT
-from smoltolk.evaluation.runs.voices import OFFLINE
 from smoltolk.evaluation.tasks.names import TASKS
 from smoltolk.evaluation.tasks.said_texts import FOLDERS, SAID_TEXTS
 from smoltolk.evaluation.tasks.spoken_answers import ANSWERS
@@ -23,6 +22,7 @@ _FOLDERS = {
     )
     for folder in folders
 }  # fmt: skip
+OFFLINE = "pocketsphinx"  # the judge who needs no download
 ALL = (*TASKS, *ANSWERS, *SAID_TEXTS, f"{PREFIX}NAME")
 KEYS = (*TASKS, *ANSWERS, *SAID_TEXTS, PREFIX.rstrip("/"))  # of Request.data
 

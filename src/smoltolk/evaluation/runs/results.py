@@ -17,7 +17,7 @@ from smoltolk.evaluation.runs.feeds import Feed
 from smoltolk.evaluation.runs.judging import check_feed, judge
 from smoltolk.evaluation.runs.presets import NamedRule, rule_named
 from smoltolk.evaluation.runs.records import Record, failures, is_scored, why_none
-from smoltolk.evaluation.runs.run import RUN
+from smoltolk.evaluation.runs.run_place import RUN
 from smoltolk.evaluation.runs.transcribing import heard_again, quality_results, transcription_results
 from smoltolk.evaluation.runs.voices import listener, texts_of
 from smoltolk.evaluation.tasks.names import TASKS

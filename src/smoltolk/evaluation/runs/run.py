@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -20,9 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_json, read_jsonl, write_json, write_jsonl
-from smoltolk.common.made import differences, digest_of_file
+from smoltolk.common.made import differences
 from smoltolk.common.processes import is_main, num_processes, rank
 from smoltolk.common.progress import Bar
 from smoltolk.common.seeds import generator
@@ -30,12 +28,11 @@ from smoltolk.evaluation.runs.asking import Asking
 from smoltolk.evaluation.runs.feeds import Feed
 from smoltolk.evaluation.runs.presets import NamedRule
 from smoltolk.evaluation.runs.records import Record, shape_of
-from smoltolk.evaluation.runs.transcribing import SOUNDS
+from smoltolk.evaluation.runs.run_place import RUN, another_run, check_free
 from smoltolk.evaluation.tasks.items import Item
 from smoltolk.evaluation.tasks.task import Loaded, Task
 
 CHUNK = 256  # items whose records are one file until all are there
-RUN = "run.json"
 Bars = Callable[[str, float, str], AbstractContextManager[Bar]]
 
 
@@ -100,23 +97,12 @@ def open_run(out: Path, command: dict[str, Any], about: dict[str, Any]) -> None:
             )
         different = differences(held["command"], command)
         if different:
-            raise InputError(
-                "a run directory holds one run",
-                f"{out} holds another one: {different}",
-                "give the same options, choose another place, or delete that directory",
-            )
+            raise another_run(out, different)
         return
     if not is_main():
         return
-    if out.exists() and (not out.is_dir() or any(map(_is_strange, out.iterdir()))):
-        raise InputError("a run directory is new or empty", f"{out} holds something else", "choose another place")
+    check_free(out)
     write_json(place, {"command": command, **about})
-
-
-def _is_strange(path: Path) -> bool:
-    """Whether it is nothing that a run begins with; other processes may have begun before the first one."""
-    begun = num_processes() > 1 and (path.name.startswith(".") or path.name == SOUNDS)
-    return path.name != RUN and not begun
 
 
 def missing_chunks(out: Path, name: str, num_chunks: int) -> list[int]:
@@ -170,22 +156,6 @@ def gather(out: Path, name: str, num_chunks: int) -> list[Record]:
         write_jsonl(place, (row for number in range(num_chunks) for row in read_jsonl(_part(out, name, number))))
     shutil.rmtree(out / f".{name}", ignore_errors=True)  # it is there still if a run was killed just here
     return list(read_jsonl(place))
-
-
-def fingerprint_of_model(directory: Path) -> str:
-    """Hex digest of a model's configuration and weights.
-
-    Args:
-        directory: of the model; of a name on the hub it is the name.
-    """
-    files = [*sorted(directory.glob("*.safetensors")), directory / "config.json"] if directory.is_dir() else []
-    digests = [f"{path.name} {digest_of_file(path)}" for path in files if path.is_file()]
-    return digest_of_texts(digests) if digests else str(directory)
-
-
-def digest_of_texts(texts: Sequence[str]) -> str:
-    """Hex digest of some lines."""
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:32]
 
 
 def _part(out: Path, name: str, number: int) -> Path:

@@ -30,6 +30,7 @@ from smoltolk.data.rows.plain_tokens import plain_ids
 from smoltolk.evaluation.intervals import cluster_bootstrap
 from smoltolk.evaluation.quality import TIMEOUT, measure_quality, needs_references
 from smoltolk.evaluation.runs.records import Record, failures, why_none
+from smoltolk.evaluation.runs.run_place import SOUNDS
 from smoltolk.evaluation.runs.units_of import UnitSource
 from smoltolk.evaluation.scoring import beyond_table
 from smoltolk.evaluation.tasks.said_texts import RECOGNITION, SYNTHESIS, SaidText
@@ -41,7 +42,7 @@ from smoltolk.speech.audio import SAMPLE_RATE, load, save
 from smoltolk.speech.recognition.error_rate import errors_in, normalise, rate_interval
 from smoltolk.speech.recognition.recognisers import Recogniser
 
-SOUNDS, QUALITY = "said", "quality.json"  # under a run
+QUALITY = "quality.json"  # under a run
 ABOUT = {
     RECOGNITION: "word errors of what the model writes when it listens",
     SYNTHESIS: "word errors of what a judge hears when the model speaks",

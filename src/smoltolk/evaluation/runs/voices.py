@@ -9,13 +9,12 @@ from typing import Any
 
 from smoltolk.common.errors import InputError
 from smoltolk.data.texts.reading import read_texts
-from smoltolk.evaluation.runs.run import digest_of_texts, fingerprint_of_model
+from smoltolk.evaluation.runs.request import OFFLINE
+from smoltolk.evaluation.runs.run_place import digest_of_texts, fingerprint_of_model
 from smoltolk.evaluation.runs.transcribing import Voice
 from smoltolk.inference.generation import Sampling
 from smoltolk.inference.parts import load_sound_parts
 from smoltolk.speech.recognition.recognisers import Recogniser, recogniser_named
-
-OFFLINE = "pocketsphinx"
 
 
 @dataclass(frozen=True, slots=True)

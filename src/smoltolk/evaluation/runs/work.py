@@ -17,7 +17,8 @@ from smoltolk.data.shards.parquet import common_metadata, shard_paths
 from smoltolk.evaluation.quality import check_command
 from smoltolk.evaluation.runs.presets import NamedRule
 from smoltolk.evaluation.runs.request import Request, source_of
-from smoltolk.evaluation.runs.run import Asked, asked_of, digest_of_texts, fingerprint_of_model
+from smoltolk.evaluation.runs.run import Asked, asked_of
+from smoltolk.evaluation.runs.run_place import digest_of_texts, fingerprint_of_model
 from smoltolk.evaluation.runs.units_of import EncodedUnits, StoredUnits, UnitSource, sounds_in
 from smoltolk.evaluation.runs.voices import VoiceSettings, texts_of
 from smoltolk.evaluation.tasks.items import Item, Sound, Spoken, check_items, check_units

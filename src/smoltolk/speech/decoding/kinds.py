@@ -37,7 +37,19 @@ _MEDIA_MARKS = (
     (0, b"\x00\x00\x01\xba"),  # MPEG
     (0, b"\x0bw"),  # AC-3
 )
+_HEAD = 64  # bytes by which a kind is known
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+
+
+def begins_like_sound(head: bytes) -> bool:
+    """Whether bytes begin like a recording, and not like lines of text: where stdin takes both.
+
+    Args:
+        head: the first bytes, 64 of them if there are so many.
+    """
+    head = head[:_HEAD]
+    known = any(head[at:].startswith(mark) for at, mark in _MEDIA_MARKS) or _is_adts(head) or is_frame(head)
+    return not _is_plain(head) and (known or b"\0" in head)  # heads of the other kinds have numbers of several bytes
 
 
 @contextmanager
@@ -78,7 +90,7 @@ def _sound(stack: ExitStack, path: Path, file: BinaryIO) -> Sound:
         raise InputError(f"{path} must have samples", "it is empty", "copy or convert it again")
     suffix = path.suffix.lower()
     if suffix in _RAW and not head.startswith(b"RIFF"):
-        if all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in head):
+        if _is_plain(head):
             raise InputError(f"{path} must be audio", "it is text", "name the recording")
         return MediaSound(stack, path, file, end, _RAW[suffix])
     if any(head[at:].startswith(mark) for at, mark in _MEDIA_MARKS) or _is_adts(head):
@@ -108,7 +120,7 @@ def _behind_tags(file: BinaryIO) -> tuple[int, bytes]:
     start = 0
     while True:
         file.seek(start)
-        head = file.read(64)
+        head = file.read(_HEAD)
         behind = behind_id3(head, start)
         if behind is None:
             return start, head
@@ -125,6 +137,11 @@ def _share_of_bytes(file: BinaryIO, start: int, end: int) -> float:
     elif asf >= 0 and head[asf + 88 : asf + 89] != b"\1":  # a broadcast does not know
         promised = int.from_bytes(head[asf + 40 : asf + 48], "little")
     return min(1.0, (end - start) / promised) if promised > 8 else 1.0
+
+
+def _is_plain(head: bytes) -> bool:
+    """Whether it is ASCII text."""
+    return all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in head)
 
 
 def _is_adts(head: bytes) -> bool:

@@ -46,6 +46,33 @@ def named_places(tree: RunRecipe) -> Places:
     return Places(text_model, shards, Path(out))
 
 
+def planned_model(text_model: str | None) -> str:
+    """The text model that a plan is made for.
+
+    Raises:
+        InputError: none is named.
+        NotFoundError: nothing is there.
+    """
+    if text_model is None:
+        raise InputError(
+            "a plan is made for a text model",
+            "model.text_model is not set",
+            "add model.text_model=NAME, a hub id or directory",
+        )
+    check_place(text_model, "a text model", owned=False)
+    return text_model
+
+
+def check_planned(tree: RunRecipe) -> None:
+    """Refuse a plan of a run without a text model; of the other places it takes those that are there.
+
+    Raises:
+        InputError: it names none.
+        NotFoundError: nothing is there.
+    """
+    planned_model(tree.tuning.start or tree.model.text_model)
+
+
 def check_there(tree: RunRecipe) -> None:
     """Refuse a run that names places where nothing is, or asks for extras that are not installed.
 

@@ -8,7 +8,6 @@ from collections import Counter
 import torch
 from transformers import LlamaConfig, PreTrainedConfig
 
-from smoltolk.common.errors import InputError
 from smoltolk.model.configuration import SmolTolkConfig
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.model.text_models.assembly import NUM_CONTROL_IDS, ROWS_MULTIPLE
@@ -16,6 +15,7 @@ from smoltolk.model.text_models.layers import layer_wise
 from smoltolk.training.backbone import load_text_config
 from smoltolk.training.optimization import groups_of
 from smoltolk.training.recipe import GROUPS
+from smoltolk.training.recipes.places import planned_model
 from smoltolk.training.recipes.tree import ModelSettings
 
 NUM_UNITS = 500  # of the published models, where no shards tell
@@ -51,14 +51,9 @@ def text_config_of(text_model: str | None) -> PreTrainedConfig:
     Raises:
         InputError: none is named, or nothing loadable is there.
     """
-    if text_model is None:
-        raise InputError(
-            "a plan is made for a text model",
-            "model.text_model is not set",
-            "add model.text_model=NAME, a hub id or directory",
-        )
-    known = KNOWN.get(text_model)
-    return load_text_config(text_model) if known is None else copy.deepcopy(known)
+    name = planned_model(text_model)
+    known = KNOWN.get(name)
+    return load_text_config(name) if known is None else copy.deepcopy(known)
 
 
 def model_config(

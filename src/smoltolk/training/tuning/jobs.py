@@ -33,6 +33,7 @@ from smoltolk.training.systems import num_parameters
 from smoltolk.training.trainer import Report
 from smoltolk.training.tuning.dialogues import read_dialogues
 from smoltolk.training.tuning.encoding import Encoded, Recordings, encode_dialogues
+from smoltolk.training.tuning.places import check_units_named, num_recordings
 from smoltolk.training.tuning.settings import Amount, LoraSettings
 from smoltolk.training.tuning.starting import Start, known_name, open_start
 from smoltolk.training.workplace import ID_LAYOUT, RECORD, Workplace
@@ -116,7 +117,7 @@ class DialogueJob(ABC):
     @property
     def num_recordings(self) -> int:
         """Recordings of all dialogues, each once."""
-        return len({path for dialogue in self.dialogues for path in dialogue.recordings})
+        return num_recordings(self.dialogues)
 
     @property
     def row_length(self) -> int:
@@ -264,14 +265,9 @@ class DialogueJob(ABC):
 
 def _checked_units(job: DialogueJob, units: Path | None) -> Any:
     """The unit tokenizer, where there is something to hear."""
-    if not job.num_recordings:
+    check_units_named(job.dialogues, units)
+    if units is None or not job.num_recordings:
         return None
-    if units is None:
-        raise InputError(
-            "hearing needs the units of the model",
-            f"{job.num_recordings} recordings, no units",
-            "give their directory: --units DIR",
-        )
     tokenizer, config = load_unit_tokenizer(units), job.config
     if (
         (tokenizer.num_units, tokenizer.num_codebooks) != (config.num_units, config.num_codebooks)

@@ -145,6 +145,13 @@ def _trainer_class() -> type:
                 metrics.pop("num_tokens", None)
             super().log(logs, *args, **kwargs)
 
+        def _line_begun(self) -> dict[str, Any]:
+            return {**super()._line_begun(), "metrics": self._metrics["train"]}  # TRL has gathered them
+
+        def _take_up_line(self, line: dict[str, Any]) -> None:
+            super()._take_up_line(line)
+            self._metrics["train"].update(line["metrics"])
+
         def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
             self._clear_checkpoint()
             Trainer._save_checkpoint(self, *args, **kwargs)  # without a card for each
