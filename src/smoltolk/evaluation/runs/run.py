@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_json, read_jsonl, write_json, write_jsonl
 from smoltolk.common.made import differences
 from smoltolk.common.processes import is_main, num_processes, rank
