@@ -21,7 +21,9 @@ ROOT = Path(__file__).resolve().parents[2]
 # Files of the repository that are pages, by the name that they have in the site.
 WHOLE = {"CHANGELOG.md": "changes.md", "CONTRIBUTING.md": "contributing.md", "README.md": "index.md"}
 LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)\s]+)(?=\))")
-SECTION = re.compile(r"^<!-- README: (.+) -->$", re.MULTILINE)
+# The line below such a mark is for readers of the repository, where the mark is all that they would see.
+SECTION = re.compile(r"^<!-- README: (.+) -->\n.+$", re.MULTILINE)
+IN_A_CLONE = re.compile(r"^<!-- In a clone -->\n.+\n+", re.MULTILINE)
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 ROLE = re.compile(r":(?:class|func|meth|mod|attr|data):<code>~?([\w.]+)</code>")
 
@@ -49,7 +51,8 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     path = page.file.src_uri
     if page.file.generated_by is not None:
         return markdown
-    return SECTION.sub(lambda found: in_site(section(found[1]), "", path), in_site(markdown, "docs", path))
+    mended = IN_A_CLONE.sub("", in_site(markdown, "docs", path))
+    return SECTION.sub(lambda found: in_site(section(found[1]), "", path), mended)
 
 
 def on_page_content(html: str, **_: Any) -> str:

@@ -23,6 +23,7 @@ from smoltolk.cli.app import app
 from smoltolk.cli.options import Continuing
 
 pytest.importorskip("espeakng_loader")
+pytestmark = pytest.mark.slow
 
 MOMENTS = int(os.environ.get("SMOLTOLK_STOPS", "3"))
 CONTINUES, ANEW = "stopped; the same command continues", "stopped; the same command begins anew"

@@ -31,7 +31,7 @@ COMMANDS = {
     "evaluate ./NOWHERE world --out OUT": "no directory",
     "evaluate MODEL world --out OUT --rule our": "'our'",
     "evaluate MODEL world --out RUN": "model was 'another', is '",
-    "evaluate hub/named swuggy --out RUN": "tasks.0 was 'world', is 'swuggy'",
+    "evaluate hub/named swuggy --out RUN": "the tasks were world, are swuggy",
     "evaluate MODEL world --out MODEL": "holds something else",
     "evaluate MODEL world --out QUICK": "of another kind",
 }

@@ -120,7 +120,7 @@ def test_a_table_of_positions_has_an_end() -> None:
     smoltolk = SmolTolkForCausalLM.from_text_model(text_model, num_units=12).eval()
     for model, space in ((text_model, None), (smoltolk, smoltolk.config.id_space)):
         assert score(model, [Scored([1, *[3] * 15], 1)], space=space).count[0] == 15
-        with pytest.raises(InputError, match="17 ids, 16 positions"):
+        with pytest.raises(InputError, match="17 ids, and the model has 16 positions"):
             score(model, [Scored([1, *[3] * 16], 1)], space=space)
     rotary = LlamaForCausalLM(
         LlamaConfig(vocab_size=50, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,

@@ -16,6 +16,8 @@ from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.quickstart.ablation import ablate
 from smoltolk.report.results import validate_results
 
+pytestmark = pytest.mark.slow
+
 STEPS = 8
 
 

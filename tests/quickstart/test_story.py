@@ -34,6 +34,8 @@ from smoltolk.report.results import COMPARED, DIRECTIONS, KINDS, validate_result
 from smoltolk.training.backbone import load_tokenizer
 from smoltolk.training.recipes.sources import recipe_of_model
 
+pytestmark = pytest.mark.slow
+
 
 def results_of(run: Path) -> dict:
     return json.loads((run / "results.json").read_text())

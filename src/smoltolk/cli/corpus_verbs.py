@@ -86,9 +86,7 @@ def sets(
     world: Annotated[
         Path | None, typer.Option(help="Whose people are asked about, e.g. quickstart/world; made with --seed.")
     ] = None,
-    people: Annotated[
-        int | None, typer.Option(help="Of a world without files, a multiple of 12; default: 240.")
-    ] = None,
+    people: Annotated[int | None, typer.Option(help="Of a world without files, in twelves; default: 240.")] = None,
     items: Annotated[int, typer.Option(min=4, help="Of each task.")] = 40,
     voices: Annotated[int, typer.Option(min=2, help="That speak.")] = 8,
 ) -> None:

@@ -63,7 +63,7 @@ def test_new_layers_cost_what_they_weigh(places: list[int]) -> None:
     most, model = peak(lambda: SmolTolkForCausalLM.from_text_model(text_model, **given))
     new, text = num_bytes(model) - num_bytes(text_model), num_bytes(text_model)
     assert 0.08 * text < new < 0.12 * text  # three layers and a small table
-    assert most <= 1.15 * text
+    assert most <= 1.08 * (text + new)
     assert not model.backbone.model.layers[0].mlp.up_proj.weight.is_set_to(
         text_model.model.layers[0].mlp.up_proj.weight
     )

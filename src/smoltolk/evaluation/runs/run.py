@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_json, read_jsonl, write_json, write_jsonl
 from smoltolk.common.made import differences
 from smoltolk.common.processes import is_main, num_processes, rank
@@ -29,7 +28,7 @@ from smoltolk.evaluation.runs.asking import Asking
 from smoltolk.evaluation.runs.feeds import Feed
 from smoltolk.evaluation.runs.presets import NamedRule
 from smoltolk.evaluation.runs.records import Record, shape_of
-from smoltolk.evaluation.runs.run_place import RUN, another_run, check_free
+from smoltolk.evaluation.runs.run_place import RUN, another_run, check_free, check_tasks
 from smoltolk.evaluation.tasks.items import Item
 from smoltolk.evaluation.tasks.task import Loaded, Task
 
@@ -89,13 +88,7 @@ def open_run(out: Path, command: dict[str, Any], about: dict[str, Any]) -> None:
     place = out / RUN
     if place.is_file():
         held = read_json(place)
-        tasks = [" ".join(one["tasks"]) for one in (held["command"], command)]
-        if tasks[0] != tasks[1]:
-            raise InputError(
-                "a run directory holds one run",
-                f"{out} holds another one: the tasks were {tasks[0]}, are {tasks[1]}",
-                "name all tasks in one command, or another --out",
-            )
+        check_tasks(out, held["command"], command)
         different = differences(held["command"], command)
         if different:
             raise another_run(out, different)

@@ -39,9 +39,29 @@ def check_run_place(out: Path, model: str, tasks: Sequence[str]) -> None:
     command: dict[str, Any] = {"tasks": list(tasks)}
     if held["model"]["name"] != model:  # the same one may have another name
         command["model"] = fingerprint_of_model(Path(model))
+    check_tasks(out, held["command"], command)
     different = differences({name: held["command"][name] for name in command}, command)
     if different:
         raise another_run(out, different)
+
+
+def check_tasks(out: Path, held: dict[str, Any], command: dict[str, Any]) -> None:
+    """Refuse other tasks, by their names alone: all else that differs with them follows from it.
+
+    Args:
+        out: of the run.
+        held, command: what it holds and what is asked for, each with its ``tasks``.
+
+    Raises:
+        InputError: they are others, or in another order.
+    """
+    before, now = (" ".join(one["tasks"]) for one in (held, command))
+    if before != now:
+        raise InputError(
+            "a run directory holds one run",
+            f"{out} holds another one: the tasks were {before}, are {now}",
+            "name all tasks in one command, or another --out",
+        )
 
 
 def another_run(out: Path, different: str) -> InputError:

@@ -34,12 +34,14 @@ class _Weightless(TorchDispatchMode):
 
     Attributes:
         written: what was done to each tensor, by its storage.
+        derives: whether one of them was given what another without weights would hold, which nobody remembers.
     """
 
     def __init__(self, *, remembers: bool = False):
         super().__init__()
         self._remembers = remembers
         self.written: dict[int, list[_Step]] = {}
+        self.derives = False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -47,6 +49,7 @@ class _Weightless(TorchDispatchMode):
             state = torch.get_rng_state() if torch.Tag.nondeterministic_seeded in func.tags else None
             step = _Step(args[0], state, lambda into: func(into, *args[1:], **kwargs))
             self.written.setdefault(args[0].untyped_storage()._cdata, []).append(step)
+            self.derives |= any(isinstance(one, Tensor) and one.is_meta for one in (*args[1:], *kwargs.values()))
         if func is _EMPTY and torch.device(kwargs.get("device") or "cpu").type == "cpu":
             return func(*args, **{**kwargs, "device": torch.device("meta"), "pin_memory": False})
         if torch.Tag.nondeterministic_seeded in func.tags and args and getattr(args[0], "is_meta", False):
@@ -88,12 +91,19 @@ def partly_weightless(
 ) -> tuple[PreTrainedModel, Callable[[nn.Module], None]]:
     """The same, and what gives a part of it the weights that it would have been made with.
 
+    An architecture that computes some of its first weights from others, as state spaces do, is made with all of them.
+
     Args:
         config: of the text model.
         dtype: of its weights.
     """
+    before = torch.get_rng_state()
     with _Weightless(remembers=True) as mode:
         model = AutoModelForCausalLM.from_config(config, dtype=dtype)
+    unknown = (one for one in model.parameters() if one.is_meta and one.untyped_storage()._cdata not in mode.written)
+    if mode.derives or any(True for _ in unknown):
+        torch.set_rng_state(before)
+        return AutoModelForCausalLM.from_config(config, dtype=dtype), lambda part: None
 
     @torch.no_grad()
     def make(part: nn.Module) -> None:
