@@ -21,6 +21,7 @@ from smoltolk.overview.writing import write_overview
 from smoltolk.speech.units.codecs import CodecUnitTokenizer
 from smoltolk.training.loop.log import RunLog
 from smoltolk.training.loop.settings import Logging
+from smoltolk.training.tuning.places import check_dialogues_there
 from smoltolk.training.tuning.settings import Amount, LoraSettings
 from smoltolk.training.tuning.tune_job import TuneJob
 
@@ -185,6 +186,7 @@ def test_a_model_that_learns_to_choose(job: Callable[..., TuneJob], tmp_path: Pa
 
 
 def test_a_bundle_brings_its_units(bundle: Bundle, dialogues: Path, tmp_path: Path) -> None:
+    check_dialogues_there(bundle.path, dialogues, None)
     tuning = TuneJob(bundle.path, dialogues, tmp_path / "out")
     named = TuneJob(bundle.path, dialogues, tmp_path / "out", units=bundle.units)
     heard = [[one.chosen.input_ids.tolist() for one in job.open()] for job in (tuning, named)]
