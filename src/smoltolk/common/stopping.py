@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from smoltolk.common.processes import is_main
 
 CONTINUES = "stopped; the same command continues"
 BEGINS_ANEW = "stopped; the same command begins anew"
+WITH_CHECKPOINT = "  ends after this step, with a checkpoint; a second signal ends it at once, without"
 GRACE_SECONDS = 3.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _TICK_SECONDS = 0.05
@@ -153,6 +155,17 @@ def say(text: str) -> None:
     if is_watched():
         with suppress(OSError):  # past Python's own buffers: another thread may hold them
             os.write(2, f"{chr(10) if os.isatty(2) else ''}{text}\n".encode())
+
+
+def say_resumed(step: int, steps: int, what: str) -> None:
+    """Tell where a training goes on; above live bars, which know of Python's own stream alone."""
+    if is_watched():
+        print(f"  goes on from step {step} of {steps} of {what}", file=sys.stderr, flush=True)
+
+
+def say_kept(step: int, steps: int, what: str) -> None:
+    """Tell what a stopped training has kept."""
+    say(f"  step {step} of {steps} of {what} is kept as a checkpoint")
 
 
 def leave(code: int) -> NoReturn:
