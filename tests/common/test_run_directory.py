@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from smoltolk.common import stopping
 from smoltolk.common.errors import InputError, WorkerError
 from smoltolk.common.files import read_json
 from smoltolk.common.run_directory import Job, RunDirectory
@@ -33,6 +34,16 @@ def linger(path: Path, report) -> dict:
     path.write_text("begun")
     time.sleep(600)
     return {}
+
+
+def train(path: Path, report) -> dict:
+    with stopping.patient("ends soon"):
+        path.write_text("begun")
+        while not stopping.asked():
+            time.sleep(0.05)
+        time.sleep(2)  # a checkpoint
+        path.write_text("kept")
+        raise stopping.Stopped(stopping.asked())
 
 
 def refuse(report) -> dict:
@@ -90,6 +101,35 @@ def test_many_jobs_are_told_of_together(tmp_path, capsys):
     run.side_by_side(jobs, title="Two trainings")
     shown = capsys.readouterr().err
     assert "Two trainings: 1 of 2: kept" in shown and "▸ Two trainings" in shown and "▸ B" not in shown
+
+
+def test_a_stopped_run_waits_for_checkpoints_of_its_workers_alone(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from pathlib import Path\n"
+        "import test_run_directory as here\n"
+        "if __name__ == '__main__':\n"
+        "    out = Path(sys.argv[1])\n"
+        "    jobs = [here.Job(one.__name__, 'A', 1, one, (out / one.__name__,)) for one in (here.train, here.linger)]\n"
+        "    here.stopping.GRACE_SECONDS = 1.0\n"
+        "    with here.stopping.listening():\n"
+        "        try:\n"
+        "            here.RunDirectory(out / 'run', here.SETTINGS).side_by_side(jobs)\n"
+        "        except here.stopping.Stopped as stopped:\n"
+        "            here.stopping.leave(stopped.code)\n"
+    )
+    known = {**os.environ, "PYTHONWARNINGS": "ignore:resource_tracker:UserWarning"}  # as the command line sets it
+    parent = subprocess.Popen([sys.executable, script, tmp_path], stderr=subprocess.PIPE, text=True, env=known)
+    deadline = time.monotonic() + 120
+    while not all((tmp_path / name).is_file() for name in ("train", "linger")):
+        assert parent.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    parent.send_signal(signal.SIGINT)
+    _, said = parent.communicate(timeout=60)
+    assert parent.returncode == 130 and said.splitlines()[-1] == stopping.CONTINUES, said
+    assert said.count("ends when what trains has written a checkpoint") == 1 and "ends soon" not in said
+    assert (tmp_path / "train").read_text() == "kept" and "Traceback" not in said, said
 
 
 def test_workers_end_with_a_killed_parent(tmp_path):

@@ -9,15 +9,19 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import active_children, get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 from smoltolk.common.errors import InputError, WorkerError
 from smoltolk.common.files import read_json, remove_leftovers, write_json
 from smoltolk.common.progress import ProgressFile, Reached, bars_in_turn, console
-from smoltolk.common.stopping import check, end_children
+from smoltolk.common.stopping import Stopped, ask_children, check, end_children, work_for_parent
 from smoltolk.common.workers import end_with_parent, num_cpus, start
+
+_WAITS = "  ends when what trains has written a checkpoint; a second signal ends it at once, without"
 
 
 @dataclass(frozen=True)
@@ -156,6 +160,7 @@ class RunDirectory:
                 stack.callback(lane.close)
             # Where one step failed nobody waits for the others, which may take hours; they go on next time.
             stack.callback(lambda: end_children(list(set(active_children()) - before)) if waiting or running else None)
+            stack.push(partial(_ask, before))
             begin = stack.enter_context(bars_in_turn())
             reached: dict[str, Reached] = {}
             while waiting or running:
@@ -205,6 +210,12 @@ class RunDirectory:
         write_json(self.path / "steps" / f"{name}.json", {"seconds": round(seconds, 1), "figures": figures})
 
 
+def _ask(before: set[BaseProcess], kind: type[BaseException] | None, *_: object) -> None:
+    """Where a signal ends it: let workers that train write their checkpoints."""
+    if kind is Stopped:
+        ask_children(list(set(active_children()) - before), _WAITS)
+
+
 class _Lane:
     """A process that does one job after the other, in a pool by itself: if it dies, no other one is lost.
 
@@ -246,10 +257,14 @@ def _start_worker(gpu: str | None) -> None:
     import torch
 
     end_with_parent()
+    work_for_parent()
     torch.set_num_threads(1)
 
 
 def _work(job: Job, progress: Path) -> dict[str, Any]:
     start = time.monotonic()
-    figures = job.function(*job.arguments, ProgressFile(progress).report)
+    try:
+        figures = job.function(*job.arguments, ProgressFile(progress).report)
+    except Stopped as stopped:
+        os._exit(stopped.code)
     return {"seconds": time.monotonic() - start, "figures": figures}

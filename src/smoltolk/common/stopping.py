@@ -12,10 +12,11 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from types import FrameType
@@ -25,15 +26,18 @@ from smoltolk.common.processes import is_main
 
 CONTINUES = "stopped; the same command continues"
 BEGINS_ANEW = "stopped; the same command begins anew"
+WITH_CHECKPOINT = "  ends after this step, with a checkpoint; a second signal ends it at once, without"
 GRACE_SECONDS = 3.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _TICK_SECONDS = 0.05
 _DYING_SECONDS = 2.0
+_AT_ONCE_SECONDS, _PATIENCE_SECONDS = 0.5, 600.0  # of workers
 _TWICE_SECONDS = 1.0  # what comes sooner is the first signal again: a launcher passes on what a terminal sent to all
 
 _asked = 0  # the signal that came
 _listening = False
 _patient: str | None = None  # what a first signal is answered with while the work ends by itself
+_in_worker = False  # that SIGTERM ends at once, but while it is patient
 _line = CONTINUES  # nothing was begun yet
 _told = threading.Lock()
 
@@ -82,10 +86,21 @@ def patient(told: str) -> Iterator[None]:
     """
     global _patient
     before, _patient = _patient, told
-    try:
-        yield
-    finally:
-        _patient = before
+    with ExitStack() as stack:
+        if _in_worker:
+            stack.enter_context(listening())
+        try:
+            yield
+        finally:
+            _patient = before
+        if _in_worker:
+            check()  # after the block nobody would know of it
+
+
+def work_for_parent() -> None:
+    """Called first in a worker whose parent ends it by :func:`ask_children`."""
+    global _in_worker
+    _in_worker = True
 
 
 def say_when_stopped(line: str) -> None:
@@ -142,18 +157,53 @@ def say(text: str) -> None:
             os.write(2, f"{chr(10) if os.isatty(2) else ''}{text}\n".encode())
 
 
+def say_resumed(step: int, steps: int, what: str) -> None:
+    """Tell where a training goes on; above live bars, which know of Python's own stream alone."""
+    if is_watched():
+        print(f"  goes on from step {step} of {steps} of {what}", file=sys.stderr, flush=True)
+
+
+def say_kept(step: int, steps: int, what: str) -> None:
+    """Tell what a stopped training has kept."""
+    say(f"  step {step} of {steps} of {what} is kept as a checkpoint")
+
+
 def leave(code: int) -> NoReturn:
     """Say that the command was stopped, and end the process and those that it started, at once."""
     if _told.acquire(blocking=False):
         end_children(multiprocessing.active_children())
         # Past Python's own buffers: another thread may hold them. A live bar has hidden the cursor.
         terminal = os.isatty(2)
-        if is_main():
+        if is_watched():
             with suppress(OSError):
                 os.write(2, f"{chr(10) if terminal else ''}{_line}\n{chr(27) + '[?25h' if terminal else ''}".encode())
         os._exit(code)
     while True:  # another thread is about to do so
         time.sleep(_TICK_SECONDS)
+
+
+def ask_children(children: list[BaseProcess], told: str) -> None:
+    """End processes at once, but wait for those that are :func:`patient`; a second signal ends this one, and them.
+
+    Args:
+        children: that called :func:`work_for_parent`.
+        told: to whoever asked, where one of them takes its time.
+    """
+    for child in children:
+        with suppress(OSError, ValueError):
+            child.terminate()
+    if _alive(children, _AT_ONCE_SECONDS):
+        with patient(told):
+            _alive(children, _PATIENCE_SECONDS)
+
+
+def _alive(children: list[BaseProcess], seconds: float) -> bool:
+    """Whether one of them lives after so long."""
+    deadline = time.monotonic() + seconds
+    for child in children:
+        with suppress(OSError, ValueError):
+            child.join(max(0.0, deadline - time.monotonic()))
+    return any(child.exitcode is None for child in children)
 
 
 def end_children(children: list[BaseProcess]) -> None:
@@ -202,7 +252,7 @@ def _watch(reading: socket.socket) -> None:
         for number in numbers or ():
             if number in _SIGNALS and not came:
                 _asked, came, deadline = _asked or number, now, now + GRACE_SECONDS
-            elif number in _SIGNALS and _patient is not None and now - came > _TWICE_SECONDS:
+            elif number in _SIGNALS and _patient is not None and not _in_worker and now - came > _TWICE_SECONDS:
                 leave(128 + number)
         if came and _patient is not None:
             deadline = now + GRACE_SECONDS

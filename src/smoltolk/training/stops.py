@@ -6,10 +6,8 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from smoltolk.common.stopping import Stopped, asked, say
+from smoltolk.common.stopping import Stopped, asked, say_kept
 from smoltolk.training.processes import Agreement
-
-TOLD = "  ends after this step, with a checkpoint; a second signal ends it at once, without"
 
 
 class StopsWithCheckpoint(TrainerCallback):
@@ -42,5 +40,5 @@ class StopsWithCheckpoint(TrainerCallback):
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """The checkpoint is whole."""
         if self._asked:
-            say(f"  step {state.global_step} of {state.max_steps} of {self._stage} is kept as a checkpoint")
+            say_kept(state.global_step, state.max_steps, self._stage)
             raise Stopped(self._asked)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +14,9 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_json, write_json
 from smoltolk.common.processes import num_processes
-from smoltolk.common.stopping import is_watched, patient
+from smoltolk.common.stopping import WITH_CHECKPOINT, patient, say_resumed
 from smoltolk.training.processes import wait_for_all
-from smoltolk.training.stops import TOLD, StopsWithCheckpoint
+from smoltolk.training.stops import StopsWithCheckpoint
 
 if TYPE_CHECKING:
     from transformers import Trainer as _Trainer
@@ -55,15 +54,13 @@ class WholeCheckpoints(_Trainer):
         checkpoint = last_whole_checkpoint(folder)
         self.add_callback(_LineTakenUp(self, checkpoint))
         self.add_callback(StopsWithCheckpoint(folder.name))
-        with patient(TOLD):
+        with patient(WITH_CHECKPOINT):
             if checkpoint is None:
                 self.train()
             else:
                 known = read_json(checkpoint / _WHOLE)
                 self.seconds_before = float(known["seconds"])
-                if is_watched():
-                    told = f"  goes on from step {known['step']} of {self.args.max_steps} of {folder.name}"
-                    print(told, file=sys.stderr, flush=True)
+                say_resumed(known["step"], self.args.max_steps, folder.name)
                 self.train(resume_from_checkpoint=str(checkpoint))
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:

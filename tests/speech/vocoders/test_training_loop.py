@@ -1,11 +1,13 @@
 """Training that is killed goes on; what does not belong together is refused."""
 
+import signal
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from smoltolk.common import stopping
 from smoltolk.common.errors import InputError
 from smoltolk.common.files import read_json
 from smoltolk.speech.vocoders.training_loop import Keeping, Training, chosen_precision, run
@@ -26,7 +28,14 @@ class Bar:
         self.notes.append(text)
 
 
-def made(steps: int, work: Path | None, *, killed_at: int | None = None, rate: float = 0.1) -> tuple[nn.Module, Bar]:
+def made(
+    steps: int,
+    work: Path | None,
+    *,
+    killed_at: int | None = None,
+    stopped_at: int | None = None,
+    rate: float = 0.1,
+) -> tuple[nn.Module, Bar]:
     """A little network with momentum in its optimizer and noise for each step."""
     torch.manual_seed(3)
     network, bar = nn.Linear(3, 1), Bar()
@@ -35,6 +44,8 @@ def made(steps: int, work: Path | None, *, killed_at: int | None = None, rate: f
     def step(index: int) -> dict[str, torch.Tensor]:
         if index == killed_at:
             raise Killed
+        if index == stopped_at:
+            signal.raise_signal(signal.SIGTERM)
         inputs = torch.randn(8, 3, generator=torch.Generator().manual_seed(index))
         loss = (network(inputs) - inputs.sum(1, keepdim=True)).square().mean()
         optimizer.zero_grad()
@@ -66,6 +77,16 @@ def test_an_interrupted_training_ends_as_one_that_was_not(tmp_path: Path) -> Non
     ]
     again, bar = made(10, tmp_path)
     assert torch.equal(again.weight, whole.weight) and bar.done == 10
+
+
+def test_a_signal_ends_it_with_a_checkpoint(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with stopping.listening(), pytest.raises(stopping.Stopped):
+        made(10, tmp_path, stopped_at=4)
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-00000005"]
+    resumed, _ = made(10, tmp_path)
+    told = capfd.readouterr().err
+    assert "step 5 of 10 of the vocoder is kept" in told and "goes on from step 5 of 10" in told
+    assert torch.equal(made(10, None)[0].weight, resumed.weight)
 
 
 def test_what_a_killed_process_half_wrote_goes(tmp_path: Path) -> None:

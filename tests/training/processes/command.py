@@ -27,6 +27,7 @@ import torch
 
 from smoltolk.cli import main
 from smoltolk.common.processes import is_main, num_processes, rank
+from smoltolk.training.loop import settings as loop
 from smoltolk.training.presets import PRESETS
 from smoltolk.training.sharding import whole_tensors
 from smoltolk.training.trainer import SmolTolkTrainer
@@ -81,6 +82,9 @@ SmolTolkTrainer._clip_grad_norm = watched
 SmolTolkTrainer.compute_loss = lost
 if os.environ.get("SHARDED"):
     sys.argv.append("hardware.fsdp=true")
-if os.environ.get("LOG_STEPS"):
-    sys.argv.append(f"logging.log_steps={os.environ['LOG_STEPS']}")
+log_steps = os.environ.get("LOG_STEPS")
+if log_steps and sys.argv[1] == "train":
+    sys.argv.append(f"logging.log_steps={log_steps}")
+elif log_steps:
+    loop.Logging = functools.partial(loop.Logging, log_steps=int(log_steps))  # type: ignore[misc]
 main()

@@ -79,3 +79,22 @@ def test_tuning(lora: tuple[str, ...], run: Run, dialogues: Path, tmp_path: Path
 def test_preferring(lora: tuple[str, ...], run: Run, preferences: Path, tmp_path: Path) -> None:
     pytest.importorskip("trl", reason="the extra 'trl', see `make more`")
     assert_killed_and_shared("prefer", run, preferences, tmp_path, lora)
+
+
+@pytest.mark.skipif(not OFTEN, reason="`make kills`")
+@pytest.mark.parametrize("verb", ["tune", "prefer"])
+def test_a_signal_costs_no_step_and_no_number(
+    verb: str, run: Run, dialogues: Path, preferences: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("trl", reason="the extra 'trl', see `make more`")
+    rows, known = {"tune": dialogues, "prefer": preferences}[verb], {"SAVE_STEPS": "100", "LOG_STEPS": "4"}
+    done = run(verb, rows, tmp_path / "stopped", STOPPED_AT=f"{verb}:3", **known)
+    assert done.returncode == 143 and f"step 3 of 6 of {verb} is kept as a checkpoint" in done.stderr, done.stderr
+    done = run(verb, rows, tmp_path / "stopped", **known)
+    assert done.returncode == 0 and f"goes on from step 3 of 6 of {verb}" in done.stderr, done.stderr
+    assert run(verb, rows, tmp_path / "alone", **known).returncode == 0
+    histories = [read_json(tmp_path / name / "training.json")["history"] for name in ("stopped", "alone")]
+    told = [[{key: value for key, value in line.items() if key != "num_tokens"} for line in one] for one in histories]
+    assert told[0] == told[1] and len(told[0]) == 2
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("stopped", "alone")]
+    assert weights[0] == weights[1]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from smoltolk.common.checkpoint_files import read_torch
 from smoltolk.common.errors import InputError, first_line
 from smoltolk.common.files import atomic_directory, read_json, remove_leftovers, write_json
 from smoltolk.common.progress import Bar
+from smoltolk.common.stopping import WITH_CHECKPOINT, Stopped, asked, patient, say_kept, say_resumed
 from smoltolk.speech import audio
 from smoltolk.speech.small_networks import bf16_is_fast
 from smoltolk.speech.units.tokenizer import Units
@@ -30,6 +32,7 @@ from smoltolk.speech.vocoders.vocoder import Vocoder
 
 PRECISIONS = ("auto", "bf16", "fp32")
 NUM_SAMPLES = 2  # of a vocoder of one voice
+_WHAT = "the vocoder"
 _NOTE_EVERY = 20  # steps; reading a loss waits for a GPU
 
 
@@ -123,7 +126,7 @@ def run(
     progress: Bar | None = None,
     sample: Callable[[Path], None] | None = None,
 ) -> None:
-    """Train from the last checkpoint to the last step.
+    """Train from the last checkpoint to the last step. A signal ends it at the end of a step, with a checkpoint of it.
 
     Args:
         training: changed in place.
@@ -135,6 +138,7 @@ def run(
 
     Raises:
         InputError: ``steps`` below 1, a loss that is not finite, or a checkpoint of another training.
+        Stopped: a signal asked for the end.
     """
     if steps < 1:
         raise InputError("training takes at least one step", f"steps = {steps}", "give a positive number")
@@ -143,11 +147,28 @@ def run(
         remove_leftovers(work)
         remove_leftovers(work / "samples")
     done = 0 if work is None else training.restore(work)
+    if 0 < done < steps:
+        say_resumed(done, steps, _WHAT)
     if progress is not None and done:
         progress.advance(done)
-    for index in range(done, steps):
+    with patient(WITH_CHECKPOINT) if work is not None else nullcontext():
+        _steps(training, step, range(done, steps), keeping=keeping, progress=progress, sample=sample)
+
+
+def _steps(
+    training: Training,
+    step: Callable[[int], Mapping[str, torch.Tensor]],
+    numbers: range,
+    *,
+    keeping: Keeping,
+    progress: Bar | None,
+    sample: Callable[[Path], None] | None,
+) -> None:
+    work, steps = keeping.work, numbers.stop
+    for index in numbers:
         losses = step(index)
-        if index % _NOTE_EVERY == 0 or index == steps - 1:
+        signal = asked()
+        if index % _NOTE_EVERY == 0 or index == steps - 1 or signal:  # no checkpoint of lost weights
             shown = {name: value.item() for name, value in losses.items()}
             if not all(map(math.isfinite, shown.values())):
                 raise InputError("the losses must stay finite", f"{shown} at step {index}", "lower the learning rate")
@@ -161,8 +182,11 @@ def run(
         if sample is not None and (now % keeping.sample_every == 0 or last):
             with atomic_directory(work / "samples" / f"step-{now:08d}") as directory:
                 sample(directory)
-        if now % keeping.save_every == 0 or last:
+        if now % keeping.save_every == 0 or last or signal:
             training.save(work, now)
+        if signal:
+            say_kept(now, steps, _WHAT)
+            raise Stopped(signal)
 
 
 def descend(optimizer: Optimizer, loss: torch.Tensor, rate: float) -> None:
