@@ -36,8 +36,6 @@ def made(
     stopped_at: int | None = None,
     rate: float = 0.1,
 ) -> tuple[nn.Module, Bar]:
-    steps: int, work: Path | None, *, killed_at: int | None = None, stopped_at: int | None = None, rate: float = 0.1
-) -> tuple[nn.Module, Bar]:
     """A little network with momentum in its optimizer and noise for each step."""
     torch.manual_seed(3)
     network, bar = nn.Linear(3, 1), Bar()
