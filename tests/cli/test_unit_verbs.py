@@ -209,7 +209,7 @@ def test_what_is_refused(spoken_corpus: Path, models: Path, tmp_path: Path, smol
         (("fit", spoken_corpus, out, "--encoder", hubert), "whose states become units"),
         (("fit", spoken_corpus, out, "--encoder", hubert, "--layer", 7), "from 0 to 2"),
         (("fit", spoken_corpus, out, "--encoder", "mfcc", "--layer", 1), "units fit --help"),
-        (("fetch", hubert, out, "--layer", 1), "give --codebook"),
+        (("fetch", hubert, out, "--layer", 1), "give --layer and --codebook"),
         (("fetch", hubert, out, "--layer", 1, "--codebook", models / "none"), "a codebook must exist"),
         (("fetch", hubert, out, "--codec"), "no encode and decode"),
         (("fetch", models / "mimi", out, "--codec", "--layer", 1), "its codebooks in it"),

@@ -54,7 +54,7 @@ def test_the_digest_tells_other_content_from_the_same(directory: Path, tmp_path:
 
 
 def test_what_does_not_fit_is_refused(directory: Path, tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="prepare step"):
+    with pytest.raises(NotFoundError, match="shards lie in a directory"):
         look_over(tmp_path / "nothing")
     with pytest.raises(InputError, match="one tokenizer"):
         look_over(directory, fingerprint="cd" * 32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -14,7 +15,14 @@ from transformers import LlamaForCausalLM, PreTrainedModel
 from smoltolk.common.errors import InputError
 from smoltolk.model.adapters import SpeechAdapter
 from smoltolk.model.modeling import SmolTolkForCausalLM
-from smoltolk.model.text_models.trials import check_text_model, masks_spans, packs_documents, trial_adapter
+from smoltolk.model.text_models.precision import can_be_float32, in_float32
+from smoltolk.model.text_models.trials import (
+    check_text_model,
+    goes_on_from_cache,
+    masks_spans,
+    packs_documents,
+    trial_adapter,
+)
 
 Make = Callable[..., PreTrainedModel]
 
@@ -144,3 +152,84 @@ def test_half_precision_is_no_reason_to_refuse(dtype: torch.dtype, make_text_mod
         fresh.config.dtype = dtype
         model = SmolTolkForCausalLM.from_text_model(fresh, num_units=5)
         assert {p.dtype for p in model.parameters()} == {dtype} and model.config.packs_documents
+
+
+class _RoundsByShape(LlamaForCausalLM):
+    """What single positions read in bfloat16 differs in its last bits, as kernels chosen by shape make it."""
+
+    rounds_to = (torch.bfloat16,)
+
+    def __init__(self, config: Any):
+        super().__init__(config)
+
+        def rounded(module: Any, args: Any, output: Any) -> Any:
+            state = output.last_hidden_state
+            if state.shape[1] == 1 and state.dtype in self.rounds_to:
+                output.last_hidden_state = state * (1 + 2**-6)
+            return output
+
+        self.model.register_forward_hook(rounded)
+
+
+class _RoundsAlways(_RoundsByShape):
+    rounds_to = (torch.bfloat16, torch.float32)
+
+
+def num_hooks(text_model: PreTrainedModel) -> int:
+    return sum(len(part._forward_hooks) + len(part._forward_pre_hooks) for part in text_model.modules())
+
+
+def test_rounding_is_no_other_result(make_text_model: Make) -> None:
+    """Sixty layers of bfloat16 differ by 1.1e-2 where kernels round by shape; float32 says whether that is all."""
+    text_model = _RoundsByShape(make_text_model().config).bfloat16()
+    before = {name: (value.data_ptr(), value.clone()) for name, value in text_model.named_parameters()}
+    check_text_model(text_model)
+    hooks = num_hooks(text_model)  # of transformers, which come with the first run
+    assert goes_on_from_cache(text_model)
+    for name, value in text_model.named_parameters():
+        assert (value.data_ptr(), value.dtype) == (before[name][0], torch.bfloat16) and value.equal(before[name][1])
+    assert num_hooks(text_model) == hooks
+    with pytest.raises(InputError, match="with a cache it computes something else"):
+        check_text_model(_RoundsAlways(make_text_model().config).bfloat16())
+
+
+def test_rounding_where_only_half_precision_can_be_asked(make_text_model: Make) -> None:
+    """Kernels for half precision alone: differences of some last bits are let through, larger ones are not."""
+    text_model = _RoundsByShape(make_text_model().config).bfloat16()
+    text_model.config._attn_implementation = "some_flash_kernel"
+    assert not can_be_float32(text_model)
+    text_model.config._attn_implementation = "eager"
+    for part in (text_model.model.layers[0], text_model):
+        part._hf_hook = None  # type: ignore[assignment]
+        assert not can_be_float32(text_model)
+        check_text_model(text_model)
+        del part._hf_hook
+    forgetful = make_text_model("minimax").bfloat16()
+    forgetful._hf_hook = None  # type: ignore[assignment]
+    with pytest.raises(InputError, match="go on from a cache"):
+        check_text_model(forgetful)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("architecture", ["llama", "gpt2", "opt", "mixtral", "gemma2", "falcon_h1"])
+def test_half_precision_in_float32_is_float32(architecture: str, dtype: torch.dtype, tiny: ModuleType) -> None:
+    halved = tiny.tiny_text_model(architecture).to(dtype)
+    whole = copy.deepcopy(halved).float()
+    given = torch.randn(2, 5, halved.config.hidden_size)
+    with torch.no_grad(), in_float32(halved.base_model):
+        found = halved.base_model(inputs_embeds=given, use_cache=False).last_hidden_state
+    expected = whole.base_model(inputs_embeds=given, use_cache=False).last_hidden_state
+    assert found.dtype is torch.float32 and torch.allclose(found, expected, rtol=1e-5, atol=1e-5)
+    assert {value.dtype for value in halved.parameters()} == {dtype}
+
+
+def test_weights_come_back_when_a_layer_fails(make_text_model: Make) -> None:
+    text_model = make_text_model().bfloat16()
+    with pytest.raises(RuntimeError, match="here"), in_float32(text_model.base_model):
+        text_model.model.layers[1].mlp.forward = _fails  # type: ignore[method-assign]
+        text_model.base_model(inputs_embeds=torch.randn(1, 3, text_model.config.hidden_size))
+    assert {value.dtype for value in text_model.parameters()} == {torch.bfloat16}
+
+
+def _fails(*args: Any) -> None:
+    raise RuntimeError("here")

@@ -16,12 +16,15 @@ from transformers.cache_utils import DYNAMIC_LAYER_TYPE_MAPPING, get_layer_types
 from smoltolk.common.errors import InputError, first_line
 from smoltolk.model.adapters import SpeechAdapter
 from smoltolk.model.text_models.layers import adapter_cache_types
+from smoltolk.model.text_models.precision import HALVES, can_be_float32, in_float32
 from smoltolk.model.text_models.text_head import TextHead
 
 _TRIED = 4  # positions of each half of what is tried
 # Relative difference of what must be the same. Experts see batches of other sizes, which moves the last bits of what
 # they compute (up to 6e-7); documents that see each other differ by 5e-3 and more.
 _TOLERANCE = {torch.float64: 1e-5, torch.float32: 1e-5, torch.float16: 1e-3, torch.bfloat16: 3e-3}
+# Where nothing but half precision can be asked: what sixty layers of it round to, twice over (1.1e-2 of bfloat16).
+_SLACK = 8
 # What other people's code raises where it was not made for this.
 _FAILURES = (
     AssertionError, AttributeError, ImportError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError,
@@ -52,13 +55,47 @@ def check_text_model(text_model: PreTrainedModel) -> None:
         if states.shape[-1] != width:
             rule = "a text model's embeddings must be as wide as its states: speech enters and leaves beside them"
             raise _refused(text_model, rule, f"embeddings of {states.shape[-1]}, states of {width}")
-        layers = _check_layers(text_model, states)
-        _check_padding(text_model, states, layers[-1])
-        _check_cache(text_model, states, layers)
-        _check_head(text_model, ids, layers[-1])
+        _decide(text_model, states, _check_states)
+        _check_head(text_model, ids, _layers(text_model, states)[-1])
 
 
-def _check_layers(text_model: PreTrainedModel, states: Tensor) -> tuple[Tensor, ...]:
+def _decide(
+    text_model: PreTrainedModel, states: Tensor, check: Callable[[PreTrainedModel, Tensor, float], None]
+) -> None:
+    """Ask in the precision of the weights; what half precision refuses is asked again in float32 if that can be.
+
+    Raises:
+        InputError: as the check.
+    """
+    try:
+        check(text_model, states, 1)
+    except InputError:
+        if states.dtype not in HALVES:
+            raise
+        if _runs_in_float32(text_model, states):
+            with in_float32(text_model.base_model):
+                check(text_model, states.float(), 1)
+        else:
+            check(text_model, states, _SLACK)
+
+
+def _runs_in_float32(text_model: PreTrainedModel, states: Tensor) -> bool:
+    if not can_be_float32(text_model):
+        return False
+    try:
+        with in_float32(text_model.base_model):
+            return all(layer.dtype is torch.float32 for layer in _layers(text_model, states.float()))
+    except _FAILURES:  # some of its code asks its weights for their precision
+        return False
+
+
+def _check_states(text_model: PreTrainedModel, states: Tensor, slack: float) -> None:
+    layers = _check_layers(text_model, states, slack)
+    _check_padding(text_model, states, layers[-1], slack)
+    _check_cache(text_model, states, layers, slack)
+
+
+def _check_layers(text_model: PreTrainedModel, states: Tensor, slack: float) -> tuple[Tensor, ...]:
     given = states.clone()
     rule = "a text model must run on states in place of ids"
     layers = _attempt(text_model, rule, lambda: _layers(text_model, states))
@@ -71,13 +108,13 @@ def _check_layers(text_model: PreTrainedModel, states: Tensor) -> tuple[Tensor, 
         raise _refused(text_model, rule, found)
     changed = states.clone()
     changed[:, -1] = states[:, 0] - states[:, -1]
-    if not _same(_layers(text_model, changed)[-1][:, :-1], layers[-1][:, :-1]):
+    if not _same(_layers(text_model, changed)[-1][:, :-1], layers[-1][:, :-1], slack):
         rule = "a text model must be causal: what follows must not change what stands before it"
         raise _refused(text_model, rule, "it looks ahead")
     return layers
 
 
-def _check_padding(text_model: PreTrainedModel, states: Tensor, final: Tensor) -> None:
+def _check_padding(text_model: PreTrainedModel, states: Tensor, final: Tensor, slack: float) -> None:
     rule = "padding in front of a row must change nothing, as batches of prompts have it"
     half = _TRIED // 2
     padded = torch.cat([states[:, -half:], states], dim=1)
@@ -85,11 +122,11 @@ def _check_padding(text_model: PreTrainedModel, states: Tensor, final: Tensor) -
     mask[:, :half] = 0
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
     behind = _attempt(text_model, rule, lambda: _layers(text_model, padded, position_ids=positions, mask=mask)[-1])
-    if not _same(behind[:, half:], final):
+    if not _same(behind[:, half:], final, slack):
         raise _refused(text_model, rule, "padding changes what it computes")
 
 
-def _check_cache(text_model: PreTrainedModel, states: Tensor, layers: tuple[Tensor, ...]) -> None:
+def _check_cache(text_model: PreTrainedModel, states: Tensor, layers: tuple[Tensor, ...], slack: float) -> None:
     def in_steps() -> list[tuple[Tensor, ...]]:
         config = text_model.config
         get_layer_types_and_kwargs(config)  # which the cache of backbone and adapters together goes by
@@ -99,17 +136,17 @@ def _check_cache(text_model: PreTrainedModel, states: Tensor, layers: tuple[Tens
     rule = "a text model must go on from a cache as if it read all at once"
     steps = _attempt(text_model, rule, in_steps)
     for whole, *parts in zip(layers, *steps, strict=True):
-        if not _same(torch.cat(parts, dim=1), whole):
+        if not _same(torch.cat(parts, dim=1), whole, slack):
             raise _refused(text_model, rule, "with a cache it computes something else")
 
 
 @torch.no_grad()
 def goes_on_from_cache(text_model: PreTrainedModel) -> bool:
-    """Whether a causal LM goes on from a cache as if it read all at once: tried, in the precision of its weights."""
+    """Whether a causal LM goes on from a cache as if it read all at once: tried, without autocast."""
     with evaluating(text_model), torch.autocast(text_model.device.type, enabled=False):
         try:
             states = text_model.get_input_embeddings()(_some_ids(text_model, 1, 2 * _TRIED))
-            _check_cache(text_model, states, _layers(text_model, states))
+            _decide(text_model, states, lambda model, x, slack: _check_cache(model, x, _layers(model, x), slack))
         except (InputError, *_FAILURES):
             return False
     return True
@@ -173,7 +210,15 @@ def packs_documents(text_model: PreTrainedModel) -> bool:
     with evaluating(text_model):
         positions = _positions(text_model.device)
         states = text_model.get_input_embeddings()(_some_ids(text_model, 3, _TRIED))
-        return _keeps_apart(states, lambda both: _layers(text_model, both, position_ids=positions)[-1])
+
+        def run(both: Tensor) -> Tensor:
+            return _layers(text_model, both, position_ids=positions)[-1]
+
+        apart = _keeps_apart(states, run)
+        if not apart and states.dtype in HALVES and _runs_in_float32(text_model, states):  # experts round by shape
+            with in_float32(text_model.base_model):
+                apart = _keeps_apart(states.float(), run)
+        return apart
 
 
 @torch.no_grad()
@@ -196,14 +241,14 @@ def masks_spans(adapter: SpeechAdapter) -> bool:
 def _keeps_apart(halves: Tensor, run: Callable[[Tensor], Tensor]) -> bool:
     """Whether the second half of a sequence comes out the same whatever the first half is; halves [3, 4, D]."""
     first, other, second = halves.split(1)
-    behind = [run(torch.cat([before, second], dim=1))[:, _TRIED:] for before in (first, other)]
-    return _same(*behind)
+    behind, behind_other = (run(torch.cat([before, second], dim=1))[:, _TRIED:] for before in (first, other))
+    return _same(behind, behind_other)
 
 
-def _same(found: Tensor, expected: Tensor) -> bool:
+def _same(found: Tensor, expected: Tensor, slack: float = 1) -> bool:
     """Relative, over all elements: last bits of some do not count, documents that see each other change them all."""
     difference = (found.double() - expected.double()).norm() / expected.double().norm().clamp(min=1e-30)
-    return bool(difference <= _TOLERANCE[expected.dtype])
+    return bool(difference <= slack * _TOLERANCE[expected.dtype])
 
 
 def _layers(
