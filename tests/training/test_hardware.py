@@ -33,3 +33,14 @@ def test_rows_are_tried_on_a_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not Hardware(rows_per_device="auto", device="cpu").tries_rows
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert Hardware(rows_per_device="auto").tries_rows and not Hardware(rows_per_device=4).tries_rows
+
+
+def test_the_device_decides_on_bfloat16_where_nobody_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On processors that multiply it by itself only slowly, as most laptops', float32 takes less than half the time."""
+    for native in (True, False):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda native=native: {"avx512_bf16": native})
+        here = Hardware(device="cpu")
+        assert here.autocast is None and here.computes_bfloat16 is native
+        assert here.decided() == Hardware(device="cpu", autocast=native)
+        for named in (True, False):
+            assert Hardware(device="cpu", autocast=named).decided().computes_bfloat16 is named

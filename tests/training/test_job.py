@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
+from smoltolk.common.devices import multiplies_bfloat16
 from smoltolk.common.errors import InputError, NotFoundError
 from smoltolk.common.files import read_json, write_json
 from smoltolk.data.rows.interleave import SpanLengths
@@ -65,7 +66,9 @@ def test_a_text_model_from_an_index_is_the_same_model(
 
 
 def test_a_text_models_recipe_is_that_of_its_preset(text: Path, tmp_path: Path) -> None:
-    assert TextJob(text, tmp_path / "model", size=BackboneSize(32, 2, 2, 300), steps=20).recipe == text_recipe(20)
+    assert TextJob(text, tmp_path / "model", size=BackboneSize(32, 2, 2, 300), steps=20).recipe == replace(
+        text_recipe(20), bf16=multiplies_bfloat16("cpu")
+    )
 
 
 @pytest.mark.parametrize(
@@ -155,7 +158,9 @@ def stopped(backbone: Path, shards_dir: Path, tmp_path: Path) -> RunRecipe:
             "",
         ),
         ({"compile": True, "rows_per_device": "auto"}, ""),
-        ({"autocast": False}, "bf16 was True, is False"),
+        ({"autocast": None}, ""),
+        ({"autocast": multiplies_bfloat16("cpu")}, ""),
+        ({"autocast": not multiplies_bfloat16("cpu")}, "hardware.autocast, .*was (True|False), is (True|False)"),
         ({"dtype": "bfloat16"}, "dtype was None, is 'bfloat16'"),
     ],
 )

@@ -140,11 +140,13 @@ def test_the_time_of_an_interrupted_stage_is_that_of_all_its_parts(
     assert load_log(tmp_path).seconds == 80  # what a kill lost is not counted
 
 
-@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize("asked", [False, True, None])
 def test_every_stage_computes_in_the_recipes_precision_and_evaluations_in_their_own(
-    train, build, make_recipe, tmp_path: Path, bf16: bool
+    train, build, make_recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: bool | None, native: bool
 ) -> None:
-    model, seen = build(), []
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": native})
+    model, seen, bf16 = build(), [], native if asked is None else asked
 
     def look(*_: Any) -> None:
         if torch.is_grad_enabled():  # no trial
@@ -153,7 +155,7 @@ def test_every_stage_computes_in_the_recipes_precision_and_evaluations_in_their_
     model.backbone.base_model.register_forward_pre_hook(look)
     attributes, attention = set(vars(model)), model.backbone.config._attn_implementation
     for stage in ("1", "2"):  # a second stage in the same process too
-        train(model, make_recipe(2, bf16=bf16), tmp_path / stage)
+        train(model, make_recipe(2, bf16=asked), tmp_path / stage)
         assert seen == [bf16] * 2
         model.eval()(torch.tensor([[3, 4, 5]]))
         assert seen == [bf16] * 2 + [False]

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from smoltolk.common.devices import multiplies_bfloat16
 from smoltolk.common.errors import InputError, NotFoundError, SmolTolkError, first_line
 from smoltolk.common.files import atomic_directory, read_json, write_json
 from smoltolk.common.progress import Bar
@@ -69,7 +70,7 @@ def fit(
     optimizer = torch.optim.AdamW(network.parameters(), learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: share_of_peak(step, steps))
     for step in range(steps):
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16_is_fast()):
+        with torch.autocast("cpu", torch.bfloat16, enabled=multiplies_bfloat16("cpu")):
             value = loss()
         optimizer.zero_grad()
         value.backward()
@@ -90,12 +91,6 @@ def fit(
 def torch_generator(seed: int, *names: str | int) -> torch.Generator:
     """Torch's generator of its own for ``(seed, *names)``, on the CPU."""
     return torch.Generator().manual_seed(derive(seed, *names) >> 1)
-
-
-def bf16_is_fast() -> bool:
-    """Whether this processor multiplies bfloat16 natively (elsewhere it is slower than float32)."""
-    capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def save_network(directory: Path | str, config: Mapping[str, Any], network: nn.Module) -> None:

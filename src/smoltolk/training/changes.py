@@ -28,6 +28,7 @@ OPTIONS = {
     "recipe.row_length": "--row-length",
     "recipe.rows_per_step": "--rows-per-step",
     "recipe.predict_switch": "--predict-switch",
+    "recipe.bf16": "hardware.autocast, which another device may have decided otherwise",
     "held_out_rows": "--eval-steps or --held-out",
     "text": "--text",
     "units.*": "the shards",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
-from smoltolk.common.devices import check_supported
+from smoltolk.common.devices import check_supported, multiplies_bfloat16
 from smoltolk.common.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ class Hardware:
 
     Attributes:
         dtype: of the weights.
-        autocast: compute in bfloat16 over them.
+        autocast: compute in bfloat16 over them; None: where the device multiplies it by itself, as GPUs do and few
+            processors. What was decided is written down with a run, which goes on with it.
         gradient_checkpointing: compute the states inside of layers a second time instead of keeping them.
         compile: by ``torch.compile``.
         attention: implementation, by its name in transformers; None: the quickest that computes the same.
@@ -38,7 +39,7 @@ class Hardware:
     """
 
     dtype: Precision = "float32"
-    autocast: bool = True
+    autocast: bool | None = None
     gradient_checkpointing: bool = False
     compile: bool = False
     attention: str | None = None
@@ -78,6 +79,15 @@ class Hardware:
         if self.device == "cuda" and not there:
             raise InputError("a device must be there", "cuda: no GPU that torch can use", "leave it out, or choose cpu")
         return "cuda" if there and self.device != "cpu" else "cpu"
+
+    @property
+    def computes_bfloat16(self) -> bool:
+        """Whether it autocasts to bfloat16, decided by the device where nothing else does."""
+        return multiplies_bfloat16(self.kind) if self.autocast is None else self.autocast
+
+    def decided(self) -> Hardware:
+        """With nothing left to the device that changes the result."""
+        return replace(self, autocast=self.computes_bfloat16)
 
     @property
     def tries_rows(self) -> bool:

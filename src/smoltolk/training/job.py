@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,7 @@ class TrainingJob:
 
     def __init__(self, tree: RunRecipe, ask: Asker | None = None):
         text_model, shards, self.out = named_places(tree)
+        tree = replace(tree, hardware=tree.hardware.decided())
         self.tree, self.recipe, self.seed, self._ask = tree, tree.recipe(), tree.seed, ask
         system_named(tree.model.system)
         self._text = None if tree.data.text is None else WrittenText(local_copy(tree.data.text), index=tree.data.index)

@@ -74,7 +74,7 @@ def rows_by_trial(
     """
     device = torch.device("cuda", torch.cuda.current_device()) if hardware.kind == "cuda" else torch.device("cpu")
     name = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
-    found_for = {"rows_of_a_device": share, "device": name, "hardware": asdict(hardware)}
+    found_for = {"rows_of_a_device": share, "device": name, "hardware": asdict(hardware.decided())}
     kept = folder / _KEPT
     known = read_json(kept) if is_main() and kept.is_file() else {}
     rows = said_by_first(known["rows"] if known.get("found_for") == found_for else 0, device)
@@ -141,6 +141,6 @@ def _step(model: nn.Module, batch: dict[str, Any], hardware: Hardware, beside: t
     """Forward and backward, twice: the second time gradients are there, and what else lies beside."""
     model.train()
     for _ in range(2):
-        with torch.autocast(beside.device.type, torch.bfloat16, enabled=hardware.autocast):
+        with torch.autocast(beside.device.type, torch.bfloat16, enabled=hardware.computes_bfloat16):
             loss = model(**batch).loss
         loss.backward()

@@ -112,7 +112,7 @@ class Recipe:
         max_grad_norm: longer gradients are cut to it; 0: none are.
         layer_decay: the rate of backbone layer l of 1..L is multiplied by ``layer_decay ** (L - l)``, that of the text
             embedding by ``layer_decay ** L``; 1: all alike. What the text model did not bring has no part in it.
-        bf16: autocast to bfloat16 over float32 weights.
+        bf16: autocast to bfloat16 over float32 weights; None: where the device multiplies it by itself.
         spans: words in the runs of interleaved documents.
         prompted_length: most ids of a recognition or synthesis document; None: as many as a row.
         predict_switch: train ``<switch>`` too, so that the model can choose when to change its modality.
@@ -126,7 +126,7 @@ class Recipe:
     weight_decay: float = 0.1
     max_grad_norm: float = 1.0
     layer_decay: float = 1.0
-    bf16: bool = True
+    bf16: bool | None = None
     spans: SpanLengths = field(default_factory=SpanLengths)
     prompted_length: int | None = None
     predict_switch: bool = False

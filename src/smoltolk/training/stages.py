@@ -151,7 +151,7 @@ def _arguments(
         ddp_find_unused_parameters=finds_unused(model),
         logging_nan_inf_filter=False,  # the trainer stops at them
         max_grad_norm=recipe.max_grad_norm,
-        bf16=hardware.autocast,
+        bf16=hardware.computes_bfloat16,
         activation_checkpointing=hardware.gradient_checkpointing,
         torch_compile=hardware.compile,
         use_cpu=not cuda,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -62,9 +62,10 @@ class TextJob:
         index: Path | None = None,
     ):
         _check(size, row_length=row_length, rows_per_step=rows_per_step, learning_rate=learning_rate)
-        self.recipe = text_recipe(steps, learning_rate, row_length=row_length, rows_per_step=rows_per_step)
+        self.hardware = Hardware(rows_per_device=device_rows).decided()
+        recipe = text_recipe(steps, learning_rate, row_length=row_length, rows_per_step=rows_per_step)
+        self.recipe = replace(recipe, bf16=self.hardware.autocast)
         self.out, self.size, self.seed = out, size, seed
-        self.hardware = Hardware(autocast=self.recipe.bf16, rows_per_device=device_rows)
         self._text = WrittenText(text, index=index)
         command = {
             "verb": "backbone",

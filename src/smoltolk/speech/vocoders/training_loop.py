@@ -21,12 +21,12 @@ from torch import nn
 from torch.optim import Optimizer
 
 from smoltolk.common.checkpoint_files import read_torch
+from smoltolk.common.devices import multiplies_bfloat16
 from smoltolk.common.errors import InputError, first_line
 from smoltolk.common.files import atomic_directory, read_json, remove_leftovers, write_json
 from smoltolk.common.progress import Bar
 from smoltolk.common.stopping import WITH_CHECKPOINT, Stopped, asked, patient, say_kept, say_resumed
 from smoltolk.speech import audio
-from smoltolk.speech.small_networks import bf16_is_fast
 from smoltolk.speech.units.tokenizer import Units
 from smoltolk.speech.vocoders.vocoder import Vocoder
 
@@ -227,7 +227,7 @@ def chosen_precision(precision: str, device: torch.device) -> bool:
         raise InputError(f"precision must be {', '.join(PRECISIONS)}", f"{precision!r}", "choose one of them")
     if precision != "auto":
         return precision == "bf16"
-    return torch.cuda.is_bf16_supported() if device.type == "cuda" else bf16_is_fast()
+    return multiplies_bfloat16(device.type)
 
 
 def _checkpoints(work: Path) -> list[Path]:

@@ -120,6 +120,8 @@ def plan_of(tree: RunRecipe, *, mfu: float = 0.4, num_devices: int = 1, on_gpu: 
     real = _first_rows(tree, recipe, config, shards, rows)
     peak = tree.logging.peak_flops or peak_of_device() or A100_PEAK
     on_gpu = hardware.device != "cpu" if on_gpu is None else on_gpu
+    if hardware.autocast is None and on_gpu:  # of today's
+        hardware = replace(hardware, autocast=True)
     stages = []
     for stage in recipe.stages:
         batch = real.get(stage.name) or likely_batch(config, recipe, stage, rows)

@@ -205,7 +205,7 @@ def _rehearse(
         with _Counting(num_labels, longest) as count:
             count.add(weights)
             before = count.alive
-            with torch.autocast("cpu", torch.bfloat16, enabled=hardware.autocast):
+            with torch.autocast("cpu", torch.bfloat16, enabled=hardware.computes_bfloat16):
                 loss = model(**inputs, use_cache=False, num_items_in_batch=sum(num_labels)).loss
             left = count.alive
             loss.backward()

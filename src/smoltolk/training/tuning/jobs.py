@@ -25,6 +25,7 @@ from smoltolk.inference.parts import load_config
 from smoltolk.model.text_models.positions import longest_row, trained_positions
 from smoltolk.speech.units.kinds import load_unit_tokenizer
 from smoltolk.training.backbone import load_tokenizer
+from smoltolk.training.hardware import Hardware
 from smoltolk.training.loop.run_loop import RunLoop, distinct_name
 from smoltolk.training.loop.settings import Logging
 from smoltolk.training.loop.stage_loop import StageLoop
@@ -85,6 +86,7 @@ class DialogueJob(ABC):
     ):
         self.model_name, self.out, self.amount = model, out, amount or Amount()
         self.lora, self.seed, self.logging = lora, seed, logging or Logging()
+        self.bf16 = Hardware().computes_bfloat16
         self.config = load_config(model)
         self.tokenizer = load_tokenizer(model)
         self.config.id_space.check_tokenizer(self.tokenizer)
@@ -104,7 +106,7 @@ class DialogueJob(ABC):
             "predict_switch": self.predict_switch,
             "seed": seed,
             **self.more_of_command(),
-        }
+        } | ({} if self.bf16 else {"bf16": False})
         self._place = Workplace(out, command)
         self.figures = self._place.figures
         self._encoded: list[Encoded] | None = None
@@ -199,6 +201,7 @@ class DialogueJob(ABC):
             stages=(stage,),
             row_length=self.row_length,
             rows_per_step=self.rows_per_step,
+            bf16=self.bf16,
             predict_switch=self.predict_switch,
             save_steps=self.amount.save_steps,
         )
