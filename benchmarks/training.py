@@ -3,8 +3,8 @@
     python benchmarks/training.py [--hidden 128] [--layers 4] [--rows 5] [--length 192] [--every 250] [--rounds 3]
 
 One process trains two copies of a small late-fusion system in turns, so many steps each. The bare one has its batches
-in memory and does forward pass, backward pass, clipping, AdamW and schedule, in bfloat16 autocast. The other one is a
-stage as `smoltolk train` runs it: rows made as they are needed, a line of the log (with gradient norms by group) a
+in memory and does forward pass, backward pass, clipping, AdamW and schedule, in the precision of trainings. The other
+is a stage as `smoltolk train` runs it: rows made as they are needed, a line of the log (with gradient norms by group) a
 hundred times a stage, TensorBoard, a validation of 16 held-out rows of each of three tasks every so many steps, one in
 each turn. The table shows medians over the turns, and the ratio taken turn by turn. On a GPU the loader has two
 workers; on a CPU rows are made between the steps, and seconds of the processor are counted, all threads together, which
@@ -28,6 +28,7 @@ from torch.nn.utils import clip_grad_norm_
 from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback
 
 from data import FRAME_RATE, NUM_UNITS, VOCABULARY, MadeSpeech, tokenizer
+from smoltolk.common.devices import multiplies_bfloat16
 from smoltolk.data.rows.aligned import AlignedCorpus
 from smoltolk.data.rows.loader import RowCollator, RowDataset
 from smoltolk.model.modeling import SmolTolkForCausalLM
@@ -53,7 +54,7 @@ def bare_step(model: SmolTolkForCausalLM, recipe: Recipe, batches: list[dict[str
     device = next(model.parameters()).device.type
 
     def step(number: int) -> None:
-        with quick_attention(model), torch.autocast(device, torch.bfloat16):
+        with quick_attention(model), torch.autocast(device, torch.bfloat16, enabled=multiplies_bfloat16(device)):
             loss = model(**batches[number % len(batches)]).loss
         loss.backward()
         clip_grad_norm_(model.parameters(), recipe.max_grad_norm)

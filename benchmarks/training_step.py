@@ -16,6 +16,7 @@ from collections.abc import Callable
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from smoltolk.common.devices import multiplies_bfloat16
 from smoltolk.model.modeling import SmolTolkForCausalLM
 from smoltolk.model.text_models.attention import quick_attention
 from smoltolk.model.text_models.layers import with_new_layers
@@ -36,12 +37,13 @@ def mixed_rows(rows: int, length: int, vocab: int, offset: int) -> torch.Tensor:
 
 
 def step_of(model: torch.nn.Module, ids: torch.Tensor, switch: int | None) -> Callable[[], None]:
-    """One optimizer step in bfloat16 autocast, with the attention that stages train with."""
+    """One optimizer step in the precision and with the attention that stages train with here."""
+    bf16 = multiplies_bfloat16(ids.device.type)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-4, fused=True)
     labels = ids if switch is None else ids.masked_fill(ids == switch, -100)
 
     def step() -> None:
-        with quick_attention(model), torch.autocast(ids.device.type, torch.bfloat16):
+        with quick_attention(model), torch.autocast(ids.device.type, torch.bfloat16, enabled=bf16):
             loss = model(input_ids=ids, labels=labels).loss
         loss.backward()
         optimizer.step()

@@ -108,6 +108,21 @@ def test_rows_may_be_longer_than_the_vocabulary(tree: RunRecipe) -> None:
     assert all(stage.rehearsal.flops > 0 for stage in plan_of(replace(tree, **rows)).stages)
 
 
+@pytest.mark.parametrize("native", [False, True])
+def test_a_plan_for_gpus_computes_in_bfloat16_on_any_machine(
+    tree: RunRecipe, monkeypatch: pytest.MonkeyPatch, native: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": native})
+
+    def memory(autocast: bool | None, on_gpu: bool) -> list[int]:
+        planned = replace(tree, hardware=replace(tree.hardware, autocast=autocast))
+        return [stage.memory for stage in plan_of(planned, on_gpu=on_gpu).stages]
+
+    assert memory(True, True) != memory(False, True)
+    assert memory(None, True) == memory(True, True)
+    assert memory(None, False) == memory(native, False)
+
+
 def test_a_frozen_text_model_takes_less(tree: RunRecipe) -> None:
     first, second = plan_of(tree).stages
     assert first.rehearsal.flops < second.rehearsal.flops and first.memory < second.memory
