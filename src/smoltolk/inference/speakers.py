@@ -78,6 +78,7 @@ class CodecSpeaker:
         seed: int = 0,
         *,
         speaker: str | int | None = None,
+        frames: int | None = None,
     ) -> np.ndarray:
         """Frames [n, Q] of which the first have been said -> samples of all."""
         return speak(units, self, voice=speaker)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from smoltolk.common.errors import InputError
+from smoltolk.speech import features
 from smoltolk.speech.vocoders.griffin_lim import GriffinLimVocoder
 from smoltolk.speech.vocoders.hifigan import HifiGanVocoder
 from smoltolk.speech.vocoders.hifigan_config import HifiGanConfig
@@ -125,6 +126,33 @@ def test_it_depends_on_the_units_alone(kind: str, units: np.ndarray) -> None:
     np.testing.assert_array_equal(np.concatenate(spoken), one_by_one)
     per_frame = vocoder.sample_rate / vocoder.frame_rate
     assert len(one_by_one) == sum(stream.durations) * per_frame and len(stream.durations) == len(units)
+
+
+def test_some_hops_of_a_spectrogram_are_those_of_the_whole(units: np.ndarray) -> None:
+    vocoder = build("griffinlim")
+    assert isinstance(vocoder, GriffinLimVocoder)
+    durations = vocoder.predict_durations(units)
+    whole, num_hops = vocoder.log_mel(units, durations), 4 * int(durations.sum())
+    assert whole.shape == (80, num_hops)
+    for begin, end in ((0, 1), (0, num_hops), (9, 10), (57, 130), (num_hops - 13, num_hops)):
+        some = vocoder.log_mel(units, durations, range(begin, end))
+        torch.testing.assert_close(some, whole[:, begin:end], rtol=0, atol=1e-5)
+
+
+def test_phases_are_searched_for_where_sound_is_asked_for(units: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not again for what was said, nor in the look-ahead, which is as long as a chunk."""
+    vocoder, searched, search = build("griffinlim"), [], features.griffin_lim
+
+    def counted(log_mel: torch.Tensor, **options: object) -> torch.Tensor:
+        searched.append(log_mel.shape[-1])
+        return search(log_mel, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(features, "griffin_lim", counted)
+    chunks = [chunk for chunk in chunks_of(vocoder, units) if len(chunk)]
+    said = sum(map(len, chunks)) / features.HOP
+    assert len(chunks) == len(searched) > 8 and sum(searched) <= said + 16 * len(chunks)
+    chunks_of(vocoder, units, look_ahead=50)
+    assert sum(searched[len(chunks) :]) <= said + 16 * len(chunks)
 
 
 def test_the_first_sound_comes_early(units: np.ndarray) -> None:

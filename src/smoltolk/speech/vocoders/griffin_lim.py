@@ -16,6 +16,7 @@ from smoltolk.speech.vocoders.mel_vocoder import MelVocoder
 from smoltolk.speech.vocoders.vocoder import to_samples
 
 _HOPS_BEHIND = 8  # of what has been said, whose phases the search goes on from
+_HOPS_AHEAD = 4  # behind what is asked for, so that the edge of the search cannot be heard
 
 
 class GriffinLimVocoder(MelVocoder):
@@ -46,13 +47,16 @@ class GriffinLimVocoder(MelVocoder):
         seed: int = 0,
         *,
         speaker: str | int | None = None,
+        frames: int | None = None,
     ) -> np.ndarray:
         """See :meth:`Vocoder.resume`; the phases of what was said are given, and the search finds those behind it."""
         self.speaker_index(speaker)
-        log_mel = self.log_mel(units, durations).cpu()
+        per_frame = self.mel_network.hops_per_frame
+        stop = per_frame * int(durations.sum())
+        if frames is not None:  # no search where nobody asks for sound
+            stop = min(stop, per_frame * frames + _HOPS_AHEAD)
         skipped = max(0, len(said) // features.HOP - _HOPS_BEHIND)
+        log_mel = self.log_mel(units, durations, range(skipped, stop)).cpu()
         behind = torch.from_numpy(np.ascontiguousarray(said[skipped * features.HOP :], np.float32))
-        made = features.griffin_lim(
-            log_mel[None, :, skipped:], iterations=self.iterations, seed=seed, said_BN=behind[None]
-        )
+        made = features.griffin_lim(log_mel[None], iterations=self.iterations, seed=seed, said_BN=behind[None])
         return np.concatenate([said[: skipped * features.HOP].astype(np.float32), to_samples(made[0])])

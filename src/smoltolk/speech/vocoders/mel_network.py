@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -32,17 +34,22 @@ class MelNetwork(nn.Module):
         self.head = nn.Conv1d(width, NUM_MELS, 1)
         nn.init.normal_(self.hop_in_frame, std=0.5)
 
-    def forward(self, units_BF: Tensor, places_B3F: Tensor) -> Tensor:
+    def forward(self, units_BF: Tensor, places_B3F: Tensor, hops: range | None = None) -> Tensor:
         """Log-mel ``[batch, 80, hops_per_frame * frames]``, normalised as the training data was.
 
         Args:
             units_BF: int64 ``[batch, frames]``, before deduplication.
             places_B3F: :func:`place_features` of the same frames.
+            hops: ``[batch, 80, len(hops)]`` of these alone, the same as among all; None: all.
         """
         hidden = self.embed(units_BF).transpose(1, 2) + self.place(places_B3F)
-        hidden = self.frame_convs(hidden)
-        hops = (hidden[..., None] + self.hop_in_frame[:, None]).flatten(2)
-        return self.head(self.hop_convs(hops))
+        hidden, first = self.frame_convs(hidden), 0
+        if hops is not None:  # what they are made of
+            first = max(0, (hops.start - self.hop_convs.reach) // self.hops_per_frame)
+            hidden = hidden[..., first : math.ceil((hops.stop + self.hop_convs.reach) / self.hops_per_frame)]
+        mel = self.head(self.hop_convs((hidden[..., None] + self.hop_in_frame[:, None]).flatten(2)))
+        begin = first * self.hops_per_frame
+        return mel if hops is None else mel[..., hops.start - begin : hops.stop - begin]
 
 
 class DurationNetwork(nn.Module):

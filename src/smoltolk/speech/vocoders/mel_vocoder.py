@@ -83,12 +83,12 @@ class MelVocoder(Vocoder):
         return to_samples(self._invert(self.log_mel(units, durations), seed))
 
     @torch.inference_mode()
-    def log_mel(self, units: np.ndarray, durations: np.ndarray | None = None) -> Tensor:
-        """The spectrogram ``[80, hops]`` of :meth:`synthesize`."""
+    def log_mel(self, units: np.ndarray, durations: np.ndarray | None = None, hops: range | None = None) -> Tensor:
+        """The spectrogram ``[80, hops]`` of :meth:`synthesize`, or some hops of it."""
         units_N = self.check_units(units)
         durations_N = self.check_durations(durations, units)
         frames_F = units_N.repeat_interleave(durations_N)
-        mel = self.mel_network(frames_F[None], place_features(durations_N)[None])[0]
+        mel = self.mel_network(frames_F[None], place_features(durations_N)[None], hops)[0]
         return mel * self.mel_scale + self.mel_mean[:, None]
 
     @torch.inference_mode()

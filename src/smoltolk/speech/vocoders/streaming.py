@@ -8,6 +8,7 @@ the vocoder reaches, kinds whose samples follow from the units give the very sam
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import numpy as np
@@ -47,8 +48,9 @@ class Speaking(Protocol):
         seed: int = 0,
         *,
         speaker: str | int | None = None,
+        frames: int | None = None,
     ) -> np.ndarray:
-        """Samples of units of which the first have been said."""
+        """Samples of units of which the first have been said, as far as so many frames at least."""
 
 
 class SoundStream:
@@ -132,8 +134,10 @@ class SoundStream:
         start = max(0, int(np.searchsorted(begins, begins[first] - self._vocoder.reach.frames, "right")) - 1)
         origin = self._place(begins[start])
         known = self._said[origin - self._said_from :]
+        rate = self._vocoder.frame_rate
+        wanted = None if ends else int(begins[stop] - begins[start]) + math.ceil(_FADE_SECONDS * rate)
         whole = self._vocoder.resume(
-            np.array(self._units[start:]), durations[start:], known, self._seed, speaker=self._speaker
+            np.array(self._units[start:]), durations[start:], known, self._seed, speaker=self._speaker, frames=wanted
         )
         # What fades out is kept behind the end of the chunk or, where nothing is known there, before it.
         end = len(whole) if ends else min(len(whole), self._place(begins[stop]) - origin + self._fade)

@@ -98,6 +98,7 @@ class Vocoder(nn.Module, ABC):
         seed: int = 0,
         *,
         speaker: str | int | None = None,
+        frames: int | None = None,
     ) -> np.ndarray:
         """:meth:`synthesize` of units whose beginning has been said already.
 
@@ -105,6 +106,8 @@ class Vocoder(nn.Module, ABC):
             units, durations, seed, speaker: as for :meth:`synthesize`.
             said: float32 ``[n]``, the first samples as they were said, at :attr:`sample_rate`. Kinds whose samples
                 follow from the units alone need not look at them; others go on from their phases.
+            frames: how far sound is asked for; what stands behind only decides how these sound. None: to the end. Kinds
+                may say more.
         """
         return self.synthesize(units, durations, seed, speaker=speaker)
 
