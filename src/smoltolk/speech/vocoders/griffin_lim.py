@@ -16,7 +16,7 @@ from smoltolk.speech.vocoders.mel_vocoder import MelVocoder
 from smoltolk.speech.vocoders.vocoder import to_samples
 
 _HOPS_BEHIND = 8  # of what has been said, whose phases the search goes on from
-_HOPS_AHEAD = 4  # behind what is asked for, so that the edge of the search cannot be heard
+_HOPS_AHEAD = 8  # behind what is asked for, so that the edge of the search cannot be heard
 
 
 class GriffinLimVocoder(MelVocoder):
