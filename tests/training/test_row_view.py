@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def test_row_i_is_row_i(
     run = TrainingJob(positional_recipe(str(backbone), shards_dir, tmp_path / "out", **given)).plan()
     trained = run.rows(stage_named(run.recipe, stage), run.build())
     looked = training_rows(shards_dir, stage=stage, text_model=str(backbone), **given)
-    assert looked.recipe == run.recipe and looked.source.space == trained.space
+    assert looked.recipe == replace(run.recipe, bf16=None) and looked.source.space == trained.space
     for number in (0, 7, 31, 4000):
         one, other = looked.source.row(number), trained.row(number)
         assert np.array_equal(one.input_ids, other.input_ids) and np.array_equal(one.labels, other.labels)
