@@ -97,3 +97,11 @@ def test_a_search_for_phases_goes_on_where_sound_is_known() -> None:
     assert in_step(features.griffin_lim(mel, said_BN=samples[:, :known], iterations=0)) > 0.9  # where it begins
     few = features.griffin_lim(mel, said_BN=samples[:, :100])  # less than a window: as if nothing were known
     assert few.shape == samples.shape
+
+
+def test_what_no_sound_reaches_stays_finite() -> None:
+    """A network that has hardly been trained may write it, and samples must be numbers all the same."""
+    mel = torch.randn(1, 80, 30, generator=torch.Generator().manual_seed(0)) * 100
+    assert features.griffin_lim(mel, iterations=4).isfinite().all()
+    square = torch.sign(torch.sin(torch.arange(16_000) * 0.17))[None]
+    assert features.log_mel(square).max() < features.LOUDEST / 2  # and what sounds is left as it is

@@ -22,6 +22,7 @@ HOP_RATE = SAMPLE_RATE / HOP  # 100 Hz
 WINDOW = 512  # samples: 32 ms
 NUM_MELS = 80
 FLOOR = 1e-5  # of the magnitude; 100 dB below a full-scale sine
+LOUDEST = 10.0  # log-mel; a square wave from -1 to 1 has 4.9
 _SIDE = (WINDOW - HOP) // 2
 
 
@@ -123,8 +124,12 @@ def _inverse_filters() -> Tensor:
 
 
 def mel_to_magnitudes(log_mel_BMT: Tensor) -> Tensor:
-    """Magnitudes ``[batch, 257, hops]`` that come closest to a log-mel ``[batch, 80, hops]``, above zero."""
-    return (_inverse_filters().to(log_mel_BMT.device) @ log_mel_BMT.exp()).clamp(min=FLOOR / 10)
+    """Magnitudes ``[batch, 257, hops]`` that come closest to a log-mel ``[batch, 80, hops]``, above zero.
+
+    Above ``LOUDEST``, which no sound reaches but a network may write that has hardly been trained, it counts as that.
+    """
+    mel = log_mel_BMT.clamp(max=LOUDEST).exp()
+    return (_inverse_filters().to(log_mel_BMT.device) @ mel).clamp(min=FLOOR / 10)
 
 
 def griffin_lim(
