@@ -211,10 +211,7 @@ def end_children(children: list[BaseProcess]) -> None:
     for child in children:
         with suppress(OSError, ValueError):
             child.kill()
-    deadline = time.monotonic() + _DYING_SECONDS
-    for child in children:
-        with suppress(OSError, ValueError):
-            child.join(max(0.0, deadline - time.monotonic()))
+    _alive(children, _DYING_SECONDS)
 
 
 @contextmanager
