@@ -19,22 +19,19 @@ def batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
     larger than it must be: a last group of a few would leave the others with more padding.
     """
     order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
-    groups = _fewest(lengths, order, batch_tokens)
+
+    def most(start: int) -> int:
+        """Of the group that begins there."""
+        return max(1, batch_tokens // max(1, lengths[order[start]]))
+
+    start = groups = 0
+    while start < len(order):
+        start, groups = start + most(start), groups + 1
     start = 0
     while start < len(order):
-        most = max(1, batch_tokens // max(1, lengths[order[start]]))
-        size = min(most, -(-(len(order) - start) // groups))
+        size = min(most(start), -(-(len(order) - start) // groups))
         yield order[start : start + size]
         start, groups = start + size, groups - 1
-
-
-def _fewest(lengths: Sequence[int], order: Sequence[int], batch_tokens: int) -> int:
-    """How many groups there are if each is as large as it may be."""
-    start = count = 0
-    while start < len(order):
-        start += max(1, batch_tokens // max(1, lengths[order[start]]))
-        count += 1
-    return count
 
 
 def pad_right(arrays: Sequence[np.ndarray], filler: int, device: torch.device) -> Tensor:
