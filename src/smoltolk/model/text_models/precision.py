@@ -7,7 +7,7 @@ the model; here one layer has such weights at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -38,13 +38,13 @@ def in_float32(decoder: nn.Module) -> Iterator[None]:
     kept: dict[nn.Parameter, Tensor] = {}
     hooks = []
 
-    def widen(parameters: Iterator[nn.Parameter]) -> None:
+    def widen(parameters: Iterable[nn.Parameter]) -> None:
         for parameter in parameters:
             if parameter.dtype in HALVES and parameter not in kept:
                 kept[parameter] = parameter.data
                 parameter.data = parameter.data.float()
 
-    def give_back(parameters: Iterator[nn.Parameter]) -> None:
+    def give_back(parameters: Iterable[nn.Parameter]) -> None:
         for parameter in parameters:
             if parameter in kept:
                 parameter.data = kept.pop(parameter)
@@ -60,7 +60,7 @@ def in_float32(decoder: nn.Module) -> Iterator[None]:
     finally:
         for hook in hooks:
             hook.remove()
-        give_back(iter(list(kept)))
+        give_back(list(kept))
 
 
 def _parts(module: nn.Module) -> Iterator[nn.Module]:
