@@ -6,6 +6,7 @@ import gc
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,26 +80,21 @@ def rows_by_trial(
     known = read_json(kept) if is_main() and kept.is_file() else {}
     rows = said_by_first(known["rows"] if known.get("found_for") == found_for else 0, device)
     if not rows:
-        rows = _found(model.to(device), dataset, collate, hardware, share, device)
+        model.to(device)
+        rows = _found(model, share, device, partial(_try, model, dataset, collate, hardware, device))
         if is_main():
             write_json(kept, {"rows": rows, "found_for": found_for})
             print(f"  note: {rows} rows a pass fit, found by trial", file=sys.stderr, flush=True)
     return rows
 
 
-def _found(
-    model: nn.Module,
-    dataset: Dataset,
-    collate: Callable[[Sequence[Any]], dict],
-    hardware: Hardware,
-    share: int,
-    device: torch.device,
-) -> int:
+def _found(model: nn.Module, share: int, device: torch.device, tried: Callable[[int, int], bool]) -> int:
+    """The most rows that fit, of all processes together; ``tried`` takes rows and the bytes to be left free."""
     trained = sum(parameter.nbytes for parameter in model.parameters() if parameter.requires_grad)
     beside = (_STATES + (num_processes() > 1)) * trained
 
     def fits(rows: int) -> bool:
-        did = _try(model, dataset, collate, hardware, device, rows, beside)
+        did = tried(rows, beside)
         if num_processes() > 1:  # all take as many
             fewest = torch.tensor(int(did), device=device)
             torch.distributed.all_reduce(fewest, torch.distributed.ReduceOp.MIN)
